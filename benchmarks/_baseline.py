@@ -1,0 +1,79 @@
+"""The baseline's own virtual environment: img2dataset, pinned with what it was seen to work with, on a Python of the caller's choice.
+
+Here: finding a Python, making the environment once in the cache. Not here: running it (`_measure`).
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+IMG2DATASET = "1.47.0"
+#: What pip resolved for it when the targets were set; pinned so that the baseline does not drift.
+PINS = ("albumentations==1.4.24", "opencv-python-headless==4.14.0.94", "numpy==2.4.6", "pandas==2.3.3", "pyarrow==26.0.1", "webdataset==0.2.111")
+_VERSION = "import sys; print(sys.executable); print('%d.%d' % sys.version_info[:2])"
+_REPORT = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
+
+
+class BaselineError(RuntimeError):
+    """The baseline can not be installed or does not start; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A Python with img2dataset in it."""
+
+    python: str  # path
+    python_version: str  # "3.12"
+    versions: dict[str, str]  # package -> version
+    note: str = ""  # why this is not the Python that was asked for
+
+
+def prepare_baseline(cache: Path, wanted: str) -> Baseline:
+    """Return an environment with img2dataset on the Python named `wanted`, installing it into `cache` if it is not there.
+
+    Raises:
+        BaselineError: pip or the first import failed.
+    """
+    base, version = find_python(wanted)
+    note = "" if version in wanted or wanted == base else f"`{wanted}` was not found: the baseline runs on Python {version}"
+    folder = cache / f"img2dataset-{IMG2DATASET}-python{version}"
+    python = folder / "bin" / "python"
+    ready = folder / "ready.json"
+    if not ready.exists():
+        print(f"installing img2dataset {IMG2DATASET} on Python {version} into {folder} (once)", flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        _run([base, "-m", "venv", str(folder)])
+        _run([str(python), "-m", "pip", "install", "--quiet", f"img2dataset=={IMG2DATASET}", *PINS])
+        _run([str(python), "-c", "import img2dataset"], env={"NO_ALBUMENTATIONS_UPDATE": "1"})
+        names = ["img2dataset", *(pin.split("==")[0] for pin in PINS)]
+        ready.write_text(_run([str(python), "-c", _REPORT, *names]))
+    return Baseline(str(python), version, json.loads(ready.read_text()), note)
+
+
+def find_python(wanted: str) -> tuple[str, str]:
+    """Return (path, "major.minor") of `wanted` (a command or a path), looking on PATH, then among pyenv's, then taking this Python."""
+    candidates = [shutil.which(wanted) or "", *_pyenv_pythons(wanted), sys.executable]
+    for candidate in filter(None, candidates):
+        # a pyenv shim exists for versions that are not switched on, and fails when it is called
+        found = subprocess.run([candidate, "-c", _VERSION], capture_output=True, text=True, check=False)
+        if found.returncode == 0:
+            path, version = found.stdout.split()
+            return path, version
+    raise BaselineError(f"no Python works: tried {wanted} and {sys.executable}")
+
+
+def _pyenv_pythons(wanted: str) -> list[str]:
+    if not (pyenv := shutil.which("pyenv")):
+        return []
+    root = subprocess.run([pyenv, "root"], capture_output=True, text=True, check=False).stdout.strip()
+    return [str(path) for path in sorted(Path(root).glob(f"versions/*/bin/{Path(wanted).name}"), reverse=True)]
+
+
+def _run(command: list[str], env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    if done.returncode:
+        raise BaselineError(f"`{' '.join(command)}` failed with status {done.returncode}:\n{done.stderr.strip()[-2000:]}")
+    return done.stdout

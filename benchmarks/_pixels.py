@@ -1,0 +1,100 @@
+"""Compare pixels: `_pixels.py kernels FOLDER COUNT` and `_pixels.py tars OURS.tar BASELINE.tar`; prints JSON. Runs in our own environment.
+
+`kernels`: what our transform would hand to the encoder (it writes PNG here, which loses nothing) against cv2's INTER_AREA and against an
+exact area filter in float64. `tars`: the finished JPEGs of both tools, decoded, by key. Identical pictures count as 99 dB.
+"""
+
+import json
+import sys
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+SIZE = 256
+IDENTICAL_DB = 99.0
+KERNELS = ("auto", "opencv")
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    """Peak signal to noise ratio of two (H, W, C) uint8 pictures, dB."""
+    error = float(np.mean((one.astype(np.float64) - other.astype(np.float64)) ** 2))
+    return IDENTICAL_DB if error == 0 else min(IDENTICAL_DB, 10 * np.log10(255**2 / error))
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    """Summarise decibels."""
+    if not values:
+        return {"count": 0}
+    return {"count": len(values), "min": min(values), "p5": float(np.percentile(values, 5)), "median": float(np.median(values))}
+
+
+def exact_area(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Shrink (H, W, 3) uint8 with the box of each target pixel, in float64."""
+    rows, columns = _area_weights(picture.shape[0], height), _area_weights(picture.shape[1], width)
+    planes = [rows @ picture[..., channel].astype(np.float64) @ columns.T for channel in range(picture.shape[2])]
+    return np.floor(np.stack(planes, axis=-1) + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def _area_weights(source: int, target: int) -> np.ndarray:
+    """Share of each source pixel in each target pixel: (target, source), rows sum to 1."""
+    edges = np.arange(target + 1) * (source / target)
+    pixels = np.arange(source)
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    weights = overlap.clip(0, 1)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def compare_kernels(folder: str, count: int) -> dict[str, object]:
+    """Measure every area kernel of ours on `count` photos that shrink."""
+    from dataset_assets.images.options import ImageOptions
+    from dataset_assets.images.transform import ImageTransform
+
+    found: dict[str, object] = {}
+    for kernel in KERNELS:
+        options = ImageOptions(image_size=SIZE, resize_mode="keep_ratio", encode_format="png", encode_quality=1, area_kernel=kernel)
+        transform = ImageTransform(options)
+        against_cv2: list[float] = []
+        against_exact: list[float] = []
+        for path in sorted(Path(folder).glob("photo_*.jpg")):
+            body = path.read_bytes()
+            picture = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED)
+            if min(picture.shape[:2]) <= SIZE:
+                continue
+            media = transform(body)
+            ours = cv2.imdecode(np.frombuffer(media.payload or b"", np.uint8), cv2.IMREAD_UNCHANGED)
+            height, width = ours.shape[:2]
+            against_cv2.append(psnr(ours, cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)))
+            against_exact.append(psnr(ours, exact_area(picture, width, height)))
+            if len(against_cv2) == count:
+                break
+        found[kernel] = {"cv2": summary(against_cv2), "exact": summary(against_exact)}
+    return found
+
+
+def compare_tars(ours: str, baseline: str) -> dict[str, object]:
+    """Compare the pictures that two shards have in common."""
+    one, other = _pictures(ours), _pictures(baseline)
+    common = sorted(one.keys() & other.keys())
+    values = []
+    sizes_differ = bytes_equal = 0
+    for name in common:
+        bytes_equal += one[name] == other[name]
+        first, second = (cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED) for body in (one[name], other[name]))
+        if first.shape != second.shape:
+            sizes_differ += 1
+            continue
+        values.append(psnr(first, second))
+    only = {"only_ours": len(one.keys() - other.keys()), "only_baseline": len(other.keys() - one.keys())}
+    return {**summary(values), **only, "sizes_differ": sizes_differ, "bytes_equal": bytes_equal}
+
+
+def _pictures(path: str) -> dict[str, bytes]:
+    with tarfile.open(path) as archive:
+        return {member.name: archive.extractfile(member).read() for member in archive if member.name.endswith(".jpg")}
+
+
+if __name__ == "__main__":
+    what, *rest = sys.argv[1:]
+    print(json.dumps(compare_kernels(rest[0], int(rest[1])) if what == "kernels" else compare_tars(*rest)))

@@ -1,0 +1,22 @@
+"""Call `download` of one of the tools with arguments from a JSON file: `_run_tool.py img2dataset|dataset_assets arguments.json`.
+
+Runs in either tool's environment, so it imports nothing else. The worker processes of both import this file: keep the guard.
+"""
+
+import json
+import sys
+
+
+def main() -> None:
+    tool, path = sys.argv[1:]
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123 - no imports that the tool does not make itself
+        arguments = json.load(file)
+    if tool == "img2dataset":
+        from img2dataset import download
+    else:
+        from dataset_assets import download
+    download(**arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The error tree of the package. Everything raised on purpose is below `DatasetAssetsError`.
+
+    DatasetAssetsError
+    ├── ConfigurationError         a wrong option or environment: fix it and start again
+    │   ├── UnknownName            a name that no file in a plug-in folder has
+    │   └── MissingDependency      an optional package is needed; the message names the extra
+    ├── SourceError                an input that can not be read as asked
+    │   ├── EmptyList              a url list without rows
+    │   ├── MissingColumn          a named column is not in the list
+    │   ├── UnreadableList         a list that is not what its format says
+    │   └── ListChanged            a list that was planned before and now reads differently
+    ├── StorageError               a store that does not do what was asked
+    │   ├── ObjectMissing
+    │   ├── NotWritable            found before the first request is made
+    │   └── DiskFull
+    └── ShardError                 a shard that can not be trusted
+        ├── ShardIncomplete        rows or files are missing
+        ├── ShardCorrupt           bytes differ from the record
+        └── PlanMismatch           the output holds shards of another list or other options
+
+A bad sample is data (a row with a `Cause`), a bad shard is retried, a bad configuration is an exception before work starts.
+Every message says what was expected, what came, and what to do.
+"""
+
+
+class DatasetAssetsError(Exception):
+    """Root of all errors that this package raises on purpose."""
+
+
+class ConfigurationError(DatasetAssetsError, ValueError):
+    """An option has a value that can not work."""
+
+
+class UnknownName(ConfigurationError):
+    """A plug-in name (format, store, distributor) that does not exist."""
+
+
+class MissingDependency(ConfigurationError):
+    """An optional package is not installed."""
+
+
+class SourceError(DatasetAssetsError):
+    """An input can not be read as asked."""
+
+
+class EmptyList(SourceError, ValueError):
+    """A url list, or a folder of them, has no rows or no files."""
+
+
+class MissingColumn(SourceError, ValueError):
+    """A column named in the options is not in the list."""
+
+
+class UnreadableList(SourceError, ValueError):
+    """A url list is not what its format says."""
+
+
+class ListChanged(SourceError):
+    """A url list that was planned earlier now has other content."""
+
+
+class StorageError(DatasetAssetsError):
+    """A store does not do what was asked."""
+
+
+class ObjectMissing(StorageError):
+    """An object that should exist does not."""
+
+
+class NotWritable(StorageError):
+    """The store refuses writes."""
+
+
+class DiskFull(StorageError):
+    """No space is left where the bytes should go."""
+
+
+class ShardError(DatasetAssetsError):
+    """A shard can not be trusted."""
+
+
+class ShardIncomplete(ShardError):
+    """Rows or files of a shard are missing."""
+
+
+class ShardCorrupt(ShardError):
+    """Bytes of a shard differ from its record."""
+
+
+class PlanMismatch(ShardError):
+    """The output holds shards of another list, or made with other options."""

@@ -1,0 +1,74 @@
+"""Environment variables: what they are called, what they default to, and the only place that reads them.
+
+Nothing is read when modules are imported: definitions read the environment when they load, assets and sensors when they run.
+
+| variable | meaning | default |
+|---|---|---|
+| DATASET_ASSETS_ROOT | folder or store url below which every dataset is written | ./data |
+| DATASET_ASSETS_CATALOG | folders with datasets of your own (`<folder>/<dataset>/defs.yaml`), separated by `:` | none |
+| DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS | private networks that may be fetched from, `127.0.0.0/8,10.0.0.0/8` or `all` | none |
+| DATASET_ASSETS_EXECUTOR | `in_process`, or `multiprocess` for wide graphs | in_process |
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataset_assets.errors import ConfigurationError
+
+EXECUTORS = ("in_process", "multiprocess")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What the process was told from outside."""
+
+    root: str = "./data"
+    catalog: tuple[Path, ...] = ()
+    allow_private_networks: tuple[str, ...] = ()
+    executor: str = "in_process"
+
+
+def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
+    """Read the environment.
+
+    Raises:
+        ConfigurationError: a variable has a value that can not work.
+    """
+    read = os.environ if variables is None else variables
+    return Environment(
+        root=read.get("DATASET_ASSETS_ROOT") or Environment.root,
+        catalog=tuple(_folder(entry) for entry in _split(read.get("DATASET_ASSETS_CATALOG"), os.pathsep)),
+        allow_private_networks=_split(read.get("DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS"), ","),
+        executor=_executor(read.get("DATASET_ASSETS_EXECUTOR") or Environment.executor),
+    )
+
+
+def read_secret(name: str) -> str:
+    """Read a credential by the name of its variable, at the moment it is needed.
+
+    Raises:
+        ConfigurationError: the variable is not set.
+    """
+    value = os.environ.get(name)
+    if not value:
+        raise ConfigurationError(f"the environment variable {name} is not set; this dataset needs it: set it where Dagster runs and start again")
+    return value
+
+
+def _split(text: str | None, separator: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(separator) if part.strip())
+
+
+def _folder(text: str) -> Path:
+    folder = Path(text).expanduser().absolute()
+    if not folder.is_dir():
+        raise ConfigurationError(f"DATASET_ASSETS_CATALOG: expected a folder with <dataset>/defs.yaml files, but there is no folder {text!r}")
+    return folder
+
+
+def _executor(name: str) -> str:
+    if name not in EXECUTORS:
+        raise ConfigurationError(f"DATASET_ASSETS_EXECUTOR: expected one of {', '.join(EXECUTORS)}, got {name!r}")
+    return name

@@ -1,0 +1,39 @@
+"""Look at committed shards: a few samples of one, and whether a set is what its records say."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from dataset_assets.records import Row, ShardRecord
+from dataset_assets.shards._reading import read_rows
+from dataset_assets.shards._records import list_records, read_manifest
+from dataset_assets.shards._verify import verify_shard
+from dataset_assets.storage._base import Store
+
+__all__ = ["read_manifest", "sample_payloads", "verify_set"]
+
+
+def sample_payloads(store: Store, record: ShardRecord, output_format: str, count: int) -> list[tuple[str, bytes]]:
+    """Return the keys and payloads of the first `count` samples of a shard."""
+    return [(row.key, row.payload) for row in islice(_samples(store, record, output_format), count) if row.payload is not None]
+
+
+def _samples(store: Store, record: ShardRecord, output_format: str) -> Iterator[Row]:
+    return (row for row in read_rows(store, record, output_format) if row.payload is not None)
+
+
+def verify_set(store: Store, *, deep: bool = True) -> list[str]:
+    """List what is wrong with a shard set: nothing, when every shard agrees with its record and the manifest names them all.
+
+    Deep: every byte is read and hashed, every member is matched with its row.
+    """
+    manifest = read_manifest(store)
+    problems = []
+    records = {record.name: record for record in list_records(store)}
+    for shard in manifest.shards:
+        record = records.pop(shard.name, None)
+        if record is None:
+            problems.append(f"{store.locate(shard.record_name)}: the manifest names this shard, but its record is missing or disagrees in size")
+        else:
+            problems += verify_shard(store, record, deep=deep)
+    problems += [f"{store.locate(name)}: committed, but not in the manifest; run the download again to add it" for name in records]
+    return problems

@@ -1,0 +1,83 @@
+"""webdataset tars: `00000.tar` with KEY.jpg, KEY.json and KEY.txt of every success, in row order, and `00000.parquet` with all rows.
+
+The members of a sample stand together, sorted by extension, as webdataset and Hugging Face `datasets` need them. `offset` and `bytes` in the sidecar
+give the payload in one range read. Format: https://github.com/webdataset/webdataset#the-webdataset-format
+"""
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import ClassVar
+
+from dataset_assets.errors import ShardCorrupt
+from dataset_assets.records import Row, ShardFile
+from dataset_assets.shards._base import Sample, WriterOptions
+from dataset_assets.shards._naming import RESERVED, member_extension
+from dataset_assets.shards._sidecar import Sidecar
+from dataset_assets.shards._tar import TarMember, TarStream, read_members
+from dataset_assets.shards._text import to_json, utf8
+from dataset_assets.storage._base import Store
+
+
+class Writer:
+    """See `_base.Writer`."""
+
+    sidecar: ClassVar[bool] = True
+    suffix: ClassVar[str | None] = ".tar"
+
+    def __init__(self, store: Store, options: WriterOptions) -> None:
+        self._has_caption = options.has_caption
+        self._staged = store.stage(options.name + ".tar")
+        self._tar = TarStream(self._staged)
+        self._sidecar = Sidecar(store, options)
+        self._closed = False
+
+    def write(self, row: Row) -> None:
+        """See `_base.Writer`."""
+        offset = None
+        if row.payload is not None:
+            extension = member_extension(row.extension)
+            members = [(extension, row.payload), ("json", to_json(row.columns))]
+            if self._has_caption:
+                members.append(("txt", utf8("" if row.caption is None else row.caption)))
+            members.sort()
+            offsets = self._tar.add([(f"{row.key}.{name}".encode("ascii"), data) for name, data in members])
+            offset = offsets[[name for name, _ in members].index(extension)]
+        self._sidecar.add(row, offset)
+
+    def close(self) -> None:
+        """See `_base.Writer`."""
+        if not self._closed:
+            self._tar.finish()
+            self._staged.close()
+            self._sidecar.close()
+            self._closed = True
+
+    def commit(self) -> tuple[ShardFile, ...]:
+        """See `_base.Writer`."""
+        self.close()
+        self._staged.commit()
+        return ShardFile(self._staged.key, self._staged.bytes, self._staged.sha256), self._sidecar.commit()
+
+    def discard(self) -> None:
+        """See `_base.Writer`."""
+        self._closed = True
+        self._staged.discard()
+        self._sidecar.discard()
+
+    @staticmethod
+    def samples(store: Store, file: ShardFile) -> Iterator[Sample]:
+        """See `_base.Writer`."""
+        with store.open_read(file.name) as opened:
+            members = read_members(opened, file.bytes, file.name)
+            for key, group in groupby(members, key=lambda member: member.name.partition(".")[0]):
+                yield _sample(file.name, key, list(group))
+
+
+def _sample(label: str, key: str, members: list[TarMember]) -> Sample:
+    found = {member.name.partition(".")[2]: member for member in members}
+    payloads = [extension for extension in found if extension not in RESERVED]
+    if len(found) != len(members) or len(payloads) != 1 or "json" not in found:
+        names = ", ".join(member.name for member in members)
+        raise ShardCorrupt(f"{label}: sample {key} should have one payload and one {key}.json, but has {names}")
+    member = found[payloads[0]]
+    return Sample(key, payloads[0], member.data, member.offset)

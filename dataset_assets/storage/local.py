@@ -1,0 +1,297 @@
+"""A folder on a local or mounted file system.
+
+A staged object is `<folder>/_tmp/<name>.<random>` until it is renamed into place; data reaches the disk before its name does
+(fsync of the file, rename, fsync of the folder), so after a crash or power loss an object is whole or absent.
+"""
+
+import errno
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Self
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+from dataset_assets.errors import DiskFull, NotWritable, ObjectMissing, StorageError
+from dataset_assets.storage._base import TEMPORARY, Digest, ObjectInfo, check_key
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_ABSENT = (FileNotFoundError, NotADirectoryError)
+_MAX_BUFFERS = 1024  # IOV_MAX of Linux and macOS
+_SECONDS_OF_OPENING = 5.0
+
+
+class Store:
+    """Objects as files below one folder."""
+
+    def __init__(self, url: str) -> None:
+        path = unquote(urlsplit(url).path) if url.startswith(("file://", "local://")) else url
+        self.root = Path(os.path.abspath(Path(path).expanduser()))
+        self.url = str(self.root)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__module__}.Store({self.url!r})"
+
+    def _path(self, key: str) -> Path:
+        return self.root / check_key(key)
+
+    def locate(self, key: str) -> str:
+        """See `_base.Store`."""
+        return str(self._path(key))
+
+    def child(self, prefix: str) -> "Store":
+        """See `_base.Store`."""
+        return Store(str(self._path(prefix)))
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """See `_base.Store`."""
+        with self.open_read(key) as file:
+            file.seek(start)
+            return file.read() if length is None else file.read(length)
+
+    def open_read(self, key: str) -> BinaryIO:
+        """See `_base.Store`."""
+        try:
+            return self._path(key).open("rb")
+        except (*_ABSENT, IsADirectoryError) as exc:
+            raise ObjectMissing(f"no such object: {self._path(key)}") from exc
+        except OSError as exc:
+            raise StorageError(f"can not read {self._path(key)}: {exc.strerror}") from exc
+
+    def info(self, key: str) -> ObjectInfo | None:
+        """See `_base.Store`."""
+        try:
+            found = self._path(key).stat()
+        except _ABSENT:
+            return None
+        return None if stat.S_ISDIR(found.st_mode) else ObjectInfo(key, found.st_size, found.st_mtime)
+
+    def size(self, key: str) -> int | None:
+        """See `_base.Store`."""
+        found = self.info(key)
+        return found.bytes if found else None
+
+    def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
+        """See `_base.Store`."""
+        folder, _, start = prefix.rpartition("/")
+        top = self.root / folder if folder else self.root
+        found = _walk(top, f"{folder}/" if folder else "", recursive=recursive)
+        yield from sorted((info for info in found if info.key.startswith(prefix)), key=lambda info: info.key)
+
+    def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
+        """See `_base.Store`."""
+        with _Staged(self.root, self._path(key), key, sha256=False, durable=durable) as staged:
+            staged.write(data)
+            staged.commit()
+
+    def write_new(self, key: str, data: bytes) -> bool:
+        """See `_base.Store`."""
+        path = self._path(key)
+        with _Staged(self.root, path, key, sha256=False) as staged:
+            staged.write(data)
+            staged.close()
+            with _explained(path):
+                _make_folder(path.parent)
+                try:
+                    os.link(staged.temporary, path)
+                except FileExistsError:
+                    return False
+                _sync_folder(path.parent)
+        return True
+
+    def stage(self, key: str, *, sha256: bool = True) -> "_Staged":
+        """See `_base.Store`."""
+        return _Staged(self.root, self._path(key), key, sha256=sha256)
+
+    def delete(self, key: str) -> None:
+        """See `_base.Store`."""
+        with _explained(self._path(key)):
+            self._path(key).unlink(missing_ok=True)
+
+    def delete_tree(self, prefix: str) -> None:
+        """See `_base.Store`."""
+        top = self._path(prefix.rstrip("/")) if prefix else self.root
+        with _explained(top):
+            for entry in [top] if prefix else list(top.iterdir()) if top.is_dir() else []:
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink(missing_ok=True)
+
+    def sweep(self, older_than_s: float) -> int:
+        """See `_base.Store`."""
+        limit, swept = time.time() - older_than_s, 0
+        folder = self.root / TEMPORARY
+        for entry in list(folder.iterdir()) if folder.is_dir() else []:
+            try:
+                if entry.stat().st_mtime < limit:
+                    entry.unlink()
+                    swept += 1
+            except FileNotFoundError:
+                continue  # its writer has just committed or discarded it
+        _remove_if_empty(folder)
+        return swept
+
+    def check_writable(self) -> None:
+        """See `_base.Store`."""
+        probe = self.root / TEMPORARY / f"probe-{uuid4().hex}"
+        try:
+            _create(probe).close()
+            probe.unlink()
+        except OSError as exc:
+            message = f"can not write to {self.root}: {exc.strerror}; choose an output folder that this user may write to"
+            raise NotWritable(message) from exc
+        _remove_if_empty(probe.parent)
+
+
+class _Staged:
+    """A temporary file that becomes an object by a rename. See `_base.Staged`."""
+
+    def __init__(self, root: Path, path: Path, key: str, *, sha256: bool, durable: bool = True) -> None:
+        self.key, self.bytes = key, 0
+        self._path, self._durable = path, durable
+        self._digest = Digest(enabled=sha256)
+        self._committed = False
+        self.temporary = root / TEMPORARY / f"{path.name}.{uuid4().hex}"
+        with _explained(path):
+            self._file: BinaryIO | None = _create(self.temporary)
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """See `_base.Staged`."""
+        self.writev((data,))
+        return len(data)
+
+    def writev(self, parts: Sequence[bytes | bytearray | memoryview]) -> None:
+        """See `_base.Staged`."""
+        if self._file is None:
+            raise StorageError(f"{self.key} is closed: nothing more can be written to it")
+        for first in range(0, len(parts), _MAX_BUFFERS):
+            some = parts[first : first + _MAX_BUFFERS]
+            for part in some:
+                self._digest.update(part)
+            with _explained(self._path):
+                self.bytes += _write_all(self._file.fileno(), some)
+
+    def close(self) -> None:
+        """See `_base.Staged`."""
+        if self._file is None:
+            return
+        with _explained(self._path):
+            if self._durable:
+                os.fsync(self._file.fileno())
+            self._file.close()
+        self._file = None
+
+    def commit(self) -> None:
+        """See `_base.Staged`."""
+        if self._committed:
+            return
+        self.close()
+        with _explained(self._path):
+            _make_folder(self._path.parent)
+            os.replace(self.temporary, self._path)
+            if self._durable:
+                _sync_folder(self._path.parent)
+        self._committed = True
+        _remove_if_empty(self.temporary.parent)
+
+    def discard(self) -> None:
+        """See `_base.Staged`."""
+        if self._committed:
+            return
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self.temporary.unlink(missing_ok=True)
+        _remove_if_empty(self.temporary.parent)
+
+    @property
+    def sha256(self) -> str:
+        """See `_base.Staged`."""
+        return self._digest.hexdigest()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.discard()
+
+
+def _walk(folder: Path, prefix: str, *, recursive: bool) -> Iterator[ObjectInfo]:
+    try:
+        entries = list(os.scandir(folder))
+    except _ABSENT:
+        return
+    for entry in entries:
+        if entry.is_dir():
+            if recursive and entry.name != TEMPORARY:
+                yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", recursive=True)
+            continue
+        try:
+            found = entry.stat()
+        except FileNotFoundError:
+            continue  # deleted since the folder was read, or a dangling link
+        yield ObjectInfo(f"{prefix}{entry.name}", found.st_size, found.st_mtime)
+
+
+def _create(path: Path) -> BinaryIO:
+    """Open a new file for writing, and its folder as often as another process removes that as empty."""
+    give_up = time.monotonic() + _SECONDS_OF_OPENING
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return path.open("xb", buffering=0)
+        except FileNotFoundError:
+            if time.monotonic() > give_up:
+                raise
+
+
+def _write_all(descriptor: int, parts: Sequence[bytes | bytearray | memoryview]) -> int:
+    """Write the buffers and return their bytes. The system may take less at once: a signal, or a disk about to be full."""
+    expected = sum(len(part) for part in parts)
+    written = os.writev(descriptor, parts) if parts else 0
+    if written != expected:
+        rest = memoryview(b"".join(parts))[written:]
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    return expected
+
+
+def _make_folder(folder: Path) -> None:
+    """Create a folder with its parents, each one durable in the one above."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return  # another writer still has files there, or it is gone already
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn an operating system error into one that says where and what to do."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _FULL:
+            message = f"no space left for {path}; committed shards are intact: free some space and run again to go on"
+            raise DiskFull(message) from exc
+        raise StorageError(f"can not write {path}: {exc.strerror}") from exc
