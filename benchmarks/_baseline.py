@@ -12,7 +12,14 @@ from pathlib import Path
 
 IMG2DATASET = "1.47.0"
 #: What pip resolved for it when the targets were set; pinned so that the baseline does not drift.
-PINS = ("albumentations==1.4.24", "opencv-python-headless==4.14.0.94", "numpy==2.4.6", "pandas==2.3.3", "pyarrow==26.0.1", "webdataset==0.2.111")
+PINS = (
+    "albumentations==1.4.24",
+    "opencv-python-headless==4.14.0.94",
+    "numpy==2.4.6",
+    "pandas==2.3.3",
+    "pyarrow==26.0.1",
+    "webdataset==0.2.111",
+)
 _VERSION = "import sys; print(sys.executable); print('%d.%d' % sys.version_info[:2])"
 _REPORT = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
 

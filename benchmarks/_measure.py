@@ -93,7 +93,7 @@ class _Sampler:
         pss = rss = processes = 0
         for pid in _group_members(self._group):
             # a process may end between the listing and the reading
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, KeyError, ValueError):
                 fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
                 pss += int(fields["Pss"].split()[0]) * 1024
                 rss += int(fields["Rss"].split()[0]) * 1024

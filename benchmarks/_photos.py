@@ -56,11 +56,10 @@ def prepare_photos(cache: Path, photos: int) -> PhotoSet:
     folder.mkdir(parents=True)
     print(f"drawing {photos} photos into {folder} (once)", flush=True)
     # fork: the noise fields are made once and shared
-    global _fields
-    _fields = [_pink_noise(np.random.default_rng([SEED, 0, n]), slope) for n, slope in enumerate(np.linspace(0.8, 1.5, FIELD_COUNT))]
+    _fields[:] = [_pink_noise(np.random.default_rng([SEED, 0, n]), slope) for n, slope in enumerate(np.linspace(0.8, 1.5, FIELD_COUNT))]
     with multiprocessing.get_context("fork").Pool() as pool:
         facts = pool.starmap(_write_photo, ((str(folder), index) for index in range(photos)), chunksize=50)
-    _fields = []
+    _fields.clear()
     _write_broken(folder, photos)
     sizes, areas, progressive, exif = (np.array(column) for column in zip(*facts, strict=True))
     made = PhotoSet(str(folder), photos, float(sizes.mean()), float(areas.mean()) / 1e6, int(progressive.sum()), int(exif.sum()))
@@ -160,7 +159,9 @@ def _add_text(rng: np.random.Generator, picture: np.ndarray) -> None:
     for _ in range(rng.integers(0, 4)):
         where = (int(rng.uniform(0, 0.7) * width), int(rng.uniform(0.1, 1) * height))
         size = rng.uniform(0.5, 2.5) * width / 900
-        cv2.putText(picture, str(rng.choice(WORDS)), where, cv2.FONT_HERSHEY_SIMPLEX, size, rng.uniform(0, 255, 3).tolist(), max(1, round(2 * size)))
+        cv2.putText(
+            picture, str(rng.choice(WORDS)), where, cv2.FONT_HERSHEY_SIMPLEX, size, rng.uniform(0, 255, 3).tolist(), max(1, round(2 * size))
+        )
 
 
 def _write_photo(folder: str, index: int) -> tuple[int, int, bool, bool]:
@@ -180,11 +181,29 @@ def _exif(rng: np.random.Generator) -> Image.Exif:
     """Make the tags that a camera writes (upright, so that no tool may turn the picture)."""
     exif = Image.Exif()
     base = ExifTags.Base
-    exif.update({base.Make: "Synthetic", base.Model: f"S{rng.integers(10, 99)}", base.Orientation: 1, base.XResolution: 72.0, base.YResolution: 72.0})
+    exif.update(
+        {
+            base.Make: "Synthetic",
+            base.Model: f"S{rng.integers(10, 99)}",
+            base.Orientation: 1,
+            base.XResolution: 72.0,
+            base.YResolution: 72.0,
+        }
+    )
     exif.update({base.ResolutionUnit: 2, base.Software: "benchmark 1.0", base.DateTime: f"20{rng.integers(10, 26)}:06:01 12:30:00"})
     details = exif.get_ifd(ExifTags.IFD.Exif)
-    details.update({base.ExposureTime: 1 / int(rng.integers(30, 2000)), base.FNumber: 2.8, base.ISOSpeedRatings: int(rng.integers(100, 3200))})
-    details.update({base.DateTimeOriginal: "2020:06:01 12:30:00", base.FocalLength: 35.0, base.Flash: 0, base.ColorSpace: 1, base.LensModel: "35mm F2.8"})
+    details.update(
+        {base.ExposureTime: 1 / int(rng.integers(30, 2000)), base.FNumber: 2.8, base.ISOSpeedRatings: int(rng.integers(100, 3200))}
+    )
+    details.update(
+        {
+            base.DateTimeOriginal: "2020:06:01 12:30:00",
+            base.FocalLength: 35.0,
+            base.Flash: 0,
+            base.ColorSpace: 1,
+            base.LensModel: "35mm F2.8",
+        }
+    )
     return exif
 
 

@@ -1,7 +1,8 @@
-"""Compare pixels: `_pixels.py kernels FOLDER COUNT` and `_pixels.py tars OURS.tar BASELINE.tar`; prints JSON. Runs in our own environment.
+"""Compare pixels: `_pixels.py kernels FOLDER COUNT` and `_pixels.py shards OURS BASELINE` (paths without extension); prints JSON. Runs in our own environment.
 
 `kernels`: what our transform would hand to the encoder (it writes PNG here, which loses nothing) against cv2's INTER_AREA and against an
-exact area filter in float64. `tars`: the finished JPEGs of both tools, decoded, by key. Identical pictures count as 99 dB.
+exact area filter in float64. `shards`: the finished JPEGs
+of both tools, decoded, by key, and whether hashes and EXIF are there. Identical pictures count as 99 dB.
 """
 
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 
 SIZE = 256
 IDENTICAL_DB = 99.0
@@ -73,21 +75,37 @@ def compare_kernels(folder: str, count: int) -> dict[str, object]:
     return found
 
 
-def compare_tars(ours: str, baseline: str) -> dict[str, object]:
-    """Compare the pictures that two shards have in common."""
-    one, other = _pictures(ours), _pictures(baseline)
-    common = sorted(one.keys() & other.keys())
+def compare_shards(ours: str, baseline: str) -> dict[str, object]:
+    """Compare what two shards of the same rows have in common: pictures, hashes, EXIF."""
+    one, other = _pictures(f"{ours}.tar"), _pictures(f"{baseline}.tar")
     values = []
     sizes_differ = bytes_equal = 0
-    for name in common:
+    for name in sorted(one.keys() & other.keys()):
         bytes_equal += one[name] == other[name]
         first, second = (cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED) for body in (one[name], other[name]))
-        if first.shape != second.shape:
+        if first.shape == second.shape:
+            values.append(psnr(first, second))
+        else:
             sizes_differ += 1
-            continue
-        values.append(psnr(first, second))
     only = {"only_ours": len(one.keys() - other.keys()), "only_baseline": len(other.keys() - one.keys())}
-    return {**summary(values), **only, "sizes_differ": sizes_differ, "bytes_equal": bytes_equal}
+    rows = _compare_rows(_rows(f"{ours}.parquet"), _rows(f"{baseline}.parquet"))
+    return {**summary(values), **only, **rows, "sizes_differ": sizes_differ, "bytes_equal": bytes_equal}
+
+
+def _compare_rows(one: dict[str, dict[str, str]], other: dict[str, dict[str, str]]) -> dict[str, int]:
+    common = one.keys() & other.keys()
+    return {
+        "rows": len(common),
+        "hash_equal": sum(one[url]["sha256"] == other[url]["sha256"] for url in common),
+        "exif_ours": sum((one[url]["exif"] or "{}") != "{}" for url in common),
+        "exif_baseline": sum((other[url]["exif"] or "{}") != "{}" for url in common),
+    }
+
+
+def _rows(path: str) -> dict[str, dict[str, str]]:
+    """Read the successful rows of a sidecar by url."""
+    table = pq.read_table(path, columns=["url", "status", "sha256", "exif"])
+    return {row["url"]: row for row in table.to_pylist() if row["status"] == "success"}
 
 
 def _pictures(path: str) -> dict[str, bytes]:
@@ -97,4 +115,4 @@ def _pictures(path: str) -> dict[str, bytes]:
 
 if __name__ == "__main__":
     what, *rest = sys.argv[1:]
-    print(json.dumps(compare_kernels(rest[0], int(rest[1])) if what == "kernels" else compare_tars(*rest)))
+    print(json.dumps(compare_kernels(rest[0], int(rest[1])) if what == "kernels" else compare_shards(*rest)))

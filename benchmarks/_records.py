@@ -70,6 +70,11 @@ class Run:
         """Urls handled per second of the whole run, start-up included."""
         return self.rows / self.cost.wall_s
 
+    @property
+    def ended_well(self) -> bool:
+        """Whether the tool said so and left rows."""
+        return self.cost.exit_status == 0 and self.rows > 0
+
 
 @dataclass(slots=True)
 class Results:
@@ -82,7 +87,7 @@ class Results:
 
     def of(self, case: str, number: int) -> list[Run]:
         """Runs of a contender that ended well."""
-        return [run for run in self.runs.get((case, number), []) if run.cost.exit_status == 0 and run.rows]
+        return [run for run in self.runs.get((case, number), []) if run.ended_well]
 
     def reference(self, case: str) -> int | None:
         """Number of the fastest baseline setting in a case."""

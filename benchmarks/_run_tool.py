@@ -9,7 +9,7 @@ import sys
 
 def main() -> None:
     tool, path = sys.argv[1:]
-    with open(path, encoding="utf-8") as file:  # noqa: PTH123 - no imports that the tool does not make itself
+    with open(path, encoding="utf-8") as file:
         arguments = json.load(file)
     if tool == "img2dataset":
         from img2dataset import download

@@ -108,7 +108,7 @@ class PhotoServer:
         config.write_text(self._config())
         with (self.folder / "nginx.out").open("wb") as log:
             command = [nginx_path(), "-p", str(self.folder), "-c", str(config), "-e", str(self.folder / "error.log")]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_end_with_parent)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_end_with_parent)  # noqa: PLW1509 - no threads here
         self._wait_until_up()
         return self
 

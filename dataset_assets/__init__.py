@@ -27,8 +27,10 @@ __all__ = ["DownloadReport", "download", "download_any"]
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(import_module("dataset_assets.pipelines.download"), name)
+    if name == "Dataset":  # `type: dataset_assets.Dataset` of a defs.yaml; needs the extra `dagster`
+        return import_module("dataset_assets.orchestration.components").Dataset
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *__all__, "Dataset"])

@@ -147,6 +147,7 @@ class Media:
     exif: str | None = None  # JSON of tag name -> text
     cause: Cause | None = None
     message: str | None = None
+    trailing_bytes: int = 0  # behind the end of the image as fetched, such as the web page of a file that is both
 
 
 @dataclass(slots=True)

@@ -1,13 +1,17 @@
-"""Parts of the photographs as JPEG, PNG and WebP bytes. The same crop gives the same bytes as long as Pillow is the same."""
+"""Parts of the photographs as JPEG, PNG and WebP bytes. The same crop gives the same bytes as long as Pillow is the same.
+
+Pillow is imported on first use: only the server encodes, while whoever starts it or writes the lists imports this too.
+"""
 
 from functools import cache, lru_cache
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
-from PIL import Image
-
 from dataset_assets.demo.photos import PHOTOS, Crop
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 
@@ -29,13 +33,17 @@ def encode(crop: Crop) -> bytes:
 
 
 @cache
-def _pixels(name: str) -> Image.Image:
+def _pixels(name: str) -> "Image":
+    from PIL import Image
+
     with Image.open(PHOTOS[name].path) as image:
         return image.convert("RGB")
 
 
 @cache
 def _exif(name: str) -> bytes:
+    from PIL import Image
+
     photo, tags = PHOTOS[name], Image.Exif()
     tags[_IMAGE_DESCRIPTION] = name
     tags[_ARTIST] = normalize("NFKD", photo.credit).encode("ascii", "ignore").decode()  # EXIF text is ASCII

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from dataset_assets.errors import ConfigurationError
 
+DEFAULT_ROOT = "./data"
 EXECUTORS = ("in_process", "multiprocess")
 
 
@@ -24,10 +25,10 @@ EXECUTORS = ("in_process", "multiprocess")
 class Environment:
     """What the process was told from outside."""
 
-    root: str = "./data"
+    root: str = DEFAULT_ROOT
     catalog: tuple[Path, ...] = ()
     allow_private_networks: tuple[str, ...] = ()
-    executor: str = "in_process"
+    executor: str = EXECUTORS[0]
 
 
 def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
@@ -38,10 +39,10 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
     """
     read = os.environ if variables is None else variables
     return Environment(
-        root=read.get("DATASET_ASSETS_ROOT") or Environment.root,
+        root=read.get("DATASET_ASSETS_ROOT") or DEFAULT_ROOT,
         catalog=tuple(_folder(entry) for entry in _split(read.get("DATASET_ASSETS_CATALOG"), os.pathsep)),
         allow_private_networks=_split(read.get("DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS"), ","),
-        executor=_executor(read.get("DATASET_ASSETS_EXECUTOR") or Environment.executor),
+        executor=_executor(read.get("DATASET_ASSETS_EXECUTOR") or EXECUTORS[0]),
     )
 
 

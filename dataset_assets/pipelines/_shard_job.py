@@ -5,7 +5,8 @@ Answers come in any order; rows are written in theirs. The shard exists once `fi
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from dataset_assets.records import (
     FAILED_TO_DOWNLOAD,
     FAILED_TO_RESIZE,
     SUCCESS,
+    Cause,
     FetchOutcome,
     Media,
     Request,
@@ -27,12 +29,16 @@ from dataset_assets.records import (
 )
 from dataset_assets.shards._base import Writer, WriterOptions
 from dataset_assets.shards._naming import sample_key, shard_name
+from dataset_assets.shards._reading import read_rows, read_values
 from dataset_assets.shards._records import write_record
 from dataset_assets.shards._reorder import ReorderBuffer
+from dataset_assets.shards._replace import replace_shard, replacement_store
 from dataset_assets.storage._base import Store
 
 #: Distinct messages kept in a record; the causes are always complete.
 MAX_MESSAGES = 1000
+#: Columns that are added to img2dataset's.
+EXTRA = ("cause", "http_status", "content_type", "final_url", "extension")
 
 
 class ShardJob:
@@ -43,10 +49,11 @@ class ShardJob:
         self.name = shard_name(task.shard_id, options.oom_shard_count)
         self._store, self._options, self._fingerprint = store, options, fingerprint
         self._fields = RowFields(table, options)
-        self._reorder = ReorderBuffer(options.reorder_bytes)
+        self._reorder = ReorderBuffer(options.reorder_bytes, spill_folder(store))
         self._tally = Tally()
         self._started = time.time()
         self._missing = table.num_rows
+        self._target = store
         self._writer: Writer | None = None
 
     @property
@@ -80,9 +87,7 @@ class ShardJob:
         Raises:
             DiskFull, StorageError: the shard stays absent.
         """
-        writer = self._open_writer()
-        writer.close()
-        record = self._record(writer.commit())
+        record = self._commit_files()
         write_record(self._store, record)
         return record
 
@@ -91,6 +96,11 @@ class ShardJob:
         self._reorder.close()
         if self._writer is not None:
             self._writer.discard()
+
+    def _commit_files(self) -> ShardRecord:
+        writer = self._open_writer()
+        writer.close()
+        return self._record(writer.commit())
 
     def _key(self, index: int) -> str:
         return sample_key(self.task.shard_id, index, self._options.samples_per_shard, self._options.oom_shard_count)
@@ -106,7 +116,7 @@ class ShardJob:
 
     def _open_writer(self) -> Writer:
         if self._writer is None:
-            self._writer = registry.load("dataset_assets.shards", self._options.output_format)(self._store, self._writer_options())
+            self._writer = registry.load("dataset_assets.shards", self._options.output_format)(self._target, self._writer_options())
         return self._writer
 
     def _writer_options(self) -> WriterOptions:
@@ -133,6 +143,53 @@ class ShardJob:
             bytes_stored=sum(file.bytes for file in files),
             **self._tally.counts(),
         )
+
+
+class RetryJob(ShardJob):
+    """A committed shard of which the rows with some causes are fetched again. The old version stays until the new one replaces it."""
+
+    def __init__(self, old: ShardRecord, causes: Collection[str], *shard: Any) -> None:
+        """`shard` is what `ShardJob` takes."""
+        super().__init__(*shard)
+        self._old = old
+        rows = enumerate(read_values(self._store, old))
+        self._causes = {index: values["cause"] for index, values in rows if values["cause"] in causes}
+        self._position = {index: position for position, index in enumerate(self._causes)}
+        self._missing = len(self._causes)
+        self._changed = False
+        self._tally.requests, self._tally.bytes_downloaded = old.requests, old.bytes_downloaded
+
+    def requests(self) -> Iterator[Request]:
+        """Yield one request per row to fetch again."""
+        urls = list(self._fields.urls)
+        for index in self._causes:
+            yield Request(urls[index], (self, index))
+
+    def finish(self) -> ShardRecord:
+        """Merge old and new rows, and put the new version in place of the old one. Without any change the old version stays."""
+        if not self._changed:
+            self.discard()
+            return self._old
+        self._target = replacement_store(self._store, self.name)
+        fetched = self._reorder.ready()
+        for row in read_rows(self._store, self._old, extra=EXTRA):
+            if row.index in self._position:
+                self._write(next(fetched))
+            else:
+                row.cause = Cause(row.extra["cause"]) if row.extra["cause"] else None
+                self._write(row)
+        record = self._commit_files()
+        replace_shard(self._store, record)
+        return record
+
+    def _collect(self, index: int, row: Row) -> None:
+        self._changed = self._changed or row.cause != self._causes[index]
+        self._reorder.add(self._position[index], row)  # read back in `finish`, in row order
+
+
+def spill_folder(store: Store) -> str | None:
+    """Return where rows wait that do not fit in memory: beside a local output, which has to have that space anyway."""
+    return store.url if Path(store.url).is_dir() else None
 
 
 class RowFields:

@@ -16,10 +16,12 @@ from dataset_assets.errors import DiskFull
 from dataset_assets.fetch.client import Fetcher
 from dataset_assets.images.prepare import warm_up
 from dataset_assets.pipelines._samples import Sample, SampleMaker
-from dataset_assets.pipelines._shard_job import ShardJob
+from dataset_assets.pipelines._shard_job import RetryJob, ShardJob
 from dataset_assets.pipelines.options import DownloadOptions
 from dataset_assets.pipelines.plan_urls import read_shard
-from dataset_assets.records import FetchOutcome, Plan, Request, ShardProgress, ShardResult, ShardTask
+from dataset_assets.records import Cause, FetchOutcome, Plan, Request, ShardProgress, ShardResult, ShardTask
+from dataset_assets.shards._naming import shard_name
+from dataset_assets.shards._records import read_record
 from dataset_assets.storage._base import open_store
 
 #: Open shards of one worker: one that waits for its last urls, one that is in full swing.
@@ -37,6 +39,7 @@ class ShardWork:
     plan: Plan
     fingerprints: dict[int, str]  # shard id -> fingerprint of its rows and the options
     options: DownloadOptions
+    retry_failed: frozenset[Cause] = frozenset()
 
     def __call__(self, tasks: Iterator[ShardTask]) -> Iterator[ShardProgress | ShardResult]:
         """Make the shards of `tasks`, in any order; a shard that fails becomes a result with an error."""
@@ -102,7 +105,10 @@ class _Worker:
     def _job(self, task: ShardTask) -> ShardJob:
         work = self._work
         table = read_shard(open_store(work.plan_url), work.plan, task.shard_id)
-        return ShardJob(task, table, open_store(task.folder), work.options, work.fingerprints[task.shard_id])
+        store = open_store(task.folder)
+        shard = (task, table, store, work.options, work.fingerprints[task.shard_id])
+        old = read_record(store, shard_name(task.shard_id, work.options.oom_shard_count)) if work.retry_failed else None
+        return ShardJob(*shard) if old is None else RetryJob(old, work.retry_failed, *shard)
 
     def _samples(self, outcomes: Iterator[FetchOutcome | None]) -> Iterator[tuple[FetchOutcome, Sample] | None]:
         threads = self._work.options.codec_thread_count
@@ -140,6 +146,7 @@ class _Worker:
             raise
         except Exception as exc:  # noqa: BLE001 - as in `_open_next`
             job.discard()
+            self._pending = deque(request for request in self._pending if request.token[0] is not job)
             result = ShardResult(job.task, error=_describe(exc))
         self._open.discard(job)
         yield result

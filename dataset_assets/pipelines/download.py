@@ -21,7 +21,7 @@ from dataset_assets.pipelines.options import DownloadOptions
 from dataset_assets.pipelines.plan_urls import plan_urls
 from dataset_assets.pipelines.progress import reporters
 from dataset_assets.records import Cause, Manifest, Plan, ShardProgress, ShardResult, ShardTask
-from dataset_assets.shards._records import list_records, read_manifest
+from dataset_assets.shards._records import list_records
 from dataset_assets.storage._base import Store, open_store
 from dataset_assets.urls._base import ListOptions
 
@@ -200,7 +200,10 @@ def download(  # noqa: PLR0913 - img2dataset's arguments, in its order
         save_additional_columns=tuple(save_additional_columns or ()),
         verify_hash_col=None if verify_hash is None else verify_hash[0],
     )
-    run = _Download(open_store(str(output_folder)), lists, options, _causes(retry_failed))
+    causes = _causes(retry_failed)
+    if causes and layout == "img2dataset":
+        raise ConfigurationError("retry_failed needs the column `cause`, which layout 'img2dataset' does not have; use layout 'dataset_assets'")
+    run = _Download(open_store(str(output_folder)), lists, options, causes)
     config["url_list"] = url_list if isinstance(url_list, str) else type(url_list).__name__
     config.pop("request_headers")  # may hold a token
     return run(url_list, _one_of_modes(incremental_mode), wandb_project if enable_wandb else None, config)
@@ -285,7 +288,8 @@ class _Download:
         self._store.delete_tree(_PLAN)
         self._store.sweep(older_than_s=24 * 3600)
         made = [result.record for result in results if result.record is not None and not result.skipped]
-        return DownloadReport(read_manifest(self._store), len(made), len(results) - len(made), sum(record.requests for record in made))
+        manifest = Manifest(tuple(list_records(self._store)), self._options.fingerprint, self._options.output_format)
+        return DownloadReport(manifest, len(made), len(results) - len(made), sum(record.requests for record in made))
 
     def _make(self, tasks: list[ShardTask], plan: Plan, wandb_project: str | None, config: Mapping[str, Any]) -> list[ShardResult]:
         results = []

@@ -56,7 +56,7 @@ def download_shards(
         waiting = [task for task, record in committed.items() if record is None or run.is_wanted_again(record)]
         yield from run.attempt_all(waiting, report)
     finally:
-        for store in folders.values():
+        for store in folders.values() if options.layout != "img2dataset" else ():
             write_manifest(store, fingerprint=options.fingerprint, output_format=options.output_format)
 
 

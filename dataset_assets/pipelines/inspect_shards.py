@@ -1,10 +1,9 @@
 """Look at committed shards: a few samples of one, and whether a set is what its records say."""
 
-from collections.abc import Iterator
 from itertools import islice
 
-from dataset_assets.records import Row, ShardRecord
-from dataset_assets.shards._reading import read_rows
+from dataset_assets.records import ShardRecord
+from dataset_assets.shards._reading import read_samples
 from dataset_assets.shards._records import list_records, read_manifest
 from dataset_assets.shards._verify import verify_shard
 from dataset_assets.storage._base import Store
@@ -12,13 +11,9 @@ from dataset_assets.storage._base import Store
 __all__ = ["read_manifest", "sample_payloads", "verify_set"]
 
 
-def sample_payloads(store: Store, record: ShardRecord, output_format: str, count: int) -> list[tuple[str, bytes]]:
+def sample_payloads(store: Store, record: ShardRecord, count: int) -> list[tuple[str, bytes]]:
     """Return the keys and payloads of the first `count` samples of a shard."""
-    return [(row.key, row.payload) for row in islice(_samples(store, record, output_format), count) if row.payload is not None]
-
-
-def _samples(store: Store, record: ShardRecord, output_format: str) -> Iterator[Row]:
-    return (row for row in read_rows(store, record, output_format) if row.payload is not None)
+    return [(sample.key, sample.payload) for sample in islice(read_samples(store, record), count)]
 
 
 def verify_set(store: Store, *, deep: bool = True) -> list[str]:

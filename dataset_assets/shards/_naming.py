@@ -23,6 +23,11 @@ def sample_key(shard_id: int, index: int, samples_per_shard: int, oom_shard_coun
     return f"{10**digits * shard_id + index:0{digits + oom_shard_count}d}"
 
 
+def is_hidden(key: str) -> bool:
+    """Tell whether an object in a folder of samples is none of ours: what file managers leave behind, such as .DS_Store."""
+    return key.rpartition("/")[2].startswith(".")
+
+
 @lru_cache(maxsize=4096)
 def member_extension(extension: str) -> str:
     """Return the extension under which a payload is stored. Idempotent.

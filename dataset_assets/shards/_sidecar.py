@@ -6,6 +6,7 @@ Format: https://parquet.apache.org/docs/file-format/
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pyarrow as pa
@@ -31,7 +32,10 @@ class Table:
         self._group_rows = group_rows
         self._rows: list[dict[str, Any]] = []
         self._closed = False
-        self._writer = pq.ParquetWriter(pa.PythonFile(self._sink, mode="w"), schema, **_encoding(schema, payload))
+        with ExitStack() as undo:
+            undo.enter_context(staged)
+            self._writer = pq.ParquetWriter(pa.PythonFile(self._sink, mode="w"), schema, **_encoding(schema, payload))
+            undo.pop_all()
 
     def append(self, values: dict[str, Any]) -> None:
         """Add a row: a value for every column."""
@@ -89,16 +93,17 @@ def row_values(row: Row, offset: int | None) -> dict[str, Any]:
     return {**row.columns, **row.extra, INDEX[0].name: offset, INDEX[1].name: size}
 
 
-def read_table(store: Store, key: str, *, columns: list[str] | None = None, batch_rows: int = GROUP_ROWS) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a parquet object, a batch in memory at a time.
+def read_table(store: Store, key: str, *, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a parquet object, a row group in memory at a time.
 
     Raises:
         ShardCorrupt: it is not a parquet file, or not a whole one.
     """
     with store.open_read(key) as file:
         try:
-            for batch in pq.ParquetFile(file).iter_batches(batch_rows, columns=columns, use_threads=False):
-                yield from batch.to_pylist()
+            table = pq.ParquetFile(file)
+            for group in range(table.num_row_groups):
+                yield from table.read_row_group(group, columns=columns, use_threads=False).to_pylist()
         except (pa.ArrowException, OSError) as exc:
             raise ShardCorrupt(f"{key}: not a readable parquet file: {exc}") from exc
 
@@ -166,6 +171,6 @@ def _array(values: list[Any], field: pa.Field) -> pa.Array:
     try:
         return pa.array(values, field.type)
     except UnicodeEncodeError:
-        return pa.array(without_surrogates(values), field.type)
+        return _array(without_surrogates(values), field)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as exc:
         raise ConfigurationError(f"column {field.name!r}: expected values of type {field.type}, came others: {exc}") from exc

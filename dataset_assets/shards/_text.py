@@ -1,10 +1,10 @@
-"""Values of a row as text: the sample's JSON member and its caption.
+r"""Values of a row as text: the sample's JSON member and its caption.
 
 img2dataset's bytes (`json.dumps(columns, indent=4)`). What JSON has no type for is written readably: dates as ISO 8601, decimals and the rest as
-text, bytes as UTF-8. A lone surrogate, which UTF-8 and therefore Arrow can not hold, becomes its escape (`\\ud800` as six characters) everywhere.
+text, bytes as UTF-8. A lone surrogate, which UTF-8 and therefore Arrow can not hold, becomes its escape (`\ud800` as six characters) everywhere.
 """
 
-import datetime
+import datetime as dt
 import json
 import re
 from typing import Any
@@ -43,7 +43,7 @@ def to_json(columns: dict[str, Any]) -> bytes:
 def _as_json(value: Any) -> Any:
     if hasattr(value, "tolist"):  # numpy
         return value.tolist()
-    if isinstance(value, (datetime.date, datetime.time)):
+    if isinstance(value, (dt.date, dt.time)):
         return value.isoformat()
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")

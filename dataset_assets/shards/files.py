@@ -12,7 +12,7 @@ from typing import ClassVar
 from dataset_assets.errors import ShardCorrupt
 from dataset_assets.records import Row, ShardFile
 from dataset_assets.shards._base import Sample, WriterOptions
-from dataset_assets.shards._naming import RESERVED, member_extension
+from dataset_assets.shards._naming import RESERVED, is_hidden, member_extension
 from dataset_assets.shards._sidecar import Sidecar
 from dataset_assets.shards._text import to_json, utf8
 from dataset_assets.storage._base import ObjectInfo, Store
@@ -64,7 +64,7 @@ class Writer:
     @staticmethod
     def samples(store: Store, file: ShardFile) -> Iterator[Sample]:
         """See `_base.Writer`."""
-        objects = store.list(f"{file.name}/", recursive=False)
+        objects = (info for info in store.list(f"{file.name}/", recursive=False) if not is_hidden(info.key))
         for key, group in groupby(objects, key=lambda info: info.key.rpartition("/")[2].partition(".")[0]):
             yield _sample(store, file.name, key, list(group))
 

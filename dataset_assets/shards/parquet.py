@@ -55,7 +55,7 @@ class Writer:
     def samples(store: Store, file: ShardFile) -> Iterator[Sample]:
         """See `_base.Writer`."""
         payload = payload_column(store, file)
-        for row in read_table(store, file.name, columns=["key", payload], batch_rows=GROUP_ROWS):
+        for row in read_table(store, file.name, columns=["key", payload]):
             if row[payload] is not None:
                 yield Sample(row["key"], payload, row[payload], None)
 

@@ -5,6 +5,7 @@ give the payload in one range read. Format: https://github.com/webdataset/webdat
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import groupby
 from typing import ClassVar
 
@@ -26,10 +27,12 @@ class Writer:
 
     def __init__(self, store: Store, options: WriterOptions) -> None:
         self._has_caption = options.has_caption
-        self._staged = store.stage(options.name + ".tar")
-        self._tar = TarStream(self._staged)
-        self._sidecar = Sidecar(store, options)
         self._closed = False
+        with ExitStack() as undo:
+            self._staged = undo.enter_context(store.stage(options.name + ".tar"))
+            self._tar = TarStream(self._staged)
+            self._sidecar = Sidecar(store, options)
+            undo.pop_all()
 
     def write(self, row: Row) -> None:
         """See `_base.Writer`."""

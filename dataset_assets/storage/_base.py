@@ -14,6 +14,7 @@ from typing import BinaryIO, Protocol, Self
 from dataset_assets import registry
 from dataset_assets.errors import ConfigurationError
 
+Buffer = bytes | bytearray | memoryview
 
 #: The folder in which stores keep what is not committed yet. Never listed.
 TEMPORARY = "_tmp"
@@ -39,14 +40,14 @@ class Staged(Protocol):
     key: str
     bytes: int
 
-    def write(self, data: bytes | bytearray | memoryview) -> int:
+    def write(self, data: Buffer) -> int:
         """Append.
 
         Raises:
             DiskFull, StorageError: the store refuses the bytes.
         """
 
-    def writev(self, parts: Sequence[bytes | bytearray | memoryview]) -> None:
+    def writev(self, parts: Sequence[Buffer]) -> None:
         """Append several buffers in order."""
 
     def close(self) -> None:
@@ -174,7 +175,7 @@ class Digest:
     def __init__(self, *, enabled: bool) -> None:
         self._hash = hashlib.sha256() if enabled else None
 
-    def update(self, data: bytes | bytearray | memoryview) -> None:
+    def update(self, data: Buffer) -> None:
         """Add bytes."""
         if self._hash is not None:
             self._hash.update(data)

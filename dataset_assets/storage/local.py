@@ -10,19 +10,19 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from dataset_assets.errors import DiskFull, NotWritable, ObjectMissing, StorageError
-from dataset_assets.storage._base import TEMPORARY, Digest, ObjectInfo, check_key
+from dataset_assets.storage._base import TEMPORARY, Buffer, Digest, ObjectInfo, check_key
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _ABSENT = (FileNotFoundError, NotADirectoryError)
 _MAX_BUFFERS = 1024  # IOV_MAX of Linux and macOS
-_SECONDS_OF_OPENING = 5.0
+_ATTEMPTS = 1000
 
 
 class Store:
@@ -77,7 +77,7 @@ class Store:
 
     def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
         """See `_base.Store`."""
-        folder, _, start = prefix.rpartition("/")
+        folder, _, _ = prefix.rpartition("/")
         top = self.root / folder if folder else self.root
         found = _walk(top, f"{folder}/" if folder else "", recursive=recursive)
         yield from sorted((info for info in found if info.key.startswith(prefix)), key=lambda info: info.key)
@@ -160,12 +160,12 @@ class _Staged:
         with _explained(path):
             self._file: BinaryIO | None = _create(self.temporary)
 
-    def write(self, data: bytes | bytearray | memoryview) -> int:
+    def write(self, data: Buffer) -> int:
         """See `_base.Staged`."""
         self.writev((data,))
         return len(data)
 
-    def writev(self, parts: Sequence[bytes | bytearray | memoryview]) -> None:
+    def writev(self, parts: Sequence[Buffer]) -> None:
         """See `_base.Staged`."""
         if self._file is None:
             raise StorageError(f"{self.key} is closed: nothing more can be written to it")
@@ -240,17 +240,15 @@ def _walk(folder: Path, prefix: str, *, recursive: bool) -> Iterator[ObjectInfo]
 
 def _create(path: Path) -> BinaryIO:
     """Open a new file for writing, and its folder as often as another process removes that as empty."""
-    give_up = time.monotonic() + _SECONDS_OF_OPENING
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+    for _ in range(_ATTEMPTS):
+        with suppress(FileNotFoundError, FileExistsError):  # the latter when it is removed while pathlib looks at it
+            path.parent.mkdir(parents=True, exist_ok=True)
             return path.open("xb", buffering=0)
-        except FileNotFoundError:
-            if time.monotonic() > give_up:
-                raise
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("xb", buffering=0)
 
 
-def _write_all(descriptor: int, parts: Sequence[bytes | bytearray | memoryview]) -> int:
+def _write_all(descriptor: int, parts: Sequence[Buffer]) -> int:
     """Write the buffers and return their bytes. The system may take less at once: a signal, or a disk about to be full."""
     expected = sum(len(part) for part in parts)
     written = os.writev(descriptor, parts) if parts else 0

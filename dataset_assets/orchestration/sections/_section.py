@@ -4,13 +4,16 @@ Dagster derives a pydantic model from a component class, which accepts a string 
 Sections are plain pydantic models instead; Dagster adds file and line to whatever they raise.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Set
 from difflib import get_close_matches
 from typing import Any
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
+
+from dataset_assets.errors import ConfigurationError
 
 #: key, value, what is wrong with it
 Problem = tuple[str, Any, str]
@@ -44,6 +47,29 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
     near = get_close_matches(str(key), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"unknown key {key!r}: expected one of {', '.join(names)}{hint}"
+
+
+def given_keys(section: Section, renamed: Mapping[str, str], keys: Set[str] | None = None) -> dict[str, Any]:
+    """Return what stands in the YAML, under the library's names; the library has the defaults of the rest."""
+    given = section.model_dump(exclude_unset=True, include=set(keys) if keys is not None else None)
+    return {renamed.get(key, key): tuple(value) if isinstance(value, list) else value for key, value in given.items() if value is not None}
+
+
+def checked(section: Section, build: Callable[[], object], renamed: Mapping[str, str]) -> None:
+    """Let the library judge the values, and point its complaint to the key that it names first.
+
+    Raises:
+        ValidationError: the library refuses a value.
+    """
+    try:
+        build()
+    except ConfigurationError as exc:
+        named = re.match(r"(?:unknown )?(\w*)", str(exc))
+        option = named.group(1) if named else ""
+        key = {name: key for key, name in renamed.items()}.get(option, option)
+        if key not in type(section).model_fields:
+            raise
+        raise errors_at_keys(type(section).__name__, [(key, getattr(section, key), str(exc))]) from exc
 
 
 def _rendered(title: str, value: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,214 @@
+"""The runs: who runs in which case, in which order, each in a fresh process on a fresh output folder, and what it left behind.
+
+Here: scheduling, arguments, reading the outputs. Not here: settings and targets (`download`), measuring (`_measure`), the report (`_report`).
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from _baseline import Baseline
+from _measure import Measurement, measure
+from _photos import PhotoSet, kind_of, read_into_page_cache, write_list
+from _records import BASELINE, OURS, Case, Contender, Results, Run
+from _report import write_report
+from _server import PhotoServer
+
+HERE = Path(__file__).resolve().parent
+RUN_LIMIT_S = 1800
+WARM_UP_URLS = 200
+PIXEL_SAMPLE = 400
+MEMORY = "memory"  # not a case: adds the low-memory setting to the cases that have one
+
+
+class RunError(RuntimeError):
+    """A tool fails on the warm-up; the message holds what it said."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Bench:
+    """What every run needs."""
+
+    options: argparse.Namespace
+    common: dict[str, Any]  # arguments of every run of both tools
+    photos: PhotoSet
+    server: PhotoServer
+    work: Path
+    results: Results
+
+
+def choose_cases(bench: Bench, cases: dict[str, Case]) -> list[Case]:
+    """List the cases to run; `memory` alone means the cases that have a low-memory setting."""
+    wanted = [cases[name] for name in bench.options.cases if name != MEMORY]
+    if MEMORY in bench.options.cases:
+        wanted += [case for case in cases.values() if case.low_memory and case not in wanted]
+    else:
+        wanted = [dataclasses.replace(case, low_memory=None) for case in wanted]
+    if not bench.server.has_latency and any(case.origin == "latency" for case in wanted):
+        bench.results.notes.append(
+            "case `latency` was left out: nginx has no echo module (Debian: `apt-get install libnginx-mod-http-echo`)"
+        )
+        wanted = [case for case in wanted if case.origin != "latency"]
+    return wanted
+
+
+def contenders_of(case: Case, baselines: list[Baseline], tools: list[str]) -> list[Contender]:
+    """List who runs in a case."""
+    found = [Contender(BASELINE, each.python, each.python_version, settings) for each in baselines for settings in case.baseline]
+    if OURS in tools:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        found.append(Contender(OURS, sys.executable, version, case.ours))
+        if case.low_memory:
+            found.append(Contender(OURS, sys.executable, version, case.low_memory, low_memory=True))
+    return found
+
+
+def run_all(bench: Bench, cases: list[Case], baselines: list[Baseline]) -> bool:
+    """Run everything, write the report whatever happens, and return whether every run ended well."""
+    results = bench.results
+    results.contenders = {case.name: contenders_of(case, baselines, bench.options.tools) for case in cases}
+    _warm_up(bench, cases[0])
+    read_into_page_cache(bench.photos)
+    try:
+        for round_number in range(1, bench.options.rounds + 1):
+            for case, number in _schedule(cases, results, round_number):
+                contender = results.contenders[case.name][number]
+                run = _run(bench, case, contender, round_number)
+                results.runs.setdefault((case.name, number), []).append(run)
+                _tell(run, case, contender, bench.options.rounds)
+        if OURS in bench.options.tools:
+            results.pixels.update(_pixels(bench, ["kernels", bench.photos.folder, str(min(PIXEL_SAMPLE, bench.photos.photos))], "kernels"))
+    except BaseException:
+        results.notes.append("**this report is incomplete: the run was interrupted**")
+        raise
+    finally:
+        shutil.rmtree(bench.work, ignore_errors=True)
+        report = write_report(Path(bench.options.results), results, cases, _facts(bench, baselines))
+        print(f"\n{report}\n\nwritten to {bench.options.results}")
+    return all(run.ended_well for runs in results.runs.values() for run in runs)
+
+
+def _warm_up(bench: Bench, case: Case) -> None:
+    """Run every contender of a case once on few urls: bytecode, compiled kernels, page cache, and whether it works at all."""
+    for contender in bench.results.contenders[case.name]:
+        run = _run(bench, case, contender, round_number=0)
+        if not run.ended_well:
+            raise RunError(f"{contender.label} does not work on {run.rows} urls, nothing was measured; it said:\n{run.log_tail}")
+
+
+def _schedule(cases: list[Case], results: Results, round_number: int) -> Iterator[tuple[Case, int]]:
+    """Order the runs of a round: tools alternate within a case, and every other round goes backwards, so that drift hits both."""
+    for case in cases:
+        if case.single_run and round_number > 1:
+            continue
+        numbers = range(len(results.contenders[case.name]))
+        yield from ((case, number) for number in (numbers if round_number % 2 else reversed(numbers)))
+
+
+def _run(bench: Bench, case: Case, contender: Contender, round_number: int) -> Run:
+    """Run one tool on a fresh output folder. Round 0 is a warm-up on few urls."""
+    options, server = bench.options, bench.server
+    rows = options.urls if round_number else min(options.urls, WARM_UP_URLS)
+    shutil.rmtree(bench.work / "out", ignore_errors=True)
+    bench.work.mkdir(parents=True, exist_ok=True)
+    os.sync()  # so that no run pays for what the one before left to be written
+    url_list = bench.work / "urls.parquet"
+    write_list(url_list, bench.photos, server.origins(case.origin), rows)
+    arguments: dict[str, Any] = {
+        **bench.common,
+        **case.arguments,
+        **contender.settings,
+        "url_list": str(url_list),
+        "output_folder": str(bench.work / "out"),
+        "number_sample_per_shard": options.shard if round_number else 100,
+    }
+    if contender.tool == OURS:
+        arguments |= {"allow_private_networks": ("127.0.0.0/8",), "ca_file": server.bundle}
+    (bench.work / "arguments.json").write_text(json.dumps(arguments))
+    command = [contender.python, str(HERE / "_run_tool.py"), contender.tool, str(bench.work / "arguments.json")]
+    log = bench.work / "log.txt"
+    failures = server.failures()
+    cost = measure(command, env=_environment(contender, server), log=log, server=server.pids(), limit_s=RUN_LIMIT_S)
+    run = _outcome(case, round_number, bench.work / "out", cost, server.failures() - failures, log)
+    if round_number == 1 and case.name == "resize":
+        _keep_for_pixels(bench, contender)
+    return run
+
+
+def _environment(contender: Contender, server: PhotoServer) -> dict[str, str]:
+    """Make the tool's environment: no proxies, no settings of this Python, the server's authority trusted."""
+    kept = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy") and not key.startswith("PYTHON")}
+    kept["SSL_CERT_FILE"] = server.bundle
+    if contender.tool == BASELINE:
+        return {**kept, "NO_ALBUMENTATIONS_UPDATE": "1"}  # or every process asks the package index for news
+    return {**kept, "PYTHONPATH": str(HERE.parent)}
+
+
+def _outcome(case: Case, round_number: int, out: Path, cost: Measurement, server_failures: int, log: Path) -> Run:
+    ok: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
+    for sidecar in out.glob("[0-9]*.parquet"):
+        table = pq.read_table(sidecar, columns=["url", "status"])
+        for url, status in zip(table["url"].to_pylist(), table["status"].to_pylist(), strict=True):
+            seen[kind_of(url)] += 1
+            ok[kind_of(url)] += status == "success"
+    records = [json.loads(path.read_text()) for path in out.glob("[0-9]*_stats.json")]
+    span_s = max((record["end_time"] for record in records), default=0) - min((record["start_time"] for record in records), default=0)
+    rows = seen.total()
+    tail = "" if cost.exit_status == 0 and rows else log.read_text(errors="replace")[-1500:]
+    return Run(case.name, round_number, cost, rows, rows / span_s if span_s else 0.0, dict(ok), dict(seen), server_failures, tail)
+
+
+def _keep_for_pixels(bench: Bench, contender: Contender) -> None:
+    """Keep the first shard of both tools, and compare when both are there."""
+    if contender.low_memory:
+        return
+    for extension in ("tar", "parquet"):
+        made = bench.work / "out" / f"00000.{extension}"
+        if made.exists():
+            made.replace(bench.work / f"{contender.tool}.{extension}")
+    shards = [bench.work / tool for tool in (OURS, BASELINE)]
+    if all(shard.with_suffix(".tar").exists() for shard in shards):
+        bench.results.pixels.update(_pixels(bench, ["shards", *map(str, shards)], "shards"))
+
+
+def _pixels(bench: Bench, arguments: list[str], name: str) -> dict[str, Any]:
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+    done = subprocess.run(
+        [sys.executable, str(HERE / "_pixels.py"), *arguments], capture_output=True, text=True, check=False, env=environment
+    )
+    if done.returncode:
+        bench.results.notes.append(f"the pixel check `{name}` failed: {done.stderr.strip().splitlines()[-1]}")
+        return {}
+    return {name: json.loads(done.stdout)}
+
+
+def _tell(run: Run, case: Case, contender: Contender, rounds: int) -> None:
+    said = (
+        f"{run.per_s:8.0f} images/s, {run.cost.peak_pss_bytes >> 20:5d} MiB, foreign CPU {run.cost.foreign_cpu_s:.1f} s"
+        if run.ended_well
+        else "FAILED"
+    )
+    print(f"round {run.round}/{rounds} {case.name:16s} {contender.label:28s} {contender.settings_text:34s} {said}", flush=True)
+    if not run.ended_well:
+        print(run.log_tail, flush=True)
+
+
+def _facts(bench: Bench, baselines: list[Baseline]) -> dict[str, Any]:
+    """Collect what the report says about the set-up."""
+    return {
+        "options": {key: value for key, value in vars(bench.options).items() if isinstance(value, int | list)},
+        "photos": dataclasses.asdict(bench.photos),
+        "baselines": [dataclasses.asdict(baseline) for baseline in baselines],
+        "work": str(bench.work),
+        "common": {**bench.common, "number_sample_per_shard": bench.options.shard},
+    }

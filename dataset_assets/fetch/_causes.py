@@ -1,0 +1,124 @@
+"""Why a fetch failed: statuses and libcurl's errors become a `Cause` and one short line.
+
+Lines hold no address, host, url or number that differs from row to row, so that they can be counted, and no secret.
+Error codes: https://curl.se/libcurl/c/libcurl-errors.html.
+"""
+
+import errno
+import re
+from http import HTTPStatus
+from typing import NamedTuple
+
+import pycurl
+
+from dataset_assets.records import Cause
+
+MAX_LENGTH = 200
+
+
+class Failure(NamedTuple):
+    """A cause and the line that says more."""
+
+    cause: Cause
+    message: str
+
+
+MESSAGES = {
+    Cause.BLOCKED_ADDRESS: "the address is not on the public internet",
+    Cause.BLOCKED_PORT: "the port is not one that serves http",
+    Cause.BLOCKED_SCHEME: "only http and https are fetched",
+    Cause.BAD_ENCODING: "the body is compressed although that was not asked for",
+    Cause.CONNECTION_FAILED: "could not connect",
+    Cause.CONNECTION_REFUSED: "connection refused",
+    Cause.CONNECTION_RESET: "connection reset by the server",
+    Cause.DNS_NOT_FOUND: "the host name does not exist",
+    Cause.DNS_TEMPORARY: "the host name could not be looked up for now",
+    Cause.EMPTY_BODY: "the body is empty",
+    Cause.HOST_UNAVAILABLE: "the host refused too many requests in a row",
+    Cause.INCOMPLETE_BODY: "the connection was closed before the end of the body",
+    Cause.INVALID_URL: "the url is not valid",
+    Cause.OPT_OUT: "Use of image disallowed by X-Robots-Tag directive",
+    Cause.PROTOCOL_ERROR: "the answer is not valid http",
+    Cause.ROBOTS_TXT: "disallowed by robots.txt",
+    Cause.TIMEOUT_CONNECT: "timed out while connecting",
+    Cause.TIMEOUT_FIRST_BYTE: "timed out before the first byte",
+    Cause.TIMEOUT_TOTAL: "timed out before the end of the body",
+    Cause.TLS_ERROR: "no secure connection",
+    Cause.TOO_LARGE: "the body is larger than allowed",
+    Cause.TOO_MANY_REDIRECTS: "too many redirects",
+    Cause.TOO_SLOW: "the server sends too slowly",
+}
+
+_STATUS = {
+    **dict.fromkeys((404, 410), Cause.HTTP_NOT_FOUND),
+    **dict.fromkeys((401, 402, 403, 407, 451), Cause.HTTP_FORBIDDEN),
+    **dict.fromkeys((408, 425), Cause.HTTP_TRANSIENT),
+    429: Cause.HTTP_RATE_LIMITED,
+}
+
+_CURL = {
+    pycurl.E_URL_MALFORMAT: Cause.INVALID_URL,
+    pycurl.E_COULDNT_RESOLVE_HOST: Cause.DNS_NOT_FOUND,
+    pycurl.E_WEIRD_SERVER_REPLY if hasattr(pycurl, "E_WEIRD_SERVER_REPLY") else pycurl.E_FTP_WEIRD_SERVER_REPLY: Cause.PROTOCOL_ERROR,
+    pycurl.E_UNSUPPORTED_PROTOCOL: Cause.PROTOCOL_ERROR,  # HTTP/0.9; other schemes never reach libcurl
+    pycurl.E_GOT_NOTHING: Cause.PROTOCOL_ERROR,
+    pycurl.E_BAD_CONTENT_ENCODING: Cause.BAD_ENCODING,
+    pycurl.E_PARTIAL_FILE: Cause.INCOMPLETE_BODY,
+    pycurl.E_FILESIZE_EXCEEDED: Cause.TOO_LARGE,
+    pycurl.E_SEND_ERROR: Cause.CONNECTION_RESET,
+    100: Cause.PROTOCOL_ERROR,  # CURLE_TOO_LARGE: more headers than libcurl takes
+}
+_TLS = frozenset((35, 51, 53, 54, 58, 59, 60, 64, 66, 77, 80, 82, 83, 90, 91, 98))
+_OS = {
+    errno.ECONNREFUSED: Cause.CONNECTION_REFUSED,
+    errno.ETIMEDOUT: Cause.TIMEOUT_CONNECT,
+    errno.ECONNRESET: Cause.CONNECTION_RESET,
+}
+_RESET = re.compile(r"reset by peer|SSL_ERROR_SYSCALL|unexpected eof", re.IGNORECASE).search
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_SECRET = re.compile(r"(?i)\b(x-amz-[a-z-]+|signature|sig|token|access_token|api_?key|key|password|x-goog-[a-z-]+)=[^&\s]+")
+_USER = re.compile(r"(?<=//)[^/?#\s@]*@")
+
+
+def for_status(status: int, reason: str) -> Failure:
+    """Name the cause of an answer that is not a 200, with urllib's line for it."""
+    if not reason:
+        try:
+            reason = HTTPStatus(status).phrase
+        except ValueError:
+            reason = ""
+    cause = _STATUS.get(status) or (Cause.HTTP_SERVER_ERROR if status >= 500 else Cause.HTTP_CLIENT_ERROR)
+    return Failure(cause, one_line(f"HTTP Error {status}: {reason}"))
+
+
+def for_curl_error(code: int, text: str, os_errno: int) -> Failure:
+    """Name the cause of a libcurl error. Timeouts other than connecting are noticed elsewhere."""
+    if code in _TLS:
+        return _tls_failure(text)
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        cause = Cause.DNS_TEMPORARY if text.startswith("Resolving") else Cause.TIMEOUT_CONNECT
+    elif code == pycurl.E_COULDNT_CONNECT:
+        cause = _OS.get(os_errno, Cause.CONNECTION_FAILED)
+    elif code == pycurl.E_RECV_ERROR:
+        cause = Cause.CONNECTION_RESET if _RESET(text) or os_errno == errno.ECONNRESET else Cause.PROTOCOL_ERROR
+    else:
+        cause = _CURL.get(code, Cause.CONNECTION_FAILED)
+    return Failure(cause, MESSAGES[cause])
+
+
+def _tls_failure(text: str) -> Failure:
+    if _RESET(text):
+        return Failure(Cause.CONNECTION_RESET, MESSAGES[Cause.CONNECTION_RESET])
+    kind = text.partition("certificate problem: ")[2] or text
+    return Failure(Cause.TLS_ERROR, one_line(f"{MESSAGES[Cause.TLS_ERROR]}: {_QUOTED.sub('', kind)}"))
+
+
+def one_line(text: str) -> str:
+    """Make text from outside safe for a log line or a table: printable, short, without credentials."""
+    clean = "".join(char if char.isprintable() else " " for char in scrub(text[: 4 * MAX_LENGTH]))
+    return " ".join(clean.split())[:MAX_LENGTH]
+
+
+def scrub(text: str) -> str:
+    """Take user:password out of urls, and the values of signed queries."""
+    return _SECRET.sub(lambda found: f"{found[1]}=***", _USER.sub("", text))

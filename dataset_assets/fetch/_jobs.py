@@ -1,0 +1,93 @@
+"""A url on its way: what stays with it over redirects and retries, and what its end means."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote, urljoin
+
+import pycurl
+
+from dataset_assets.fetch._causes import MESSAGES, Failure, for_curl_error, for_status
+from dataset_assets.fetch._hosts import Host
+from dataset_assets.fetch._target import Target, parse, shown
+from dataset_assets.fetch._transfer import Transfer
+from dataset_assets.records import Cause, FetchOutcome
+
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One url of the caller, or the robots.txt of an origin."""
+
+    token: Any
+    target: Target  # where it goes next
+    first: Target  # where the caller said
+    remaining_s: float  # of this attempt, not counting time spent waiting for a turn
+    robots_of: str | None = None  # the origin whose robots.txt this is
+    host: Host | None = None  # that has let it start
+    attempt: int = 0
+    redirects: int = 0  # followed in this attempt
+    requests: int = 0
+    bytes_read: int = 0
+
+
+def outcome_of(job: Job, transfer: Transfer | None, failure: Failure | None) -> FetchOutcome:
+    """Make the record of a job that has ended. Takes the transfer's body when there is no failure."""
+    status, kind, body = 0, "", None
+    if transfer is not None:
+        status = transfer.status
+        kind = (transfer.easy.getinfo(pycurl.CONTENT_TYPE) or "").partition(";")[0].strip().lower()
+        body = transfer.body() if failure is None else None
+    cause, message = failure or (None, None)
+    return FetchOutcome(
+        token=job.token,
+        body=body,
+        cause=cause,
+        message=message,
+        http_status=status,
+        content_type=kind,
+        url=shown(job.target.url),
+        requests=job.requests,
+        redirects=job.redirects,
+        bytes_read=job.bytes_read,
+    )
+
+
+def failure_of(transfer: Transfer) -> Failure | None:
+    """Tell what is wrong with an answer, or None for a body that can be used."""
+    if transfer.status not in (0, 200):
+        return for_status(transfer.status, transfer.reason)
+    cause = transfer.cause
+    if cause is None and transfer.code:
+        if transfer.refused is None or transfer.opened:
+            return for_curl_error(transfer.code, transfer.error, transfer.easy.getinfo(pycurl.OS_ERRNO))
+        cause = transfer.refused
+    elif cause is None and not transfer.size:
+        cause = Cause.EMPTY_BODY if transfer.status else Cause.PROTOCOL_ERROR
+    return Failure(cause, MESSAGES[cause]) if cause else None
+
+
+def redirect_of(transfer: Transfer, url: str) -> Target | Failure | None:
+    """Return where an answer sends the client, or None when it does not."""
+    location = transfer.header(b"location") if transfer.status in _REDIRECTS else b""
+    if not location:
+        return None
+    try:
+        return parse(urljoin(url, location.decode()))
+    except UnicodeDecodeError:
+        return parse(urljoin(url, quote(location, safe="!#$%&'()*+,/:;=?@[]~")))
+    except ValueError:
+        return Failure(Cause.INVALID_URL, "redirected to a url that is not valid")
+
+
+def retry_after_s(value: bytes, wall_clock: Callable[[], float]) -> float | None:
+    """Read a Retry-After header: seconds, or a date. None: there is none, or it says nothing."""
+    text = value.decode("latin-1")
+    if text.isdecimal():
+        return float(text[:12])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - wall_clock())
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,116 @@
+"""Many images on one picture, to see at a glance what a dataset holds. Equal tiles, nothing cropped, the same bytes for the same images.
+
+An image that can not be read is a tile with a cross: a contact sheet never fails because of its images.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from dataset_assets.errors import ConfigurationError
+from dataset_assets.images._base import Pixels
+from dataset_assets.images.encode import encode
+from dataset_assets.images.options import ImageOptions
+from dataset_assets.images.transform import ImageTransform
+
+_GAP = 4  # px between tiles and around them
+_LINE = 16  # px, height of a caption
+_PAPER = (255, 255, 255)
+_TILE = (238, 238, 238)
+_INK = (80, 80, 80)
+_FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.36
+
+
+def contact_sheet(
+    images: Sequence[bytes],
+    *,
+    columns: int = 8,
+    tile_px: int = 128,
+    captions: Sequence[str | None] | None = None,
+    format: str = "png",  # noqa: A002 - as in Pillow's save
+    quality: int | None = None,
+) -> bytes:
+    """Draw the images on a sheet, row by row.
+
+    Args:
+        images: files of any format that can be downloaded.
+        columns: tiles in a row; fewer when there are fewer images.
+        tile_px: side of a tile.
+        captions: one for each image, cut to the width of its tile.
+        format: png or jpg.
+        quality: of the encoder; None for 95 (jpg) or compression level 9 (png).
+
+    Raises:
+        ConfigurationError: no columns, tiles too small, or a caption for some images only.
+    """
+    if columns < 1 or tile_px < 8:
+        raise ConfigurationError(f"contact sheet: expected columns >= 1 and tile_px >= 8, got {columns} and {tile_px}")
+    if captions is not None and len(captions) != len(images):
+        raise ConfigurationError(f"contact sheet: expected a caption for each of {len(images)} images, got {len(captions)}")
+    if format not in ("png", "jpg"):
+        raise ConfigurationError(f"contact sheet: expected format png or jpg, got {format!r}")
+    quality = quality if quality is not None else 95 if format == "jpg" else 9
+    return encode(_draw(images, columns, tile_px, captions), ImageOptions(encode_format=format, encode_quality=quality))
+
+
+def inline_sheet(images: Sequence[bytes], *, columns: int = 8, rows: int = 3, max_bytes: int = 10_000) -> bytes:
+    """Draw the first images small enough to stand within a text, as JPEG of fewer than `max_bytes`: quality falls first, then rows.
+
+    Raises:
+        ConfigurationError: not even one row fits.
+    """
+    for count in range(rows * columns, 0, -columns):
+        sheet = _draw(images[:count], columns, 64, None)
+        for quality in (80, 60, 40, 20):
+            data = encode(sheet, ImageOptions(encode_quality=quality))
+            if len(data) < max_bytes:
+                return data
+    raise ConfigurationError(f"contact sheet: a row of {columns} images does not fit into {max_bytes} bytes")
+
+
+def _draw(images: Sequence[bytes], columns: int, tile_px: int, captions: Sequence[str | None] | None) -> Pixels:
+    columns = max(1, min(columns, len(images)))
+    rows = max(1, -(-len(images) // columns))
+    step = tile_px + _GAP + (_LINE if captions else 0)
+    sheet = np.full((rows * step + _GAP, columns * (tile_px + _GAP) + _GAP, 3), _PAPER, np.uint8)
+    for index, body in enumerate(images):
+        top, left = _GAP + index // columns * step, _GAP + index % columns * (tile_px + _GAP)
+        sheet[top : top + tile_px, left : left + tile_px] = _tile(body, tile_px)
+        if captions:
+            _write(sheet[top + tile_px : top + tile_px + _LINE, left : left + tile_px], captions[index] or "")
+    return sheet
+
+
+def _tile(body: bytes, tile_px: int) -> Pixels:
+    """Return the image in the middle of a tile of (tile_px, tile_px, 3)."""
+    options = ImageOptions(
+        image_size=tile_px,
+        resize_mode="keep_ratio_largest",
+        resize_only_if_bigger=True,
+        encode_format="png",
+        encode_quality=0,
+        extract_exif=False,
+    )
+    tile = np.full((tile_px, tile_px, 3), _TILE, np.uint8)
+    payload = ImageTransform(options)(body).payload
+    if payload is None:
+        for start, end in (((0, 0), (tile_px, tile_px)), ((0, tile_px), (tile_px, 0))):
+            cv2.line(tile, start, end, _INK, 1, cv2.LINE_AA)
+        return tile
+    image: Any = cv2.imdecode(np.frombuffer(payload, np.uint8), cv2.IMREAD_COLOR)
+    height, width = image.shape[:2]
+    top, left = (tile_px - height) // 2, (tile_px - width) // 2
+    tile[top : top + height, left : left + width] = image
+    return tile
+
+
+def _write(line: Pixels, text: str) -> None:
+    """Write a caption, cut to the width of the line. Control characters become spaces."""
+    text = " ".join("".join(letter if letter.isprintable() else " " for letter in text[:200]).split())
+    whole = text
+    while text and cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)[0][0] > line.shape[1]:
+        text = text.removesuffix("...")[:-1].rstrip()
+        text = f"{text}..." if text and text != whole else text
+    cv2.putText(line, text, (0, _LINE - 5), _FONT, _FONT_SCALE, _INK, 1, cv2.LINE_AA)

@@ -1,0 +1,96 @@
+"""Bytes to pixels: the whole image, first frame, 8 bits, alpha composed on white, EXIF rotation not applied (as img2dataset does).
+
+OpenCV 5 decodes; it refuses truncated JPEG, PNG and WebP, where 4.x returns them half grey. Pillow reads the few GIF, BMP and TIFF variants that OpenCV
+can not, through its plug-in classes: `Image.open` would try formats that nobody allowed.
+"""
+
+from importlib import import_module
+from io import BytesIO
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_assets.images._base import Pixels, RefusedImage
+from dataset_assets.images.header import DECODE_MESSAGE, Header
+from dataset_assets.records import Cause
+
+#: JPEG only: how many times smaller -> flags for color, for gray. The decoder then skips the high frequencies.
+_REDUCED = {
+    2: (cv2.IMREAD_REDUCED_COLOR_2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
+    4: (cv2.IMREAD_REDUCED_COLOR_4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
+    8: (cv2.IMREAD_REDUCED_COLOR_8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
+}
+_PILLOW = {
+    "gif": ("PIL.GifImagePlugin", "GifImageFile"),
+    "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
+    "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),
+}
+
+
+def decode(body: bytes, header: Header, *, reduction: int = 1) -> tuple[Pixels, bool]:
+    """Return the pixels, and whether they differ from what the file holds (alpha was composed on white).
+
+    Args:
+        body: the file.
+        header: what `read_header` said of it.
+        reduction: 1, or for JPEG 2, 4 or 8: decode that many times smaller, sizes rounded up.
+
+    Raises:
+        RefusedImage: truncated, damaged, of another size than the header says, or not integer pixels.
+    """
+    image = _opencv(body, header, reduction)
+    if image is None and header.format in _PILLOW:
+        image = _pillow(body, header)
+    expected = (-(-header.height // reduction), -(-header.width // reduction))
+    if image is None or image.shape[:2] != expected:
+        raise RefusedImage(Cause.DECODE_ERROR, DECODE_MESSAGE)
+    return _flatten(_eight_bits(image))
+
+
+def _opencv(body: bytes, header: Header, reduction: int) -> NDArray[Any] | None:
+    flags = cv2.IMREAD_UNCHANGED
+    if reduction > 1:
+        flags = _REDUCED[reduction][header.channels == 1] | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image: NDArray[Any] | None = cv2.imdecode(np.frombuffer(body, np.uint8), flags)
+    except cv2.error:
+        return None
+    return image
+
+
+def _pillow(body: bytes, header: Header) -> NDArray[Any] | None:
+    module, name = _PILLOW[header.format]
+    try:
+        with getattr(import_module(module), name)(BytesIO(body)) as image:
+            if image.size != (header.width, header.height):
+                return None
+            if image.mode.startswith("I;16"):
+                return np.array(image)
+            if image.mode in ("1", "L"):
+                return np.array(image.convert("L"))
+            alpha = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+            pixels = np.array(image.convert("RGBA" if alpha else "RGB"))
+            return np.array(cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if alpha else cv2.COLOR_RGB2BGR))
+    except Exception:  # noqa: BLE001 - Pillow's plug-ins raise whatever their parsers stumble over
+        return None
+
+
+def _eight_bits(image: NDArray[Any]) -> Pixels:
+    if image.dtype == np.uint16:
+        image = cv2.convertScaleAbs(image, alpha=255 / 65_535)
+    if image.dtype != np.uint8:
+        raise RefusedImage(Cause.UNSUPPORTED_FORMAT, f"{image.dtype} pixels")
+    return image
+
+
+def _flatten(image: Pixels) -> tuple[Pixels, bool]:
+    """Compose alpha on white: round(alpha * color / 255) + 255 - alpha, exactly."""
+    if image.ndim == 2 or image.shape[2] == 3:
+        return image, False
+    if image.shape[2] != 4:
+        raise RefusedImage(Cause.UNSUPPORTED_FORMAT, f"{image.shape[2]} channels")
+    alpha = cv2.cvtColor(image[..., 3], cv2.COLOR_GRAY2BGR)
+    color = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)
+    return cv2.add(cv2.multiply(color, alpha, scale=1 / 255), 255 - alpha), True

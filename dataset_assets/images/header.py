@@ -1,0 +1,188 @@
+"""What the first bytes of an image say: format, size, whether it has EXIF. Nothing is decoded and names or content types are not believed.
+
+Limits are applied to these numbers, before any decoder runs; `decode` refuses an image whose pixels turn out to have another size.
+Formats: JPEG (ITU T.81 B.1.1), PNG (W3C PNG 3, 5.3), WebP (RFC 9649), GIF89a, BMP (BITMAPINFOHEADER), TIFF 6.0.
+"""
+
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from dataset_assets.images._base import RefusedImage
+from dataset_assets.records import Cause
+
+DECODE_MESSAGE = "Image decoding error"  # img2dataset's words
+JPEG_END = b"\xff\xd9"
+PNG_END = b"IEND\xaeB`\x82"
+
+#: A body made of millions of empty segments must not keep us busy.
+_MAX_SEGMENTS = 65_536
+#: Start of frame markers: every 0xC0 to 0xCF but the tables DHT, JPG and DAC.
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
+_JPEG_DATA_OR_END = frozenset({0xD9, 0xDA})
+
+_MAGIC = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"BM", "bmp"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+)
+#: How much of a body is looked at to name what it is instead.
+_HEAD = 4096
+_FOREIGN = (
+    (Cause.NOT_IMAGE, "text/html", rb"(\xef\xbb\xbf)?\s*(<!--.{0,1000}?-->\s*)?<(!doctype html|html|head|body|title|meta|script)"),
+    (Cause.UNSUPPORTED_FORMAT, "image/svg+xml", rb"(\xef\xbb\xbf)?\s*<(svg|(\?xml|!--|!doctype svg).*<svg)"),
+    (Cause.UNSUPPORTED_FORMAT, "application/postscript", rb"%!PS|\xc5\xd0\xd3\xc6"),
+    (Cause.UNSUPPORTED_FORMAT, "application/pdf", rb"%PDF"),
+    (Cause.UNSUPPORTED_FORMAT, "image/vnd.adobe.photoshop", rb"8BPS"),
+    (Cause.UNSUPPORTED_FORMAT, "image/avif", rb".{4}ftypavi[fs]"),
+    (Cause.UNSUPPORTED_FORMAT, "image/heic", rb".{4}ftyp(hei|hev|mif1|msf1)"),
+    (Cause.UNSUPPORTED_FORMAT, "image/jxl", rb"\xff\x0a|\0\0\0\x0cJXL "),
+    (Cause.UNSUPPORTED_FORMAT, "image/jp2", rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  "),
+    (Cause.UNSUPPORTED_FORMAT, "image/x-icon", rb"\0\0[\1\2]\0"),
+    (Cause.UNSUPPORTED_FORMAT, "image/tiff (BigTIFF)", rb"II\+\0|MM\0\+"),
+    (Cause.NOT_IMAGE, "video/mp4", rb".{4}ftyp"),
+    (Cause.NOT_IMAGE, "text/xml", rb"(\xef\xbb\xbf)?\s*<\?xml"),
+    (Cause.NOT_IMAGE, "application/json", rb"\s*[{\[]"),
+    (Cause.NOT_IMAGE, "application/zip", rb"PK\3\4"),
+    (Cause.NOT_IMAGE, "application/gzip", rb"\x1f\x8b"),
+    (Cause.NOT_IMAGE, "text/plain", rb"[\t\n\r\x20-\x7e]{16}"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an image says about itself."""
+
+    format: str  # one of options.FORMATS
+    width: int  # px, as stored: EXIF rotation is not applied
+    height: int
+    has_exif: bool = False
+    channels: int = 0  # of a JPEG, else 0
+
+    @property
+    def pixels(self) -> int:
+        """Area."""
+        return self.width * self.height
+
+
+def read_header(body: bytes) -> Header:
+    """Read format and size.
+
+    Raises:
+        RefusedImage: not an image, not a format we read, or cut off within its header.
+    """
+    name = _format(body)
+    try:
+        header = _READERS[name](body)
+    except (IndexError, ValueError, struct.error) as exc:
+        raise RefusedImage(Cause.DECODE_ERROR, DECODE_MESSAGE) from exc
+    if header.pixels == 0:
+        raise RefusedImage(Cause.DECODE_ERROR, DECODE_MESSAGE)
+    return header
+
+
+def trailing_bytes(body: bytes, image_format: str) -> int:
+    """Count the bytes after the end of an image, such as the web page behind a picture that is both. 0 where the format does not tell."""
+    if image_format == "webp":
+        size: int = struct.unpack_from("<I", body, 4)[0]
+        return max(0, len(body) - 8 - size - size % 2)
+    end = {"jpeg": JPEG_END, "png": PNG_END}.get(image_format)
+    if end is None or body.endswith(end):
+        return 0
+    found = body.rfind(end)
+    return len(body) - found - len(end) if found >= 0 else 0
+
+
+def _format(body: bytes) -> str:
+    for magic, name in _MAGIC:
+        if body.startswith(magic):
+            return name
+    if body.startswith(b"RIFF") and body[8:12] == b"WEBP":
+        return "webp"
+    raise _foreign(body)
+
+
+def _foreign(body: bytes) -> RefusedImage:
+    for cause, name, pattern in _FOREIGN:
+        if re.match(pattern, body[:_HEAD], re.IGNORECASE | re.DOTALL):
+            return RefusedImage(cause, name)
+    return RefusedImage(Cause.NOT_IMAGE, "unknown content")
+
+
+def _jpeg(body: bytes) -> Header:
+    position, has_exif = 2, False
+    for _ in range(_MAX_SEGMENTS):
+        position = body.index(0xFF, position)
+        marker = body[position + 1]
+        if marker in _JPEG_FRAMES:
+            height, width, channels = struct.unpack_from(">HHB", body, position + 5)
+            return Header("jpeg", width, height, has_exif, channels)
+        if marker in _JPEG_DATA_OR_END:
+            break
+        if marker == 0xFF:  # fill byte
+            position += 1
+        elif marker in _JPEG_WITHOUT_LENGTH:
+            position += 2
+        else:
+            has_exif = has_exif or (marker == 0xE1 and body.startswith(b"Exif", position + 4))
+            position += 2 + (body[position + 2] << 8 | body[position + 3])
+    raise ValueError("no frame header")
+
+
+def _png(body: bytes) -> Header:
+    if body[12:16] != b"IHDR":
+        raise ValueError("no IHDR")
+    width, height = struct.unpack_from(">II", body, 16)
+    return Header("png", width, height, any(kind == b"eXIf" for kind in _png_chunks(body)))
+
+
+def _png_chunks(body: bytes) -> Iterator[bytes]:
+    position = 8
+    for _ in range(_MAX_SEGMENTS):
+        if position + 8 > len(body):
+            return
+        yield body[position + 4 : position + 8]
+        position += 12 + int.from_bytes(body[position : position + 4], "big")
+
+
+def _webp(body: bytes) -> Header:
+    kind = body[12:16]
+    if kind == b"VP8X":
+        flags, width, height = body[20], int.from_bytes(body[24:27], "little") + 1, int.from_bytes(body[27:30], "little") + 1
+        return Header("webp", width, height, bool(flags & 8))
+    if kind == b"VP8L":
+        bits: int = struct.unpack_from("<I", body, 21)[0]
+        return Header("webp", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
+    width, height = struct.unpack_from("<HH", body, 26)
+    return Header("webp", width & 0x3FFF, height & 0x3FFF)
+
+
+def _gif(body: bytes) -> Header:
+    return Header("gif", *struct.unpack_from("<HH", body, 6))
+
+
+def _bmp(body: bytes) -> Header:
+    old = struct.unpack_from("<I", body, 14)[0] == 12
+    width, height = struct.unpack_from("<HH" if old else "<ii", body, 18)
+    return Header("bmp", abs(width), abs(height))  # a negative height means rows from the top
+
+
+def _tiff(body: bytes) -> Header:
+    order = "<" if body[:2] == b"II" else ">"
+    first: int = struct.unpack_from(f"{order}I", body, 4)[0]
+    size = {256: 0, 257: 0}
+    for entry in range(struct.unpack_from(f"{order}H", body, first)[0]):
+        position = first + 2 + 12 * entry
+        tag, kind = struct.unpack_from(f"{order}HH", body, position)
+        if tag in size:
+            size[tag] = struct.unpack_from(f"{order}H" if kind == 3 else f"{order}I", body, position + 8)[0]
+    return Header("tiff", size[256], size[257], has_exif=True)
+
+
+_READERS: dict[str, Callable[[bytes], Header]] = {"jpeg": _jpeg, "png": _png, "webp": _webp, "gif": _gif, "bmp": _bmp, "tiff": _tiff}

@@ -1,0 +1,107 @@
+"""Definitions: every dataset of the catalogs, and what they share (one automation sensor, the executor, resources).
+
+Component trees are built here directly. `load_from_defs_folder` would import the components of every installed library in every process, and needs a
+pyproject.toml that a wheel does not have.
+"""
+
+import hashlib
+import importlib
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import dagster as dg
+from pydantic import ValidationError
+
+from dataset_assets.errors import ConfigurationError, DatasetAssetsError
+from dataset_assets.orchestration.automation import automation_sensor
+from dataset_assets.orchestration.environment import Environment, read_environment
+from dataset_assets.orchestration.io_managers.manifests import ManifestIOManager
+from dataset_assets.orchestration.io_managers.plans import PlanIOManager
+from dataset_assets.orchestration.io_managers.tables import TableIOManager
+from dataset_assets.orchestration.io_managers.values import ValueIOManager
+from dataset_assets.orchestration.resources.storage import StorageResource
+
+CATALOG = "dataset_assets.orchestration.catalog"
+#: Imported once by the server that steps are forked from.
+_PRELOAD = ["dagster", "dagster._core.instance.factory", "dagster._core.storage.event_log", "dagster._core.storage.runs", "dataset_assets.definitions"]
+
+
+def build_defs(environment: Environment | None = None, *, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Build the definitions of a code location. `resources` replaces some, for tests.
+
+    Raises:
+        ConfigurationError: a `defs.yaml` or an environment variable is wrong; with file and line.
+    """
+    environment = environment or read_environment()
+    modules = [importlib.import_module(CATALOG), *(_package(folder) for folder in environment.catalog)]
+    with warnings.catch_warnings():
+        for lifecycle in (dg.BetaWarning, dg.PreviewWarning, dg.SupersessionWarning):
+            warnings.simplefilter("ignore", lifecycle)
+        catalogs = [_load(module) for module in modules]
+        assets = [asset for catalog in catalogs for asset in catalog.assets or [] if isinstance(asset, dg.AssetsDefinition)]
+        shared = dg.Definitions(
+            sensors=[automation_sensor(is_on=any(asset.automation_conditions_by_key for asset in assets))],
+            executor=_executor(environment.executor),
+            resources={**default_resources(environment), **(resources or {})},
+        )
+        return dg.Definitions.merge(*catalogs, shared)
+
+
+def default_resources(environment: Environment) -> dict[str, Any]:
+    """Return the resources that assets ask for by name."""
+    storage = StorageResource(root=environment.root)
+    return {
+        "storage": storage,
+        "plans": PlanIOManager(storage=storage),
+        "manifests": ManifestIOManager(storage=storage),
+        "tables": TableIOManager(storage=storage),
+        "io_manager": ValueIOManager(storage=storage),
+    }
+
+
+def _load(module: ModuleType) -> dg.Definitions:
+    folder = Path(module.__path__[0])
+    try:
+        return dg.ComponentTree.from_module(defs_module=module, project_root=folder.parent).build_defs(Path())
+    except Exception as exc:
+        problems = _problems(exc)
+        if problems:
+            raise ConfigurationError("\n".join(problems)) from None
+        raise
+
+
+def _problems(exc: BaseException) -> list[str]:
+    """Find what is wrong in a `defs.yaml` below the layers of the component system, one line each: `file:line: key: what`."""
+    cause: BaseException | None = exc
+    while cause is not None:
+        if isinstance(cause, ValidationError):
+            return [_problem(str(error["loc"][0]), error["msg"]) for error in cause.errors()]
+        if isinstance(cause, DatasetAssetsError):
+            return [str(cause)]
+        cause = cause.__cause__ or cause.__context__
+    return []
+
+
+def _problem(location: str, message: str) -> str:
+    key, _, place = location.rpartition(" at ")
+    return f"{place}: {key}: {message.removeprefix('Value error, ')}"
+
+
+def _package(folder: Path) -> ModuleType:
+    """Make an importable package of a folder outside of any: its `defs.yaml` and `.py` files are found as in the catalog."""
+    name = f"dataset_assets_catalog_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    module = ModuleType(name, doc=f"Datasets in {folder}.")
+    module.__path__, module.__file__ = [str(folder)], str(folder / "__init__.py")
+    sys.modules[name] = module
+    return module
+
+
+def _executor(name: str) -> dg.ExecutorDefinition:
+    """Steps are few and work in processes of their own, so they run in the run's process unless a wide graph wants otherwise."""
+    if name == "in_process":
+        return dg.in_process_executor
+    return dg.multiprocess_executor.configured({"start_method": {"forkserver": {"preload_modules": _PRELOAD}}})

@@ -1,0 +1,21 @@
+"""How errors of the library end a step: as one clear line, and tried again only where that can help."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from dataset_assets.errors import DatasetAssetsError, DiskFull, NotWritable, ObjectMissing, ShardIncomplete, StorageError
+from dataset_assets.orchestration.metadata import plain_text
+
+MAX_MESSAGE = 2000
+
+
+@contextmanager
+def as_failure() -> Iterator[None]:
+    """Turn an error of the library into a `Failure`. A wrong configuration or a full disk does not go away by trying again."""
+    try:
+        yield
+    except DatasetAssetsError as exc:
+        helps = isinstance(exc, StorageError | ShardIncomplete) and not isinstance(exc, DiskFull | NotWritable | ObjectMissing)
+        raise dg.Failure(plain_text(exc, MAX_MESSAGE), allow_retries=helps) from None

@@ -1,0 +1,25 @@
+"""Manifests of shard sets: `<dataset>/<stage>/<partition>/manifest.json`, which the pipelines have written already."""
+
+from typing import Any, ClassVar
+
+from dataset_assets.errors import StorageError
+from dataset_assets.orchestration.io_managers._base import StoreIOManager
+from dataset_assets.records import Manifest
+from dataset_assets.shards._records import MANIFEST, read_manifest
+from dataset_assets.storage._base import Store
+
+
+class ManifestIOManager(StoreIOManager):
+    """Passes a `Manifest`. Resource key: `manifests`."""
+
+    file_name: ClassVar[str] = MANIFEST
+
+    def dump(self, value: Any) -> bytes:
+        """See `StoreIOManager`."""
+        if not isinstance(value, Manifest):
+            raise StorageError(f"expected a Manifest, got {type(value).__name__}")
+        return value.to_json()
+
+    def read(self, store: Store) -> Manifest:
+        """See `StoreIOManager`."""
+        return read_manifest(store)

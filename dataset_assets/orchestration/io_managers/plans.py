@@ -1,0 +1,24 @@
+"""Url plans: `<dataset>/raw_urls/plan.json`, which the planning pipeline has written already."""
+
+from typing import Any, ClassVar
+
+from dataset_assets.errors import StorageError
+from dataset_assets.orchestration.io_managers._base import StoreIOManager
+from dataset_assets.records import Plan
+from dataset_assets.storage._base import Store
+
+
+class PlanIOManager(StoreIOManager):
+    """Passes a `Plan`. Resource key: `plans`."""
+
+    file_name: ClassVar[str] = "plan.json"
+
+    def dump(self, value: Any) -> bytes:
+        """See `StoreIOManager`."""
+        if not isinstance(value, Plan):
+            raise StorageError(f"expected a Plan, got {type(value).__name__}")
+        return value.to_json()
+
+    def read(self, store: Store) -> Plan:
+        """See `StoreIOManager`."""
+        return Plan.from_json(store.read(self.file_name))

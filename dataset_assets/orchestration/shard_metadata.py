@@ -1,0 +1,78 @@
+"""What is shown about the partitions of `shards`: counts, causes, speed, a look at the samples."""
+
+import logging
+from collections.abc import Sequence
+
+import pyarrow.parquet as pq
+
+from dataset_assets.errors import DatasetAssetsError
+from dataset_assets.orchestration import metadata
+from dataset_assets.pipelines.inspect_shards import sample_payloads
+from dataset_assets.records import Cause, ShardRecord, add_counts
+from dataset_assets.storage._base import Store
+
+logger = logging.getLogger(__name__)
+
+CAUSES = "causes"
+SHEET = "contact_sheet.jpg"
+_SAMPLES = 32
+
+
+def partition_metadata(store: Store, records: Sequence[ShardRecord], *, has_images: bool) -> dict[str, object]:
+    """Describe the shards of a partition. Idempotent: a contact sheet is written beside them, the same for the same shards."""
+    described = _counts(records) | _places(store, records)
+    if has_images and any(record.successes for record in records):
+        described |= _pictures(store, next(record for record in records if record.successes))
+    return described
+
+
+def run_metadata(records: Sequence[ShardRecord]) -> dict[str, object]:
+    """Describe what all partitions of a run have in common."""
+    shares = [metadata.share(record.successes, record.count) for record in records]
+    return {"success over the shards of this run": metadata.sparkline(shares)} if len(shares) > 1 else {}
+
+
+def _counts(records: Sequence[ShardRecord]) -> dict[str, object]:
+    rows, successes = sum(record.count for record in records), sum(record.successes for record in records)
+    causes = add_counts(record.causes for record in records)
+    seconds = max(record.end_time for record in records) - min(record.start_time for record in records)
+    return {
+        "dagster/partition_row_count": rows,
+        "samples": successes,
+        "success rate": metadata.share(successes, rows),
+        CAUSES: metadata.causes_table(causes, rows),
+        "transient failures": sum(count for cause, count in causes.items() if Cause(cause).is_transient),
+        "requests": sum(record.requests for record in records),
+        "bytes downloaded": sum(record.bytes_downloaded for record in records),
+        "bytes stored": sum(record.bytes_stored for record in records),
+        "seconds": round(seconds, 3),
+        "rows per second": round(rows / seconds, 1) if seconds > 0 else 0.0,
+    }
+
+
+def _places(store: Store, records: Sequence[ShardRecord]) -> dict[str, object]:
+    files = [file for record in records for file in record.files]
+    sidecar = next((file.name for file in files if file.name.endswith(".parquet")), None)
+    places = {
+        "dagster/uri": store.url,
+        "manifest": metadata.link(store.locate("manifest.json")),
+        "files": metadata.table({"file": file.name, "bytes": file.bytes, "sha256": (file.sha256 or "")[:16]} for file in files),
+    }
+    if sidecar is not None:
+        with store.open_read(sidecar) as file:
+            places["dagster/column_schema"] = metadata.column_schema(pq.read_schema(file))
+    return places
+
+
+def _pictures(store: Store, record: ShardRecord) -> dict[str, object]:
+    """Show some samples: a small sheet inline, a large one in the store. A sheet that can not be made is not worth a failed run."""
+    from dataset_assets.images.contact_sheet import contact_sheet, inline_sheet  # brings OpenCV
+
+    try:
+        images = [payload for _, payload in sample_payloads(store, record, _SAMPLES)]
+        store.write(SHEET, contact_sheet(images, format="jpg"), durable=False)
+        inline = inline_sheet(images, rows=2, max_bytes=metadata.MAX_INLINE_BYTES)
+    except DatasetAssetsError as exc:
+        logger.warning("no contact sheet for %s: %s", store.url, exc)
+        return {}
+    return {"contact sheet": metadata.link(store.locate(SHEET)), "samples seen": metadata.picture(inline)}

@@ -1,0 +1,206 @@
+"""From the columns of a list to those of a plan: which to read, under which name, as which type.
+
+Url, caption and hash become strings, boxes lists of lists of floats; other columns keep their Arrow type (dictionaries become what they stand for).
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import pyarrow as pa
+
+from dataset_assets.errors import MissingColumn, UnreadableList
+from dataset_assets.urls._base import ListOptions, Notes
+from dataset_assets.urls._text import repaired
+
+BOXES = pa.list_(pa.list_(pa.float64()))
+#: What boxes that can not be read become: a box without corners, which is refused later, so that no face is stored unblurred by mistake.
+_UNREADABLE_BOXES: list[list[float]] = [[]]
+_NOT_UTF8 = "bytes that are not UTF-8 were read as latin-1"
+_NOT_BOXES = "boxes that are not lists of numbers make their rows invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns that `options` asks of a list."""
+
+    options: ListOptions
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Output column -> column of the list, in output order."""
+        options = self.options
+        named = {name: name for name in options.kept_columns}
+        if options.caption_col is not None:
+            named["caption"] = options.caption_col
+        return {**named, "url": options.url_col}
+
+    @property
+    def needed(self) -> list[str]:
+        """The columns of the list to read, each once."""
+        return list(dict.fromkeys(self.sources.values()))
+
+    @property
+    def typed(self) -> list[str]:
+        """The columns whose type is that of the list."""
+        return [name for name in self.options.save_additional_columns if name not in (self.options.bbox_col, self.options.verify_hash_col)]
+
+    def check(self, available: Iterable[str], name: str) -> None:
+        """Check that a list has the columns.
+
+        Raises:
+            MissingColumn: it has not.
+        """
+        known = [str(each) for each in available]
+        for column in self.needed:
+            if column not in known:
+                near = get_close_matches(column.lower(), {each.lower(): each for each in known}, n=1)
+                hint = f"; did you mean {next(each for each in known if each.lower() == near[0])!r}?" if near else ""
+                raise MissingColumn(f"{name} has no column {column!r}: its columns are {', '.join(known) or 'none'}{hint}")
+
+    def from_arrow(self, table: pa.Table | pa.RecordBatch, notes: Notes, row: int) -> pa.Table:
+        """Build a table from columns of the list; `row` is the position of the first."""
+        made = {}
+        for target, source in self.sources.items():
+            column = table.column(source)
+            chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+            convert = self._converter(target)
+            made[target] = [convert(chunk, notes, row) for chunk in chunks]
+        types = {target: self._type(target, table.schema.field(source).type) for target, source in self.sources.items()}
+        return pa.table({target: pa.chunked_array(made[target], types[target]) for target in made})
+
+    def from_values(self, values: Mapping[str, Sequence[Any]], types: Mapping[str, pa.DataType], notes: Notes, row: int) -> pa.Table:
+        """Build a table from Python values by column of the list, and the types of those that `typed` names."""
+        made = {}
+        for target, source in self.sources.items():
+            if target in types:
+                made[target] = typed_array(values[source], types[target])
+            elif target == self.options.bbox_col:
+                made[target] = _box_array(values[source], notes, row)
+            else:
+                made[target] = text_array(values[source], notes, row)
+        return pa.table(made)
+
+    def _converter(self, target: str) -> Callable[[pa.Array, Notes, int], pa.Array]:
+        if target == self.options.bbox_col:
+            return _as_boxes
+        return _as_is if target in self.typed else _as_text
+
+    def _type(self, target: str, stored: pa.DataType) -> pa.DataType:
+        if target == self.options.bbox_col:
+            return BOXES
+        return _plain_type(stored) if target in self.typed else pa.string()
+
+
+def text_array(values: Sequence[Any], notes: Notes, row: int) -> pa.Array:
+    """Build a string array from any values; None stays null."""
+    try:
+        return pa.array(values, pa.string())
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+        texts = [_text(value) for value in values]
+    safe = [None if text is None else repaired(text) for text in texts]
+    changed = [number for number, (text, repair) in enumerate(zip(texts, safe, strict=True)) if text != repair]
+    if changed:
+        notes.add(_NOT_UTF8, row + changed[0], len(changed))
+    return pa.array(safe, pa.string())
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, float) and value != value:  # noqa: PLR0124 - NaN is pandas' null
+        return None
+    return value_text(value)
+
+
+def value_text(value: Any) -> str:
+    """Return a value as JSON, or as Python shows it where JSON has no such thing; a string as it is."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def typed_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Build an array of a type that `values` were found to have; as a string type, anything that is not a string becomes JSON."""
+    if kind == pa.string():
+        values = [None if value is None else value_text(value) for value in values]
+    try:
+        return pa.array(values, kind)
+    except UnicodeEncodeError:
+        return pa.array([_repaired_deeply(value) for value in values], kind)
+
+
+def _repaired_deeply(value: Any) -> Any:
+    if isinstance(value, str):
+        return repaired(value)
+    if isinstance(value, list):
+        return [_repaired_deeply(each) for each in value]
+    if isinstance(value, dict):
+        return {repaired(key): _repaired_deeply(each) for key, each in value.items()}
+    return value
+
+
+def _as_text(column: pa.Array, notes: Notes, row: int) -> pa.Array:
+    try:
+        text = column.cast(pa.string())
+        text.validate(full=True)  # a parquet file may hold bytes that are not UTF-8 in a string column
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return text_array(_values(column), notes, row)
+    return text
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """Return Python values, where strings that are not UTF-8 are bytes."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = column.view(pa.binary() if pa.types.is_string(column.type) else pa.large_binary())
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _as_is(column: pa.Array, notes: Notes, row: int) -> pa.Array:
+    kind = _plain_type(column.type)
+    plain = column if column.type == kind else column.cast(kind)
+    try:
+        plain.validate(full=True)
+    except pa.ArrowInvalid as exc:
+        if pa.types.is_string(plain.type) or pa.types.is_large_string(plain.type):
+            return text_array(_values(plain), notes, row).cast(plain.type)
+        raise UnreadableList(
+            f"{notes.name}: a column holds broken values at row {row} or after: {exc}; leave it out of save_additional_columns"
+        ) from exc
+    return plain
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type that parquet has for a way of keeping values in memory."""
+    if pa.types.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    return {pa.string_view(): pa.string(), pa.binary_view(): pa.binary(), pa.null(): pa.string()}.get(kind, kind)
+
+
+def _as_boxes(column: pa.Array, notes: Notes, row: int) -> pa.Array:
+    try:
+        return column.cast(BOXES)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return _box_array(column.to_pylist(), notes, row)
+
+
+def _box_array(values: Sequence[Any], notes: Notes, row: int) -> pa.Array:
+    boxes = [_boxes(value) for value in values]
+    broken = [number for number, value in enumerate(boxes) if value is _UNREADABLE_BOXES]
+    if broken:
+        notes.add(_NOT_BOXES, row + broken[0], len(broken))
+    return pa.array(boxes, BOXES)
+
+
+def _boxes(value: Any) -> list[list[float]] | None:
+    """Read the boxes of one row, which may be JSON text: `[[x0, y0, x1, y1], ...]`. Empty text is no boxes."""
+    if value is None or value == "":
+        return None
+    try:
+        parsed = json.loads(value) if isinstance(value, str) else value
+        return None if parsed is None else [[float(corner) for corner in box] for box in parsed]
+    except (ValueError, TypeError):
+        return _UNREADABLE_BOXES

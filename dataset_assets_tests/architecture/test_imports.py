@@ -1,0 +1,49 @@
+"""Importing is cheap: every Dagster process, and every `dataset-assets --help`, pays for it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {
+    *(
+        "torch",
+        "tensorflow",
+        "pyspark",
+        "webdataset",
+        "datasets",
+        "wandb",
+        "pandas",
+        "numba",
+        "cv2",
+        "PIL",
+        "pycurl",
+        "scipy",
+        "sklearn",
+        "skimage",
+    ),
+    *("pyarrow.dataset", "huggingface_hub", "moto"),
+}
+
+
+def _loaded(statement):
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.split())
+
+
+def test_package_loads_the_standard_library_only_when_imported():
+    loaded = _loaded("import dataset_assets") - _loaded("pass")
+    assert {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names == {"dataset_assets"}
+
+
+@pytest.mark.parametrize("module", ["definitions", "cli", "demo.lists", "demo.photo_server"])
+def test_nothing_heavy_is_loaded_when_a_light_module_is_imported(module):
+    assert _loaded(f"import dataset_assets.{module}") & HEAVY == set()
+
+
+def test_heavy_packages_are_seen_when_loaded():
+    assert _loaded("import PIL, pyarrow.dataset") & HEAVY >= {"PIL", "pyarrow.dataset"}

@@ -1,0 +1,65 @@
+"""Options are checked when they are made, and only what shapes bytes is part of their fingerprint."""
+
+from dataclasses import replace
+
+import pytest
+
+from dataset_assets.errors import ConfigurationError, UnknownName
+from dataset_assets.fetch.options import FetchOptions
+from dataset_assets.images.options import ImageOptions
+from dataset_assets.pipelines.options import DownloadOptions
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"samples_per_shard": 0}, "samples_per_shard: expected a whole number of at least 1, came 0"),
+        ({"processes_count": 1.5}, "processes_count: expected a whole number of at least 1, came 1.5"),
+        ({"layout": "flat"}, "layout: expected one of dataset_assets, img2dataset, came 'flat'"),
+        ({"compute_hash": "crc"}, "compute_hash: expected one of md5, sha256, sha512, came 'crc'"),
+        ({"verify_hash": ("md5", "md5")}, "verify_hash: the hash type must be the one in compute_hash"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_was_expected(change, said):
+    with pytest.raises(ConfigurationError) as caught:
+        DownloadOptions(**change)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(("change", "hint"), [({"output_format": "webdatset"}, "webdataset"), ({"distributor": "multiprocesing"}, "multiprocessing")])
+def test_an_unknown_plug_in_is_named_with_the_nearest_one(change, hint):
+    with pytest.raises(UnknownName, match=f"did you mean '{hint}'"):
+        DownloadOptions(**change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fetch": FetchOptions(timeout_s=99, retries=3)},
+        {"processes_count": 7},
+        {"codec_threads": 3},
+        {"max_shard_retry": 0},
+        {"distributor": "serial"},
+        {"reorder_bytes": 1},
+    ],
+)
+def test_the_fingerprint_does_not_change_with_pace(change):
+    assert replace(DownloadOptions(), **change).fingerprint == DownloadOptions().fingerprint
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image": ImageOptions(image_size=128)},
+        {"image": None},
+        {"output_format": "files"},
+        {"samples_per_shard": 9},
+        {"oom_shard_count": 6},
+        {"compute_hash": None},
+        {"verify_hash": ("h", "sha256")},
+        {"bbox_col": "faces"},
+        {"layout": "img2dataset"},
+    ],
+)
+def test_the_fingerprint_changes_with_the_bytes(change):
+    assert replace(DownloadOptions(), **change).fingerprint != DownloadOptions().fingerprint

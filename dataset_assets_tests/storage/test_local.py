@@ -1,0 +1,70 @@
+import os
+
+import pytest
+
+from dataset_assets.errors import DiskFull, NotWritable, ObjectMissing, StorageError
+from dataset_assets.storage import local
+from dataset_assets.storage._base import open_store
+
+
+@pytest.mark.parametrize("prefix", ["", "file://", "local://"])
+def test_folder_opens_by_path_and_by_url(tmp_path, prefix):
+    store = open_store(f"{prefix}{tmp_path}/ü b")
+    store.write("a", b"1")
+    assert (tmp_path / "ü b" / "a").read_bytes() == b"1"
+    assert store.locate("a") == str(tmp_path / "ü b" / "a")
+
+
+def test_percent_escapes_are_resolved_in_file_urls_only(tmp_path):
+    assert open_store(f"file://{tmp_path}/a%20b").url == f"{tmp_path}/a b"
+    assert open_store(f"{tmp_path}/a%20b").url == f"{tmp_path}/a%20b"
+
+
+def test_disk_full_names_the_path_and_leaves_nothing(tmp_path, monkeypatch):
+    store = open_store(str(tmp_path))
+
+    def refuse(descriptor, parts):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(local.os, "writev", refuse)
+    with pytest.raises(DiskFull, match=r"shard\.tar.*free some space and run again"):
+        store.write("shard.tar", b"1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_short_writes_are_completed_when_the_system_takes_less(tmp_path, monkeypatch):
+    store = open_store(str(tmp_path))
+    monkeypatch.setattr(local.os, "writev", lambda descriptor, parts: os.write(descriptor, b"".join(parts)[:3]))
+    store.write("a", b"0123456789")
+    assert store.read("a") == b"0123456789"
+
+
+def test_not_writable_is_found_before_any_work(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(NotWritable, match="choose an output folder"):
+        open_store(str(tmp_path / "file")).check_writable()
+    with pytest.raises(StorageError):
+        open_store(str(tmp_path / "file")).write("a", b"")
+
+
+def test_dangling_links_are_not_listed(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    assert list(open_store(str(tmp_path)).list()) == []
+    with pytest.raises(ObjectMissing):
+        open_store(str(tmp_path)).read("link")
+
+
+def test_temporary_folder_is_made_again_when_another_process_removes_it(tmp_path, monkeypatch):
+    store = open_store(str(tmp_path))
+    made = local.Path.mkdir
+    calls = []
+
+    def mkdir_then_removed(self, *args, **kwargs):
+        made(self, *args, **kwargs)
+        calls.append(self)
+        if len(calls) < 3:
+            self.rmdir()
+
+    monkeypatch.setattr(local.Path, "mkdir", mkdir_then_removed)
+    store.write("a", b"1")
+    assert store.read("a") == b"1"

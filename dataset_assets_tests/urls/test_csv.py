@@ -1,0 +1,148 @@
+import csv
+import io
+import logging
+from itertools import pairwise
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from dataset_assets.errors import UnreadableList
+from dataset_assets.urls._base import ListOptions, Notes
+from dataset_assets.urls._sources import find_files, open_lists
+from dataset_assets.urls.csv import Reader
+
+
+def read(path, **options):
+    tables = list(open_lists(str(path), ListOptions(input_format="csv", **options))[0].read())
+    return pa.concat_tables(tables).to_pydict() if tables else {}
+
+
+def write(tmp_path, content):
+    path = tmp_path / "list.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_both_parsers_agree_on_every_text_that_pyarrow_accepts(tmp_path):
+    """Rows of pyarrow are used until it fails, so where it does not fail it must say what Python's csv says."""
+    pieces = st.sampled_from(["a", '"', '""', ",", "\n", "\r\n", "\r", " ", "é", "\0", "''", "\t", "#", "NA", "\\"])
+
+    @settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.lists(pieces, max_size=25).map("".join), st.sampled_from(["u", "u,v", "u,v,w"]))
+    @example('"a"b"c"', "u")
+    @example('a,"x\ny"\n"",b', "u,v")
+    @example('a,"never closed\nb,c\nd,e', "u,v")
+    @example("\n\n,\n,\n", "u,v")
+    def compare(body, header):
+        path = write(tmp_path, f"{header}\n{body}")
+        ((file, _),) = find_files(str(path), "csv")
+        names = header.split(",")
+        reader = Reader(ListOptions(input_format="csv", url_col="u"))
+        try:
+            fast = [row for table in reader._parsed_by_arrow(file, names, len(names)) for row in table.to_pylist()]
+        except (pa.ArrowInvalid, KeyError):
+            return
+        slow = [row for table in reader._parsed_by_python(file, names, Notes("x")) for row in table.to_pylist()]
+        assert fast == slow
+
+    compare()
+
+
+def test_rows_are_complete_and_in_order_when_pyarrow_gives_up_in_the_middle(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("dataset_assets.urls.csv._BLOCK", 1 << 10)
+    lines = [f"http://h/{n},caption {n}" for n in range(3000)]
+    lines[1500] = "http://h/1500,an, unquoted comma"
+    path = write(tmp_path, "url,caption\n" + "\n".join(lines))
+    got = read(path, caption_col="caption")
+    assert got["url"] == [None if n == 1500 else f"http://h/{n}" for n in range(3000)]
+    assert got["caption"][1499:1502] == ["caption 1499", None, "caption 1501"]
+    assert "too many values were kept as rows without a url: 1, the first at row 1501" in caplog.text
+
+
+def test_row_is_filled_up_when_it_has_too_few_values(tmp_path, caplog):
+    got = read(write(tmp_path, "url,caption,score\na,b\nc\nd,e,1\nf,g,2,,\n"), caption_col="caption", save_additional_columns=("score",))
+    assert got == {"score": [None, None, 1, 2], "caption": ["b", None, "e", "g"], "url": ["a", "c", "d", "f"]}
+    assert "too few values were filled up with nulls: 2, the first at row 1" in caplog.text
+
+
+def test_bytes_that_are_not_utf8_are_read_as_latin_1_and_noted(tmp_path, caplog):
+    got = read(write(tmp_path, "url,caption\na,caf\xe9 d'\xe9t\xe9\n".encode("latin-1") + "b,naïve 🦊\n".encode()), caption_col="caption")
+    assert got == {"caption": ["café d'été", "naïve 🦊"], "url": ["a", "b"]}
+    assert "not UTF-8 were read as latin-1: 1, the first at row 1" in caplog.text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_byte_order_mark_is_no_part_of_the_header(tmp_path, encoding):
+    assert read(write(tmp_path, "url,caption\na,é\n".encode(encoding)), caption_col="caption") == {"caption": ["é"], "url": ["a"]}
+
+
+def test_blank_lines_are_no_rows_and_line_ends_may_differ(tmp_path):
+    assert read(write(tmp_path, "\r\n\r\nurl\r\na\r\n\r\nb\n\n\n")) == {"url": ["a", "b"]}
+
+
+def test_value_of_a_megabyte_with_line_breaks_comes_back(tmp_path):
+    text = io.StringIO(newline="")
+    caption = 'a "quoted", text\r\nof many lines\n' * 40_000
+    csv.writer(text).writerows([["url", "caption"], ["a", caption], ["b", ""]])
+    assert read(write(tmp_path, text.getvalue()), caption_col="caption") == {"caption": [caption, ""], "url": ["a", "b"]}
+
+
+def test_quote_that_is_never_closed_is_an_error_when_it_takes_rows_with_it(tmp_path):
+    path = write(tmp_path, 'url,caption\na,b\nc,"d\ne,f\ng,h\n')
+    with pytest.raises(UnreadableList, match=r"list\.csv: a quote is never closed"):
+        read(path, caption_col="caption")
+
+
+def test_value_without_end_is_an_error_before_memory_is_full(tmp_path, monkeypatch):
+    monkeypatch.setattr("dataset_assets.urls.csv.MAX_VALUE", 10_000)
+    monkeypatch.setattr("dataset_assets.urls.csv._BLOCK", 5_000)
+    path = write(tmp_path, 'url,caption\na,b\nc,"d\n' + "e,f\n" * 10_000)
+    with pytest.raises(UnreadableList, match="field larger than field limit"):
+        read(path, caption_col="caption")
+
+
+def test_needed_column_must_be_unique(tmp_path):
+    path = write(tmp_path, "url,x,x\na,1,2\n")
+    assert read(path) == {"url": ["a"]}
+    with pytest.raises(UnreadableList, match="more than one column 'x'"):
+        read(path, save_additional_columns=("x",))
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["1", " -2 ", "", "NA"], [1, -2, None, None]),
+        (["1", "2.5", "nan"], [1.0, 2.5, None]),
+        (["0.5", "1e-3"], [0.5, 0.001]),
+        (["true", "False", ""], [True, False, None]),
+        (["1", "x", ""], ["1", "x", ""]),
+        (["007", "12"], ["007", "12"]),
+        (["0x1F"], ["0x1F"]),
+        (["1234567890123456789", "7"], [1234567890123456789, 7]),
+        (["1234567890123456789", "7.5"], ["1234567890123456789", "7.5"]),
+        (["99999999999999999999999"], ["99999999999999999999999"]),
+        (["", "NA"], ["", "NA"]),
+        (["2020-01-01"], ["2020-01-01"]),
+    ],
+)
+def test_kept_column_gets_the_type_of_all_of_its_values(tmp_path, cells, expected):
+    got = read(write(tmp_path, "url,x\n" + "".join(f"u,{cell}\n" for cell in cells)), save_additional_columns=("x",))
+    assert got["x"] == expected
+    assert [type(value) for value in got["x"]] == [type(value) for value in expected]
+
+
+def test_type_of_a_kept_column_is_known_before_the_first_row_when_it_changes_late(tmp_path, monkeypatch):
+    monkeypatch.setattr("dataset_assets.urls.csv._BLOCK", 1 << 10)
+    path = write(tmp_path, "url,x\n" + "".join(f"http://h/{n},{n}\n" for n in range(2000)) + "last,word\n")
+    tables = list(open_lists(str(path), ListOptions(input_format="csv", save_additional_columns=("x",)))[0].read())
+    assert len(tables) > 5
+    assert all(before.schema == after.schema for before, after in pairwise(tables))
+    assert pa.concat_tables(tables)["x"].to_pylist() == [*map(str, range(2000)), "word"]
+
+
+def test_nothing_is_said_when_nothing_is_odd(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    read(write(tmp_path, "url,caption\na,b\n"), caption_col="caption")
+    assert caplog.text == ""
