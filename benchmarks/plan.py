@@ -103,7 +103,7 @@ def chunk(first: int, rows: int, schema: pa.Schema) -> pa.Table:
     host = pa.array(rng.integers(0, 5000, rows)).cast(pa.string())
     name = pa.array(rng.integers(0, 1 << 62, rows)).cast(pa.string())
     words = np.array(
-        'a the red old small wooden house on hill with blue sky, and "two" people walking dog near river in winter light'.split()
+        ["a", "the", "red", "old", "small", "house", "on", "hill,", "with", '"two"', "people", "walking", "dog", "near", "river", "light"]
     )
     text = [" ".join(picked) for picked in words[rng.integers(0, len(words), (rows, 10))]]
     url = pc.binary_join_element_wise("https://cdn", host, ".example.com/images/", name, "/photo-", number, ".jpg", "")

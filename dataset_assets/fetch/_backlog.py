@@ -5,7 +5,7 @@ Room is measured in outcomes and in bytes that the consumer has not finished wit
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from dataset_assets.fetch._transfer import Meter
 from dataset_assets.records import FetchOutcome, Request
@@ -81,13 +81,15 @@ class Backlog:
         self.stopped = True
         self._wake()
 
-    def outcomes(self) -> Iterator[FetchOutcome]:
-        """Yield outcomes until the end. For the consumer.
+    def outcomes(self, heartbeat_s: float | None = None) -> Iterator[FetchOutcome | None]:
+        """Yield outcomes until the end, and None each time that none came for `heartbeat_s`. For the consumer.
 
         Raises:
             BaseException: what the caller's own iterable of requests raised.
         """
-        while isinstance(batch := self._batches.get(), deque):
+        while isinstance(batch := self._next_batch(heartbeat_s), deque):
+            if not batch:
+                yield None
             while batch:
                 outcome = batch.popleft()
                 size = len(outcome.body or b"")
@@ -99,6 +101,12 @@ class Backlog:
                     self._wake()
         if batch is not None:
             raise batch
+
+    def _next_batch(self, heartbeat_s: float | None) -> deque[FetchOutcome] | BaseException | None:
+        try:
+            return self._batches.get(timeout=heartbeat_s)
+        except Empty:
+            return deque()
 
     def _is_low(self) -> bool:
         few = self._put_outcomes - self.consumed <= _REFILL_AT * self._max_outcomes

@@ -12,18 +12,14 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.records import Cause
 
-#: https://fetch.spec.whatwg.org/#port-blocking, and databases, caches and remote shells that answer to plain text.
-BAD_PORTS = frozenset(
-    map(
-        int,
-        """
-        0 1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 117 119 123 135 137 139 143 161 179
-        389 427 465 512 513 514 515 526 530 531 532 540 548 554 556 563 587 601 636 989 990 993 995 1719 1720 1723 2049 3659 4045 4190 5060 5061
-        6000 6566 6665 6666 6667 6668 6669 6679 6697 10080
-        445 2375 2376 3306 3389 5432 5900 6379 11211 27017
-        """.split(),
-    )
-)
+_BAD_PORTS = """
+0 1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 117 119 123 135 137 139 143 161 179 389
+427 465 512 513 514 515 526 530 531 532 540 548 554 556 563 587 601 636 989 990 993 995 1719 1720 1723 2049 3659 4045 4190 5060 5061 6000
+6566 6665 6666 6667 6668 6669 6679 6697 10080
+445 2375 2376 3306 3389 5432 5900 6379 11211 27017
+"""
+#: https://fetch.spec.whatwg.org/#port-blocking, and in the last line databases, caches and remote shells that answer to plain text
+BAD_PORTS = frozenset(int(port) for port in _BAD_PORTS.split())
 
 _NOT_PUBLIC = tuple(
     ip_network(text)
@@ -35,18 +31,12 @@ _NOT_PUBLIC = tuple(
         "192.88.99.0/24",
         "198.18.0.0/15",
         "224.0.0.0/3",
-        "::/96",  # IPv4-compatible, unspecified, loopback
-        "64:ff9b:1::/48",
-        "100::/32",
         "2001::/23",
         "2001:db8::/32",
         "3fff::/20",
-        "5f00::/16",
-        "fc00::/7",
-        "fe80::/9",
-        "ff00::/8",
     )
 )
+_GLOBAL_UNICAST = ip_network("2000::/3")
 _NAT64 = ip_network("64:ff9b::/96")
 _6TO4 = ip_network("2002::/16")
 _TEREDO = ip_network("2001::/32")
@@ -83,7 +73,9 @@ class AddressGuard:
 def _is_public(address: _Address) -> bool:
     if _embedded(address) is not None:
         return True  # as public as the address inside
-    return address.is_global and not address.is_multicast and not any(address in network for network in _NOT_PUBLIC)
+    if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
+        return False
+    return address.is_global and not any(address in network for network in _NOT_PUBLIC)
 
 
 def _embedded(address: _Address) -> IPv4Address | None:

@@ -11,7 +11,7 @@ one call of `fetch` to the next. A fetcher belongs to one process: make a new on
 import time
 from collections.abc import Callable, Generator, Iterable
 from threading import Lock, Thread
-from typing import Self
+from typing import Any, Self, overload
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch._backlog import Source
@@ -46,11 +46,17 @@ class Fetcher:
         """What has been done so far, over all calls of `fetch`."""
         return self._memory.stats
 
-    def fetch(self, requests: Iterable[Request | None]) -> Generator[FetchOutcome]:
+    @overload
+    def fetch(self, requests: Iterable[Request | None]) -> Generator[FetchOutcome]: ...
+
+    @overload
+    def fetch(self, requests: Iterable[Request | None], *, heartbeat_s: float) -> Generator[FetchOutcome | None]: ...
+
+    def fetch(self, requests: Iterable[Request | None], *, heartbeat_s: float | None = None) -> Generator[Any]:
         """Fetch urls and yield their outcomes in the order in which they end.
 
         `requests` is pulled on the fetch thread, one at a time, while there is room; None means: nothing to start now, ask again after the next outcome was
-        consumed. Closing the generator stops what is running within a second.
+        consumed. With `heartbeat_s` None is yielded each time that no outcome came for so long. Closing the generator stops what is running within a second.
 
         Raises:
             ConfigurationError: another `fetch` of this fetcher has not ended.
@@ -58,7 +64,7 @@ class Fetcher:
         if not self._in_use.acquire(blocking=False):
             raise ConfigurationError("this Fetcher is fetching already: finish or close that generator first, or make another Fetcher")
         try:
-            yield from self._fetch(Source(requests))
+            yield from self._fetch(Source(requests), heartbeat_s)
         finally:
             self._in_use.release()
 
@@ -74,14 +80,14 @@ class Fetcher:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _fetch(self, source: Source) -> Generator[FetchOutcome]:
+    def _fetch(self, source: Source, heartbeat_s: float | None) -> Generator[FetchOutcome | None]:
         if self._loop is None or self._loop.closed:
             self._loop = Loop(self._memory)
         backlog = self._loop.new_backlog()
         thread = Thread(target=self._loop.serve, args=(source, backlog), name="fetch", daemon=True)
         thread.start()
         try:
-            yield from backlog.outcomes()
+            yield from backlog.outcomes(heartbeat_s)
         finally:
             backlog.stop()
             thread.join(_JOIN_S)

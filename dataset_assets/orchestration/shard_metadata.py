@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 CAUSES = "causes"
 SHEET = "contact_sheet.jpg"
 _SAMPLES = 32
+_INLINE_BYTES = 6000  # of every partition, in the event log
 
 
 def partition_metadata(store: Store, records: Sequence[ShardRecord], *, has_images: bool) -> dict[str, object]:
@@ -71,7 +72,7 @@ def _pictures(store: Store, record: ShardRecord) -> dict[str, object]:
     try:
         images = [payload for _, payload in sample_payloads(store, record, _SAMPLES)]
         store.write(SHEET, contact_sheet(images, format="jpg"), durable=False)
-        inline = inline_sheet(images, rows=2, max_bytes=metadata.MAX_INLINE_BYTES)
+        inline = inline_sheet(images, rows=1, max_bytes=_INLINE_BYTES)
     except DatasetAssetsError as exc:
         logger.warning("no contact sheet for %s: %s", store.url, exc)
         return {}

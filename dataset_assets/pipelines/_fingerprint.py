@@ -86,6 +86,8 @@ def _type_name(kind: pa.DataType) -> str:
         return _type_name(kind.value_type)
     if any(is_kind(kind) for is_kind in _LISTS):
         return f"list<{_type_name(kind.value_type)}>"
+    if pa.types.is_fixed_size_list(kind):
+        return f"list<{_type_name(kind.value_type)}>[{kind.list_size}]"
     if pa.types.is_struct(kind):
         children = (kind.field(index) for index in range(kind.num_fields))
         return f"struct<{', '.join(f'{json.dumps(child.name)}: {_type_name(child.type)}' for child in children)}>"

@@ -27,6 +27,8 @@ from dataset_assets.storage._base import open_store
 #: Open shards of one worker: one that waits for its last urls, one that is in full swing.
 MAX_OPEN_SHARDS = 2
 PROGRESS_EVERY_S = 0.5
+#: After so long without an answer, samples that are ready are written, and the parent process hears of this one.
+HEARTBEAT_S = 0.1
 #: Futures in flight per codec thread: enough to keep it busy while results are written.
 _FUTURES_PER_THREAD = 4
 
@@ -63,7 +65,7 @@ class _Worker:
 
     def run(self) -> Iterator[ShardProgress | ShardResult]:
         """Yield results, and progress about twice a second."""
-        with closing(Fetcher(self._work.options.fetch).fetch(self._requests())) as outcomes:
+        with closing(Fetcher(self._work.options.fetch).fetch(self._requests(), heartbeat_s=HEARTBEAT_S)) as outcomes:
             samples = self._samples(outcomes)
             while True:
                 yield from self._open_next()

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from dataset_assets.errors import ConfigurationError, ListChanged, ShardIncomplete
+from dataset_assets.errors import ConfigurationError, ListChanged, PlanMismatch, ShardIncomplete
 from dataset_assets.fetch.options import FetchOptions
 from dataset_assets.images.options import ImageOptions
 from dataset_assets.pipelines.download_shards import download_shards
@@ -279,7 +279,11 @@ class _Download:
             for part in plan.parts
             for shard in range(part.first_shard, part.first_shard + part.shard_count)
         ]
-        results = self._make(tasks, plan, wandb_project, config)
+        try:
+            results = self._make(tasks, plan, wandb_project, config)
+        except PlanMismatch:
+            self._store.delete_tree(_PLAN)  # of the list that does not belong here
+            raise
         failed = [result for result in results if result.error is not None]
         if failed:
             raise ShardIncomplete(

@@ -90,7 +90,8 @@ def read_shard(store: Store, plan: Plan, shard_id: int) -> pa.Table:
     place = bisect_right(plan.parts, shard_id, key=lambda part: part.first_shard) - 1
     part = plan.parts[place] if place >= 0 else None
     if part is None or shard_id >= part.first_shard + part.shard_count:
-        raise ConfigurationError(f"the plan in {store.url} has no shard {shard_id}; it has {plan.shard_count}")
+        last = plan.parts[-1].first_shard + plan.parts[-1].shard_count - 1
+        raise ConfigurationError(f"the plan in {store.url} has no shard {shard_id}; it has {plan.parts[0].first_shard} to {last}")
     number, group = divmod(shard_id - part.first_shard, plan.shards_per_file)
     with store.open_read(part.files[number]) as stored, pq.ParquetFile(stored) as parquet:
         return parquet.read_row_group(group, use_threads=False)

@@ -18,6 +18,7 @@ from dataset_assets.urls._text import repaired
 BOXES = pa.list_(pa.list_(pa.float64()))
 #: What boxes that can not be read become: a box without corners, which is refused later, so that no face is stored unblurred by mistake.
 _UNREADABLE_BOXES: list[list[float]] = [[]]
+_STORED_AS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary(), pa.null(): pa.string(), pa.time32("s"): pa.time32("ms")}
 _NOT_UTF8 = "bytes that are not UTF-8 were read as latin-1"
 _NOT_BOXES = "boxes that are not lists of numbers make their rows invalid"
 
@@ -177,7 +178,9 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     """Return the type that parquet has for a way of keeping values in memory."""
     if pa.types.is_dictionary(kind):
         return _plain_type(kind.value_type)
-    return {pa.string_view(): pa.string(), pa.binary_view(): pa.binary(), pa.null(): pa.string()}.get(kind, kind)
+    if pa.types.is_timestamp(kind) and kind.unit == "s":
+        return pa.timestamp("ms", kind.tz)
+    return _STORED_AS.get(kind, kind)
 
 
 def _as_boxes(column: pa.Array, notes: Notes, row: int) -> pa.Array:

@@ -82,9 +82,8 @@ def _from_arrow(parts: Iterable[pa.Table | pa.RecordBatch], options: ListOptions
             table = columns.from_arrow(part.slice(first, rows), notes, row)
             schema = schema or table.schema
             if table.schema != schema:
-                raise UnreadableList(
-                    f"the record batches differ: expected {schema}, came {table.schema} at row {row}; cast them to one schema"
-                )
+                expected, came = (", ".join(f"{field.name} {field.type}" for field in each) for each in (schema, table.schema))
+                raise UnreadableList(f"the record batches differ: expected {expected}; came {came} at row {row}; cast them to one schema")
             yield table
             row += table.num_rows
     notes.log()

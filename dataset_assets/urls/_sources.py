@@ -47,19 +47,21 @@ def find_files(source: str, input_format: str) -> list[tuple[ListFile, ObjectInf
     info = store.info(key) if key else None
     if info is not None:
         return [(_list_file(store, info, _format_of_file(key, input_format)), info)]
+    by_name = not _is_glob(source) or input_format == AUTO  # a glob says itself which files are meant
     if _is_glob(source):
-        store, infos = _matching(source)
-        named = [(info, _format_of(info.key, input_format) if input_format == AUTO else split_format(input_format)[0]) for info in infos]
+        store, pattern = _split_glob(source)
+        there = list(store.list(recursive="/" in pattern or "**" in pattern))
+        chosen = [info for info in there if re.match(glob_translate(pattern), info.key)]
     else:
         store = store.child(key) if key else store
-        infos = list(store.list(recursive=False))
-        named = [(info, _format_of(info.key, input_format)) for info in infos]
-    shard_files = _shard_files(infos)
-    files = [
-        (_list_file(store, info, name), info) for info, name in named if name and not _is_hidden(info.key) and info.key not in shard_files
-    ]
+        there = chosen = list(store.list(recursive=False))
+    shard_files, files = _shard_files(there), []
+    for info in chosen:
+        name = _format_of(info.key, input_format) if by_name else split_format(input_format)[0]
+        if name and not _is_hidden(info.key) and info.key not in shard_files:
+            files.append((_list_file(store, info, name), info))
     if not files:
-        raise EmptyList(_nothing_found(source, input_format, infos))
+        raise EmptyList(_nothing_found(source, input_format, chosen))
     return files
 
 
@@ -104,12 +106,13 @@ def _is_glob(source: str) -> bool:
     return re.search(r"[*\[]" if source.startswith(("http://", "https://")) else r"[*?\[]", source) is not None
 
 
-def _matching(pattern: str) -> tuple[Store, Sequence[ObjectInfo]]:
+def _split_glob(pattern: str) -> tuple[Store, str]:
+    """Split a glob into the store of its fixed folders and the rest."""
     base = re.split(r"[*?\[]", pattern, maxsplit=1)[0].rpartition("/")[0]
     rest = pattern[len(base) :].lstrip("/")
-    store = open_store(f"{base}//" if base.endswith(":/") else base or ("/" if pattern.startswith("/") else "."))
-    matches = re.compile(glob_translate(rest)).match
-    return store, [info for info in store.list(recursive="/" in rest or "**" in rest) if matches(info.key)]
+    if base.endswith(":/"):
+        return open_store(f"{base}/"), rest
+    return open_store(base or ("/" if pattern.startswith("/") else ".")), rest
 
 
 def _format_of(key: str, input_format: str) -> str | None:
@@ -141,9 +144,9 @@ def _is_hidden(key: str) -> bool:
 def _shard_files(infos: Sequence[ObjectInfo]) -> set[str]:
     """Return the keys that belong to shards: those beside a record of the same name, and the manifest beside records."""
     stems = {info.key.removesuffix(_RECORD) for info in infos if info.key.endswith(_RECORD)}
-    folders = {stem.rpartition("/")[0] for stem in stems}
-    manifests = {f"{folder}/manifest.json".lstrip("/") for folder in folders}
-    return {info.key for info in infos if info.key.endswith(_RECORD) or info.key in manifests or info.key.partition(".")[0] in stems}
+    manifests = {f"{stem.rpartition('/')[0]}/manifest.json".lstrip("/") for stem in stems}
+    beside = {f"{stem}{suffix}" for stem in stems for suffix in (_RECORD, ".parquet")}
+    return manifests | beside
 
 
 def _nothing_found(source: str, input_format: str, infos: Sequence[ObjectInfo]) -> str:

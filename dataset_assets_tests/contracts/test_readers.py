@@ -176,12 +176,11 @@ def test_file_of_another_format_is_rows_or_one_clear_error(tmp_path, name, conte
     path.write_bytes(WRITERS[content](rows_of(30)))
     if name == content:
         return
-    try:
-        table = read(path, name, url_col="URL")
-    except DatasetAssetsError as exc:
-        assert str(path) in str(exc)
-    else:
-        assert (name, content) in {("txt", "csv"), ("txt", "tsv"), ("txt", "json"), ("txt", "jsonl"), ("csv", "txt"), ("tsv", "txt")}, table
+    if name == "txt" and content != "parquet":
+        assert read(path, name).num_rows >= 1
+        return
+    with pytest.raises(DatasetAssetsError, match=str(path)):
+        read(path, name, url_col="URL")
 
 
 @pytest.mark.parametrize("name", NAMES)

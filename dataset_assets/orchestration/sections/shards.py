@@ -83,7 +83,10 @@ class Fetching(Section):
     max_connections_per_host: int | None = None
     max_requests_per_s_per_host: float | None = None
     timeout_s: float | None = None
+    """To connect, to the first byte, and between two bytes: each."""
     total_timeout_s: float | None = None
+    low_speed_bytes_per_s: int | None = None
+    low_speed_time_s: float | None = None
     retries: int | None = None
     """Attempts after the first, for causes that may go away."""
     max_bytes: int | None = None

@@ -1,0 +1,105 @@
+"""A graph to run in a test: a dataset from YAML, a Dagster instance in memory, and the demo's photo server."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+from dataset_assets.demo.lists import url_table
+from dataset_assets_tests.orchestration.yaml_datasets import load, write_dataset
+
+#: 17 rows in two lists: shards 00000, 00001, 00002 and 00003. `busy` answers 503 once, then a photograph.
+LISTS = {"a": ["photos"] * 5 + ["missing", "busy", "photos", "optout", "private"] + ["photos"] * 2, "b": ["html", "photos", "photos", "moved", "photos"]}
+
+_ROWS = (row for row in url_table().to_pylist() if "/photos/" in row["url"])
+
+PHOTOS = """
+type: dataset_assets.Dataset
+attributes:
+  source:
+    urls: {path: lists/*.parquet, caption_column: caption, keep_columns: [credit]}
+  shards:
+    image: {size: 64, resize_mode: keep_ratio}
+    samples_per_shard: 5
+    max_partitions_per_run: 2
+    distributor: serial
+    processes: 1
+    codec_threads: 0
+    timeout_s: 2
+    allow_private_networks: [127.0.0.0/8, "::1/128"]
+  automation: {enabled: true, watch_every_s: 30, retry_failed: {cron: "0 3 * * *"}, step_retries: 0}
+"""
+
+
+def write_list(folder: Path, name: str, kinds: Sequence[str], port: int) -> Path:
+    """Write a list of urls that no other list has, each answered as a kind of the demo says."""
+    rows = [next(_ROWS) for _ in kinds]
+    urls = [f"http://127.0.0.1:{port}/{kind}/{row['url'].split('/photos/')[1]}" for kind, row in zip(kinds, rows, strict=True)]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.parquet"
+    pq.write_table(pa.table({"url": urls, "caption": [row["caption"] for row in rows], "credit": [row["credit"] for row in rows]}), path)
+    return path
+
+
+@dataclass
+class Graph:
+    """The dataset `photos` and what runs it."""
+
+    root: Path
+    port: int
+    instance: dg.DagsterInstance
+    definitions: dg.Definitions
+    runs: list[dg.ExecuteInProcessResult] = field(default_factory=list)
+
+    @classmethod
+    def make(cls, folder: Path, port: int, instance: dg.DagsterInstance, text: str = PHOTOS) -> "Graph":
+        write_dataset(folder / "catalog", "photos", text)
+        root = folder / "data"
+        for name, kinds in LISTS.items():
+            if not (root / "lists" / f"{name}.parquet").exists():
+                write_list(root / "lists", name, kinds, port)
+        return cls(root, port, instance, load(folder / "catalog", root))
+
+    def plan(self) -> dg.ExecuteInProcessResult:
+        """Materialize `raw_urls`."""
+        return self._run("raw_urls", {}, None)
+
+    def make_shards(self, first: str, last: str, **config: object) -> dg.ExecuteInProcessResult:
+        """Materialize a range of `shards` in one run."""
+        tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+        return self._run("shards", tags, {"ops": {"photos__shards": {"config": config}}} if config else None)
+
+    def _run(self, stage: str, tags: dict[str, str], config: object) -> dg.ExecuteInProcessResult:
+        job = self.definitions.resolve_implicit_global_asset_job_def()
+        key = dg.AssetKey(["photos", stage])
+        return job.execute_in_process(instance=self.instance, asset_selection=[key], tags=tags, run_config=config, raise_on_error=False)
+
+    @property
+    def keys(self) -> list[str]:
+        """Registered partitions."""
+        return list(self.instance.get_dynamic_partitions("photos__shards"))
+
+    def materialization(self, stage: str, partition: str | None = None) -> dg.AssetMaterialization:
+        """Return the newest materialization."""
+        page = self.instance.fetch_materializations(dg.AssetKey(["photos", stage]), limit=100)
+        return next(record.asset_materialization for record in page.records if record.partition_key == partition)
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> str:
+    """Return the message of the step that failed."""
+    (event,) = [event for event in result.all_events if event.is_step_failure]
+    return event.step_failure_data.user_failure_data.description
+
+
+def partitions_of(result: dg.ExecuteInProcessResult) -> list[str]:
+    """Return the partitions that a run recorded as made."""
+    return sorted(event.partition for event in result.get_asset_materialization_events())
+
+
+def files_of(root: Path) -> dict[str, bytes]:
+    """Return every committed byte below a folder that does not depend on the clock."""
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file() and not path.name.endswith("_stats.json")}

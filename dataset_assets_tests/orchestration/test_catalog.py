@@ -1,0 +1,49 @@
+"""Every dataset that is shipped loads, and does no harm without its lists."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+import dataset_assets.orchestration.catalog
+from dataset_assets.demo.lists import write_lists
+from dataset_assets.orchestration.build import build_defs
+from dataset_assets.orchestration.environment import Environment
+from dataset_assets_tests.orchestration.graphs import failure_of
+
+CATALOG = Path(dataset_assets.orchestration.catalog.__file__).parent
+DATASETS = sorted(path.parent.name for path in CATALOG.glob("*/defs.yaml"))
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory):
+    return build_defs(Environment(root=str(tmp_path_factory.mktemp("data"))))
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_dataset_has_its_assets_when_loaded(definitions, dataset):
+    specs = {spec.key.path[-1]: spec for spec in definitions.resolve_all_asset_specs() if spec.group_name == dataset}
+    assert specs.keys() >= {"url_lists", "raw_urls", "shards"}
+    assert all(spec.description and spec.owners for spec in specs.values())
+    assert "modality" in specs["shards"].tags
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_one_clear_error_is_given_when_the_lists_are_not_there(definitions, instance, dataset):
+    job = definitions.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey([dataset, "raw_urls"])], raise_on_error=False)
+    message = failure_of(result)
+    assert "No file found" in message or "does not exist" in message
+    assert instance.get_dynamic_partitions(f"{dataset}__shards") == []
+
+
+def test_examples_say_what_they_need_when_they_are_not_the_demo(definitions):
+    needs = {spec.key.path[0]: spec.tags.get("requires") for spec in definitions.resolve_all_asset_specs()}
+    assert {dataset for dataset, need in needs.items() if need == "network"} == set(DATASETS) - {"demo"}
+
+
+def test_demo_becomes_at_least_eight_partitions_when_planned(tmp_path, instance):
+    write_lists(tmp_path / "demo" / "lists")
+    job = build_defs(Environment(root=str(tmp_path))).resolve_implicit_global_asset_job_def()
+    assert job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(["demo", "raw_urls"])]).success
+    assert 8 <= len(instance.get_dynamic_partitions("demo__shards")) <= 10

@@ -1,0 +1,64 @@
+import pytest
+
+from dataset_assets.errors import ConfigurationError
+from dataset_assets.orchestration.materialize import materialize_dataset
+from dataset_assets_tests.orchestration.graphs import files_of
+
+
+def _materialize(graph, **more):
+    return materialize_dataset("photos", instance=graph.instance, definitions=graph.definitions, **more)
+
+
+def test_everything_is_made_in_runs_of_the_backfill_policy_when_missing(graph, made):
+    result = _materialize(graph)
+    assert result.success
+    assert result.partitions == ("00000", "00001", "00002", "00003")
+    runs = graph.instance.get_runs()
+    assert sorted(run.tags.get("dagster/asset_partition_range_start", "") for run in runs) == ["", "00000", "00002"]
+    assert files_of(graph.root / "photos" / "shards").keys() == files_of(made.root / "photos" / "shards").keys()
+
+
+def test_nothing_is_run_but_the_plan_when_everything_is_there(graph):
+    _materialize(graph)
+    before = len(graph.instance.get_runs())
+    result = _materialize(graph)
+    assert (result.success, result.partitions) == (True, ())
+    assert len(graph.instance.get_runs()) == before + 1
+
+
+def test_only_the_given_partitions_are_made_when_named(graph):
+    assert _materialize(graph, partitions=["00001", "00003"]).success
+    assert {name.partition("/")[0] for name in files_of(graph.root / "photos" / "shards")} == {"00001", "00003"}
+
+
+def test_failure_is_told_in_one_line_when_a_run_fails(graph):
+    (graph.root / "photos" / "shards" / "00001" / "00001.tar" / "in the way").mkdir(parents=True)
+    result = _materialize(graph)
+    assert not result.success
+    (problem,) = result.problems
+    assert problem.startswith("photos__shards: 1 of 2 partitions failed: 00001")
+    assert {name.partition("/")[0] for name in files_of(graph.root / "photos" / "shards")} >= {"00000", "00002", "00003"}
+
+
+def test_missing_lists_are_told_in_one_line_when_planning_fails(graph):
+    for path in (graph.root / "lists").iterdir():
+        path.unlink()
+    result = _materialize(graph)
+    assert not result.success
+    assert result.problems[0].startswith("photos__raw_urls: No file found")
+
+
+def test_unknown_dataset_is_refused_with_the_known_ones_when_named(graph):
+    with pytest.raises(ConfigurationError, match="unknown dataset 'fotos': expected one of .*demo.*photos"):
+        materialize_dataset("fotos", instance=graph.instance, definitions=graph.definitions)
+
+
+def test_unknown_partition_is_refused_when_named(graph):
+    with pytest.raises(ConfigurationError, match="photos has no partitions 00009; it has 00000 to 00003"):
+        _materialize(graph, partitions=["00001", "00009"])
+
+
+def test_dagster_home_is_asked_for_when_there_is_no_instance(graph, monkeypatch):
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    with pytest.raises(ConfigurationError, match="DAGSTER_HOME is not set"):
+        materialize_dataset("photos", definitions=graph.definitions)

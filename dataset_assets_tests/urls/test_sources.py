@@ -1,0 +1,151 @@
+import gzip
+from pathlib import Path
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from dataset_assets.errors import ConfigurationError, EmptyList, ObjectMissing, UnreadableList
+from dataset_assets.urls._base import ListOptions
+from dataset_assets.urls._sources import open_lists
+
+
+def names(source, input_format, root=""):
+    found = open_lists(source, ListOptions(input_format=input_format))
+    return [each.name.removeprefix(f"{root}/") for each in found]
+
+
+@pytest.fixture(params=["local", "memory"])
+def place(request, tmp_path):
+    """A function that writes a file, and the address of their folder."""
+    if request.param == "local":
+
+        def write(key, content=b"http://h\n"):
+            path = tmp_path / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+        yield write, str(tmp_path)
+        return
+
+    def pipe(key, content=b"http://h\n"):
+        MemoryFileSystem().pipe_file(f"/sources/{key}", content)
+
+    yield pipe, "memory://sources"
+    MemoryFileSystem.store.clear()
+
+
+def test_folder_gives_the_files_of_the_format_sorted(place):
+    write, root = place
+    for key in ("b.csv", "a.csv.gz", "c.CSV", "d.csv.zst", "e.txt", ".hidden.csv", "_tmp.csv", "below/f.csv", "csv", "g.csv.bak"):
+        write(key)
+    assert names(root, "csv", root) == ["a.csv.gz", "b.csv", "c.CSV", "d.csv.zst"]
+    assert names(f"{root}/", "csv", root) == ["a.csv.gz", "b.csv", "c.CSV", "d.csv.zst"]
+    assert names(root, "csv.gz", root) == ["a.csv.gz"]
+    assert names(root, "csv.zstd", root) == ["d.csv.zst"]
+    assert names(root, "auto", root) == ["a.csv.gz", "b.csv", "c.CSV", "d.csv.zst", "e.txt"]
+
+
+def test_glob_gives_what_matches_in_any_folder(place):
+    write, root = place
+    for key in ("x/part.csv", "y/part.csv", "y/z/part.csv", "y/other.txt", "y/.part.csv", "_y/part.csv"):
+        write(key)
+    assert names(f"{root}/*/part.csv", "csv", root) == ["x/part.csv", "y/part.csv"]
+    assert names(f"{root}/**/part.csv", "csv", root) == ["x/part.csv", "y/part.csv", "y/z/part.csv"]
+    assert names(f"{root}/y/*", "auto", root) == ["y/other.txt", "y/part.csv"]
+    assert names(f"{root}/[x]/pa?t.csv", "csv", root) == ["x/part.csv"]
+    assert names(f"{root}/_y/*.csv", "csv", root) == ["_y/part.csv"]
+
+
+def test_file_is_read_as_told_whatever_its_name(place):
+    write, root = place
+    write("list.of urls[1]", b"a\nb\n")
+    (found,) = open_lists(f"{root}/list.of urls[1]", ListOptions(input_format="txt"))
+    assert [url for table in found.read() for url in table["url"].to_pylist()] == ["a", "b"]
+    assert found.bytes == 4
+    assert found.modified > 0
+
+
+def test_formats_may_differ_in_a_folder_when_the_format_is_auto(place):
+    write, root = place
+    write("a.txt", b"u1\n")
+    write("b.csv.gz", gzip.compress(b"url\nu2\n"))
+    write("c.ndjson", b'{"url": "u3"}\n')
+    write("readme.md", b"# not a list")
+    urls = [url for each in open_lists(root, ListOptions(input_format="auto")) for table in each.read() for url in table["url"].to_pylist()]
+    assert urls == ["u1", "u2", "u3"]
+
+
+def test_nothing_found_says_what_is_there_and_what_to_do(place):
+    write, root = place
+    write("a.csv")
+    write("b.csv")
+    write("c.json.gz")
+    with pytest.raises(
+        EmptyList, match=r"No file found at path .* with extension parquet: there is 2 \.csv, 1 \.json\.gz\. Set input_format"
+    ):
+        names(root, "parquet")
+    with pytest.raises(EmptyList, match=r"No file found at path .*absent.*does it exist"):
+        names(f"{root}/absent", "csv")
+    with pytest.raises(EmptyList, match="No file found"):
+        names(f"{root}/*.none", "csv")
+
+
+def test_files_of_a_shard_set_are_no_lists_when_folders_coincide(place):
+    write, root = place
+    for key in ("list.parquet", "00000.parquet", "00000.tar", "00000_stats.json", "manifest.json", "mine.json", "00001.parquet"):
+        write(key)
+    assert names(root, "parquet", root) == ["00001.parquet", "list.parquet"]
+    assert names(root, "json", root) == ["mine.json"]
+    assert names(f"{root}/*.parquet", "parquet", root) == ["00001.parquet", "list.parquet"]
+
+
+def test_manifest_is_a_list_like_any_other_when_there_are_no_shards(place):
+    write, root = place
+    write("manifest.json")
+    assert names(root, "json", root) == ["manifest.json"]
+
+
+def test_format_is_asked_for_when_the_name_does_not_tell(place):
+    write, root = place
+    write("list")
+    with pytest.raises(ConfigurationError, match="'list' ends in none of csv, json"):
+        names(f"{root}/list", "auto")
+
+
+def test_relative_and_home_paths_are_resolved(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("u\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for source in ("a.txt", "./a.txt", "~/a.txt", Path("a.txt"), ".", "*.txt", "file://" + str(tmp_path / "a.txt"), str(tmp_path) + "/"):
+        assert [each.name for each in open_lists(source, ListOptions())] == [str(tmp_path / "a.txt")]
+
+
+def test_equal_names_in_two_folders_are_two_lists(place):
+    write, root = place
+    write("x/a.txt", b"u1\n")
+    write("y/a.txt", b"u2\n")
+    assert names(f"{root}/*/a.txt", "txt", root) == ["x/a.txt", "y/a.txt"]
+
+
+def test_list_that_vanishes_before_it_is_read_is_named(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("u\n")
+    (found,) = open_lists(str(path), ListOptions())
+    path.unlink()
+    with pytest.raises(ObjectMissing, match=r"a\.txt"):
+        list(found.read())
+
+
+def test_reading_error_tells_row_and_what_to_do(tmp_path):
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(gzip.compress(b"u\n" * 10)[:-9])
+    (found,) = open_lists(str(path), ListOptions())
+    with pytest.raises(
+        UnreadableList, match=r"a\.txt\.gz can not be read as txt after row 0: .*; check that the file is complete, or set input_"
+    ):
+        list(found.read())
+
+
+def test_empty_source_is_refused():
+    with pytest.raises(ConfigurationError, match="came an empty text"):
+        open_lists("", ListOptions())
