@@ -22,7 +22,8 @@ _INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status. Expected errors are one line on standard error and status 1."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("dataset_assets").setLevel(logging.INFO)
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)

@@ -343,7 +343,10 @@ class Plan:
         """Read a plan back."""
         raw = json.loads(data)
         raw["columns"] = tuple(raw["columns"])
-        raw["parts"] = tuple(PlanPart(**{**part, "files": tuple(part["files"]), "shard_fingerprints": tuple(part["shard_fingerprints"])}) for part in raw["parts"])
+        raw["parts"] = tuple(
+            PlanPart(**{**part, "files": tuple(part["files"]), "shard_fingerprints": tuple(part["shard_fingerprints"])})
+            for part in raw["parts"]
+        )
         return cls(**raw)
 
 

@@ -27,7 +27,7 @@ def arguments(*flags: str) -> dict:
         (("--max_aspect_ratio", "2.5"), {"max_aspect_ratio": 2.5}),
         (("--allow_private_networks", "True"), {"allow_private_networks": True}),
         (("--allow_private_networks", "127.0.0.0/8,10.0.0.0/8"), {"allow_private_networks": ["127.0.0.0/8", "10.0.0.0/8"]}),
-        (("--request_headers", '{"h.org": {"Authorization": "Token t"}}'), {"request_headers": {"h.org": {"Authorization": "Token t"}}}),
+        (("--request_headers", '{"Authorization": "Token t"}'), {"request_headers": {"Authorization": "Token t"}}),
     ],
 )
 def test_flags_become_arguments(flags, expected):

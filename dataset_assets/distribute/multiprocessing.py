@@ -9,9 +9,11 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
+from types import ModuleType
 from typing import Any
 
 from dataset_assets.distribute._base import TaskLost, Work
@@ -64,7 +66,8 @@ class _Pool:
             self._next.append(task)
             ours, theirs = multiprocessing.Pipe()
             process = self._context.Process(target=_serve, args=(theirs, self._work), daemon=True)  # type: ignore[attr-defined]
-            process.start()
+            with _hidden_main():
+                process.start()
             theirs.close()
             self.workers[ours] = _Worker(process, ours)
 
@@ -118,6 +121,20 @@ class _Pool:
                 worker.process.join()
             worker.connection.close()
         self.workers.clear()
+
+
+@contextmanager
+def _hidden_main() -> Iterator[None]:
+    """Keep new processes from importing the caller's script.
+
+    They run functions of this package only, and a script without an `if __name__ == "__main__"` guard would start its work again in each of them.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _context(preload: tuple[str, ...]) -> BaseContext:

@@ -19,17 +19,17 @@ class Source:
 
     def __init__(self, requests: Iterable[Request | None]) -> None:
         self.exhausted = False
-        self.blocked_at: int | None = None  # outcomes consumed when the caller had nothing to start
+        self.blocked_at: int | None = None  # turn of the consumer in which the caller had nothing to start
         self._requests = iter(requests)
 
-    def pull(self, consumed: int) -> Request | None:
-        """Return the next request; None: there is none, or none before the consumer has taken more."""
-        if self.exhausted or self.blocked_at == consumed:
+    def pull(self, turn: int) -> Request | None:
+        """Return the next request; None: there is none, or none before the consumer's next turn."""
+        if self.exhausted or self.blocked_at == turn:
             return None
         self.blocked_at = None
         for request in self._requests:
             if request is None:
-                self.blocked_at = consumed
+                self.blocked_at = turn
             return request
         self.exhausted = True
         return None
@@ -41,6 +41,7 @@ class Backlog:
     def __init__(self, max_outcomes: int, max_bytes: int, meter: Meter, wake: Callable[[], None]) -> None:
         self.stopped = False  # set by the consumer
         self.consumed = 0  # outcomes the consumer has finished with
+        self.turn = 0  # how often the consumer has come back for more
         self.wants_wake = False
         self.wants_every_wake = False
         self._max_outcomes, self._max_bytes, self._meter, self._wake = max_outcomes, max_bytes, meter, wake
@@ -90,6 +91,7 @@ class Backlog:
         while isinstance(batch := self._next_batch(heartbeat_s), deque):
             if not batch:
                 yield None
+                self._take_turn()
             while batch:
                 outcome = batch.popleft()
                 size = len(outcome.body or b"")
@@ -97,10 +99,14 @@ class Backlog:
                 del outcome
                 self.consumed += 1
                 self._consumed_bytes += size
-                if self.wants_wake and (self.wants_every_wake or self._is_low()):
-                    self._wake()
+                self._take_turn()
         if batch is not None:
             raise batch
+
+    def _take_turn(self) -> None:
+        self.turn += 1
+        if self.wants_wake and (self.wants_every_wake or self._is_low()):
+            self._wake()
 
     def _next_batch(self, heartbeat_s: float | None) -> deque[FetchOutcome] | BaseException | None:
         try:

@@ -7,7 +7,7 @@ Error codes: https://curl.se/libcurl/c/libcurl-errors.html.
 import errno
 import re
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import pycurl
 
@@ -58,8 +58,8 @@ _STATUS = {
 
 _CURL = {
     pycurl.E_URL_MALFORMAT: Cause.INVALID_URL,
-    pycurl.E_COULDNT_RESOLVE_HOST: Cause.DNS_NOT_FOUND,
-    pycurl.E_WEIRD_SERVER_REPLY if hasattr(pycurl, "E_WEIRD_SERVER_REPLY") else pycurl.E_FTP_WEIRD_SERVER_REPLY: Cause.PROTOCOL_ERROR,
+    pycurl.E_COULDNT_RESOLVE_HOST: Cause.DNS_TEMPORARY,  # our own lookup had found it
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: Cause.PROTOCOL_ERROR,
     pycurl.E_UNSUPPORTED_PROTOCOL: Cause.PROTOCOL_ERROR,  # HTTP/0.9; other schemes never reach libcurl
     pycurl.E_GOT_NOTHING: Cause.PROTOCOL_ERROR,
     pycurl.E_BAD_CONTENT_ENCODING: Cause.BAD_ENCODING,
@@ -74,10 +74,23 @@ _OS = {
     errno.ETIMEDOUT: Cause.TIMEOUT_CONNECT,
     errno.ECONNRESET: Cause.CONNECTION_RESET,
 }
-_RESET = re.compile(r"reset by peer|SSL_ERROR_SYSCALL|unexpected eof", re.IGNORECASE).search
+_RESET = re.compile(r"reset by peer", re.IGNORECASE).search
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _SECRET = re.compile(r"(?i)\b(x-amz-[a-z-]+|signature|sig|token|access_token|api_?key|key|password|x-goog-[a-z-]+)=[^&\s]+")
 _USER = re.compile(r"(?<=//)[^/?#\s@]*@")
+
+
+@overload
+def failure(cause: Cause) -> Failure: ...
+
+
+@overload
+def failure(cause: Cause | None) -> Failure | None: ...
+
+
+def failure(cause: Cause | None) -> Failure | None:
+    """Add the usual line to a cause."""
+    return None if cause is None else Failure(cause, MESSAGES[cause])
 
 
 def for_status(status: int, reason: str) -> Failure:
@@ -100,16 +113,16 @@ def for_curl_error(code: int, text: str, os_errno: int) -> Failure:
     elif code == pycurl.E_COULDNT_CONNECT:
         cause = _OS.get(os_errno, Cause.CONNECTION_FAILED)
     elif code == pycurl.E_RECV_ERROR:
-        cause = Cause.CONNECTION_RESET if _RESET(text) or os_errno == errno.ECONNRESET else Cause.PROTOCOL_ERROR
+        cause = Cause.CONNECTION_RESET if _RESET(text) else Cause.PROTOCOL_ERROR
     else:
         cause = _CURL.get(code, Cause.CONNECTION_FAILED)
-    return Failure(cause, MESSAGES[cause])
+    return failure(cause)
 
 
 def _tls_failure(text: str) -> Failure:
     if _RESET(text):
-        return Failure(Cause.CONNECTION_RESET, MESSAGES[Cause.CONNECTION_RESET])
-    kind = text.partition("certificate problem: ")[2] or text
+        return failure(Cause.CONNECTION_RESET)
+    kind = text.partition("certificate problem: ")[2] or text.rpartition("::")[2]
     return Failure(Cause.TLS_ERROR, one_line(f"{MESSAGES[Cause.TLS_ERROR]}: {_QUOTED.sub('', kind)}"))
 
 

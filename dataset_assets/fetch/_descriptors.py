@@ -22,8 +22,8 @@ class Budget(NamedTuple):
 def budget(wanted_connections: int) -> Budget:
     """Raise the limit of open files as far as needed and allowed, and fit in what there is."""
     available = _limit(wanted_connections + MAX_LOOKUPS + _open_now() + 4 * _SPARE) - _open_now() - _SPARE
-    connections = max(1, min(wanted_connections, available * 2 // 3))
-    return Budget(connections, max(1, min(MAX_LOOKUPS, available - connections)))
+    lookups = max(1, min(MAX_LOOKUPS, available // 3))
+    return Budget(max(1, min(wanted_connections, available - lookups)), lookups)
 
 
 def _limit(needed: int) -> int:

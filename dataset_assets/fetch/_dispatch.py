@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from time import time
 
-from dataset_assets.fetch._causes import MESSAGES, Failure
+from dataset_assets.fetch._causes import Failure, failure
 from dataset_assets.fetch._engine import Engine
 from dataset_assets.fetch._gates import Gates
 from dataset_assets.fetch._hosts import End
@@ -78,7 +78,8 @@ class Dispatcher:
         self._stats.requests += 1
         self._stats.bytes += transfer.size
         if transfer.status == 200 and transfer.size and not transfer.code and transfer.cause is None:
-            self._gates.left(job, _GOOD, now)
+            if job.host is not None:
+                self._gates.left(job, End(transfer.started, 200, None, None), now)
             self._finish(job, transfer, None)
         else:
             self._ended_otherwise(job, transfer, now)
@@ -102,21 +103,21 @@ class Dispatcher:
         return here.host in self._options.header_hosts if self._options.header_hosts else here == job.first.origin
 
     def _ended_otherwise(self, job: Job, transfer: Transfer, now: float) -> None:
-        failure = failure_of(transfer)
-        pause_s = retry_after_s(transfer.header(b"retry-after"), time) if failure else None
         target = redirect_of(transfer, job.target.url)
-        self._gates.left(job, End(transfer.status, None if target else failure and failure.cause, pause_s), now)
+        reason = failure_of(transfer) if target is None else None
+        pause_s = retry_after_s(transfer.header(b"retry-after"), time) if reason else None
+        self._gates.left(job, End(transfer.started, transfer.status, reason and reason.cause, pause_s), now)
         job.remaining_s = transfer.deadline - now
         if target is not None:
             self._redirect(job, transfer, target)
-        elif failure is not None and self._tries_again(job, failure, pause_s):
+        elif reason is not None and self._tries_again(job, reason, pause_s):
             self._hold(job, pause_s or 0.0, now)
         else:
-            self._finish(job, transfer, failure)
+            self._finish(job, transfer, reason)
 
     def _redirect(self, job: Job, transfer: Transfer, target: Target | Failure) -> None:
         if job.redirects == self._options.max_redirects:
-            target = Failure(Cause.TOO_MANY_REDIRECTS, MESSAGES[Cause.TOO_MANY_REDIRECTS])
+            target = failure(Cause.TOO_MANY_REDIRECTS)
         if isinstance(target, Failure):
             self._finish(job, transfer, target)
             return
@@ -125,12 +126,9 @@ class Dispatcher:
         job.target = target
         self._hopping.append(job)
 
-    def _tries_again(self, job: Job, failure: Failure, pause_s: float | None) -> bool:
-        return (
-            job.attempt < self._options.retries
-            and failure.cause.is_transient
-            and (pause_s is None or pause_s <= self._options.max_retry_after_s)
-        )
+    def _tries_again(self, job: Job, reason: Failure, pause_s: float | None) -> bool:
+        can_help = reason.cause.is_transient and (pause_s or 0) <= self._options.max_retry_after_s
+        return can_help and job.attempt < self._options.retries
 
     def _hold(self, job: Job, at_least_s: float, now: float) -> None:
         """Try again after an exponential pause with full jitter."""
@@ -140,23 +138,22 @@ class Dispatcher:
         self._stats.retries += 1
         self._gates.hold(job, max(at_least_s, pause_s), now)
 
-    def _refused(self, job: Job, failure: Failure, now: float) -> None:
+    def _refused(self, job: Job, reason: Failure, now: float) -> None:
         """End a job at a gate: it has no transfer."""
-        if failure.cause is Cause.DNS_TEMPORARY and self._tries_again(job, failure, None):
+        if reason.cause is Cause.DNS_TEMPORARY and self._tries_again(job, reason, None):
             self._hold(job, 0.0, now)
         else:
-            self._finish(job, None, failure)
+            self._finish(job, None, reason)
 
-    def _finish(self, job: Job, transfer: Transfer | None, failure: Failure | None) -> None:
+    def _finish(self, job: Job, transfer: Transfer | None, reason: Failure | None) -> None:
         if job.robots_of is None:
-            self.put(outcome_of(job, transfer, failure))
-        elif transfer is not None and transfer.status == 200 and (failure is None or failure.cause in _READABLE):
+            self.put(outcome_of(job, transfer, reason))
+        elif transfer is not None and transfer.status == 200 and (reason is None or reason.cause in _READABLE):
             self._gates.rules_loaded(job.robots_of, transfer.body())
-        elif failure is not None:
-            self._gates.rules_failed(job.robots_of, transfer.status if transfer else 0, failure)
+        elif reason is not None:
+            self._gates.rules_failed(job.robots_of, transfer.status if transfer else 0, reason)
 
 
-_GOOD = End(200, None, None)
 #: what robots.txt says so far still counts
 _READABLE = frozenset({Cause.EMPTY_BODY, Cause.TOO_LARGE})
 

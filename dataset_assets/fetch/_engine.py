@@ -24,14 +24,14 @@ class Engine:
     """Runs transfers. All methods but `wake` belong to one thread."""
 
     def __init__(self, options: FetchOptions, factory: TransferFactory, *, connections: int, clock: Callable[[], float]) -> None:
-        self.connections = connections
+        self._connections = connections
         self.running: dict[Transfer, None] = {}  # in order of start
         self._options, self._factory, self._clock = options, factory, clock
         self._free: list[Transfer] = []
         self._owner: dict[pycurl.Curl, Transfer] = {}
         self._timer_at = inf
         shortest = min(options.timeout_s, options.low_speed_time_s, options.attempt_timeout_s)
-        self.tick_s = min(0.5, max(0.01, shortest / 10))
+        self._tick_s = min(0.5, max(0.01, shortest / 10))
         self._sweep_at = self._alive_at = clock()
         self._poller = new_poller()
         self._waker, self._woken = socket.socketpair()
@@ -47,13 +47,13 @@ class Engine:
     @property
     def has_free(self) -> bool:
         """Whether `take` would return a transfer."""
-        return bool(self._free) or len(self._owner) < self.connections
+        return bool(self._free) or len(self._owner) < self._connections
 
     def take(self) -> Transfer | None:
         """Return a transfer to begin, or None when all are running."""
         if self._free:
             return self._free.pop()
-        if len(self._owner) >= self.connections:
+        if len(self._owner) >= self._connections:
             return None
         transfer = self._factory.new()
         self._owner[transfer.easy] = transfer
@@ -93,7 +93,7 @@ class Engine:
         self._alive_at = now
         ended = self._remove(self._ended())
         if now >= self._sweep_at:
-            self._sweep_at = now + self.tick_s
+            self._sweep_at = now + self._tick_s
             ended += self._remove(self._overdue(now))
         return ended
 

@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 from itertools import count
 from math import inf
 
-from dataset_assets.fetch._causes import MESSAGES, Failure
+from dataset_assets.fetch._causes import Failure, failure
 from dataset_assets.fetch._hosts import End, Host, Hosts
 from dataset_assets.fetch._jobs import Job
 from dataset_assets.fetch._resolver import Resolver
@@ -37,13 +37,9 @@ class Gates:
 
     def passes(self, job: Job, now: float) -> bool:
         """Tell whether a job may start now. If not, it waits, or has failed."""
-        if job.host is not None:  # let in when its turn came
-            return True
-        refusal = self._refusal(job, now)
-        if isinstance(refusal, Failure):
-            self.fail(job, refusal, now)
-            return False
-        return not refusal and self._has_turn(job, now)
+        if job.host is not None:
+            return True  # its turn has come
+        return self._is_allowed(job, now) and self._has_address(job, now) and self._has_turn(job, now)
 
     def pin_of(self, job: Job) -> str | None:
         """Return the addresses that libcurl has to be told, once."""
@@ -56,8 +52,6 @@ class Gates:
     def left(self, job: Job, end: End, now: float) -> None:
         """Learn how a request ended, and let others have its turn."""
         host, job.host = job.host, None
-        if host is None and end.cause is None and not self._hosts.hosts:
-            return
         host = self._hosts.ended(job.target.origin.site, host, end, now)
         if host is not None and host.queue:
             self._release(host, now)
@@ -95,10 +89,10 @@ class Gates:
             self._robots.loaded(root, body)
         self.ready.extend(self._pop(self._for_rules, root))
 
-    def rules_failed(self, root: str, status: int, failure: Failure) -> None:
+    def rules_failed(self, root: str, status: int, reason: Failure) -> None:
         """Take in that there is no robots.txt, or none for now."""
         if self._robots is not None:
-            self._robots.failed(root, status, failure)
+            self._robots.failed(root, status, reason)
         self.ready.extend(self._pop(self._for_rules, root))
 
     def _pop(self, waiting: dict[str, list[Job]], key: str) -> list[Job]:
@@ -106,50 +100,51 @@ class Gates:
         self.waiting -= len(jobs)
         return jobs
 
-    def _refusal(self, job: Job, now: float) -> Failure | bool:
-        """Return a failure, or True when the job has to wait, or False."""
-        if self._robots is not None and job.robots_of is None:
-            root = job.target.origin.root
-            if not self._robots.knows(root):
-                self._ask_rules(job, root)
-                return True
-            disallowed = self._robots.refuses(job.target)
-            if disallowed is not None:
-                return disallowed
-        return self._address_refusal(job, now)
+    def _is_allowed(self, job: Job, now: float) -> bool:
+        if self._robots is None or job.robots_of is not None:
+            return True
+        root = job.target.origin.root
+        if not self._robots.knows(root):
+            self._wait_for_rules(job, root)
+            return False
+        return self._unless(self._robots.refuses(job.target), job, now)
 
-    def _ask_rules(self, job: Job, root: str) -> None:
-        self.waiting += 1
-        others = self._for_rules.setdefault(root, [])
-        others.append(job)
-        if len(others) == 1:
+    def _wait_for_rules(self, job: Job, root: str) -> None:
+        if self._park(self._for_rules, root, job):
             target = Target(f"{root}/robots.txt", job.target.origin)
             self.ready.appendleft(Job(None, target, target, self._attempt_timeout_s, robots_of=root))
 
-    def _address_refusal(self, job: Job, now: float) -> Failure | bool:
+    def _has_address(self, job: Job, now: float) -> bool:
         origin = job.target.origin
         if origin.literal:
-            cause = self._guard.refuses(origin.host, origin.port)
-            return Failure(cause, MESSAGES[cause]) if cause else False
+            return self._unless(failure(self._guard.refuses(origin.host, origin.port)), job, now)
         if not self._looks_up:
-            return False
+            return True
         name = self._resolver.names.get(origin.authority)
         if name is not None and now < name.expires:
-            return name.failure or False
-        self.waiting += 1
-        others = self._for_names.setdefault(origin.authority, [])
-        others.append(job)
-        if len(others) == 1:
+            return self._unless(name.failure, job, now)
+        if self._park(self._for_names, origin.authority, job):
             self._resolver.ask(origin)
-        return True
+        return False
+
+    def _park(self, waiting: dict[str, list[Job]], key: str, job: Job) -> bool:
+        """Let a job wait with others for the same thing; tell whether it is the first."""
+        self.waiting += 1
+        others = waiting.setdefault(key, [])
+        others.append(job)
+        return len(others) == 1
+
+    def _unless(self, refusal: Failure | None, job: Job, now: float) -> bool:
+        if refusal is not None:
+            self.fail(job, refusal, now)
+        return refusal is None
 
     def _has_turn(self, job: Job, now: float) -> bool:
         host = self._hosts.entered(job.target.origin.site, now)
         if host is None:
             return True
         if now < host.given_up_until:
-            self.fail(job, Failure(Cause.HOST_UNAVAILABLE, MESSAGES[Cause.HOST_UNAVAILABLE]), now)
-            return False
+            return self._unless(failure(Cause.HOST_UNAVAILABLE), job, now)
         if host.queue or host.wait_s(now) > 0:
             self.waiting += 1
             host.queue.append(job)
@@ -175,7 +170,7 @@ class Gates:
             job = host.queue.popleft()
             self.waiting -= 1
             if given_up:
-                self.fail(job, Failure(Cause.HOST_UNAVAILABLE, MESSAGES[Cause.HOST_UNAVAILABLE]), now)
+                self.fail(job, failure(Cause.HOST_UNAVAILABLE), now)
             else:
                 self._let_in(job, host, now)
                 self.ready.append(job)

@@ -29,6 +29,7 @@ _NEUTRAL = frozenset({Cause.DNS_NOT_FOUND, Cause.DNS_TEMPORARY, Cause.BLOCKED_AD
 class End(NamedTuple):
     """How a request ended."""
 
+    started: float  # s, on the clock
     status: int  # 0: no answer
     cause: Cause | None
     retry_after_s: float | None
@@ -95,9 +96,7 @@ class Hosts:
         patience = _patience(end)
         if patience:
             host = host or self._enter(site, now)
-            host.strikes += 1
-            if host.strikes >= patience and now >= host.paused_until:
-                self._pause(site, host, end.retry_after_s, now)
+            self._strike(site, host, patience, end, now)
         elif host is not None and end.cause not in _NEUTRAL:
             self._recover(host)
         if host is not None:
@@ -111,6 +110,13 @@ class Hosts:
                 self.hosts = {key: kept for key, kept in self.hosts.items() if kept.is_busy(now)}
             host = self.hosts[site] = Host(self._limit)
         return host
+
+    def _strike(self, site: str, host: Host, patience: int, end: End, now: float) -> None:
+        if end.started < host.paused_until:
+            return  # sent before the pause, so it says nothing about what the pause was good for
+        host.strikes += 1
+        if host.strikes >= patience:
+            self._pause(site, host, end.retry_after_s, now)
 
     def _pause(self, site: str, host: Host, retry_after_s: float | None, now: float) -> None:
         host.limit = 1

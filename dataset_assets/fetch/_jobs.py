@@ -8,12 +8,13 @@ from urllib.parse import quote, urljoin
 
 import pycurl
 
-from dataset_assets.fetch._causes import MESSAGES, Failure, for_curl_error, for_status
+from dataset_assets.fetch._causes import Failure, failure, for_curl_error, for_status
 from dataset_assets.fetch._hosts import Host
 from dataset_assets.fetch._target import Target, parse, shown
 from dataset_assets.fetch._transfer import Transfer
 from dataset_assets.records import Cause, FetchOutcome
 
+_MAX_CONTENT_TYPE = 127  # RFC 6838
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
@@ -33,14 +34,14 @@ class Job:
     bytes_read: int = 0
 
 
-def outcome_of(job: Job, transfer: Transfer | None, failure: Failure | None) -> FetchOutcome:
-    """Make the record of a job that has ended. Takes the transfer's body when there is no failure."""
+def outcome_of(job: Job, transfer: Transfer | None, reason: Failure | None) -> FetchOutcome:
+    """Make the record of a job that has ended. Takes the transfer's body when it has not failed."""
     status, kind, body = 0, "", None
     if transfer is not None:
         status = transfer.status
-        kind = (transfer.easy.getinfo(pycurl.CONTENT_TYPE) or "").partition(";")[0].strip().lower()
-        body = transfer.body() if failure is None else None
-    cause, message = failure or (None, None)
+        kind = _content_type(transfer)
+        body = transfer.body() if reason is None else None
+    cause, message = reason or (None, None)
     return FetchOutcome(
         token=job.token,
         body=body,
@@ -55,18 +56,25 @@ def outcome_of(job: Job, transfer: Transfer | None, failure: Failure | None) -> 
     )
 
 
+def _content_type(transfer: Transfer) -> str:
+    sent: bytes = transfer.easy.getinfo_raw(pycurl.CONTENT_TYPE) or b""
+    kind = sent.partition(b";")[0].strip().lower().decode("latin-1")
+    return kind if kind.isprintable() and len(kind) <= _MAX_CONTENT_TYPE else ""
+
+
 def failure_of(transfer: Transfer) -> Failure | None:
     """Tell what is wrong with an answer, or None for a body that can be used."""
     if transfer.status not in (0, 200):
         return for_status(transfer.status, transfer.reason)
-    cause = transfer.cause
-    if cause is None and transfer.code:
-        if transfer.refused is None or transfer.opened:
-            return for_curl_error(transfer.code, transfer.error, transfer.easy.getinfo(pycurl.OS_ERRNO))
-        cause = transfer.refused
-    elif cause is None and not transfer.size:
-        cause = Cause.EMPTY_BODY if transfer.status else Cause.PROTOCOL_ERROR
-    return Failure(cause, MESSAGES[cause]) if cause else None
+    if transfer.cause is not None:
+        return failure(transfer.cause)
+    if transfer.code and transfer.refused is not None and not transfer.opened:
+        return failure(transfer.refused)
+    if transfer.code:
+        return for_curl_error(transfer.code, transfer.error, transfer.easy.getinfo(pycurl.OS_ERRNO))
+    if not transfer.status:
+        return failure(Cause.PROTOCOL_ERROR)
+    return None if transfer.size else failure(Cause.EMPTY_BODY)
 
 
 def redirect_of(transfer: Transfer, url: str) -> Target | Failure | None:

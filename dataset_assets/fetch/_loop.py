@@ -73,13 +73,13 @@ class Loop:
     def _serve(self, source: Source, backlog: Backlog) -> None:
         engine, dispatcher = self._engine, self._dispatcher
         while not backlog.stopped:
-            now, consumed = self._clock(), backlog.consumed
+            now, turn = self._clock(), backlog.turn
             self._gates.tick(now)
             self._fill(source, backlog, now)
             backlog.flush()
             if source.exhausted and dispatcher.is_idle:
                 return
-            ended = engine.step(self._wait_s(source, backlog, consumed, now))
+            ended = engine.step(self._wait_s(source, backlog, turn, now))
             if ended:
                 now = self._clock()
                 for transfer in ended:
@@ -90,17 +90,17 @@ class Loop:
         dispatcher = self._dispatcher
         while True:
             has_room = backlog.has_room()
-            request = source.pull(backlog.consumed) if has_room and dispatcher.wants_more else None
+            request = source.pull(backlog.turn) if has_room and dispatcher.wants_more else None
             if request is not None:
                 dispatcher.add(request)
             if not dispatcher.start(now, only_hops=not has_room) and request is None:
                 return
 
-    def _wait_s(self, source: Source, backlog: Backlog, consumed: int, now: float) -> float:
+    def _wait_s(self, source: Source, backlog: Backlog, turn: int, now: float) -> float:
         """Decide how long nothing but sockets needs to be looked at, and whether the consumer has to say that it goes on."""
         backlog.wants_every_wake = source.blocked_at is not None
         backlog.wants_wake = backlog.wants_every_wake or not backlog.has_room()
-        if backlog.wants_wake and backlog.consumed != consumed:
+        if backlog.wants_wake and backlog.turn != turn:
             return 0.0  # it has gone on meanwhile
         if backlog.wants_every_wake and self._dispatcher.is_idle and backlog.is_empty:
             source.blocked_at = None

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dataset_assets.fetch._causes import MESSAGES, Failure
+from dataset_assets.fetch._causes import Failure, failure
 from dataset_assets.fetch._target import Origin
 from dataset_assets.fetch.addresses import AddressGuard
 from dataset_assets.records import Cause
@@ -61,8 +61,7 @@ class Resolver:
         """Start to look a name up; `answered` will have it."""
         self._open += 1
         if self._threads < min(self._open, self._max_threads):
-            self._threads += 1
-            threading.Thread(target=self._serve, name=f"dns-{self._threads}", daemon=True).start()
+            self._add_thread()
         self._asked.put(origin)
 
     def answered(self, now: float) -> list[tuple[str, Name]]:
@@ -78,13 +77,23 @@ class Resolver:
         late = [authority for authority, started in list(self._running.items()) if now - started > self.timeout_s]
         for authority in late:
             self._running.pop(authority, None)
-            found.append((authority, Name(now, failure=_failure(Cause.DNS_TEMPORARY))))
+            found.append((authority, Name(now, failure=failure(Cause.DNS_TEMPORARY))))
         return found
 
     def close(self) -> None:
         """Let the threads end. One that waits for a dead name server ends when that lookup does."""
         for _ in range(self._threads):
             self._asked.put(None)
+
+    def _add_thread(self) -> None:
+        try:
+            threading.Thread(target=self._serve, name=f"dns-{self._threads}", daemon=True).start()
+        except RuntimeError:
+            if not self._threads:
+                raise
+            self._max_threads = self._threads  # the system allows no more
+        else:
+            self._threads += 1
 
     def _serve(self) -> None:
         answer: Sequence[str] | OSError
@@ -96,17 +105,19 @@ class Resolver:
                 answer = exc
             except UnicodeError as exc:  # a label that is empty or too long
                 answer = socket.gaierror(socket.EAI_NONAME, str(exc))
+            except Exception as exc:  # noqa: BLE001 -- a lookup that was passed in has a bug: the name fails, the thread goes on
+                answer = socket.gaierror(socket.EAI_FAIL, str(exc))
             self._answers.append((origin, answer))
             self._wake()
 
     def _name_of(self, origin: Origin, answer: Sequence[str] | OSError, now: float) -> Name:
         if isinstance(answer, OSError):
             gone = answer.errno in _NOT_FOUND
-            return Name(now + (_NEGATIVE_LIFETIME_S if gone else 0), failure=_failure(Cause.DNS_NOT_FOUND if gone else Cause.DNS_TEMPORARY))
+            return Name(now + (_NEGATIVE_LIFETIME_S if gone else 0), failure=failure(Cause.DNS_NOT_FOUND if gone else Cause.DNS_TEMPORARY))
         refused = [self._guard.refuses(address, origin.port) for address in answer]
         allowed = [address for address, cause in zip(answer, refused, strict=True) if cause is None][:_MAX_ADDRESSES]
         if not allowed:
-            return Name(now + _NEGATIVE_LIFETIME_S, failure=_failure(next(filter(None, refused), Cause.DNS_NOT_FOUND)))
+            return Name(now + _NEGATIVE_LIFETIME_S, failure=failure(next(filter(None, refused), Cause.DNS_NOT_FOUND)))
         return Name(now + _LIFETIME_S, pin=f"+{origin.authority}:{','.join(allowed)}")
 
     def _keep(self, authority: str, name: Name) -> None:
@@ -114,7 +125,3 @@ class Resolver:
         self.names[authority] = name
         if len(self.names) > _MAX_NAMES:
             del self.names[next(iter(self.names))]
-
-
-def _failure(cause: Cause) -> Failure:
-    return Failure(cause, MESSAGES[cause])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pycurl
 from protego import Protego
 
-from dataset_assets.fetch._causes import MESSAGES, Failure
+from dataset_assets.fetch._causes import Failure, failure
 from dataset_assets.fetch._target import Target
 from dataset_assets.records import Cause
 
@@ -68,20 +68,20 @@ class RobotsCache:
             return rules.failure
         if rules.file is None or rules.file.can_fetch(_as_sent(target.url), self._name):
             return None
-        return Failure(Cause.ROBOTS_TXT, MESSAGES[Cause.ROBOTS_TXT])
+        return failure(Cause.ROBOTS_TXT)
 
     def loaded(self, root: str, body: bytes) -> None:
         """Keep the rules of a file."""
         self._keep(root, Rules(self._clock() + LIFETIME_S, file=Protego.parse(body.decode("utf-8", "replace"))))
 
-    def failed(self, root: str, status: int, failure: Failure) -> None:
+    def failed(self, root: str, status: int, reason: Failure) -> None:
         """Keep what it means that there is no file."""
         if status in _ALLOWED_STATUSES and status != 429:
             self._keep(root, Rules(self._clock() + LIFETIME_S))
-        elif failure.cause in _UNREACHABLE:
-            self._keep(root, Rules(self._clock() + FAILED_LIFETIME_S, failure=Failure(failure.cause, f"robots.txt: {failure.message}")))
+        elif reason.cause in _UNREACHABLE:
+            self._keep(root, Rules(self._clock() + FAILED_LIFETIME_S, failure=Failure(reason.cause, f"robots.txt: {reason.message}")))
         else:
-            known = Failure(Cause.ROBOTS_TXT, f"robots.txt could not be read, so nothing is allowed for now: {failure.message}")
+            known = Failure(Cause.ROBOTS_TXT, f"robots.txt could not be read, so nothing is allowed for now: {reason.message}")
             self._keep(root, Rules(self._clock() + FAILED_LIFETIME_S, failure=known))
 
     def _keep(self, root: str, rules: Rules) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pycurl
 
-from dataset_assets.fetch._causes import MESSAGES, Failure
+from dataset_assets.fetch._causes import Failure, failure
 from dataset_assets.fetch.addresses import BAD_PORTS
 from dataset_assets.records import Cause
 
@@ -75,7 +75,7 @@ def _parse_unusual(text: object) -> Target | Failure:
         return _invalid("the url has control characters" if split else "the url has no scheme")
     scheme, rest = split[1].lower(), _REST(split[2])
     if scheme not in _DEFAULT_PORTS:
-        return Failure(Cause.BLOCKED_SCHEME, MESSAGES[Cause.BLOCKED_SCHEME])
+        return failure(Cause.BLOCKED_SCHEME)
     return _assemble(scheme, rest[1], rest[2]) if rest else _invalid("the url has no host")
 
 
@@ -107,7 +107,7 @@ def origin_of(prefix: str) -> Origin | Failure:
         return _invalid("the url's host is not valid")
     port = int(parsed.port or _DEFAULT_PORTS[parsed.scheme])
     if port in BAD_PORTS:
-        return Failure(Cause.BLOCKED_PORT, MESSAGES[Cause.BLOCKED_PORT])
+        return failure(Cause.BLOCKED_PORT)
     return _origin(parsed.scheme, parsed.host.lower(), port)
 
 

@@ -21,6 +21,7 @@ from dataset_assets.records import Cause
 _DRAIN_BYTES = 64 * 1024
 _READ_BYTES = 256 * 1024
 _STOP = -1
+ACCEPT_PLAIN = "Accept-Encoding: identity"
 _CA_FILES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -128,8 +129,13 @@ class Transfer:
         return self.lines[0][13:].decode("latin-1").strip() if self.lines else ""
 
     def _on_header(self, line: bytes) -> int | None:
+        if self._judged:
+            if not line.startswith(b"HTTP/"):
+                return None  # after a chunked body
+            self._judged = False  # what came before was a proxy's answer to CONNECT
+            self.lines.clear()
         self.lines.append(line)
-        return self._judge() if len(line) < 3 and not self._judged else None
+        return self._judge() if len(line) < 3 else None
 
     def _judge(self) -> int | None:
         """Decide, when all headers are here, whether the body is wanted."""
@@ -173,7 +179,6 @@ class TransferFactory:
 
     def __init__(self, options: FetchOptions, guard: AddressGuard) -> None:
         self.meter = Meter()
-        self._options = options
         self._check = HeaderCheck(options)
         self._guard = None if options.proxy else guard  # all sockets go to the proxy that the user chose
         self._settings = _settings(options)
@@ -206,9 +211,6 @@ def _settings(options: FetchOptions) -> list[tuple[int, Any]]:
         (pycurl.SSL_VERIFYHOST, 2 if options.verify_tls else 0),
         *([(pycurl.CAINFO, ca_file)] if ca_file else []),
     ]
-
-
-ACCEPT_PLAIN = "Accept-Encoding: identity"
 
 
 def default_ca_file() -> str | None:

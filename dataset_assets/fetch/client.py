@@ -14,7 +14,7 @@ from threading import Lock, Thread
 from typing import Any, Self, overload
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.fetch._backlog import Source
+from dataset_assets.fetch._backlog import Backlog, Source
 from dataset_assets.fetch._dispatch import FetchStats
 from dataset_assets.fetch._loop import Loop, Memory
 from dataset_assets.fetch._resolver import Lookup, system_lookup
@@ -39,6 +39,8 @@ class Fetcher:
     ) -> None:
         self._memory = Memory(options, seed=seed, clock=clock, lookup=lookup)
         self._loop: Loop | None = None
+        self._backlog: Backlog | None = None
+        self._thread: Thread | None = None
         self._in_use = Lock()
 
     @property
@@ -55,8 +57,9 @@ class Fetcher:
     def fetch(self, requests: Iterable[Request | None], *, heartbeat_s: float | None = None) -> Generator[Any]:
         """Fetch urls and yield their outcomes in the order in which they end.
 
-        `requests` is pulled on the fetch thread, one at a time, while there is room; None means: nothing to start now, ask again after the next outcome was
-        consumed. With `heartbeat_s` None is yielded each time that no outcome came for so long. Closing the generator stops what is running within a second.
+        `requests` is pulled on the fetch thread, one at a time, while there is room; None means: nothing to start now, ask again when the consumer has come
+        back for more. With `heartbeat_s` None is yielded each time that no outcome came for so long. Closing the generator stops what is running within a
+        second.
 
         Raises:
             ConfigurationError: another `fetch` of this fetcher has not ended.
@@ -69,7 +72,8 @@ class Fetcher:
             self._in_use.release()
 
     def close(self) -> None:
-        """Close all connections. The fetcher can be used again."""
+        """Stop a fetch that is going on, and close all connections. The fetcher can be used again."""
+        self._stop()
         loop, self._loop = self._loop, None
         if loop is not None:
             loop.close()
@@ -81,13 +85,22 @@ class Fetcher:
         self.close()
 
     def _fetch(self, source: Source, heartbeat_s: float | None) -> Generator[FetchOutcome | None]:
-        if self._loop is None or self._loop.closed:
-            self._loop = Loop(self._memory)
-        backlog = self._loop.new_backlog()
-        thread = Thread(target=self._loop.serve, args=(source, backlog), name="fetch", daemon=True)
-        thread.start()
+        loop = self._loop
+        if loop is None or loop.closed:
+            loop = self._loop = Loop(self._memory)
+        self._backlog = loop.new_backlog()
+        self._thread = Thread(target=loop.serve, args=(source, self._backlog), name="fetch", daemon=True)
+        self._thread.start()
         try:
-            yield from backlog.outcomes(heartbeat_s)
+            yield from self._backlog.outcomes(heartbeat_s)
         finally:
-            backlog.stop()
-            thread.join(_JOIN_S)
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._backlog is None or self._thread is None:
+            return
+        self._backlog.stop()
+        self._thread.join(_JOIN_S)
+        if self._thread.is_alive():
+            self._loop = None  # the caller's iterable blocks; when it returns, the thread closes everything itself
+        self._backlog = self._thread = None

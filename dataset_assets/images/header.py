@@ -6,7 +6,7 @@ Formats: JPEG (ITU T.81 B.1.1), PNG (W3C PNG 3, 5.3), WebP (RFC 9649), GIF89a, B
 
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dataset_assets.images._base import RefusedImage
@@ -44,12 +44,12 @@ _FOREIGN = (
     (Cause.UNSUPPORTED_FORMAT, "image/heic", rb".{4}ftyp(hei|hev|mif1|msf1)"),
     (Cause.UNSUPPORTED_FORMAT, "image/jxl", rb"\xff\x0a|\0\0\0\x0cJXL "),
     (Cause.UNSUPPORTED_FORMAT, "image/jp2", rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  "),
-    (Cause.UNSUPPORTED_FORMAT, "image/x-icon", rb"\0\0[\1\2]\0"),
+    (Cause.UNSUPPORTED_FORMAT, "image/x-icon", rb"\0\0[\x01\x02]\0"),
     (Cause.UNSUPPORTED_FORMAT, "image/tiff (BigTIFF)", rb"II\+\0|MM\0\+"),
     (Cause.NOT_IMAGE, "video/mp4", rb".{4}ftyp"),
     (Cause.NOT_IMAGE, "text/xml", rb"(\xef\xbb\xbf)?\s*<\?xml"),
     (Cause.NOT_IMAGE, "application/json", rb"\s*[{\[]"),
-    (Cause.NOT_IMAGE, "application/zip", rb"PK\3\4"),
+    (Cause.NOT_IMAGE, "application/zip", rb"PK\x03\x04"),
     (Cause.NOT_IMAGE, "application/gzip", rb"\x1f\x8b"),
     (Cause.NOT_IMAGE, "text/plain", rb"[\t\n\r\x20-\x7e]{16}"),
 )
@@ -136,19 +136,20 @@ def _jpeg(body: bytes) -> Header:
 
 
 def _png(body: bytes) -> Header:
+    """Read the size, and walk all chunks: OpenCV would allocate whatever length a chunk claims, gigabytes for a file of 70 bytes."""
     if body[12:16] != b"IHDR":
         raise ValueError("no IHDR")
     width, height = struct.unpack_from(">II", body, 16)
-    return Header("png", width, height, any(kind == b"eXIf" for kind in _png_chunks(body)))
-
-
-def _png_chunks(body: bytes) -> Iterator[bytes]:
-    position = 8
+    position, has_exif = 8, False
     for _ in range(_MAX_SEGMENTS):
-        if position + 8 > len(body):
-            return
-        yield body[position + 4 : position + 8]
-        position += 12 + int.from_bytes(body[position : position + 4], "big")
+        length, kind = struct.unpack_from(">I4s", body, position)
+        has_exif = has_exif or kind == b"eXIf"
+        position += 12 + length
+        if position > len(body):
+            break
+        if kind == b"IEND":
+            return Header("png", width, height, has_exif)
+    raise ValueError("no IEND")
 
 
 def _webp(body: bytes) -> Header:

@@ -1,29 +1,18 @@
 """What is to be done with every image: img2dataset's options, with its names, defaults and meanings, and a few of our own.
 
-Values are checked here, once, so that nothing below has to. Reference: https://github.com/rom1504/img2dataset#api
+Values are checked here, once, so that nothing below has to. Imports no OpenCV: definitions load this. Reference: https://github.com/rom1504/img2dataset#api
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
-
 from dataset_assets.errors import ConfigurationError
 
 FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff")
 RESIZE_MODES = ("no", "keep_ratio", "center_crop", "border", "keep_ratio_largest")
 AREA_KERNELS = ("auto", "numba", "opencv")
-INTERPOLATIONS = {
-    "nearest": cv2.INTER_NEAREST,
-    "linear": cv2.INTER_LINEAR,
-    "bilinear": cv2.INTER_LINEAR,
-    "cubic": cv2.INTER_CUBIC,
-    "bicubic": cv2.INTER_CUBIC,
-    "area": cv2.INTER_AREA,
-    "lanczos": cv2.INTER_LANCZOS4,
-    "lanczos4": cv2.INTER_LANCZOS4,
-}
+INTERPOLATIONS = ("nearest", "linear", "bilinear", "cubic", "bicubic", "area", "lanczos", "lanczos4")
 #: encode_format -> lowest and highest encode_quality. For png it is the compression level; webp is lossless above 100.
 QUALITIES = {"jpg": (0, 100), "png": (0, 9), "webp": (1, 101)}
 

@@ -16,7 +16,18 @@ import cv2
 
 from dataset_assets.images._base import Pixels
 from dataset_assets.images.area import area_kernel
-from dataset_assets.images.options import INTERPOLATIONS, ImageOptions
+from dataset_assets.images.options import ImageOptions
+
+_INTERPOLATIONS = {
+    "nearest": cv2.INTER_NEAREST,
+    "linear": cv2.INTER_LINEAR,
+    "bilinear": cv2.INTER_LINEAR,
+    "cubic": cv2.INTER_CUBIC,
+    "bicubic": cv2.INTER_CUBIC,
+    "area": cv2.INTER_AREA,
+    "lanczos": cv2.INTER_LANCZOS4,
+    "lanczos4": cv2.INTER_LANCZOS4,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +68,7 @@ def scale(image: Pixels, target: Target, options: ImageOptions) -> Pixels:
     name = options.downscale_interpolation if target.shrinks else options.upscale_interpolation
     if target.shrinks and name == "area":
         return area_kernel(options.area_kernel)(image, target.width, target.height)
-    scaled: Pixels = cv2.resize(image, (target.width, target.height), interpolation=INTERPOLATIONS[name])
+    scaled: Pixels = cv2.resize(image, (target.width, target.height), interpolation=_INTERPOLATIONS[name])
     return scaled
 
 

@@ -5,6 +5,7 @@ only), and rows (`retry_failed`: urls that failed for a cause that may go away).
 """
 
 from datetime import timedelta
+from typing import Any
 
 import dagster as dg
 
@@ -13,7 +14,7 @@ from dataset_assets.orchestration.spec import DatasetSpec
 SENSOR_NAME = "automation"
 
 
-def shards_condition(spec: DatasetSpec) -> dg.AutomationCondition[dg.AssetKey] | None:
+def shards_condition(spec: DatasetSpec) -> dg.AutomationCondition[Any] | None:
     """Ask for partitions that are new and not made yet. Not `eager()`: it would ask for every shard again whenever a list is added."""
     if not spec.automation.enabled:
         return None
@@ -36,7 +37,8 @@ def freshness_policy(spec: DatasetSpec) -> dg.FreshnessPolicy | None:
         return None
     warn_after_h = spec.freshness.warn_after_h
     return dg.FreshnessPolicy.time_window(
-        fail_window=timedelta(hours=spec.freshness.fail_after_h), warn_window=timedelta(hours=warn_after_h) if warn_after_h is not None else None
+        fail_window=timedelta(hours=spec.freshness.fail_after_h),
+        warn_window=timedelta(hours=warn_after_h) if warn_after_h is not None else None,
     )
 
 

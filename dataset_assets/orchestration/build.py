@@ -8,7 +8,8 @@ import hashlib
 import importlib
 import sys
 import warnings
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,7 +28,13 @@ from dataset_assets.orchestration.resources.storage import StorageResource
 
 CATALOG = "dataset_assets.orchestration.catalog"
 #: Imported once by the server that steps are forked from.
-_PRELOAD = ["dagster", "dagster._core.instance.factory", "dagster._core.storage.event_log", "dagster._core.storage.runs", "dataset_assets.definitions"]
+_PRELOAD = [
+    "dagster",
+    "dagster._core.instance.factory",
+    "dagster._core.storage.event_log",
+    "dagster._core.storage.runs",
+    "dataset_assets.definitions",
+]
 
 
 def build_defs(environment: Environment | None = None, *, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -43,6 +50,7 @@ def build_defs(environment: Environment | None = None, *, resources: Mapping[str
             warnings.simplefilter("ignore", lifecycle)
         catalogs = [_load(module) for module in modules]
         assets = [asset for catalog in catalogs for asset in catalog.assets or [] if isinstance(asset, dg.AssetsDefinition)]
+        _check_names(assets)
         shared = dg.Definitions(
             sensors=[automation_sensor(is_on=any(asset.automation_conditions_by_key for asset in assets))],
             executor=_executor(environment.executor),
@@ -89,6 +97,12 @@ def _problems(exc: BaseException) -> list[str]:
 def _problem(location: str, message: str) -> str:
     key, _, place = location.rpartition(" at ")
     return f"{place}: {key}: {message.removeprefix('Value error, ')}"
+
+
+def _check_names(assets: Sequence[dg.AssetsDefinition]) -> None:
+    for key, count in Counter(key for asset in assets for key in asset.keys).items():
+        if count > 1:
+            raise ConfigurationError(f"two datasets are called {key.path[0]!r}: rename one of the folders, or give one a `name`")
 
 
 def _package(folder: Path) -> ModuleType:

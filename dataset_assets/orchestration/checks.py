@@ -20,10 +20,15 @@ def shard_checks(key: dg.AssetKey, spec: DatasetSpec) -> list[dg.AssetCheckSpec]
     """Declare the checks."""
     return [
         dg.AssetCheckSpec(
-            READABLE, asset=key, blocking=True, description="Every shard agrees with its record in size, and every input row is accounted for."
+            READABLE,
+            asset=key,
+            blocking=True,
+            description="Every shard agrees with its record in size, and every input row is accounted for.",
         ),
         dg.AssetCheckSpec(
-            SUCCESS_RATE, asset=key, description=f"At least {spec.shards.min_success_rate:.0%} of the rows became samples, and name resolution works."
+            SUCCESS_RATE,
+            asset=key,
+            description=f"At least {spec.shards.min_success_rate:.0%} of the rows became samples, and name resolution works.",
         ),
     ]
 
@@ -49,7 +54,9 @@ def success_result(records: Sequence[ShardRecord], least: float) -> dg.AssetChec
     if rows and rate < least:
         problems.append(f"{rate:.1%} of {rows:,} rows became samples, expected at least {least:.0%}.")
     if dns > MAX_DNS_SHARE:
-        problems.append(f"{dns:.1%} of the rows failed in name resolution: look at the resolver before the list (a local caching one helps).")
+        problems.append(
+            f"{dns:.1%} of the rows failed in name resolution: look at the resolver before the list (a local caching one helps)."
+        )
     return dg.AssetCheckResult(
         check_name=SUCCESS_RATE,
         passed=not problems,

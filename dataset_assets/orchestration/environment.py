@@ -8,6 +8,7 @@ Nothing is read when modules are imported: definitions read the environment when
 | DATASET_ASSETS_CATALOG | folders with datasets of your own (`<folder>/<dataset>/defs.yaml`), separated by `:` | none |
 | DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS | private networks that may be fetched from, `127.0.0.0/8,10.0.0.0/8` or `all` | none |
 | DATASET_ASSETS_EXECUTOR | `in_process`, or `multiprocess` for wide graphs | in_process |
+| DAGSTER_HOME | Dagster's own: its records and dagster.yaml | none |
 """
 
 import os
@@ -54,8 +55,17 @@ def read_secret(name: str) -> str:
     """
     value = os.environ.get(name)
     if not value:
-        raise ConfigurationError(f"the environment variable {name} is not set; this dataset needs it: set it where Dagster runs and start again")
+        raise ConfigurationError(
+            f"the environment variable {name} is not set; this dataset needs it: set it where Dagster runs and start again"
+        )
     return value
+
+
+def ensure_dagster_home(default: Path) -> Path:
+    """Return the folder where Dagster keeps its records, and make it; set DAGSTER_HOME to the default when it is not set."""
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(default.absolute())))
+    home.mkdir(parents=True, exist_ok=True)
+    return home
 
 
 def _split(text: str | None, separator: str) -> tuple[str, ...]:
@@ -65,7 +75,9 @@ def _split(text: str | None, separator: str) -> tuple[str, ...]:
 def _folder(text: str) -> Path:
     folder = Path(text).expanduser().absolute()
     if not folder.is_dir():
-        raise ConfigurationError(f"DATASET_ASSETS_CATALOG: expected a folder with <dataset>/defs.yaml files, but there is no folder {text!r}")
+        raise ConfigurationError(
+            f"DATASET_ASSETS_CATALOG: expected a folder with <dataset>/defs.yaml files, but there is no folder {text!r}"
+        )
     return folder
 
 

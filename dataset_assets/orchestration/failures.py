@@ -18,4 +18,9 @@ def as_failure() -> Iterator[None]:
         yield
     except DatasetAssetsError as exc:
         helps = isinstance(exc, StorageError | ShardIncomplete) and not isinstance(exc, DiskFull | NotWritable | ObjectMissing)
-        raise dg.Failure(plain_text(exc, MAX_MESSAGE), allow_retries=helps) from None
+        raise failure(str(exc), allow_retries=helps) from None
+
+
+def failure(message: str, *, allow_retries: bool = True) -> dg.Failure:
+    """Build the end of a step: one line of plain text, without secrets of urls."""
+    return dg.Failure(plain_text(message, MAX_MESSAGE), allow_retries=allow_retries)

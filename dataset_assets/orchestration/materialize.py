@@ -8,13 +8,11 @@ from dataclasses import dataclass
 
 import dagster as dg
 from dagster._core.errors import DagsterHomeNotSetError
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.orchestration.assets.raw_urls import STAGE as PLAN_STAGE
-from dataset_assets.orchestration.assets.shards import STAGE
 from dataset_assets.orchestration.build import build_defs
-from dataset_assets.orchestration.partitions import consecutive, partitions_of
+from dataset_assets.orchestration.partitions import consecutive, partitions_name, range_tags
+from dataset_assets.orchestration.spec import RAW_URLS, SHARDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +44,16 @@ def materialize_dataset(
         ConfigurationError: there is no such dataset or partition, or no DAGSTER_HOME.
     """
     session = _Session.open(name, instance, definitions)
-    plan = session.run(PLAN_STAGE, {})
+    plan = session.run(RAW_URLS, {})
     if not plan.success:
         return Materialized((), (plan.run_id,), (_problem(plan),))
-    known = session.instance.get_dynamic_partitions(partitions_of(name).name)
+    known = session.instance.get_dynamic_partitions(partitions_name(name))
     wanted = session.missing(known) if partitions is None else list(partitions)
     if unknown := set(wanted) - set(known):
         raise ConfigurationError(f"{name} has no partitions {', '.join(sorted(unknown))}; it has {known[0]} to {known[-1]}")
     runs = []
     for first, last in consecutive(known, set(wanted), session.partitions_per_run(len(known))):
-        runs.append(session.run(STAGE, {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}))
+        runs.append(session.run(SHARDS, range_tags(first, last)))
     failed = [run for run in runs if not run.success]
     return Materialized(tuple(wanted), tuple(run.run_id for run in failed), tuple(_problem(run) for run in failed))
 
@@ -73,16 +71,18 @@ class _Session:
     def open(cls, name: str, instance: dg.DagsterInstance | None, definitions: dg.Definitions | None) -> "_Session":
         definitions = definitions or build_defs()
         keys = {spec.key for spec in definitions.resolve_all_asset_specs()}
-        if dg.AssetKey([name, STAGE]) not in keys:
-            known = sorted(key.path[0] for key in keys if key.path[-1] == STAGE)
+        if dg.AssetKey([name, SHARDS]) not in keys:
+            known = sorted(key.path[0] for key in keys if key.path[-1] == SHARDS)
             raise ConfigurationError(f"unknown dataset {name!r}: expected one of {', '.join(known)}")
-        shards = definitions.get_assets_def([name, STAGE])
+        shards = definitions.get_assets_def([name, SHARDS])
         return cls(name, definitions.resolve_implicit_global_asset_job_def(), shards, instance or _instance())
 
     def run(self, stage: str, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
         """Run one asset."""
         key = dg.AssetKey([self.name, stage])
-        return self.job.execute_in_process(instance=self.instance, asset_selection=[key], tags=tags, raise_on_error=False)
+        return self.job.execute_in_process(
+            instance=self.instance, asset_selection=[key], tags=tags, run_config=_QUIET, raise_on_error=False
+        )
 
     def missing(self, known: Sequence[str]) -> list[str]:
         """Return the partitions that were never made."""
@@ -95,11 +95,17 @@ class _Session:
         return policy.max_partitions_per_run or known if policy is not None else 1
 
 
+#: Dagster's own events are in the UI; the terminal gets what the assets say.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+
+
 def _instance() -> dg.DagsterInstance:
     try:
         return dg.DagsterInstance.get()
     except DagsterHomeNotSetError as exc:
-        raise ConfigurationError("DAGSTER_HOME is not set: expected the absolute path of an existing folder, for Dagster's records") from exc
+        raise ConfigurationError(
+            "DAGSTER_HOME is not set: expected the absolute path of an existing folder, for Dagster's records"
+        ) from exc
 
 
 def _problem(run: dg.ExecuteInProcessResult) -> str:

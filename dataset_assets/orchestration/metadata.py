@@ -34,7 +34,9 @@ def markdown_text(value: object, limit: int = MAX_CELL) -> str:
 
 def table(rows: Iterable[Mapping[str, object]]) -> dg.MetadataValue:
     """Show rows as a table. At most `MAX_TABLE_ROWS`. Cells are numbers or plain text, which the UI escapes."""
-    records = [dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row, _ in zip(rows, range(MAX_TABLE_ROWS), strict=False)]
+    records = [
+        dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row, _ in zip(rows, range(MAX_TABLE_ROWS), strict=False)
+    ]
     if not records:
         return dg.MetadataValue.text("none")
     columns = [dg.TableColumn(name, _column_type(value)) for name, value in records[0].data.items()]
@@ -43,7 +45,9 @@ def table(rows: Iterable[Mapping[str, object]]) -> dg.MetadataValue:
 
 def column_schema(schema: pa.Schema) -> dg.MetadataValue:
     """Show the columns of a Parquet file."""
-    columns = [dg.TableColumn(field.name, str(field.type), constraints=dg.TableColumnConstraints(nullable=field.nullable)) for field in schema]
+    columns = [
+        dg.TableColumn(field.name, str(field.type), constraints=dg.TableColumnConstraints(nullable=field.nullable)) for field in schema
+    ]
     return dg.MetadataValue.table_schema(dg.TableSchema(columns))
 
 

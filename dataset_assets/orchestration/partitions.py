@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 
 import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from dataset_assets.errors import ConfigurationError, ObjectMissing, PlanMismatch
 from dataset_assets.records import Plan
@@ -55,9 +56,14 @@ class Partitioning:
         return sum(len(group.firsts()) for group in self.groups)
 
 
+def partitions_name(dataset: str) -> str:
+    """Return the name under which Dagster knows the partitions of a dataset."""
+    return f"{dataset}__shards"
+
+
 def partitions_of(dataset: str) -> dg.DynamicPartitionsDefinition:
     """Return the definition of a dataset's shard partitions."""
-    return dg.DynamicPartitionsDefinition(name=f"{dataset}__shards")
+    return dg.DynamicPartitionsDefinition(name=partitions_name(dataset))
 
 
 def load_partitioning(plan_store: Store) -> Partitioning:
@@ -81,8 +87,10 @@ def extend_partitioning(plan_store: Store, plan: Plan, shards_per_partition: int
     except ObjectMissing:
         known = ()
     planned = [(part.first_shard, part.shard_count) for part in plan.parts]
-    if [(group.first_shard, group.shard_count) for group in known] != planned[: len(known)]:
-        raise PlanMismatch(f"{plan_store.locate(FILE)} belongs to another plan than plan.json beside it; delete both, and the shards, to start over")
+    if any(pair != (group.first_shard, group.shard_count) for pair, group in zip(planned, known, strict=False)):
+        raise PlanMismatch(
+            f"{plan_store.locate(FILE)} belongs to another plan than plan.json beside it; delete both, and the shards, to start over"
+        )
     partitioning = Partitioning(known)
     for first_shard, shard_count in planned[len(known) :]:
         size = _group_size(shard_count, MAX_PARTITIONS - partitioning.count, shards_per_partition)
@@ -95,7 +103,9 @@ def extend_partitioning(plan_store: Store, plan: Plan, shards_per_partition: int
 def _group_size(shard_count: int, free: int, wanted: int | None) -> int:
     """Choose how many shards a partition of a list holds: as asked, else so that the list takes at most half of the free partitions."""
     if free < 1:
-        raise ConfigurationError(f"this dataset has {MAX_PARTITIONS:,} partitions, no more can be added: give new lists a dataset of their own")
+        raise ConfigurationError(
+            f"this dataset has {MAX_PARTITIONS:,} partitions, no more can be added: give new lists a dataset of their own"
+        )
     if wanted is None:
         return max(1, -(-shard_count // max(1, free // 2)))
     if -(-shard_count // wanted) > free:
@@ -112,7 +122,7 @@ def register(instance: dg.DagsterInstance, dataset: str, keys: Sequence[str]) ->
 
     When the known keys do not begin the plan's (the plan was made anew), all are registered again: their order could not be mended otherwise.
     """
-    name = partitions_of(dataset).name
+    name = partitions_name(dataset)
     known = list(instance.get_dynamic_partitions(name))
     if known != list(keys[: len(known)]):
         for key in known:
@@ -124,6 +134,11 @@ def register(instance: dg.DagsterInstance, dataset: str, keys: Sequence[str]) ->
 
 def _chunks(keys: Sequence[str]) -> Iterable[Sequence[str]]:
     return (keys[start : start + _REGISTER_AT_ONCE] for start in range(0, len(keys), _REGISTER_AT_ONCE))
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """Return the tags that make a run one of a range of partitions."""
+    return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
 
 
 def consecutive(keys: Sequence[str], chosen: set[str], most: int) -> list[tuple[str, str]]:

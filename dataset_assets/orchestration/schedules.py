@@ -6,14 +6,12 @@ A schedule decides from what Dagster has recorded and never opens a shard, since
 from collections.abc import Iterator, Mapping
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from dataset_assets.orchestration.assets.raw_urls import STAGE as PLAN_STAGE
-from dataset_assets.orchestration.assets.shards import STAGE, ShardsConfig
+from dataset_assets.orchestration.assets.shards import ShardsConfig
 from dataset_assets.orchestration.causes import parse_causes
-from dataset_assets.orchestration.partitions import consecutive, partitions_of
+from dataset_assets.orchestration.partitions import consecutive, partitions_name, range_tags
 from dataset_assets.orchestration.shard_metadata import CAUSES
-from dataset_assets.orchestration.spec import DatasetSpec
+from dataset_assets.orchestration.spec import RAW_URLS, SHARDS, DatasetSpec
 
 #: The rest waits for the next tick.
 MAX_RUNS_PER_TICK = 100
@@ -29,7 +27,7 @@ def build_schedules(spec: DatasetSpec) -> list[dg.ScheduleDefinition]:
             dg.ScheduleDefinition(
                 name=spec.name_of("refresh"),
                 cron_schedule=spec.automation.refresh,
-                target=[spec.key(PLAN_STAGE)],
+                target=[spec.key(RAW_URLS)],
                 default_status=status,
                 description="Reads the url lists again.",
             )
@@ -43,19 +41,19 @@ def _retry_failed(spec: DatasetSpec, cron: str, causes: list[str], status: dg.De
     @dg.schedule(
         name=spec.name_of("retry_failed"),
         cron_schedule=cron,
-        target=[spec.key(STAGE)],
+        target=[spec.key(SHARDS)],
         default_status=status,
         description=f"Fetches rows again that failed for: {', '.join(causes)}.",
     )
     def retry_failed(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        keys = context.instance.get_dynamic_partitions(partitions_of(spec.name).name)
+        keys = context.instance.get_dynamic_partitions(partitions_name(spec.name))
         wanted = parse_causes(causes)
         failed = {key for key, found in recorded_causes(context.instance, spec, len(keys)).items() if wanted & found.keys()}
         most = spec.shards.max_partitions_per_run
         ranges = consecutive(keys, failed, MAX_RUNS_PER_TICK if most == "all" else most)
-        config = dg.RunConfig(ops={spec.name_of(STAGE): ShardsConfig(retry_failed=causes)})
+        config = dg.RunConfig(ops={spec.name_of(SHARDS): ShardsConfig(retry_failed=causes)})
         for first, last in ranges[:MAX_RUNS_PER_TICK]:
-            tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+            tags = range_tags(first, last)
             yield dg.RunRequest(run_key=f"{context.scheduled_execution_time.isoformat()} {first}", run_config=config, tags=tags)
         if not ranges:
             yield dg.SkipReason("no partition has rows that failed for these causes")
@@ -68,7 +66,7 @@ def recorded_causes(instance: dg.DagsterInstance, spec: DatasetSpec, partitions:
     newest: dict[str, Mapping[str, int]] = {}
     cursor, seen = None, 0
     while len(newest) < partitions and seen < 2 * partitions + _PAGE:
-        page = instance.fetch_materializations(spec.key(STAGE), limit=_PAGE, cursor=cursor)
+        page = instance.fetch_materializations(spec.key(SHARDS), limit=_PAGE, cursor=cursor)
         for record in page.records:
             if record.partition_key is not None and record.asset_materialization is not None:
                 newest.setdefault(record.partition_key, _causes(record.asset_materialization))

@@ -10,10 +10,9 @@ import json
 import dagster as dg
 
 from dataset_assets.errors import DatasetAssetsError
-from dataset_assets.orchestration.assets.raw_urls import STAGE as PLAN_STAGE
 from dataset_assets.orchestration.metadata import plain_text
 from dataset_assets.orchestration.resources.storage import StorageResource
-from dataset_assets.orchestration.spec import DatasetSpec
+from dataset_assets.orchestration.spec import RAW_URLS, DatasetSpec
 from dataset_assets.urls._sources import open_lists
 
 _EVERY_S = 60
@@ -25,7 +24,7 @@ def build_list_sensor(spec: DatasetSpec) -> dg.SensorDefinition:
 
     @dg.sensor(
         name=spec.name_of("new_lists"),
-        target=[spec.key(PLAN_STAGE)],
+        target=[spec.key(RAW_URLS)],
         minimum_interval_seconds=spec.automation.watch_every_s or _EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
         description="Plans new url lists.",
@@ -39,7 +38,9 @@ def build_list_sensor(spec: DatasetSpec) -> dg.SensorDefinition:
         if found == planned:
             return dg.SkipReason("the lists are as they were when they were planned")
         if found != seen:
-            return dg.SensorResult(skip_reason="the lists have changed; planned when they are the same at the next tick", cursor=json.dumps([found, planned]))
+            return dg.SensorResult(
+                skip_reason="the lists have changed; planned when they are the same at the next tick", cursor=json.dumps([found, planned])
+            )
         return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=json.dumps([found, found]))
 
     return new_lists

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -19,21 +20,19 @@ _SAMPLES = 32
 _INLINE_BYTES = 6000  # of every partition, in the event log
 
 
-def partition_metadata(store: Store, records: Sequence[ShardRecord], *, has_images: bool) -> dict[str, object]:
+def partition_metadata(store: Store, records: Sequence[ShardRecord], *, has_images: bool) -> dict[str, Any]:
     """Describe the shards of a partition. Idempotent: a contact sheet is written beside them, the same for the same shards."""
-    described = _counts(records) | _places(store, records)
-    if has_images and any(record.successes for record in records):
-        described |= _pictures(store, next(record for record in records if record.successes))
-    return described
+    seen = next((record for record in records if record.successes), None) if has_images else None
+    return _counts(records) | (_pictures(store, seen) if seen is not None else {}) | _places(store, records)
 
 
-def run_metadata(records: Sequence[ShardRecord]) -> dict[str, object]:
+def run_metadata(records: Sequence[ShardRecord]) -> dict[str, Any]:
     """Describe what all partitions of a run have in common."""
     shares = [metadata.share(record.successes, record.count) for record in records]
     return {"success over the shards of this run": metadata.sparkline(shares)} if len(shares) > 1 else {}
 
 
-def _counts(records: Sequence[ShardRecord]) -> dict[str, object]:
+def _counts(records: Sequence[ShardRecord]) -> dict[str, Any]:
     rows, successes = sum(record.count for record in records), sum(record.successes for record in records)
     causes = add_counts(record.causes for record in records)
     seconds = max(record.end_time for record in records) - min(record.start_time for record in records)
@@ -51,7 +50,7 @@ def _counts(records: Sequence[ShardRecord]) -> dict[str, object]:
     }
 
 
-def _places(store: Store, records: Sequence[ShardRecord]) -> dict[str, object]:
+def _places(store: Store, records: Sequence[ShardRecord]) -> dict[str, Any]:
     files = [file for record in records for file in record.files]
     sidecar = next((file.name for file in files if file.name.endswith(".parquet")), None)
     places = {
@@ -65,7 +64,7 @@ def _places(store: Store, records: Sequence[ShardRecord]) -> dict[str, object]:
     return places
 
 
-def _pictures(store: Store, record: ShardRecord) -> dict[str, object]:
+def _pictures(store: Store, record: ShardRecord) -> dict[str, Any]:
     """Show some samples: a small sheet inline, a large one in the store. A sheet that can not be made is not worth a failed run."""
     from dataset_assets.images.contact_sheet import contact_sheet, inline_sheet  # brings OpenCV
 

@@ -4,13 +4,16 @@ import re
 from typing import Annotated, Self
 
 import dagster as dg
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.orchestration.sections._section import Section
 from dataset_assets.orchestration.sections.automation import Automation, Freshness, Requires
 from dataset_assets.orchestration.sections.shards import Shards
 from dataset_assets.orchestration.sections.source import Source
+
+#: Stages: the last part of an asset key, and a folder below the dataset's.
+URL_LISTS, RAW_URLS, SHARDS = "url_lists", "raw_urls", "shards"
 
 
 def check_name(name: str) -> str:
@@ -20,7 +23,9 @@ def check_name(name: str) -> str:
         ConfigurationError: it can not.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name) or "__" in name:
-        raise ConfigurationError(f"a dataset's name has lower-case letters, digits and single underscores, got {name!r}; rename its folder or give a `name`")
+        raise ConfigurationError(
+            f"a dataset's name has lower-case letters, digits and single underscores, got {name!r}; rename its folder or give a `name`"
+        )
     return name
 
 
@@ -36,13 +41,13 @@ class DatasetSpec(Section):
     requires: Requires = Requires()
     description: str = ""
     license: str | None = None
-    owners: list[str] = []
+    owners: list[str] = Field(default_factory=list)
     """E-mail addresses, or `team:<name>`."""
-    tags: dict[str, str] = {}
+    tags: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _can_work(self) -> Self:
-        self.shards.download_options(self.source.urls, fetch=self.shards.fetch_options(), processes=1)
+        self.shards.download_options(self.source.urls)
         return self
 
     def key(self, stage: str) -> dg.AssetKey:
@@ -52,6 +57,10 @@ class DatasetSpec(Section):
     def name_of(self, thing: str) -> str:
         """Return the name of an op, sensor, schedule or partitions definition of this dataset."""
         return f"{self.name}__{thing}"
+
+    def describe(self, text: str) -> str:
+        """Return the description of an asset: the dataset's, then what this asset is."""
+        return f"{self.description}\n\n{text}" if self.description else text
 
     @property
     def all_tags(self) -> dict[str, str]:

@@ -4,7 +4,6 @@ Answers come in any order; rows are written in theirs. The shard exists once `fi
 """
 
 import time
-from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,21 +11,10 @@ from typing import Any
 import pyarrow as pa
 
 from dataset_assets import registry
+from dataset_assets.pipelines._rows import EXTRA, RowFields, Tally
 from dataset_assets.pipelines._samples import Sample
 from dataset_assets.pipelines.options import DownloadOptions
-from dataset_assets.records import (
-    FAILED_TO_DOWNLOAD,
-    FAILED_TO_RESIZE,
-    SUCCESS,
-    Cause,
-    FetchOutcome,
-    Media,
-    Request,
-    Row,
-    ShardFile,
-    ShardRecord,
-    ShardTask,
-)
+from dataset_assets.records import Cause, FetchOutcome, Request, Row, ShardFile, ShardRecord, ShardTask
 from dataset_assets.shards._base import Writer, WriterOptions
 from dataset_assets.shards._naming import sample_key, shard_name
 from dataset_assets.shards._reading import read_rows, read_values
@@ -34,11 +22,6 @@ from dataset_assets.shards._records import write_record
 from dataset_assets.shards._reorder import ReorderBuffer
 from dataset_assets.shards._replace import replace_shard, replacement_store
 from dataset_assets.storage._base import Store
-
-#: Distinct messages kept in a record; the causes are always complete.
-MAX_MESSAGES = 1000
-#: Columns that are added to img2dataset's.
-EXTRA = ("cause", "http_status", "content_type", "final_url", "extension")
 
 
 class ShardJob:
@@ -52,7 +35,7 @@ class ShardJob:
         self._reorder = ReorderBuffer(options.reorder_bytes, spill_folder(store))
         self._tally = Tally()
         self._started = time.time()
-        self._missing = table.num_rows
+        self._missing: int = table.num_rows
         self._target = store
         self._writer: Writer | None = None
 
@@ -190,117 +173,3 @@ class RetryJob(ShardJob):
 def spill_folder(store: Store) -> str | None:
     """Return where rows wait that do not fit in memory: beside a local output, which has to have that space anyway."""
     return store.url if Path(store.url).is_dir() else None
-
-
-class RowFields:
-    """The columns of a shard: what the list brought, and what is added to each row."""
-
-    def __init__(self, table: pa.Table, options: DownloadOptions) -> None:
-        verify = options.verify_hash[0] if options.verify_hash is not None else None
-        self._hashes = table.column(verify).to_pylist() if verify is not None else None
-        self._boxes = table.column(options.bbox_col).to_pylist() if options.bbox_col is not None else None
-        kept = table.drop_columns([verify]) if verify is not None else table
-        self._names: list[str] = kept.column_names
-        self._rows = list(zip(*(column.to_pylist() for column in kept.columns), strict=True))
-        self._media = options.image is not None
-        self._exif = options.image is not None and options.image.extract_exif
-        self._hash = options.compute_hash
-        self._extra = options.layout != "img2dataset"
-        self._url = self._names.index("url")
-        self._caption = self._names.index("caption") if "caption" in self._names else None
-        self.schema = pa.schema([*kept.schema, *self._added_fields()])
-
-    @property
-    def urls(self) -> Iterator[str]:
-        """The url of each row."""
-        return (row[self._url] for row in self._rows)
-
-    @property
-    def has_caption(self) -> bool:
-        """Whether rows have captions."""
-        return self._caption is not None
-
-    def expected_hash(self, index: int) -> str | None:
-        """See `ShardJob.expected_hash`."""
-        return self._hashes[index] if self._hashes is not None else None
-
-    def bboxes(self, index: int) -> Any:
-        """See `ShardJob.bboxes`."""
-        return self._boxes[index] if self._boxes is not None else None
-
-    def row(self, index: int, key: str, outcome: FetchOutcome, sample: Sample) -> Row:
-        """Build the row: img2dataset's columns in its order, then ours."""
-        media = sample.media
-        columns = dict(zip(self._names, self._rows[index], strict=True))
-        columns["key"] = key
-        columns["status"] = SUCCESS if media.cause is None else media.cause.status
-        columns["error_message"] = media.message
-        if self._media:
-            columns["width"], columns["height"] = media.width, media.height
-            columns["original_width"], columns["original_height"] = media.original_width, media.original_height
-        if self._exif:
-            columns["exif"] = media.exif
-        if self._hash:
-            columns[self._hash] = sample.digest
-        caption = self._rows[index][self._caption] if self._caption is not None else None
-        extra = self._extra_columns(outcome, media) if self._extra else {}
-        return Row(index, key, columns, extra, media.payload, media.extension, caption, media.cause)
-
-    def _extra_columns(self, outcome: FetchOutcome, media: Media) -> dict[str, Any]:
-        return {
-            "cause": media.cause,
-            "http_status": outcome.http_status or None,
-            "content_type": outcome.content_type or None,
-            "final_url": outcome.url if outcome.redirects else None,
-            "extension": media.extension or None,
-        }
-
-    def _added_fields(self) -> Iterator[pa.Field]:
-        for name in ("key", "status", "error_message"):
-            yield pa.field(name, pa.string())
-        if self._media:
-            for name in ("width", "height", "original_width", "original_height"):
-                yield pa.field(name, pa.int32())
-        if self._exif:
-            yield pa.field("exif", pa.string())
-        if self._hash:
-            yield pa.field(self._hash, pa.string())
-        if self._extra:
-            yield pa.field("cause", pa.string())
-            yield pa.field("http_status", pa.int32())
-            for name in ("content_type", "final_url", "extension"):
-                yield pa.field(name, pa.string())
-
-
-class Tally:
-    """Counts of one shard. Input rows = successes + failures by cause, by construction."""
-
-    def __init__(self) -> None:
-        self._causes: Counter[str] = Counter()
-        self._statuses: Counter[str] = Counter()
-        self._messages: Counter[str] = Counter()
-        self.requests = 0
-        self.bytes_downloaded = 0
-
-    def add(self, row: Row) -> None:
-        """Count a row as it is written."""
-        status = row.columns["status"]
-        self._statuses[status] += 1
-        message = SUCCESS if status == SUCCESS else row.columns["error_message"] or status
-        if message in self._messages or len(self._messages) < MAX_MESSAGES:
-            self._messages[message] += 1
-        if row.cause is not None:
-            self._causes[row.cause] += 1
-
-    def counts(self) -> dict[str, Any]:
-        """Return the counts under the names of `ShardRecord`."""
-        return {
-            "count": self._statuses.total(),
-            "successes": self._statuses[SUCCESS],
-            "failed_to_download": self._statuses[FAILED_TO_DOWNLOAD],
-            "failed_to_resize": self._statuses[FAILED_TO_RESIZE],
-            "status_dict": dict(self._messages.most_common()),
-            "causes": {str(cause): rows for cause, rows in self._causes.most_common()},
-            "requests": self.requests,
-            "bytes_downloaded": self.bytes_downloaded,
-        }

@@ -5,6 +5,7 @@ outlive a shard, and the last slow urls of a shard do not leave the machine idle
 (and in codec threads, when asked for).
 """
 
+import multiprocessing
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 from dataset_assets.errors import DiskFull
 from dataset_assets.fetch.client import Fetcher
-from dataset_assets.images.prepare import warm_up
+from dataset_assets.images.prepare import silence_codecs, warm_up
 from dataset_assets.pipelines._samples import Sample, SampleMaker
 from dataset_assets.pipelines._shard_job import RetryJob, ShardJob
 from dataset_assets.pipelines.options import DownloadOptions
@@ -47,6 +48,8 @@ class ShardWork:
         """Make the shards of `tasks`, in any order; a shard that fails becomes a result with an error."""
         if self.options.image is not None:
             warm_up(self.options.image)
+            if multiprocessing.parent_process() is not None:  # a process of ours: its standard error may be changed
+                silence_codecs()
         worker = _Worker(self, tasks)
         try:
             yield from worker.run()

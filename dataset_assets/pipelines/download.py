@@ -1,63 +1,24 @@
 """`download`: url lists in, shards out, with the arguments of img2dataset; `download_any` has those of any2dataset.
 
-Both plan, make the shards that are missing, and say what became of every row. Arguments mean what they mean there; those after
-`disallowed_header_directives` are ours. Source: img2dataset 1.47 and any2dataset 1.0.1.
+Both plan, make the shards that are missing, and say what became of every row. Arguments mean what they mean there; the keyword-only ones are ours.
+Source: img2dataset 1.47 and any2dataset 1.0.1.
 """
 
-import logging
 import math
-import os
-import re
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
-from dataset_assets.errors import ConfigurationError, ListChanged, PlanMismatch, ShardIncomplete
-from dataset_assets.fetch.options import FetchOptions
+from dataset_assets.fetch.options import OPT_OUT_DIRECTIVES, FetchOptions
 from dataset_assets.images.options import ImageOptions
-from dataset_assets.pipelines.download_shards import download_shards
+from dataset_assets.pipelines._download_run import DownloadReport, DownloadRun, is_image, parse_causes, private_networks
 from dataset_assets.pipelines.options import DownloadOptions
-from dataset_assets.pipelines.plan_urls import plan_urls
-from dataset_assets.pipelines.progress import reporters
-from dataset_assets.records import Cause, Manifest, Plan, ShardProgress, ShardResult, ShardTask
-from dataset_assets.shards._records import list_records
-from dataset_assets.storage._base import Store, open_store
+from dataset_assets.storage._base import open_store
 from dataset_assets.urls._base import ListOptions
 
-logger = logging.getLogger("dataset_assets")
-
-INCREMENTAL_MODES = ("incremental", "overwrite", "extend")
-_PLAN = "_plan"
-_OURS = re.compile(r"(\d+(_stats\.json|\.tar|\.parquet|\.tfrecord)|\d+/.*|\.?manifest\.json|_plan/.*|contact_sheet\.\w+)")
+__all__ = ["DownloadReport", "download", "download_any"]
 
 
-@dataclass(frozen=True, slots=True)
-class DownloadReport:
-    """What a download left behind."""
-
-    manifest: Manifest  # the whole output, earlier runs included
-    made: int  # shards committed by this call
-    skipped: int  # shards that were committed before
-    requests: int  # made by this call
-
-    @property
-    def rows(self) -> int:
-        """Input rows of the whole output."""
-        return self.manifest.rows
-
-    @property
-    def successes(self) -> int:
-        """Rows with a sample."""
-        return self.manifest.successes
-
-    @property
-    def causes(self) -> dict[str, int]:
-        """Failed rows by cause."""
-        return self.manifest.causes
-
-
-def download(  # noqa: PLR0913 - img2dataset's arguments, in its order
+def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     url_list: Any,
     image_size: int = 256,
     output_folder: str = "images",
@@ -110,19 +71,54 @@ def download(  # noqa: PLR0913 - img2dataset's arguments, in its order
     allow_private_networks: Sequence[str] | bool | None = None,
     max_connections_per_host: int | None = None,
     max_requests_per_second_per_host: float | None = None,
-    request_headers: Mapping[str, Mapping[str, str]] | None = None,
+    request_headers: Mapping[str, str] | None = None,
+    request_header_hosts: Sequence[str] = (),
     ca_file: str | None = None,
 ) -> DownloadReport:
     """Download a list of urls into shards.
 
     Args:
         url_list: a file, folder or glob on any fsspec url; or, in memory, urls, dicts, a pandas or Arrow table.
+        image_size: px, of the side that `resize_mode` goes by.
+        output_folder: a path or url.
+        processes_count: worker processes.
+        resize_mode: "no"; "keep_ratio" (shorter side = size), "keep_ratio_largest" (longer side), "center_crop", "border" (padded with white).
+        resize_only_if_bigger: leave smaller images as they are.
+        upscale_interpolation: "nearest", "linear", "bilinear", "cubic", "bicubic", "area", "lanczos", "lanczos4".
+        downscale_interpolation: likewise.
+        encode_quality: jpg and webp 1 to 100 (webp above 100: lossless); png compression 0 to 9.
+        encode_format: "jpg", "png" or "webp".
+        skip_reencode: keep the original bytes of images that nothing had to be done to.
+        output_format: "files", "webdataset", "parquet", "tfrecord" or "dummy".
+        input_format: "txt", "csv", "tsv", "json", "jsonl", "parquet", or "auto" by file name; compression is recognised.
+        url_col: column of the urls.
+        caption_col: column of the captions.
+        bbox_col: column of boxes to blur, lists of [left, top, right, bottom] in shares of width and height.
         thread_count: connections of each process; there are no threads behind them.
+        number_sample_per_shard: rows of a shard.
+        extract_exif: keep EXIF tags as JSON.
+        save_additional_columns: columns of the list to keep.
         timeout: s to connect, to the first byte, and without any byte; see `total_timeout`.
+        enable_wandb: log to Weights & Biases (extra `wandb`).
+        wandb_project: its project.
+        oom_shard_count: digits of a shard's name.
+        compute_hash: "md5", "sha256", "sha512" of the original bytes, or None.
+        verify_hash: [column, type]: rows whose bytes have another hash than the column says fail.
+        distributor: "multiprocessing" or "serial".
         subjob_size: kept for callers of img2dataset; shards are handed out one by one.
+        retries: further tries after a failure that may be transient.
+        disable_all_reencoding: keep the bytes as they are, unchecked.
+        min_image_size: px; smaller images fail.
+        max_image_area: px²; larger images fail.
+        max_aspect_ratio: longer to shorter side; others fail.
+        incremental_mode: "incremental" makes what is missing; "extend" adds the list behind what is there; "overwrite" starts over.
+        max_shard_retry: further tries of a shard that failed as a whole.
+        user_agent_token: the name that robots.txt and X-Robots-Tag know this robot by.
+        disallowed_header_directives: X-Robots-Tag directives that mean no; []: all are ignored. None: img2dataset's four and noml.
+        ignore_ssl_certificate: accept any certificate.
         media: "image", or "any" to keep every file as it is (extension from content, content type or url).
-        retry_failed: causes (see `dataset_assets.records.Cause`) whose rows are fetched again in committed shards; "transient" names
-            all that may be cured by time.
+        retry_failed: causes (`dataset_assets.records.Cause`) whose rows are fetched again in committed shards; "transient" names all that
+            time may cure.
         layout: "img2dataset" writes exactly its files and columns, nothing added.
         codec_threads: threads that decode and encode in each process. None: what the cores allow; 0: none besides its main thread.
         area_kernel: "numba", "opencv", or "auto" (numba when installed).
@@ -130,9 +126,13 @@ def download(  # noqa: PLR0913 - img2dataset's arguments, in its order
         max_pixels: larger images are refused before they are decoded.
         total_timeout: s for one url with its redirects, each try; None: three times `timeout`.
         max_bytes: longest body.
+        robots_txt: honour robots.txt.
         allow_private_networks: networks (CIDR) that may be reached besides public ones; True: any.
             None: DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS, else none.
-        request_headers: host name -> headers sent to that host only, e.g. an authorization.
+        max_connections_per_host: for each process.
+        max_requests_per_second_per_host: for each process.
+        request_headers: sent with every url, e.g. an authorization; never to another host after a redirect.
+        request_header_hosts: the only hosts that get them.
         ca_file: certificate authorities (PEM) instead of the usual ones.
 
     Returns:
@@ -143,43 +143,10 @@ def download(  # noqa: PLR0913 - img2dataset's arguments, in its order
         DiskFull: committed shards stay; run again to go on.
         ShardIncomplete: some shards failed even when tried again; the others are committed.
     """
-    config = dict(locals())
-    image = ImageOptions(
-        image_size=image_size,
-        resize_mode=resize_mode,
-        resize_only_if_bigger=resize_only_if_bigger,
-        upscale_interpolation=upscale_interpolation,
-        downscale_interpolation=downscale_interpolation,
-        encode_quality=encode_quality,
-        encode_format=encode_format,
-        skip_reencode=skip_reencode,
-        disable_all_reencoding=disable_all_reencoding,
-        min_image_size=min_image_size,
-        max_image_area=max_image_area,
-        max_aspect_ratio=max_aspect_ratio,
-        extract_exif=extract_exif,
-        max_pixels=max_pixels,
-        scaled_decode=scaled_decode,
-        area_kernel=area_kernel,
-    )
-    fetch = FetchOptions(
-        max_connections=thread_count,
-        timeout_s=timeout,
-        total_timeout_s=total_timeout,
-        max_bytes=max_bytes,
-        retries=retries,
-        user_agent_token=user_agent_token,
-        robots_txt=robots_txt,
-        allow_private_networks=private_networks(allow_private_networks),
-        max_connections_per_host=max_connections_per_host,
-        max_requests_per_s_per_host=max_requests_per_second_per_host,
-        ca_file=ca_file,
-        verify_tls=not ignore_ssl_certificate,
-        **_given(disallowed_directives=_tuple(disallowed_header_directives), host_headers=_host_headers(request_headers)),
-    )
+    given = dict(locals())
     options = DownloadOptions(
-        image=image if _is_image(media) else None,
-        fetch=fetch,
+        image=_image_options(given) if is_image(media) else None,
+        fetch=_fetch_options(given),
         output_format=output_format,
         samples_per_shard=number_sample_per_shard,
         oom_shard_count=oom_shard_count,
@@ -200,16 +167,18 @@ def download(  # noqa: PLR0913 - img2dataset's arguments, in its order
         save_additional_columns=tuple(save_additional_columns or ()),
         verify_hash_col=None if verify_hash is None else verify_hash[0],
     )
-    causes = _causes(retry_failed)
-    if causes and layout == "img2dataset":
-        raise ConfigurationError("retry_failed needs the column `cause`, which layout 'img2dataset' does not have; use layout 'dataset_assets'")
-    run = _Download(open_store(str(output_folder)), lists, options, causes)
-    config["url_list"] = url_list if isinstance(url_list, str) else type(url_list).__name__
-    config.pop("request_headers")  # may hold a token
-    return run(url_list, _one_of_modes(incremental_mode), wandb_project if enable_wandb else None, config)
+    run = DownloadRun(
+        open_store(str(output_folder)),
+        lists,
+        options,
+        retry_failed=parse_causes(retry_failed),
+        incremental_mode=incremental_mode,
+        wandb_project=wandb_project if enable_wandb else None,
+    )
+    return run(url_list, {name: value for name, value in given.items() if name not in _NOT_LOGGED})
 
 
-def download_any(  # noqa: PLR0913 - any2dataset's arguments, in its order
+def download_any(  # noqa: PLR0913, PLR0917 - any2dataset's arguments, in its order
     url_list: Any,
     output_folder: str = "files",
     processes_count: int = 1,
@@ -263,120 +232,48 @@ def download_any(  # noqa: PLR0913 - any2dataset's arguments, in its order
     )
 
 
-class _Download:
-    """One call: plan, make, report."""
-
-    def __init__(self, store: Store, lists: ListOptions, options: DownloadOptions, retry_failed: frozenset[Cause]) -> None:
-        self._store, self._lists, self._options, self._retry_failed = store, lists, options, retry_failed
-
-    def __call__(self, source: Any, mode: str, wandb_project: str | None, config: Mapping[str, Any]) -> DownloadReport:
-        self._store.check_writable()
-        if mode == "overwrite":
-            delete_shard_set(self._store)
-        plan = self._plan(source, first_shard=self._next_shard() if mode == "extend" else 0)
-        tasks = [
-            ShardTask(shard, self._store.url)
-            for part in plan.parts
-            for shard in range(part.first_shard, part.first_shard + part.shard_count)
-        ]
-        try:
-            results = self._make(tasks, plan, wandb_project, config)
-        except PlanMismatch:
-            self._store.delete_tree(_PLAN)  # of the list that does not belong here
-            raise
-        failed = [result for result in results if result.error is not None]
-        if failed:
-            raise ShardIncomplete(
-                f"{len(failed)} of {len(tasks)} shards failed, the first with: {failed[0].error}. The others are committed; run again to go on"
-            )
-        self._store.delete_tree(_PLAN)
-        self._store.sweep(older_than_s=24 * 3600)
-        made = [result.record for result in results if result.record is not None and not result.skipped]
-        manifest = Manifest(tuple(list_records(self._store)), self._options.fingerprint, self._options.output_format)
-        return DownloadReport(manifest, len(made), len(results) - len(made), sum(record.requests for record in made))
-
-    def _make(self, tasks: list[ShardTask], plan: Plan, wandb_project: str | None, config: Mapping[str, Any]) -> list[ShardResult]:
-        results = []
-        with ExitStack() as stack:
-            shown = [stack.enter_context(each) for each in reporters(plan.rows, wandb_project=wandb_project, config=config)]
-
-            def progress(event: ShardProgress) -> None:
-                for each in shown:
-                    each.progress(event)
-
-            plan_store = self._store.child(_PLAN)
-            for result in download_shards(plan_store, tasks, self._options, retry_failed=self._retry_failed, report=progress):
-                results.append(result)
-                for each in shown:
-                    each.result(result)
-        return results
-
-    def _plan(self, source: Any, *, first_shard: int) -> Plan:
-        """Plan the list; what an interrupted call left of a plan is used when it is of the same list."""
-        store, samples = self._store.child(_PLAN), self._options.samples_per_shard
-        try:
-            plan = plan_urls(source, store, self._lists, samples_per_shard=samples, first_shard=first_shard)
-        except (ListChanged, ConfigurationError):
-            self._store.delete_tree(_PLAN)
-            return plan_urls(source, store, self._lists, samples_per_shard=samples, first_shard=first_shard)
-        return plan
-
-    def _next_shard(self) -> int:
-        self._store.delete_tree(_PLAN)
-        return max((record.shard_id for record in list_records(self._store)), default=-1) + 1
+#: May hold tokens, or be the list itself.
+_NOT_LOGGED = ("url_list", "request_headers")
+_IMAGE = (
+    "image_size",
+    "resize_mode",
+    "resize_only_if_bigger",
+    "upscale_interpolation",
+    "downscale_interpolation",
+    "encode_quality",
+    "encode_format",
+    "skip_reencode",
+    "disable_all_reencoding",
+    "min_image_size",
+    "max_image_area",
+    "max_aspect_ratio",
+    "extract_exif",
+    "max_pixels",
+    "scaled_decode",
+    "area_kernel",
+)
 
 
-def delete_shard_set(store: Store) -> None:
-    """Delete the files of a shard set, and nothing else that may lie in the same folder."""
-    for info in list(store.list()):
-        if _OURS.fullmatch(info.key):
-            store.delete(info.key)
+def _image_options(given: Mapping[str, Any]) -> ImageOptions:
+    return ImageOptions(**{name: given[name] for name in _IMAGE})
 
 
-def private_networks(given: Sequence[str] | bool | None) -> tuple[str, ...]:
-    """Return the networks that may be reached besides public ones.
-
-    The one setting of the library that an environment variable can make, because tests and closed networks need it in programs they do not own.
-    """
-    if given is None:
-        text = os.environ.get("DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS", "")
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    if isinstance(given, bool):
-        return ("all",) if given else ()
-    return (given,) if isinstance(given, str) else tuple(given)
-
-
-def _causes(names: Sequence[str]) -> frozenset[Cause]:
-    chosen: set[Cause] = set()
-    for name in [names] if isinstance(names, str) else names:
-        if name == "transient":
-            chosen.update(cause for cause in Cause if cause.is_transient)
-        elif name in list(Cause):
-            chosen.add(Cause(name))
-        else:
-            raise ConfigurationError(f"retry_failed: expected 'transient' or causes out of {', '.join(Cause)}; came {name!r}")
-    return frozenset(chosen)
-
-
-def _is_image(media: str) -> bool:
-    if media not in ("image", "any"):
-        raise ConfigurationError(f"media: expected 'image' or 'any', came {media!r}")
-    return media == "image"
-
-
-def _one_of_modes(mode: str) -> str:
-    if mode not in INCREMENTAL_MODES:
-        raise ConfigurationError(f"incremental_mode: expected one of {', '.join(INCREMENTAL_MODES)}, came {mode!r}")
-    return mode
-
-
-def _tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:
-    return None if values is None else tuple(values)
-
-
-def _host_headers(headers: Mapping[str, Mapping[str, str]] | None) -> tuple[tuple[str, str, str], ...] | None:
-    return None if headers is None else tuple((host, name, value) for host, pairs in headers.items() for name, value in pairs.items())
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+def _fetch_options(given: Mapping[str, Any]) -> FetchOptions:
+    directives = given["disallowed_header_directives"]
+    return FetchOptions(
+        max_connections=given["thread_count"],
+        timeout_s=given["timeout"],
+        total_timeout_s=given["total_timeout"],
+        max_bytes=given["max_bytes"],
+        retries=given["retries"],
+        user_agent_token=given["user_agent_token"],
+        disallowed_directives=OPT_OUT_DIRECTIVES if directives is None else tuple(directives),
+        robots_txt=given["robots_txt"],
+        allow_private_networks=private_networks(given["allow_private_networks"]),
+        max_connections_per_host=given["max_connections_per_host"],
+        max_requests_per_s_per_host=given["max_requests_per_second_per_host"],
+        headers=tuple((given["request_headers"] or {}).items()),
+        header_hosts=tuple(given["request_header_hosts"]),
+        ca_file=given["ca_file"],
+        verify_tls=not given["ignore_ssl_certificate"],
+    )

@@ -118,5 +118,3 @@ class _Run:
                 yield ShardResult(event.task, error=event.reason)
             elif report is not None:
                 report(event)
-
-

@@ -27,7 +27,9 @@ def verify_set(store: Store, *, deep: bool = True) -> list[str]:
     for shard in manifest.shards:
         record = records.pop(shard.name, None)
         if record is None:
-            problems.append(f"{store.locate(shard.record_name)}: the manifest names this shard, but its record is missing or disagrees in size")
+            problems.append(
+                f"{store.locate(shard.record_name)}: the manifest names this shard, but its record is missing or disagrees in size"
+            )
         else:
             problems += verify_shard(store, record, deep=deep)
     problems += [f"{store.locate(name)}: committed, but not in the manifest; run the download again to add it" for name in records]

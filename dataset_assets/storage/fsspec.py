@@ -9,35 +9,29 @@ The file system object is made on first use in each process; it is never pickled
 Interface: https://filesystem-spec.readthedocs.io/en/latest/api.html
 """
 
-import errno
 import io
 import os
-import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 import fsspec
 
 from dataset_assets.errors import (
     ConfigurationError,
-    DatasetAssetsError,
-    DiskFull,
     MissingDependency,
     NotWritable,
-    ObjectMissing,
-    StorageError,
 )
-from dataset_assets.storage._base import TEMPORARY, Buffer, Digest, ObjectInfo, check_key, hide_credentials
+from dataset_assets.storage._base import TEMPORARY, ObjectInfo, check_key, hide_credentials
+from dataset_assets.storage._upload import ABSENT, Upload, describe, explained
 
 #: Schemes of stores that can create an object only if there is none.
 _CONDITIONAL = {"memory", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"}
 #: Schemes of stores where an upload is invisible until it is complete, and then replaces what was there at once.
 _OBJECT_STORAGE = _CONDITIONAL | {"adl", "oss", "obs"}
-_ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 #: Where file systems say when an object was modified.
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 
@@ -70,7 +64,7 @@ class Store:
             StorageError: the file system can not be reached.
         """
         if self._opened is None or self._opened[0] != os.getpid():
-            with _explained(self.url):
+            with explained(self.url):
                 fs, root = fsspec.core.url_to_fs(self._address)
             self._opened = os.getpid(), fs, root.rstrip("/")
         return self._opened[1:]
@@ -90,10 +84,10 @@ class Store:
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """See `_base.Store`."""
         fs, path = self._path(key)
-        with _explained(self.locate(key), reads=True):
+        with explained(self.locate(key), reads=True):
             try:
                 data: bytes = fs.cat_file(path, start=start, end=None if length is None else start + max(length, 1))
-            except _ABSENT:
+            except ABSENT:
                 raise
             except Exception:
                 info = self.info(key)
@@ -107,18 +101,18 @@ class Store:
         if self._scheme == "memory":  # its files are the stored objects themselves: all readers would share one position
             return io.BytesIO(self.read(key))
         fs, path = self._path(key)
-        with _explained(self.locate(key), reads=True):
+        with explained(self.locate(key), reads=True):
             file: BinaryIO = fs.open(path, "rb")
         return file
 
     def info(self, key: str) -> ObjectInfo | None:
         """See `_base.Store`."""
         fs, path = self._path(key)
-        with _explained(self.locate(key)):
+        with explained(self.locate(key)):
             fs.invalidate_cache()
             try:
                 found = fs.info(path)
-            except _ABSENT:
+            except ABSENT:
                 return None
         return _object_info(key, found) if found["type"] != "directory" else None
 
@@ -135,18 +129,18 @@ class Store:
     def _below(self, folder: str, *, recursive: bool) -> Iterable[ObjectInfo]:
         fs, root = self.open()
         top = f"{root}/{folder}" if folder else root
-        with _explained(self.url):
+        with explained(self.url):
             fs.invalidate_cache()
             try:
                 entries = list(fs.find(top, detail=True).values() if recursive else fs.ls(top, detail=True))
-            except _ABSENT:
+            except ABSENT:
                 return []
         files = (entry for entry in entries if entry["type"] != "directory" and entry["name"] != root)
         return [_object_info(entry["name"].removeprefix(root).lstrip("/"), entry) for entry in files]
 
     def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
         """See `_base.Store`. Always as durable as the store is."""
-        with _Staged(self, key, sha256=False) as staged:
+        with Upload(self, key, sha256=False) as staged:
             staged.write(data)
             staged.commit()
 
@@ -158,21 +152,21 @@ class Store:
             self.write(key, data)
             return True
         fs, path = self._path(key)
-        with _explained(self.locate(key)):
+        with explained(self.locate(key)):
             try:
                 fs.pipe_file(path, data, mode="create")
             except FileExistsError:
                 return False
         return True
 
-    def stage(self, key: str, *, sha256: bool = True) -> "_Staged":
+    def stage(self, key: str, *, sha256: bool = True) -> "Upload":
         """See `_base.Store`."""
-        return _Staged(self, key, sha256=sha256)
+        return Upload(self, key, sha256=sha256)
 
     def delete(self, key: str) -> None:
         """See `_base.Store`."""
         fs, path = self._path(key)
-        with _explained(self.locate(key)), suppress(FileNotFoundError):
+        with explained(self.locate(key)), suppress(FileNotFoundError):
             fs.rm_file(path)
 
     def delete_tree(self, prefix: str) -> None:
@@ -189,7 +183,7 @@ class Store:
         deleted = 0
         for info in self._below(folder, recursive=True):
             if limit is None or 0 < info.modified < limit:
-                with _explained(self.url), suppress(FileNotFoundError):
+                with explained(self.url), suppress(FileNotFoundError):
                     fs.rm_file(f"{root}/{info.key}")
                     deleted += 1
         return deleted
@@ -204,105 +198,8 @@ class Store:
             fs.pipe_file(probe, b"")
             fs.rm_file(probe)
         except Exception as exc:
-            message = f"can not write to {self.url}: {_describe(exc)}; choose an output that these credentials may write to"
+            message = f"can not write to {self.url}: {describe(exc)}; choose an output that these credentials may write to"
             raise NotWritable(message) from exc
-
-
-class _Staged:
-    """A local temporary file that becomes an object. See `_base.Staged`."""
-
-    def __init__(self, store: Store, key: str, *, sha256: bool) -> None:
-        self.key, self.bytes = check_key(key), 0
-        self._store, self._where = store, store.locate(key)
-        self._digest = Digest(enabled=sha256)
-        self._committed = False
-        self._uploaded: str | None = None  # path under _tmp/, on file systems
-        self._is_closed = False
-        with _explained(f"the temporary folder {tempfile.gettempdir()} (TMPDIR names another)"):
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives until commit or discard
-
-    def write(self, data: Buffer) -> int:
-        """See `_base.Staged`."""
-        self.writev((data,))
-        return len(data)
-
-    def writev(self, parts: Sequence[Buffer]) -> None:
-        """See `_base.Staged`."""
-        if self._is_closed:
-            raise StorageError(f"{self.key} is closed: nothing more can be written to it")
-        with _explained(f"the temporary folder {tempfile.gettempdir()} (TMPDIR names another)"):
-            self._file.writelines(parts)
-        for part in parts:
-            self._digest.update(part)
-            self.bytes += len(part)
-
-    def close(self) -> None:
-        """See `_base.Staged`."""
-        if self._is_closed:
-            return
-        with _explained(self._where):
-            self._file.flush()
-            if not self._store.is_object_storage:
-                fs, root = self._store.open()
-                self._uploaded = f"{root}/{TEMPORARY}/{self.key.rpartition('/')[2]}.{uuid4().hex}"
-                fs.makedirs(f"{root}/{TEMPORARY}", exist_ok=True)
-                self._upload(fs, self._uploaded)
-        self._is_closed = True
-
-    def commit(self) -> None:
-        """See `_base.Staged`."""
-        if self._committed:
-            return
-        self.close()
-        fs, root = self._store.open()
-        path = f"{root}/{self.key}"
-        with _explained(self._where):
-            if self._uploaded is None:
-                self._upload(fs, path)
-            else:
-                fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-                _rename(fs, self._uploaded, path)
-        self._committed = True
-        self._file.close()
-
-    def _upload(self, fs: Any, path: str) -> None:
-        self._file.seek(0)
-        if "memory" in fs.protocol:  # its put_file shows what it has copied so far
-            fs.pipe_file(path, self._file.read())
-        else:
-            fs.put_file(f"/dev/fd/{self._file.fileno()}", path)
-
-    def discard(self) -> None:
-        """See `_base.Staged`."""
-        if self._committed:
-            return
-        self._is_closed = True
-        self._file.close()
-        if self._uploaded is not None:
-            with suppress(Exception):  # `sweep` removes it when this can not
-                self._store.open()[0].rm_file(self._uploaded)
-            self._uploaded = None
-
-    @property
-    def sha256(self) -> str:
-        """See `_base.Staged`."""
-        return self._digest.hexdigest()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.discard()
-
-
-def _rename(fs: Any, source: str, target: str) -> None:
-    try:
-        fs.mv(source, target)
-    except OSError:
-        if not fs.exists(target):
-            raise
-        fs.rm_file(target)
-        fs.mv(source, target)
 
 
 def _join(address: str, key: str) -> str:
@@ -325,22 +222,3 @@ def _check_installed(scheme: str) -> None:
         except ValueError as exc:
             known = ", ".join(sorted(fsspec.available_protocols()))
             raise ConfigurationError(f"no store handles {scheme}://; expected a folder, or a url with one of {known}") from exc
-
-
-def _describe(exc: Exception) -> str:
-    return hide_credentials(str(exc)) or type(exc).__name__
-
-
-@contextmanager
-def _explained(where: str, *, reads: bool = False) -> Iterator[None]:
-    """Turn any error of a file system into one that says where and what to do."""
-    try:
-        yield
-    except DatasetAssetsError:
-        raise
-    except Exception as exc:
-        if reads and isinstance(exc, _ABSENT):
-            raise ObjectMissing(f"no such object: {where}") from exc
-        if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"no space left for {where}; committed objects are intact: free some space and run again to go on") from exc
-        raise StorageError(f"{where}: {_describe(exc)}") from exc

@@ -4,25 +4,21 @@ A staged object is `<folder>/_tmp/<name>.<random>` until it is renamed into plac
 (fsync of the file, rename, fsync of the folder), so after a crash or power loss an object is whole or absent.
 """
 
-import errno
 import os
 import shutil
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
-from dataset_assets.errors import DiskFull, NotWritable, ObjectMissing, StorageError
+from dataset_assets.errors import NotWritable, ObjectMissing, StorageError
 from dataset_assets.storage._base import TEMPORARY, Buffer, Digest, ObjectInfo, check_key
+from dataset_assets.storage._files import ABSENT, create, explained, make_folder, remove_if_empty, sync_folder, walk, write_all
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_ABSENT = (FileNotFoundError, NotADirectoryError)
 _MAX_BUFFERS = 1024  # IOV_MAX of Linux and macOS
-_ATTEMPTS = 1000
 
 
 class Store:
@@ -57,7 +53,7 @@ class Store:
         """See `_base.Store`."""
         try:
             return self._path(key).open("rb")
-        except (*_ABSENT, IsADirectoryError) as exc:
+        except (*ABSENT, IsADirectoryError) as exc:
             raise ObjectMissing(f"no such object: {self._path(key)}") from exc
         except OSError as exc:
             raise StorageError(f"can not read {self._path(key)}: {exc.strerror}") from exc
@@ -66,7 +62,7 @@ class Store:
         """See `_base.Store`."""
         try:
             found = self._path(key).stat()
-        except _ABSENT:
+        except ABSENT:
             return None
         return None if stat.S_ISDIR(found.st_mode) else ObjectInfo(key, found.st_size, found.st_mtime)
 
@@ -79,7 +75,7 @@ class Store:
         """See `_base.Store`."""
         folder, _, _ = prefix.rpartition("/")
         top = self.root / folder if folder else self.root
-        found = _walk(top, f"{folder}/" if folder else "", recursive=recursive)
+        found = walk(top, f"{folder}/" if folder else "", recursive=recursive)
         yield from sorted((info for info in found if info.key.startswith(prefix)), key=lambda info: info.key)
 
     def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
@@ -94,13 +90,13 @@ class Store:
         with _Staged(self.root, path, key, sha256=False) as staged:
             staged.write(data)
             staged.close()
-            with _explained(path):
-                _make_folder(path.parent)
+            with explained(path):
+                make_folder(path.parent)
                 try:
                     os.link(staged.temporary, path)
                 except FileExistsError:
                     return False
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
         return True
 
     def stage(self, key: str, *, sha256: bool = True) -> "_Staged":
@@ -109,13 +105,13 @@ class Store:
 
     def delete(self, key: str) -> None:
         """See `_base.Store`."""
-        with _explained(self._path(key)):
+        with explained(self._path(key)):
             self._path(key).unlink(missing_ok=True)
 
     def delete_tree(self, prefix: str) -> None:
         """See `_base.Store`."""
         top = self._path(prefix.rstrip("/")) if prefix else self.root
-        with _explained(top):
+        with explained(top):
             for entry in [top] if prefix else list(top.iterdir()) if top.is_dir() else []:
                 if entry.is_dir() and not entry.is_symlink():
                     shutil.rmtree(entry)
@@ -133,19 +129,19 @@ class Store:
                     swept += 1
             except FileNotFoundError:
                 continue  # its writer has just committed or discarded it
-        _remove_if_empty(folder)
+        remove_if_empty(folder)
         return swept
 
     def check_writable(self) -> None:
         """See `_base.Store`."""
         probe = self.root / TEMPORARY / f"probe-{uuid4().hex}"
         try:
-            _create(probe).close()
+            create(probe).close()
             probe.unlink()
         except OSError as exc:
             message = f"can not write to {self.root}: {exc.strerror}; choose an output folder that this user may write to"
             raise NotWritable(message) from exc
-        _remove_if_empty(probe.parent)
+        remove_if_empty(probe.parent)
 
 
 class _Staged:
@@ -157,8 +153,8 @@ class _Staged:
         self._digest = Digest(enabled=sha256)
         self._committed = False
         self.temporary = root / TEMPORARY / f"{path.name}.{uuid4().hex}"
-        with _explained(path):
-            self._file: BinaryIO | None = _create(self.temporary)
+        with explained(path):
+            self._file: BinaryIO | None = create(self.temporary)
 
     def write(self, data: Buffer) -> int:
         """See `_base.Staged`."""
@@ -173,14 +169,14 @@ class _Staged:
             some = parts[first : first + _MAX_BUFFERS]
             for part in some:
                 self._digest.update(part)
-            with _explained(self._path):
-                self.bytes += _write_all(self._file.fileno(), some)
+            with explained(self._path):
+                self.bytes += write_all(self._file.fileno(), some)
 
     def close(self) -> None:
         """See `_base.Staged`."""
         if self._file is None:
             return
-        with _explained(self._path):
+        with explained(self._path):
             if self._durable:
                 os.fsync(self._file.fileno())
             self._file.close()
@@ -191,13 +187,13 @@ class _Staged:
         if self._committed:
             return
         self.close()
-        with _explained(self._path):
-            _make_folder(self._path.parent)
+        with explained(self._path):
+            make_folder(self._path.parent)
             os.replace(self.temporary, self._path)
             if self._durable:
-                _sync_folder(self._path.parent)
+                sync_folder(self._path.parent)
         self._committed = True
-        _remove_if_empty(self.temporary.parent)
+        remove_if_empty(self.temporary.parent)
 
     def discard(self) -> None:
         """See `_base.Staged`."""
@@ -207,7 +203,7 @@ class _Staged:
             self._file.close()
             self._file = None
         self.temporary.unlink(missing_ok=True)
-        _remove_if_empty(self.temporary.parent)
+        remove_if_empty(self.temporary.parent)
 
     @property
     def sha256(self) -> str:
@@ -219,77 +215,3 @@ class _Staged:
 
     def __exit__(self, *exc: object) -> None:
         self.discard()
-
-
-def _walk(folder: Path, prefix: str, *, recursive: bool) -> Iterator[ObjectInfo]:
-    try:
-        entries = list(os.scandir(folder))
-    except _ABSENT:
-        return
-    for entry in entries:
-        if entry.is_dir():
-            if recursive and entry.name != TEMPORARY:
-                yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", recursive=True)
-            continue
-        try:
-            found = entry.stat()
-        except FileNotFoundError:
-            continue  # deleted since the folder was read, or a dangling link
-        yield ObjectInfo(f"{prefix}{entry.name}", found.st_size, found.st_mtime)
-
-
-def _create(path: Path) -> BinaryIO:
-    """Open a new file for writing, and its folder as often as another process removes that as empty."""
-    for _ in range(_ATTEMPTS):
-        with suppress(FileNotFoundError, FileExistsError):  # the latter when it is removed while pathlib looks at it
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return path.open("xb", buffering=0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("xb", buffering=0)
-
-
-def _write_all(descriptor: int, parts: Sequence[Buffer]) -> int:
-    """Write the buffers and return their bytes. The system may take less at once: a signal, or a disk about to be full."""
-    expected = sum(len(part) for part in parts)
-    written = os.writev(descriptor, parts) if parts else 0
-    if written != expected:
-        rest = memoryview(b"".join(parts))[written:]
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-    return expected
-
-
-def _make_folder(folder: Path) -> None:
-    """Create a folder with its parents, each one durable in the one above."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError:
-        return  # another writer still has files there, or it is gone already
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn an operating system error into one that says where and what to do."""
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno in _FULL:
-            message = f"no space left for {path}; committed shards are intact: free some space and run again to go on"
-            raise DiskFull(message) from exc
-        raise StorageError(f"can not write {path}: {exc.strerror}") from exc

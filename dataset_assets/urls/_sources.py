@@ -151,8 +151,8 @@ def _shard_files(infos: Sequence[ObjectInfo]) -> set[str]:
 
 def _nothing_found(source: str, input_format: str, infos: Sequence[ObjectInfo]) -> str:
     there = Counter("." + info.key.rpartition("/")[2].partition(".")[2] for info in infos if not _is_hidden(info.key))
-    holds = ", ".join(f"{count} {suffix}" for suffix, count in there.most_common(5)) or "no files; does it exist?"
-    return (
-        f"No file found at path {hide_credentials(source)} with extension {input_format}: there is {holds}. "
-        "Set input_format to what the lists are, or name a file, a folder or a glob that has some"
-    )
+    found = f"No file found at path {hide_credentials(source)} with extension {input_format}"
+    if not there:
+        return f"{found}: there is no such file, and no folder with files; check the path, and that these credentials may list it"
+    holds = ", ".join(f"{count} {suffix}" for suffix, count in there.most_common(5))
+    return f"{found}: there is {holds}. Set input_format to what the lists are, or name a file, a folder or a glob that has some"

@@ -12,7 +12,7 @@ import io
 import logging
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any, BinaryIO, TextIO
+from typing import BinaryIO, TextIO
 from uuid import uuid4
 
 import pyarrow as pa
@@ -107,8 +107,8 @@ class Reader:
         read = arrow_csv.ReadOptions(block_size=_BLOCK)
         end = "\n" + self.delimiter.join([_END] * width)
         last: pa.Table | None = None
-        with open_bytes(file) as plain, io.BufferedReader(_Followed(plain, end.encode()), _BLOCK) as followed:
-            for batch in arrow_csv.open_csv(followed, read, parse, convert):
+        with open_bytes(file) as plain:
+            for batch in arrow_csv.open_csv(_Blocks(plain, end.encode()), read, parse, convert):
                 if batch.num_rows:
                     if last is not None:
                         yield last
@@ -150,22 +150,29 @@ class Reader:
         )
 
 
-class _Followed(io.RawIOBase):
-    """A stream, and some bytes after its end."""
+class _Blocks(io.RawIOBase):
+    """The bytes of a stream and of a last line, in blocks that pyarrow reads right.
 
-    def __init__(self, stream: BinaryIO, after: bytes) -> None:
-        self._parts = [stream, io.BytesIO(after)]
+    It drops an LF at the start of a block after a CR at the end of the last, even within quotes; and near a NUL it takes quotes for closed.
+    """
+
+    def __init__(self, stream: BinaryIO, last_line: bytes) -> None:
+        self._stream, self._last_line = stream, last_line
+        self._held = b""
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
-        while self._parts:
-            count: int = self._parts[0].readinto(buffer)  # type: ignore[attr-defined]
-            if count:
-                return count
-            self._parts.pop(0)
-        return 0
+    def read(self, size: int = -1) -> bytes:
+        data = self._held + self._stream.read(size - len(self._held))
+        self._held = b""
+        if b"\0" in data:
+            raise pa.ArrowInvalid("NUL bytes")
+        if not data:
+            data, self._last_line = self._last_line, b""
+        elif len(data) > 1 and data.endswith(b"\r"):
+            data, self._held = data[:-1], b"\r"
+        return data
 
 
 def _evened(rows: Sequence[list[str]], width: int, notes: Notes, row: int) -> Sequence[Sequence[str | None]]:

@@ -3,9 +3,12 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +104,19 @@ def test_workers_end_when_the_caller_stops_listening():
     events.close()
     assert time.monotonic() - started < 10
     assert not multiprocessing.active_children()
+
+
+def test_a_script_without_a_guard_is_not_run_again_in_the_workers(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "print('top')\n"
+        "from dataset_assets import registry\n"
+        "from dataset_assets_tests.distribute.test_distributors import Done, square\n"
+        "done = registry.load('dataset_assets.distribute', 'multiprocessing')(2).run(square, range(4))\n"
+        "print(sum(isinstance(event, Done) for event in done))\n"
+    )
+    root = Path(__file__).parents[2]
+    shown = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=60, check=True, env={**os.environ, "PYTHONPATH": str(root)}
+    )
+    assert shown.stdout.split() == ["top", "4"]

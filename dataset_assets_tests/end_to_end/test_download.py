@@ -57,7 +57,9 @@ def make(gallery, rows=25, out="out", **options):
 
 def files(folder: Path) -> dict[str, str]:
     """Return the hash of every file that holds data: all but the records, which have times."""
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith("_stats.json"))
+    found = sorted(
+        path for path in folder.rglob("*") if path.is_file() and path.parent.name != "_tmp" and not path.name.endswith("_stats.json")
+    )
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
 
 
@@ -83,7 +85,20 @@ def test_files_columns_and_statistics_are_those_of_img2dataset(gallery):
     assert sorted(path.name for path in out.iterdir()) == sorted(
         [f"0000{shard}{suffix}" for shard in (0, 1) for suffix in (".tar", ".parquet", "_stats.json")] + ["manifest.json"]
     )
-    columns = ["number", "caption", "url", "key", "status", "error_message", "width", "height", "original_width", "original_height", "exif", "sha256"]
+    columns = [
+        "number",
+        "caption",
+        "url",
+        "key",
+        "status",
+        "error_message",
+        "width",
+        "height",
+        "original_width",
+        "original_height",
+        "exif",
+        "sha256",
+    ]
     assert pq.read_schema(out / "00000.parquet").names[: len(columns)] == columns
     stats = json.loads((out / "00000_stats.json").read_text())
     assert set(stats) >= STATS_OF_IMG2DATASET
@@ -103,7 +118,20 @@ def test_the_img2dataset_layout_adds_nothing(gallery):
     out = gallery.folder / "out"
     assert sorted(path.name for path in out.iterdir()) == ["00000.parquet", "00000.tar", "00000_stats.json"]
     assert pq.read_schema(out / "00000.parquet").names == [
-        *("number", "caption", "url", "key", "status", "error_message", "width", "height", "original_width", "original_height", "exif", "sha256")
+        *(
+            "number",
+            "caption",
+            "url",
+            "key",
+            "status",
+            "error_message",
+            "width",
+            "height",
+            "original_width",
+            "original_height",
+            "exif",
+            "sha256",
+        )
     ]
 
 
@@ -142,7 +170,9 @@ def test_the_other_formats_are_whole_too(gallery, output_format):
 def test_bytes_do_not_depend_on_how_the_work_is_done(gallery, distributor, processes, codec_threads):
     source = gallery.list(60, missing=frozenset({9, 33}))
     make(gallery, source=source, out="one", thread_count=1, codec_threads=0)
-    make(gallery, source=source, out="two", thread_count=64, distributor=distributor, processes_count=processes, codec_threads=codec_threads)
+    make(
+        gallery, source=source, out="two", thread_count=64, distributor=distributor, processes_count=processes, codec_threads=codec_threads
+    )
     assert files(gallery.folder / "one") == files(gallery.folder / "two")
 
 
@@ -209,7 +239,9 @@ def test_extend_adds_shards_behind_those_that_exist(gallery):
     report = make(gallery, source=gallery.list(15, first=100), incremental_mode="extend")
     assert (report.rows, report.made) == (30, 2)
     after = files(gallery.folder / "out")
-    assert {name: after[name] for name in before if name != "manifest.json"} == {name: before[name] for name in before if name != "manifest.json"}
+    assert {name: after[name] for name in before if name != "manifest.json"} == {
+        name: before[name] for name in before if name != "manifest.json"
+    }
     assert [row["key"] for row in sidecar(gallery.folder / "out", "00002")][:2] == ["000020", "000021"]
     assert [row["url"] for row in sidecar(gallery.folder / "out", "00003")] == [gallery.url(n) for n in range(110, 115)]
 
@@ -377,7 +409,12 @@ def test_a_full_disk_keeps_what_is_committed_and_the_run_can_go_on(gallery, dist
     urls = table.column("url").to_pylist()
     for number in range(20, 30):
         urls[number] = gallery.server.add(f"/large/{number}", large)
-    options = {"output_format": "webdataset", "number_sample_per_shard": 10, "distributor": distributor, "output_folder": str(gallery.folder / "out")}
+    options = {
+        "output_format": "webdataset",
+        "number_sample_per_shard": 10,
+        "distributor": distributor,
+        "output_folder": str(gallery.folder / "out"),
+    }
     (gallery.folder / "urls.txt").write_text("\n".join(urls))
     script = f"""
 import resource, signal

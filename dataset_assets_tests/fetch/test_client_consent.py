@@ -1,5 +1,7 @@
 """What servers ask of robots: headers, robots.txt, and how we introduce ourselves."""
 
+import asyncio
+
 import pytest
 
 from dataset_assets.fetch.client import Fetcher
@@ -84,8 +86,6 @@ def test_missing_robots_txt_allows_and_a_failing_one_does_not_when_asked(server:
 
 def test_nothing_is_fetched_when_robots_txt_times_out(server: HttpServer) -> None:
     async def handler(exchange) -> bool:
-        import asyncio
-
         await asyncio.sleep(5 if exchange.path == "/robots.txt" else 0)
         return False
 

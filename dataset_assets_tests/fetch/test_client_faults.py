@@ -1,5 +1,6 @@
 """What the network does wrong becomes a cause: every row of the fault table, with the number of requests that the server saw."""
 
+import asyncio
 import random
 import socket
 import time
@@ -194,16 +195,11 @@ def test_redirect_is_resolved_when_the_location_is_relative_or_raw(server: HttpS
 
 def test_redirects_share_one_time_limit_when_each_hop_is_slow(server: HttpServer) -> None:
     async def handler(exchange) -> bool:
-        await exchange.reply(b"", 302, [("Location", f"/{exchange.seen.path}x")])
+        await asyncio.sleep(0.15)
+        await exchange.reply(b"", 302, [("Location", f"{exchange.path}x")])
         return True
 
-    async def slow(exchange) -> bool:
-        import asyncio
-
-        await asyncio.sleep(0.15)
-        return await handler(exchange)
-
-    server.handler = slow
+    server.handler = handler
     began = time.monotonic()
     outcome = fetch_one(server.url("/a"), quick(total_timeout_s=0.5, max_redirects=100))
 
@@ -251,11 +247,68 @@ def test_other_urls_come_first_when_many_are_slow(server: HttpServer) -> None:
     assert [outcome.cause for outcome in outcomes] == [None] * 300 + [Cause.TOO_SLOW] * 64
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [("image/PNG; q=1", "image/png"), ("", ""), ("im\xe4ge/png", "im\xe4ge/png"), ("a\x1b[31mb", ""), ("x" * 5000, "")],
+)
+def test_content_type_is_safe_to_store_when_the_server_is_hostile(server: HttpServer, sent: str, kept: str) -> None:
+    async def handler(exchange) -> bool:
+        await exchange.reply(b"body", headers=[("Content-Type", sent)])
+        return True
+
+    server.handler = handler
+    outcome = fetch_one(server.url("/x"))
+
+    assert (outcome.body, outcome.content_type) == (b"body", kept)
+
+
+def test_every_url_has_one_outcome_when_answers_are_random_bytes(server: HttpServer) -> None:
+    dice = random.Random(3)
+    whole = (
+        b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Type: a/b\r\nRetry-After: 1\r\nX-Robots-Tag: all\r\nContent-Length: 4\r\n\r\nbody"
+    )
+
+    async def handler(exchange) -> bool:
+        answer = bytearray(whole.replace(b"302", dice.choice([b"200", b"302", b"503", b"100"])))
+        for _ in range(dice.randrange(6)):
+            answer[dice.randrange(len(answer))] = dice.randrange(256)
+        await exchange.send(bytes(answer))
+        exchange.close()
+        return True
+
+    server.handler = handler
+    outcomes = fetch_all(
+        [server.url(f"/{n}") for n in range(400)], quick(timeout_s=0.3, retries=1, max_retry_after_s=0.01, max_redirects=3)
+    )
+
+    assert all(outcome.message is None or outcome.message.isprintable() for outcome in outcomes)
+
+
 def test_every_url_has_one_outcome_when_faults_are_mixed_at_random(server: HttpServer, tmp_path: Path) -> None:
     dice = random.Random(7)
-    faults = ("truncated", "garbage", "nothing", "reset", "hang", "dripping", "endless", "gzip_bomb", "loop", "to_file", "large_headers", "closes_idle")
+    faults = (
+        "truncated",
+        "garbage",
+        "nothing",
+        "reset",
+        "hang",
+        "dripping",
+        "endless",
+        "gzip_bomb",
+        "loop",
+        "to_file",
+        "large_headers",
+        "closes_idle",
+    )
     kinds = [*(f"/fault/{name}" for name in faults), *["/bytes/1000", "/redirect/2", "/status/404", "/flaky/1/503/x"] * 12]
-    urls = [server.url(f"{dice.choice(kinds)}?{n}") for n in range(400)] + ["", None, "ftp://x/", "http://10.0.0.1/", "http://127.0.0.1:22/", "nonsense"] * 5
+    urls = [server.url(f"{dice.choice(kinds)}?{n}") for n in range(400)] + [
+        "",
+        None,
+        "ftp://x/",
+        "http://10.0.0.1/",
+        "http://127.0.0.1:22/",
+        "nonsense",
+    ] * 5
     dice.shuffle(urls)
     outcomes = fetch_all(urls, quick(retries=1, timeout_s=0.3, low_speed_time_s=0.2, max_bytes=200_000, max_connections=64))
 

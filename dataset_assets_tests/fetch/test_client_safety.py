@@ -75,7 +75,9 @@ def test_no_connection_is_made_when_a_port_is_not_for_http(port: int) -> None:
     assert (outcome.cause, outcome.requests) == (Cause.BLOCKED_PORT, 0)
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "gopher://127.0.0.1/x", "ftp://127.0.0.1/x", "data:text/plain,x", "FILE:///etc/passwd", "s3://b/k"])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "gopher://127.0.0.1/x", "ftp://127.0.0.1/x", "data:text/plain,x", "FILE:///etc/passwd", "s3://b/k"]
+)
 def test_url_is_refused_when_its_scheme_is_not_http(url: str) -> None:
     outcome = fetch_one(url)
 

@@ -1,19 +1,23 @@
 """A graph to run in a test: a dataset from YAML, a Dagster instance in memory, and the demo's photo server."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from dataset_assets.demo.lists import url_table
+from dataset_assets.orchestration.partitions import range_tags
 from dataset_assets_tests.orchestration.yaml_datasets import load, write_dataset
 
 #: 17 rows in two lists: shards 00000, 00001, 00002 and 00003. `busy` answers 503 once, then a photograph.
-LISTS = {"a": ["photos"] * 5 + ["missing", "busy", "photos", "optout", "private"] + ["photos"] * 2, "b": ["html", "photos", "photos", "moved", "photos"]}
+LISTS = {
+    "a": ["photos"] * 5 + ["missing", "busy", "photos", "optout", "private"] + ["photos"] * 2,
+    "b": ["html", "photos", "photos", "moved", "photos"],
+}
 
 _ROWS = (row for row in url_table().to_pylist() if "/photos/" in row["url"])
 
@@ -56,11 +60,17 @@ class Graph:
     runs: list[dg.ExecuteInProcessResult] = field(default_factory=list)
 
     @classmethod
-    def make(cls, folder: Path, port: int, instance: dg.DagsterInstance, text: str = PHOTOS) -> "Graph":
+    def make(
+        cls, folder: Path, port: int, instance: dg.DagsterInstance, text: str = PHOTOS, lists: Mapping[str, Sequence[str]] | Path = LISTS
+    ) -> "Graph":
+        """Write the YAML and the lists: of these kinds, or those of a folder."""
         write_dataset(folder / "catalog", "photos", text)
         root = folder / "data"
-        for name, kinds in LISTS.items():
-            if not (root / "lists" / f"{name}.parquet").exists():
+        if isinstance(lists, Path):
+            if lists != root / "lists":
+                shutil.copytree(lists, root / "lists")
+        else:
+            for name, kinds in lists.items():
                 write_list(root / "lists", name, kinds, port)
         return cls(root, port, instance, load(folder / "catalog", root))
 
@@ -70,8 +80,7 @@ class Graph:
 
     def make_shards(self, first: str, last: str, **config: object) -> dg.ExecuteInProcessResult:
         """Materialize a range of `shards` in one run."""
-        tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
-        return self._run("shards", tags, {"ops": {"photos__shards": {"config": config}}} if config else None)
+        return self._run("shards", range_tags(first, last), {"ops": {"photos__shards": {"config": config}}} if config else None)
 
     def _run(self, stage: str, tags: dict[str, str], config: object) -> dg.ExecuteInProcessResult:
         job = self.definitions.resolve_implicit_global_asset_job_def()
@@ -102,4 +111,8 @@ def partitions_of(result: dg.ExecuteInProcessResult) -> list[str]:
 
 def files_of(root: Path) -> dict[str, bytes]:
     """Return every committed byte below a folder that does not depend on the clock."""
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file() and not path.name.endswith("_stats.json")}
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not path.name.endswith("_stats.json")
+    }

@@ -11,5 +11,5 @@ def test_transient_stands_for_all_that_may_go_away_when_named():
 
 
 def test_unknown_cause_is_refused_with_the_known_ones_when_misspelled():
-    with pytest.raises(ConfigurationError, match="unknown cause 'timeout': expected one of transient, .*timeout_total"):
+    with pytest.raises(ConfigurationError, match=r"unknown cause 'timeout': expected one of transient, .*timeout_total"):
         parse_causes(["timeout"])

@@ -1,10 +1,9 @@
 import dagster as dg
-import pytest
 
 from dataset_assets.orchestration.checks import readable_result, success_result
+from dataset_assets.pipelines.inspect_shards import verify_set
 from dataset_assets.records import ShardRecord
 from dataset_assets.storage._base import open_store
-from dataset_assets.pipelines.inspect_shards import verify_set
 from dataset_assets_tests.orchestration.graphs import PHOTOS, Graph
 
 
@@ -66,7 +65,9 @@ def test_run_fails_when_the_blocking_check_does(graph, monkeypatch):
 
 
 def test_run_succeeds_when_only_the_success_rate_is_low(tmp_path, photo_server, instance):
-    graph = Graph.make(tmp_path, photo_server.port, instance, PHOTOS.replace("samples_per_shard: 5", "samples_per_shard: 5\n    min_success_rate: 0.9"))
+    graph = Graph.make(
+        tmp_path, photo_server.port, instance, PHOTOS.replace("samples_per_shard: 5", "samples_per_shard: 5\n    min_success_rate: 0.9")
+    )
     graph.plan()
     result = graph.make_shards("00001", "00001")
     assert result.success

@@ -1,13 +1,20 @@
 """One YAML file gives all assets, checks, schedules and sensors of a dataset."""
 
+import dataclasses
 from datetime import timedelta
 
 import dagster as dg
 import pytest
 
+import dataset_assets
 from dataset_assets.errors import ConfigurationError
+from dataset_assets.fetch.options import FetchOptions
+from dataset_assets.images.options import ImageOptions
 from dataset_assets.orchestration.build import build_defs
+from dataset_assets.orchestration.components import Dataset
+from dataset_assets.orchestration.components.scaffolder import DatasetScaffolder
 from dataset_assets.orchestration.environment import Environment
+from dataset_assets.orchestration.sections.shards import FETCH_NAMES, IMAGE_NAMES, Fetching, Image
 from dataset_assets_tests.orchestration.yaml_datasets import MINIMAL, load, write_dataset
 
 FULL = """
@@ -95,7 +102,9 @@ def test_everything_runs_when_the_yaml_says_so(full):
 def test_description_of_the_dataset_reaches_every_asset_when_given(full):
     for stage, spec in _specs(full, "birds").items():
         assert list(spec.owners) == ["someone@example.com", "team:data"]
-        assert spec.tags.items() >= {"modality": "image", "license": "cc-by-4.0", "requires": "network", "requires_env": "SOME_TOKEN"}.items()
+        assert (
+            spec.tags.items() >= {"modality": "image", "license": "cc-by-4.0", "requires": "network", "requires_env": "SOME_TOKEN"}.items()
+        )
         assert spec.description.startswith("Birds." if stage != "url_lists" else "Url lists at `s3://lists/birds/*.parquet`")
     policy = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=24))
     assert _specs(full, "birds")["raw_urls"].freshness_policy == policy
@@ -144,26 +153,56 @@ def test_template_is_rendered_when_it_names_the_environment(tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("replaced", "by", "line", "expected"),
     [
-        ("output_format: tfrecord", "output_format: webdatset", 13, r"shards.output_format: unknown output_format 'webdatset': expected one of .*webdataset"),
-        ("output_format: tfrecord", "outptu_format: tfrecord", 13, r"shards.outptu_format: unknown key 'outptu_format': .* did you mean 'output_format'"),
+        (
+            "output_format: tfrecord",
+            "output_format: webdatset",
+            13,
+            r"shards.output_format: unknown output_format 'webdatset': expected one of .*webdataset",
+        ),
+        (
+            "output_format: tfrecord",
+            "outptu_format: tfrecord",
+            13,
+            r"shards.outptu_format: unknown key 'outptu_format': .* did you mean 'output_format'",
+        ),
         ("requires:", "requiers:", 7, "attributes.requiers: unknown key 'requiers': .* did you mean 'requires'"),
-        ("  freshness:", "  splits: {train: 1}\n  freshness:", 8, "attributes.splits: unknown key 'splits': expected one of name, source, shards"),
+        (
+            "  freshness:",
+            "  splits: {train: 1}\n  freshness:",
+            8,
+            "attributes.splits: unknown key 'splits': expected one of name, source, shards",
+        ),
         ("image: {size: 512,", "image: {size: 512, sise: 1,", 12, r"shards.image.sise: unknown key 'sise': .* did you mean 'size'"),
         ("size: 512", "size: 0", 12, r"shards.image.size: image_size: expected a whole number from 1"),
         ("resize_mode: keep_ratio", "resize_mode: keep", 12, r"shards.image.resize_mode: .*expected one of no, keep_ratio"),
         ("input_format: parquet", "input_format: parket", 10, r"source.urls.input_format: unknown input_format 'parket': expected one of"),
         ("samples_per_shard: 100", "samples_per_shard: many", 14, r"shards.samples_per_shard: Input should be a valid integer"),
         ("samples_per_shard: 100", "samples_per_shard: true", 14, r"shards.samples_per_shard: Input should be a valid integer"),
-        ("max_partitions_per_run: 3", "max_partitions_per_run: 0", 15, r"shards.max_partitions_per_run: expected a whole number above 0, or all, got 0"),
-        ("connections: 64", "connections: 0", 18, r"shards.connections: max_connections: expected a whole number above 0, got 0"),
-        ("timeout_s: 3", "timeout_s: -1", 19, r"shards.timeout_s: timeout_s: expected a number of seconds above 0, got -1"),
+        (
+            "max_partitions_per_run: 3",
+            "max_partitions_per_run: 0",
+            15,
+            r"shards.max_partitions_per_run: expected a whole number above 0, or all, got 0",
+        ),
+        ("connections: 64", "connections: 0", 18, r"shards.connections: max_connections: expected .*, got 0"),
+        ("timeout_s: 3", "timeout_s: -1", 19, r"shards.timeout_s: timeout_s: expected .*, got -1"),
         ("user_agent_token: birds", "allow_private_networks: [localhost]", 20, r"shards.allow_private_networks: .*localhost"),
-        ("timeout_s: 3", "distributor: spark", 19, r"shards.distributor: unknown distributor 'spark': expected one of multiprocessing, serial"),
+        (
+            "timeout_s: 3",
+            "distributor: spark",
+            19,
+            r"shards.distributor: unknown distributor 'spark': expected one of multiprocessing, serial",
+        ),
         ('"0 3 * * 1"', '"every monday"', 25, r"automation.refresh: expected the five fields of a cron schedule"),
         ("causes: [timeout_total", "causes: [timeout", 26, r"automation.retry_failed.causes: unknown cause 'timeout': expected one of"),
         ("watch_every_s: 30", "watch_every_s: 1", 24, r"automation.watch_every_s: Input should be greater than or equal to 5"),
         ("warn_after_h: 24", "warn_after_h: 72", 8, r"freshness.warn_after_h: warn_after_h must be less than fail_after_h"),
-        ("url_column: URL", "url_column: \"{{ env('NOT_SET_ANYWHERE') }}\"", 10, r"source.urls.url_column: the template .*NOT_SET_ANYWHERE is not set"),
+        (
+            "url_column: URL",
+            "url_column: \"{{ env('NOT_SET_ANYWHERE') }}\"",
+            10,
+            r"source.urls.url_column: the template .*NOT_SET_ANYWHERE is not set",
+        ),
         ("image: {size: 512,", "media: any\n    image: {size: 512,", 13, r"shards.image: expected no `image` with `media: any`"),
         ("keep_columns: [score]", "keep_columns: [width]", 10, r"source.urls.keep_columns: .*width can not be kept"),
     ],
@@ -205,3 +244,25 @@ def test_folder_name_is_refused_when_it_can_not_be_a_key(tmp_path, name):
     file = write_dataset(tmp_path, name, MINIMAL)
     with pytest.raises(ConfigurationError, match=f"^{file}: a dataset's name has lower-case letters"):
         load(tmp_path)
+
+
+def test_scaffolded_dataset_loads_when_nothing_is_changed(tmp_path):
+    request = dg.ScaffoldRequest("Dataset", tmp_path / "fresh", "yaml", project_root=None, params=None)
+    DatasetScaffolder().scaffold(request)
+    assert _specs(load(tmp_path), "fresh").keys() == {"url_lists", "raw_urls", "shards"}
+
+
+def test_type_of_a_defs_yaml_is_the_component_when_imported():
+    assert dataset_assets.Dataset is Dataset
+
+
+def test_every_option_of_the_library_can_be_set_when_named():
+    """Options that the YAML does not offer are listed here, so that a new one is offered or left out on purpose."""
+    images = {field.name for field in dataclasses.fields(ImageOptions)}
+    assert images == {IMAGE_NAMES.get(key, key) for key in Image.model_fields}
+    fetching = {field.name for field in dataclasses.fields(FetchOptions)} - {FETCH_NAMES.get(key, key) for key in Fetching.model_fields}
+    assert fetching == {
+        *("headers", "header_hosts"),  # `credential`
+        *("verify_tls", "proxy"),  # not for shared datasets
+        *("max_header_bytes", "max_buffered_bytes", "backoff_s", "max_backoff_s", "max_retry_after_s"),  # limits that need no tuning
+    }

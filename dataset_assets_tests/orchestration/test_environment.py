@@ -3,7 +3,7 @@ import os
 import pytest
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.orchestration.environment import Environment, read_environment, read_secret
+from dataset_assets.orchestration.environment import Environment, ensure_dagster_home, read_environment, read_secret
 
 
 def test_defaults_are_safe_when_nothing_is_set():
@@ -49,3 +49,17 @@ def test_missing_secret_is_named_when_it_is_needed(monkeypatch):
         read_secret("SOME_TOKEN")
     monkeypatch.setenv("SOME_TOKEN", "x")
     assert read_secret("SOME_TOKEN") == "x"
+
+
+def test_dagster_home_is_made_when_it_is_not_set(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", "")  # restored afterwards
+    monkeypatch.delenv("DAGSTER_HOME")
+    assert ensure_dagster_home(tmp_path / "home") == tmp_path / "home"
+    assert (tmp_path / "home").is_dir()
+    assert os.environ["DAGSTER_HOME"] == str(tmp_path / "home")
+
+
+def test_dagster_home_is_kept_when_it_is_set(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "mine"))
+    assert ensure_dagster_home(tmp_path / "home") == tmp_path / "mine"
+    assert not (tmp_path / "home").exists()

@@ -39,7 +39,10 @@ def _asset(definitions: dg.Definitions, spec: dg.AssetSpec) -> dict[str, object]
         "tags": ", ".join(f"{name}={value}" for name, value in sorted(spec.tags.items()) if not name.startswith("dagster/kind/")),
         "partitions": getattr(spec.partitions_def, "name", None),
         "backfill": made and _backfill(definition.backfill_policy),
-        "checks": ", ".join(f"{check.name}{' (blocking)' if check.blocking else ''}" for check in sorted(definition.check_specs, key=lambda check: check.name)),
+        "checks": ", ".join(
+            f"{check.name}{' (blocking)' if check.blocking else ''}"
+            for check in sorted(definition.check_specs, key=lambda check: check.name)
+        ),
         "automation": spec.automation_condition,
         "freshness": spec.freshness_policy,
         "pool": made and definition.op.pool,

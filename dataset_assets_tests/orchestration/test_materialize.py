@@ -49,7 +49,7 @@ def test_missing_lists_are_told_in_one_line_when_planning_fails(graph):
 
 
 def test_unknown_dataset_is_refused_with_the_known_ones_when_named(graph):
-    with pytest.raises(ConfigurationError, match="unknown dataset 'fotos': expected one of .*demo.*photos"):
+    with pytest.raises(ConfigurationError, match=r"unknown dataset 'fotos': expected one of .*demo.*photos"):
         materialize_dataset("fotos", instance=graph.instance, definitions=graph.definitions)
 
 

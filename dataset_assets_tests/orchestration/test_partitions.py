@@ -71,6 +71,12 @@ def test_partitions_of_another_plan_are_refused_when_found(store):
         extend_partitioning(store, _plan(4), None)
 
 
+def test_newer_partitions_are_kept_when_an_older_plan_comes_late(store):
+    newer = extend_partitioning(store, _plan(3, 2), None)
+    assert extend_partitioning(store, _plan(3), None) == newer
+    assert load_partitioning(store) == newer
+
+
 def test_partitions_are_missing_when_nothing_was_planned(store):
     with pytest.raises(ObjectMissing):
         load_partitioning(store)

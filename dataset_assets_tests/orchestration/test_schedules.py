@@ -38,7 +38,9 @@ def _partitions(graph, count):
 
 def test_partitions_with_transient_failures_are_asked_for_in_ranges_when_due(graph):
     _partitions(graph, 7)
-    for number, causes in enumerate([{"timeout_total": 1}, {"http_server_error": 2}, {"too_slow": 1}, {"opt_out": 3}, {}, {"dns_temporary": 1}]):
+    for number, causes in enumerate(
+        [{"timeout_total": 1}, {"http_server_error": 2}, {"too_slow": 1}, {"opt_out": 3}, {}, {"dns_temporary": 1}]
+    ):
         _record(graph, f"{number:05d}", causes)
     data = _tick(graph)
     assert _ranges(data) == [("00000", "00001"), ("00002", "00002"), ("00005", "00005")]  # at most two to a run; 00006 was never made

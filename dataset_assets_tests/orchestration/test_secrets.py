@@ -4,6 +4,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
+from typing import ClassVar
 
 import dagster as dg
 import numpy as np
@@ -44,14 +45,14 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     picture = _picture()
-    seen: list[tuple[str, str | None]] = []
+    seen: ClassVar[list[tuple[str, str | None]]] = []
 
     def do_GET(self):
         token = self.headers.get("Authorization")
         self.seen.append((self.path, token))
         allowed = token == f"Token {CANARY}" and "broken" not in self.path
         body = self.picture if allowed else b"not with " + (token or "no token").encode()
-        self.send_response(200 if allowed else 403, "ok" if allowed else f"no {token}")
+        self.send_response(200 if allowed else 403)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -88,7 +89,9 @@ def _run(folder, host="127.0.0.1"):
     tags = {"dagster/asset_partition_range_start": "00000", "dagster/asset_partition_range_end": "00001"}
     with dg.instance_for_test(temp_dir=str(folder / "dagster")) as instance:
         job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(["secret", "raw_urls"])])
-        return job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(["secret", "shards"])], tags=tags, raise_on_error=False)
+        return job.execute_in_process(
+            instance=instance, asset_selection=[dg.AssetKey(["secret", "shards"])], tags=tags, raise_on_error=False
+        )
 
 
 def _files_with(text, folder):

@@ -1,7 +1,7 @@
 """The assets of a dataset, run by Dagster on real urls."""
 
 import json
-import shutil
+from pathlib import Path
 
 import dagster as dg
 import pyarrow.parquet as pq
@@ -12,6 +12,7 @@ from dataset_assets.pipelines.inspect_shards import verify_set
 from dataset_assets.pipelines.plan_urls import load_plan
 from dataset_assets.storage._base import open_store
 from dataset_assets_tests.orchestration.graphs import PHOTOS, Graph, failure_of, files_of, partitions_of, write_list
+from dataset_assets_tests.orchestration.yaml_datasets import load
 
 STATUS_KEYS = ["00000", "00001", "00002", "00003"]
 
@@ -60,7 +61,7 @@ def test_samples_are_to_be_seen_when_they_are_images(made):
     metadata = made.materialization("shards", "00000").metadata
     sheet = metadata["contact sheet"].value
     assert sheet == str(made.root / "photos" / "shards" / "00000" / "contact_sheet.jpg")
-    assert open(sheet, "rb").read(2) == b"\xff\xd8"
+    assert Path(sheet).read_bytes().startswith(b"\xff\xd8")
     assert metadata["samples seen"].value.startswith("![samples](data:image/jpeg;base64,")
     chart = next(value.value for name, value in metadata.items() if name.startswith("success over"))
     assert chart.startswith("![success")
@@ -92,8 +93,7 @@ def test_nothing_is_fetched_when_everything_is_committed(graph, photo_server):
 
 
 def test_bytes_are_the_same_when_partitions_are_made_one_by_one_or_in_a_range(tmp_path, photo_server, instance, made):
-    shutil.copytree(made.root / "lists", tmp_path / "data" / "lists")
-    graph = Graph.make(tmp_path, photo_server.port, instance)
+    graph = Graph.make(tmp_path, photo_server.port, instance, lists=made.root / "lists")
     graph.plan()
     for key in reversed(STATUS_KEYS):
         assert graph.make_shards(key, key).success
@@ -182,7 +182,7 @@ def test_shards_are_kept_when_options_changed_until_they_are_to_be_overwritten(g
     graph.plan()
     graph.make_shards("00000", "00001")
     before = files_of(graph.root / "photos" / "shards")
-    changed = Graph.make(graph.root.parent, graph.port, graph.instance, PHOTOS.replace("size: 64", "size: 32"))
+    changed = Graph.make(graph.root.parent, graph.port, graph.instance, PHOTOS.replace("size: 64", "size: 32"), graph.root / "lists")
     changed.plan()
     refused = changed.make_shards("00000", "00001")
     assert "other options" in failure_of(refused)
@@ -225,3 +225,14 @@ def test_manifest_is_what_downstream_gets_when_it_asks(made):
     assert {key: manifest.rows for key, manifest in seen.items()} == {"00000": 5, "00001": 5, "00002": 2, "00003": 5}
     manifest = json.loads((made.root / "photos" / "shards" / "00001" / "manifest.json").read_text())
     assert seen["00001"].successes == manifest["successes"]
+
+
+def test_graph_is_the_same_when_the_root_is_another_store(tmp_path, photo_server, instance, made):
+    local = Graph.make(tmp_path, photo_server.port, instance, PHOTOS.replace("lists/*", f"{made.root}/lists/*"))
+    graph = Graph("memory://graph", photo_server.port, instance, load(tmp_path / "catalog", "memory://graph"))
+    assert graph.plan().success
+    assert graph.make_shards("00000", "00003").success
+    store = open_store("memory://graph/photos/shards/00000")
+    assert store.read("00000.tar") == (made.root / "photos" / "shards" / "00000" / "00000.tar").read_bytes()
+    assert graph.materialization("shards", "00000").metadata["dagster/uri"].value == store.url
+    assert not (local.root / "photos").exists()

@@ -26,7 +26,9 @@ def test_a_wrong_value_is_named_with_what_was_expected(change, said):
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize(("change", "hint"), [({"output_format": "webdatset"}, "webdataset"), ({"distributor": "multiprocesing"}, "multiprocessing")])
+@pytest.mark.parametrize(
+    ("change", "hint"), [({"output_format": "webdatset"}, "webdataset"), ({"distributor": "multiprocesing"}, "multiprocessing")]
+)
 def test_an_unknown_plug_in_is_named_with_the_nearest_one(change, hint):
     with pytest.raises(UnknownName, match=f"did you mean '{hint}'"):
         DownloadOptions(**change)

@@ -247,7 +247,7 @@ def test_old_plan_stays_readable_when_planning_fails_at_any_write(tmp_path, list
     plan = plan_urls(folder, store, TXT, samples_per_shard=2)
     old = urls_of(store)
     lists("b.txt", 400)
-    (real,) = (local.os.writev,)
+    real = local.os.writev
     for failing in range(40):
         calls = []
 
@@ -344,12 +344,12 @@ def test_plan_of_another_version_is_refused(store, lists):
         load_plan(store)
 
 
-def test_credentials_of_a_list_are_in_no_name(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "open_lists", lambda source, options: real(str(tmp_path / "a.txt"), options))
-    real = __import__("dataset_assets.urls._sources", fromlist=["open_lists"]).open_lists
-    (tmp_path / "a.txt").write_text("u\n")
-    plan_urls("https://me:hunter2@host/a.txt?X-Amz-Signature=s3cret", store, TXT)
-    assert b"hunter2" not in store.read("plan.json")
+def test_credentials_of_a_list_are_stored_nowhere(store):
+    MemoryFileSystem().pipe_file("/me:hunter2@host/lists/a.txt", b"http://h/a\n")
+    plan = plan_urls("memory://me:hunter2@host/lists", store, TXT)
+    assert [part.name for part in plan.parts] == ["memory://host/lists/a.txt"]
+    assert urls_of(store) == [["http://h/a"]]
+    assert not [info.key for info in store.list() if b"hunter2" in store.read(info.key)]
 
 
 @given(st.lists(st.integers(0, 20), max_size=8), st.integers(1, 12))

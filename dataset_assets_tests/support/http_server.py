@@ -53,11 +53,12 @@ class Route:
 class Exchange:
     """One request, and the means to answer it, well or badly."""
 
-    def __init__(self, seen: Seen, number: int, writer: asyncio.StreamWriter, sent: Counter[str]) -> None:
+    def __init__(self, seen: Seen, number: int, streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], sent: Counter[str]) -> None:
         self.seen, self.number = seen, number  # number: this is the n-th request for the path, from 1
         self.path, self.query = seen.path, parse_qs(urlsplit(seen.target).query)
         self.keep_alive = True
-        self._writer, self._sent = writer, sent
+        self._reader, self._writer = streams
+        self._sent = sent
 
     async def send(self, data: bytes) -> None:
         """Send bytes as they are."""
@@ -75,6 +76,16 @@ class Exchange:
         """Send a whole, correct answer."""
         await self.head(status, [("Content-Length", str(len(body))), *headers])
         await self.send(body)
+
+    async def gone(self) -> None:
+        """Wait until the client has closed the connection."""
+        self.keep_alive = False
+        await self._reader.read()
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether the connection's TLS session was a resumed one."""
+        return bool(self._writer.get_extra_info("ssl_object").session_reused)
 
     def close(self) -> None:
         """Close the connection after this answer."""
@@ -167,14 +178,14 @@ class HttpServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
         try:
-            while await self._answer(await reader.readuntil(b"\r\n\r\n"), writer, connection):
+            while await self._answer(await reader.readuntil(b"\r\n\r\n"), (reader, writer), connection):
                 pass
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
             pass  # the client has gone, or the server stops
         finally:
             writer.transport.abort() if self._stop.is_set() else writer.close()
 
-    async def _answer(self, request: bytes, writer: asyncio.StreamWriter, connection: int) -> bool:
+    async def _answer(self, request: bytes, streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], connection: int) -> bool:
         first, *lines = request.decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
         target = first.split(" ")[1]
@@ -184,7 +195,7 @@ class HttpServer:
         self._busy += 1
         self.peak = max(self.peak, self._busy)
         try:
-            exchange = Exchange(seen, self.hits[seen.path], writer, self.sent)
+            exchange = Exchange(seen, self.hits[seen.path], streams, self.sent)
             if self.handler is None or not await self.handler(exchange):
                 await self._route(exchange)
         finally:
@@ -295,7 +306,7 @@ _location("to_metadata", "http://169.254.169.254/latest/meta-data/")
 @fault
 async def hang(exchange: Exchange) -> None:
     """Say nothing."""
-    await asyncio.sleep(3600)
+    await exchange.gone()
 
 
 @fault
@@ -321,7 +332,7 @@ async def stalled(exchange: Exchange) -> None:
     """Stop in the middle of a body."""
     await exchange.head(200, [("Content-Length", "100000")])
     await exchange.send(b"x" * 50_000)
-    await asyncio.sleep(3600)
+    await exchange.gone()
 
 
 @fault

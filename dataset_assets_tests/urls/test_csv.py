@@ -25,20 +25,37 @@ def write(tmp_path, content):
     return path
 
 
-def test_both_parsers_agree_on_every_text_that_pyarrow_accepts(tmp_path):
-    """Rows of pyarrow are used until it fails, so where it does not fail it must say what Python's csv says."""
-    pieces = st.sampled_from(["a", '"', '""', ",", "\n", "\r\n", "\r", " ", "é", "\0", "''", "\t", "#", "NA", "\\"])
+CELLS = st.lists(
+    st.sampled_from(["a", '"', '""', " ", "é", "\0", "'", "\t", "#", "NA", "\\", '"a,b"', '"x\ny"', '"\r\n"', ',"', '",', "\n", "\r"]),
+    max_size=3,
+).map("".join)
+TEXTS = st.integers(1, 3).flatmap(
+    lambda width: st.tuples(
+        st.just(["u", "v", "w"][:width]),
+        st.lists(
+            st.tuples(st.lists(CELLS, min_size=width, max_size=width).map(",".join), st.sampled_from(["\n", "\r\n", "\r", ""])), max_size=5
+        ),
+    )
+)
 
-    @settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(st.lists(pieces, max_size=25).map("".join), st.sampled_from(["u", "u,v", "u,v,w"]))
-    @example('"a"b"c"', "u")
-    @example('a,"x\ny"\n"",b', "u,v")
-    @example('a,"never closed\nb,c\nd,e', "u,v")
-    @example("\n\n,\n,\n", "u,v")
-    def compare(body, header):
-        path = write(tmp_path, f"{header}\n{body}")
+
+@pytest.mark.parametrize("block", [1 << 20, 40])
+def test_both_parsers_agree_on_every_text_that_pyarrow_accepts(tmp_path, monkeypatch, block):
+    """Rows of pyarrow are used until it fails, so where it does not fail it must say what Python's csv says."""
+    monkeypatch.setattr("dataset_assets.urls.csv._BLOCK", block)
+    compared = []
+
+    @settings(max_examples=800, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(TEXTS)
+    @example((["u"], [('"a"b"c"', "\n")]))
+    @example((["u", "v"], [('a,"x\ny"\n"",b', "")]))
+    @example((["u", "v"], [('\0,"a,b""', "\n")]))
+    @example((["u", "v"], [(',"a,b""\r\n"', "\n"), ('"a,b""\r\n""\r\n","a,b""\r\n""\r\n"', "\n")]))
+    @example((["u", "v"], [('a,"never closed\nb,c\nd,e', "\n")]))
+    def compare(text):
+        names, rows = text
+        path = write(tmp_path, "\n".join([",".join(names), "".join(row + end for row, end in rows)]))
         ((file, _),) = find_files(str(path), "csv")
-        names = header.split(",")
         reader = Reader(ListOptions(input_format="csv", url_col="u"))
         try:
             fast = [row for table in reader._parsed_by_arrow(file, names, len(names)) for row in table.to_pylist()]
@@ -46,8 +63,10 @@ def test_both_parsers_agree_on_every_text_that_pyarrow_accepts(tmp_path):
             return
         slow = [row for table in reader._parsed_by_python(file, names, Notes("x")) for row in table.to_pylist()]
         assert fast == slow
+        compared.append(len(fast))
 
     compare()
+    assert len(compared) > 50
 
 
 def test_rows_are_complete_and_in_order_when_pyarrow_gives_up_in_the_middle(tmp_path, monkeypatch, caplog):

@@ -1,29 +1,30 @@
 """`<dataset>/raw_urls`: the url lists, cut into shards. The plan of everything below; it also makes the partitions of `shards`."""
 
 import hashlib
+from typing import Any
 
 import dagster as dg
 
 from dataset_assets.orchestration import metadata
 from dataset_assets.orchestration.automation import freshness_policy, step_retries
 from dataset_assets.orchestration.failures import as_failure
-from dataset_assets.orchestration.partitions import Partitioning, extend_partitioning, register
+from dataset_assets.orchestration.partitions import Partitioning, extend_partitioning, load_partitioning, register
 from dataset_assets.orchestration.resources.storage import StorageResource
-from dataset_assets.orchestration.spec import DatasetSpec
+from dataset_assets.orchestration.spec import RAW_URLS, URL_LISTS, DatasetSpec
 from dataset_assets.pipelines.plan_urls import plan_urls, read_shard
 from dataset_assets.records import Plan
 from dataset_assets.storage._base import Store
 
-STAGE = "raw_urls"
-LISTS = "url_lists"
 _PREVIEW_ROWS = 5
-_DESCRIPTION = "The url lists cut into shards of {rows:,} rows: which row goes to which shard, for ever. New lists add shards and partitions."
+_DESCRIPTION = (
+    "The url lists cut into shards of {rows:,} rows: which row goes to which shard, for ever. New lists add shards and partitions."
+)
 
 
 def url_lists(spec: DatasetSpec) -> dg.AssetSpec:
     """Describe the lists themselves, which others own."""
     return dg.AssetSpec(
-        key=spec.key(LISTS),
+        key=spec.key(URL_LISTS),
         group_name=spec.name,
         description=f"Url lists at `{metadata.plain_text(spec.source.urls.path)}`.",
         metadata={"path": metadata.plain_text(spec.source.urls.path), "format": spec.source.urls.input_format},
@@ -36,12 +37,12 @@ def build_raw_urls(spec: DatasetSpec) -> dg.AssetsDefinition:
     """Build the asset."""
 
     @dg.asset(
-        key=spec.key(STAGE),
-        deps=[spec.key(LISTS)],
+        key=spec.key(RAW_URLS),
+        deps=[spec.key(URL_LISTS)],
         io_manager_key="plans",
         group_name=spec.name,
         kinds={"parquet"},
-        description="\n\n".join(filter(None, [spec.description, _DESCRIPTION.format(rows=spec.shards.samples_per_shard)])),
+        description=spec.describe(_DESCRIPTION.format(rows=spec.shards.samples_per_shard)),
         owners=spec.owners,
         tags=spec.all_tags,
         retry_policy=step_retries(spec),
@@ -49,10 +50,11 @@ def build_raw_urls(spec: DatasetSpec) -> dg.AssetsDefinition:
     )
     def raw_urls(context: dg.AssetExecutionContext, storage: StorageResource) -> dg.MaterializeResult[Plan]:
         with as_failure():
-            store = storage.store(spec.name, STAGE)
+            store = storage.store(spec.name, RAW_URLS)
             path = storage.resolve(spec.source.urls.path)
             plan = plan_urls(path, store, spec.source.urls.list_options(), samples_per_shard=spec.shards.samples_per_shard)
-            partitioning = extend_partitioning(store, plan, spec.shards.shards_per_partition)
+            extend_partitioning(store, plan, spec.shards.shards_per_partition)
+            partitioning = load_partitioning(store)  # of the newest plan: another run may have added lists meanwhile
             register(context.instance, spec.name, list(partitioning.shards()))
             found = plan_metadata(store, plan, partitioning)
         return dg.MaterializeResult(value=plan, metadata=found, data_version=dg.DataVersion(plan_version(plan)))
@@ -66,7 +68,7 @@ def plan_version(plan: Plan) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def plan_metadata(store: Store, plan: Plan, partitioning: Partitioning) -> dict[str, object]:
+def plan_metadata(store: Store, plan: Plan, partitioning: Partitioning) -> dict[str, Any]:
     """Say what was planned, with a few rows to look at."""
     first = read_shard(store, plan, 0)
     lists = (
@@ -82,5 +84,5 @@ def plan_metadata(store: Store, plan: Plan, partitioning: Partitioning) -> dict[
         "partitions": partitioning.count,
         "lists": len(plan.parts),
         "list table": metadata.table(lists),
-        "preview": metadata.table(first.slice(0, _PREVIEW_ROWS).to_pylist()),
+        "preview": metadata.table(first.slice(0, _PREVIEW_ROWS).select(plan.columns[::-1]).to_pylist()),
     }

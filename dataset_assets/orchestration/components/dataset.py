@@ -11,11 +11,13 @@ from pydantic import BaseModel
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.orchestration.assets.raw_urls import build_raw_urls, url_lists
 from dataset_assets.orchestration.assets.shards import build_shards
+from dataset_assets.orchestration.components.scaffolder import DatasetScaffolder
 from dataset_assets.orchestration.schedules import build_schedules
 from dataset_assets.orchestration.sensors import build_list_sensor
 from dataset_assets.orchestration.spec import DatasetSpec, check_name
 
 
+@dg.scaffold_with(DatasetScaffolder)
 class Dataset(dg.Component):
     """A dataset made from url lists: plan them, download them, keep them up to date."""
 

@@ -18,7 +18,9 @@ class ValueIOManager(StoreIOManager):
         try:
             return json.dumps(value, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
         except (TypeError, ValueError) as exc:
-            raise StorageError(f"expected a JSON value, got {type(value).__name__}: {exc}; nothing is pickled here, return a path or a table") from exc
+            raise StorageError(
+                f"expected a JSON value, got {type(value).__name__}: {exc}; nothing is pickled here, return a path or a table"
+            ) from exc
 
     def read(self, store: Store) -> Any:
         """See `StoreIOManager`."""

@@ -37,7 +37,9 @@ class Section(BaseModel):
 
 def errors_at_keys(title: str, problems: Iterable[Problem]) -> ValidationError:
     """Build an error of which every part points to a key of the section."""
-    details = [InitErrorDetails(type="value_error", loc=(key,), input=value, ctx={"error": ValueError(text)}) for key, value, text in problems]
+    details = [
+        InitErrorDetails(type="value_error", loc=(key,), input=value, ctx={"error": ValueError(text)}) for key, value, text in problems
+    ]
     return ValidationError.from_exception_data(title, details)
 
 

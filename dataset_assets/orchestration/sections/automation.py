@@ -6,9 +6,8 @@ import dagster as dg
 from pydantic import AfterValidator, Field, model_validator
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.orchestration.causes import parse_causes
+from dataset_assets.orchestration.causes import TRANSIENT, parse_causes
 from dataset_assets.orchestration.sections._section import Section, errors_at_keys
-
 
 
 def _valid_cron(text: str) -> str:
@@ -32,7 +31,7 @@ class RetryFailed(Section):
     """When rows that failed are fetched again."""
 
     cron: Cron
-    causes: Annotated[list[str], AfterValidator(_known_causes)] = ["transient"]
+    causes: Annotated[list[str], AfterValidator(_known_causes)] = Field(default_factory=lambda: [TRANSIENT])
     """Causes, or `transient` for all that may go away."""
 
 
@@ -68,4 +67,4 @@ class Requires(Section):
     """What must be there before shards can be made: shown as tags; a missing variable is one clear error then."""
 
     network: bool = False
-    env: list[str] = []
+    env: list[str] = Field(default_factory=list)

@@ -18,8 +18,8 @@ from dataset_assets.pipelines.options import DownloadOptions
 Count = Annotated[int, Field(ge=1)]
 
 #: key here -> name in the library, where they differ
-_IMAGE_NAMES = {"size": "image_size", "min_size": "min_image_size", "max_area": "max_image_area"}
-_FETCH_NAMES = {"connections": "max_connections"}
+IMAGE_NAMES = {"size": "image_size", "min_size": "min_image_size", "max_area": "max_image_area"}
+FETCH_NAMES = {"connections": "max_connections"}
 
 
 def _partitions_per_run(value: Any) -> Any:
@@ -56,12 +56,12 @@ class Image(Section):
 
     @model_validator(mode="after")
     def _can_work(self) -> Self:
-        checked(self, self.options, _IMAGE_NAMES)
+        checked(self, self.options, IMAGE_NAMES)
         return self
 
     def options(self) -> ImageOptions:
         """Build the options of the library."""
-        return ImageOptions(**given_keys(self, _IMAGE_NAMES))
+        return ImageOptions(**given_keys(self, IMAGE_NAMES))
 
 
 class Credential(Section):
@@ -100,18 +100,18 @@ class Fetching(Section):
     """Values of `X-Robots-Tag` that mean no."""
     tdm_reservation: bool | None = None
     """Honour the `TDM-Reservation` header."""
-    allow_private_networks: list[str] = []
+    allow_private_networks: list[str] = Field(default_factory=list)
     """Networks that are refused otherwise: `[127.0.0.0/8]`, or `[all]`. DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS adds to it."""
     ca_file: str | None = None
 
     @model_validator(mode="after")
     def _can_fetch(self) -> Self:
-        checked(self, self.fetch_options, _FETCH_NAMES)
+        checked(self, self.fetch_options, FETCH_NAMES)
         return self
 
     def fetch_options(self, **more: Any) -> FetchOptions:
         """Build the options of the library; `more` replaces some."""
-        given = given_keys(self, _FETCH_NAMES, Fetching.model_fields.keys())
+        given = given_keys(self, FETCH_NAMES, Fetching.model_fields.keys())
         return FetchOptions(**{"robots_txt": self.robots_txt, **given, **more})
 
 
@@ -154,12 +154,12 @@ class Shards(Fetching):
             raise errors_at_keys("Shards", [("image", self.image, "expected no `image` with `media: any`: files are kept as they are")])
         return self
 
-    def download_options(self, urls: Urls, *, fetch: FetchOptions, processes: int) -> DownloadOptions:
-        """Build the options of the whole download."""
+    def download_options(self, urls: Urls, *, processes: int = 1, **fetch: Any) -> DownloadOptions:
+        """Build the options of the whole download, with `processes` when the YAML does not say how many; `fetch` replaces options for fetching."""
         verify = urls.verify_hash
         return DownloadOptions(
             image=self.image.options() if self.media == "image" else None,
-            fetch=fetch,
+            fetch=self.fetch_options(**fetch),
             output_format=self.output_format,
             samples_per_shard=self.samples_per_shard,
             compute_hash=self.compute_hash,

@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from dataset_assets.orchestration.sections._section import Section, checked
 from dataset_assets.urls._base import ListOptions
@@ -27,7 +27,7 @@ class Urls(Section):
     """`auto` (by file name), or a format of `dataset_assets/urls/`, with a compression to take only such files (`csv.gz`)."""
     url_column: str = "url"
     caption_column: str | None = None
-    keep_columns: list[str] = []
+    keep_columns: list[str] = Field(default_factory=list)
     """Columns that are copied to the metadata of every sample."""
     bbox_column: str | None = None
     """Column of boxes to blur: lists of [left, top, right, bottom], 0 to 1."""

@@ -1,0 +1,179 @@
+"""One call of `download`: plan the list, make what is missing, say what came of it. Also what its looser arguments mean."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from dataset_assets.errors import ConfigurationError, ListChanged, PlanMismatch, ShardIncomplete
+from dataset_assets.pipelines.download_shards import download_shards
+from dataset_assets.pipelines.options import DownloadOptions
+from dataset_assets.pipelines.plan_urls import plan_urls
+from dataset_assets.pipelines.progress import reporters
+from dataset_assets.records import Cause, Manifest, Plan, ShardProgress, ShardResult, ShardTask
+from dataset_assets.shards._records import list_records
+from dataset_assets.storage._base import Store
+from dataset_assets.urls._base import ListOptions
+
+INCREMENTAL_MODES = ("incremental", "overwrite", "extend")
+_PLAN = "_plan"
+_OURS = re.compile(r"(\d+(_stats\.json|\.tar|\.parquet|\.tfrecord)|\d+/.*|manifest\.json|_plan/.*|_replace/.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadReport:
+    """What a download left behind."""
+
+    manifest: Manifest  # the whole output, earlier runs included
+    made: int  # shards committed by this call
+    skipped: int  # shards that were committed before
+    requests: int  # made by this call
+
+    @property
+    def rows(self) -> int:
+        """Input rows of the whole output."""
+        return self.manifest.rows
+
+    @property
+    def successes(self) -> int:
+        """Rows with a sample."""
+        return self.manifest.successes
+
+    @property
+    def causes(self) -> dict[str, int]:
+        """Failed rows by cause."""
+        return self.manifest.causes
+
+
+class DownloadRun:
+    """One call: plan, make, report.
+
+    Raises:
+        ConfigurationError: the mode is unknown, or the layout has no causes to retry by.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        lists: ListOptions,
+        options: DownloadOptions,
+        *,
+        retry_failed: frozenset[Cause],
+        incremental_mode: str,
+        wandb_project: str | None,
+    ) -> None:
+        if incremental_mode not in INCREMENTAL_MODES:
+            raise ConfigurationError(f"incremental_mode: expected one of {', '.join(INCREMENTAL_MODES)}, came {incremental_mode!r}")
+        if retry_failed and options.layout == "img2dataset":
+            raise ConfigurationError(
+                "retry_failed needs the column `cause`, which layout 'img2dataset' does not have; use 'dataset_assets'"
+            )
+        self._store, self._lists, self._options, self._retry_failed = store, lists, options, retry_failed
+        self._mode, self._wandb_project = incremental_mode, wandb_project
+
+    def __call__(self, source: Any, config: Mapping[str, Any]) -> DownloadReport:
+        """Run; `config` is what is logged of the arguments."""
+        self._store.check_writable()
+        if self._mode == "overwrite":
+            delete_shard_set(self._store)
+        plan = self._plan(source, first_shard=self._next_shard() if self._mode == "extend" else 0)
+        tasks = [
+            ShardTask(shard, self._store.url)
+            for part in plan.parts
+            for shard in range(part.first_shard, part.first_shard + part.shard_count)
+        ]
+        try:
+            results = self._make(tasks, plan, config)
+        except PlanMismatch:
+            self._store.delete_tree(_PLAN)  # of the list that does not belong here
+            raise
+        failed = [result for result in results if result.error is not None]
+        if failed:
+            raise ShardIncomplete(
+                f"{len(failed)} of {len(tasks)} shards failed, the first with: {failed[0].error}. The others are committed; run again to go on"
+            )
+        self._store.delete_tree(_PLAN)
+        self._store.sweep(older_than_s=24 * 3600)
+        manifest = Manifest(tuple(list_records(self._store)), self._options.fingerprint, self._options.output_format)
+        made = [result.record for result in results if result.record is not None and not result.skipped]
+        return DownloadReport(manifest, len(made), len(results) - len(made), sum(record.requests for record in made))
+
+    def _make(self, tasks: list[ShardTask], plan: Plan, config: Mapping[str, Any]) -> list[ShardResult]:
+        results = []
+        with ExitStack() as stack:
+            shown = [stack.enter_context(each) for each in reporters(plan.rows, wandb_project=self._wandb_project, config=config)]
+
+            def progress(event: ShardProgress) -> None:
+                for each in shown:
+                    each.progress(event)
+
+            plan_store = self._store.child(_PLAN)
+            for result in download_shards(plan_store, tasks, self._options, retry_failed=self._retry_failed, report=progress):
+                results.append(result)
+                for each in shown:
+                    each.result(result)
+        return results
+
+    def _plan(self, source: Any, *, first_shard: int) -> Plan:
+        """Plan the list; what an interrupted call left of a plan is used when it is of the same list."""
+        store, samples = self._store.child(_PLAN), self._options.samples_per_shard
+        try:
+            plan = plan_urls(source, store, self._lists, samples_per_shard=samples, first_shard=first_shard)
+        except (ListChanged, ConfigurationError):
+            self._store.delete_tree(_PLAN)
+            return plan_urls(source, store, self._lists, samples_per_shard=samples, first_shard=first_shard)
+        return plan
+
+    def _next_shard(self) -> int:
+        self._store.delete_tree(_PLAN)
+        return max((record.shard_id for record in list_records(self._store)), default=-1) + 1
+
+
+def delete_shard_set(store: Store) -> None:
+    """Delete the files of a shard set, and nothing else that may lie in the same folder."""
+    for info in list(store.list()):
+        if _OURS.fullmatch(info.key):
+            store.delete(info.key)
+
+
+def private_networks(given: Sequence[str] | bool | None) -> tuple[str, ...]:
+    """Return the networks that may be reached besides public ones.
+
+    The one setting of the library that an environment variable can make, because tests and closed networks need it in programs they do not own.
+    """
+    if given is None:
+        text = os.environ.get("DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS", "")
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if isinstance(given, bool):
+        return ("all",) if given else ()
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def parse_causes(names: Sequence[str]) -> frozenset[Cause]:
+    """Return the causes that `retry_failed` names.
+
+    Raises:
+        ConfigurationError: one does not exist.
+    """
+    chosen: set[Cause] = set()
+    for name in [names] if isinstance(names, str) else names:
+        if name == "transient":
+            chosen.update(cause for cause in Cause if cause.is_transient)
+        elif name in list(Cause):
+            chosen.add(Cause(name))
+        else:
+            raise ConfigurationError(f"retry_failed: expected 'transient' or causes out of {', '.join(Cause)}; came {name!r}")
+    return frozenset(chosen)
+
+
+def is_image(media: str) -> bool:
+    """Tell whether `media` asks for images.
+
+    Raises:
+        ConfigurationError: it is neither "image" nor "any".
+    """
+    if media not in ("image", "any"):
+        raise ConfigurationError(f"media: expected 'image' or 'any', came {media!r}")
+    return media == "image"
