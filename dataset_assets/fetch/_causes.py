@@ -68,7 +68,7 @@ _CURL = {
     pycurl.E_SEND_ERROR: Cause.CONNECTION_RESET,
     100: Cause.PROTOCOL_ERROR,  # CURLE_TOO_LARGE: more headers than libcurl takes
 }
-_TLS = frozenset((35, 51, 53, 54, 58, 59, 60, 64, 66, 77, 80, 82, 83, 90, 91, 98))
+_TLS = frozenset(getattr(pycurl, name) for name in dir(pycurl) if name.startswith("E_SSL_"))
 _OS = {
     errno.ECONNREFUSED: Cause.CONNECTION_REFUSED,
     errno.ETIMEDOUT: Cause.TIMEOUT_CONNECT,

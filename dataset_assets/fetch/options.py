@@ -73,6 +73,12 @@ class FetchOptions:
         return self.user_agent_token or self.user_agent.partition("/")[0]
 
 
+def user_agent(token: str | None = None, contact: str | None = None) -> str:
+    """Compose an honest user agent: the product, the robot's name, and how to reach whoever runs it."""
+    details = "; ".join(["compatible", *([token] if token else []), *([f"+{contact}"] if contact else [])])
+    return f"{DEFAULT_USER_AGENT} ({details})" if token or contact else DEFAULT_USER_AGENT
+
+
 def _is_whole(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 

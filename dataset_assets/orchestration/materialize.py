@@ -12,7 +12,12 @@ from dagster._core.errors import DagsterHomeNotSetError
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.orchestration.build import build_defs
 from dataset_assets.orchestration.partitions import consecutive, partitions_name, range_tags
+from dataset_assets.orchestration.resources.storage import StorageResource
 from dataset_assets.orchestration.spec import RAW_URLS, SHARDS
+from dataset_assets.shards._records import MANIFEST
+
+#: Dagster's own events are in the UI; the terminal gets what the assets say.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ def materialize_dataset(
     instance: dg.DagsterInstance | None = None,
     definitions: dg.Definitions | None = None,
 ) -> Materialized:
-    """Plan the lists of a dataset, then make its shards: the given partitions, or all that Dagster has not recorded as made.
+    """Plan the lists of a dataset, then make its shards: the given partitions, or all that are not recorded as made or are gone from the store.
 
     Idempotent: shards that are committed are not fetched again. Ranges are cut as a backfill would cut them. Without an `instance`, that of DAGSTER_HOME.
 
@@ -65,6 +70,7 @@ class _Session:
     name: str
     job: dg.JobDefinition
     shards: dg.AssetsDefinition
+    storage: StorageResource
     instance: dg.DagsterInstance
 
     @classmethod
@@ -75,7 +81,8 @@ class _Session:
             known = sorted(key.path[0] for key in keys if key.path[-1] == SHARDS)
             raise ConfigurationError(f"unknown dataset {name!r}: expected one of {', '.join(known)}")
         shards = definitions.get_assets_def([name, SHARDS])
-        return cls(name, definitions.resolve_implicit_global_asset_job_def(), shards, instance or _instance())
+        storage = (definitions.resources or {})["storage"]
+        return cls(name, definitions.resolve_implicit_global_asset_job_def(), shards, storage, instance or _instance())
 
     def run(self, stage: str, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
         """Run one asset."""
@@ -85,18 +92,14 @@ class _Session:
         )
 
     def missing(self, known: Sequence[str]) -> list[str]:
-        """Return the partitions that were never made."""
+        """Return the partitions that were never made, or whose folder is gone."""
         made = self.instance.get_materialized_partitions(self.shards.key)
-        return [key for key in known if key not in made]
+        return [key for key in known if key not in made or self.storage.store(self.name, SHARDS, key).size(MANIFEST) is None]
 
     def partitions_per_run(self, known: int) -> int:
         """Return how many partitions a run may take."""
         policy = self.shards.backfill_policy
         return policy.max_partitions_per_run or known if policy is not None else 1
-
-
-#: Dagster's own events are in the UI; the terminal gets what the assets say.
-_QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
 
 def _instance() -> dg.DagsterInstance:

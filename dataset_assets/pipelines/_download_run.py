@@ -2,23 +2,27 @@
 
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
-from dataset_assets.errors import ConfigurationError, ListChanged, PlanMismatch, ShardIncomplete
+from dataset_assets.errors import ConfigurationError, ShardIncomplete
 from dataset_assets.pipelines.download_shards import download_shards
 from dataset_assets.pipelines.options import DownloadOptions
 from dataset_assets.pipelines.plan_urls import plan_urls
 from dataset_assets.pipelines.progress import reporters
-from dataset_assets.records import Cause, Manifest, Plan, ShardProgress, ShardResult, ShardTask
+from dataset_assets.records import Cause, Manifest, ShardProgress, ShardResult, ShardTask
 from dataset_assets.shards._records import list_records
 from dataset_assets.storage._base import Store
 from dataset_assets.urls._base import ListOptions
 
 INCREMENTAL_MODES = ("incremental", "overwrite", "extend")
-_PLAN = "_plan"
+#: Every run plans in a folder of its own below this one, so that two at once do not get in each other's way.
+_PLANS = "_plan"
+_ABANDONED_S = 24 * 3600.0
 _OURS = re.compile(r"(\d+(_stats\.json|\.tar|\.parquet|\.tfrecord)|\d+/.*|manifest\.json|_plan/.*|_replace/.*)")
 
 
@@ -78,29 +82,30 @@ class DownloadRun:
         self._store.check_writable()
         if self._mode == "overwrite":
             delete_shard_set(self._store)
-        plan = self._plan(source, first_shard=self._next_shard() if self._mode == "extend" else 0)
+        folder = f"{_PLANS}/{uuid4().hex}"
+        try:
+            results = self._make(source, self._store.child(folder), config)
+        finally:
+            self._store.delete_tree(folder)
+        self._clean()
+        failed = [result for result in results if result.error is not None]
+        if failed:
+            raise ShardIncomplete(
+                f"{len(failed)} of {len(results)} shards failed, the first with: {failed[0].error}. "
+                "The others are committed; run again to go on"
+            )
+        manifest = Manifest(tuple(list_records(self._store)), self._options.fingerprint, self._options.output_format)
+        made = [result.record for result in results if result.record is not None and not result.skipped]
+        return DownloadReport(manifest, len(made), len(results) - len(made), sum(record.requests for record in made))
+
+    def _make(self, source: Any, plan_store: Store, config: Mapping[str, Any]) -> list[ShardResult]:
+        first = self._next_shard() if self._mode == "extend" else 0
+        plan = plan_urls(source, plan_store, self._lists, samples_per_shard=self._options.samples_per_shard, first_shard=first)
         tasks = [
             ShardTask(shard, self._store.url)
             for part in plan.parts
             for shard in range(part.first_shard, part.first_shard + part.shard_count)
         ]
-        try:
-            results = self._make(tasks, plan, config)
-        except PlanMismatch:
-            self._store.delete_tree(_PLAN)  # of the list that does not belong here
-            raise
-        failed = [result for result in results if result.error is not None]
-        if failed:
-            raise ShardIncomplete(
-                f"{len(failed)} of {len(tasks)} shards failed, the first with: {failed[0].error}. The others are committed; run again to go on"
-            )
-        self._store.delete_tree(_PLAN)
-        self._store.sweep(older_than_s=24 * 3600)
-        manifest = Manifest(tuple(list_records(self._store)), self._options.fingerprint, self._options.output_format)
-        made = [result.record for result in results if result.record is not None and not result.skipped]
-        return DownloadReport(manifest, len(made), len(results) - len(made), sum(record.requests for record in made))
-
-    def _make(self, tasks: list[ShardTask], plan: Plan, config: Mapping[str, Any]) -> list[ShardResult]:
         results = []
         with ExitStack() as stack:
             shown = [stack.enter_context(each) for each in reporters(plan.rows, wandb_project=self._wandb_project, config=config)]
@@ -109,26 +114,25 @@ class DownloadRun:
                 for each in shown:
                     each.progress(event)
 
-            plan_store = self._store.child(_PLAN)
             for result in download_shards(plan_store, tasks, self._options, retry_failed=self._retry_failed, report=progress):
                 results.append(result)
                 for each in shown:
                     each.result(result)
         return results
 
-    def _plan(self, source: Any, *, first_shard: int) -> Plan:
-        """Plan the list; what an interrupted call left of a plan is used when it is of the same list."""
-        store, samples = self._store.child(_PLAN), self._options.samples_per_shard
-        try:
-            plan = plan_urls(source, store, self._lists, samples_per_shard=samples, first_shard=first_shard)
-        except (ListChanged, ConfigurationError):
-            self._store.delete_tree(_PLAN)
-            return plan_urls(source, store, self._lists, samples_per_shard=samples, first_shard=first_shard)
-        return plan
-
     def _next_shard(self) -> int:
-        self._store.delete_tree(_PLAN)
         return max((record.shard_id for record in list_records(self._store)), default=-1) + 1
+
+    def _clean(self) -> None:
+        """Remove what killed runs have left, but nothing that a run at the same time may use."""
+        self._store.sweep(older_than_s=_ABANDONED_S)
+        newest: dict[str, float] = {}
+        for info in self._store.list(f"{_PLANS}/"):
+            folder = info.key.rpartition("/")[0]
+            newest[folder] = max(newest.get(folder, 0.0), info.modified)
+        for folder, modified in newest.items():
+            if time.time() - modified > _ABANDONED_S:
+                self._store.delete_tree(folder)
 
 
 def delete_shard_set(store: Store) -> None:

@@ -68,7 +68,7 @@ class _Worker:
 
     def run(self) -> Iterator[ShardProgress | ShardResult]:
         """Yield results, and progress about twice a second."""
-        with closing(Fetcher(self._work.options.fetch).fetch(self._requests(), heartbeat_s=HEARTBEAT_S)) as outcomes:
+        with Fetcher(self._work.options.fetch) as fetcher, closing(fetcher.fetch(self._requests(), heartbeat_s=HEARTBEAT_S)) as outcomes:
             samples = self._samples(outcomes)
             while True:
                 yield from self._open_next()

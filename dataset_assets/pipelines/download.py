@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dataset_assets.fetch.options import OPT_OUT_DIRECTIVES, FetchOptions
+from dataset_assets.fetch.options import OPT_OUT_DIRECTIVES, FetchOptions, user_agent
 from dataset_assets.images.options import ImageOptions
 from dataset_assets.pipelines._download_run import DownloadReport, DownloadRun, is_image, parse_causes, private_networks
 from dataset_assets.pipelines.options import DownloadOptions
@@ -71,6 +71,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     allow_private_networks: Sequence[str] | bool | None = None,
     max_connections_per_host: int | None = None,
     max_requests_per_second_per_host: float | None = None,
+    contact: str | None = None,
     request_headers: Mapping[str, str] | None = None,
     request_header_hosts: Sequence[str] = (),
     ca_file: str | None = None,
@@ -131,6 +132,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
             None: DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS, else none.
         max_connections_per_host: for each process.
         max_requests_per_second_per_host: for each process.
+        contact: a url or mail address that tells people who is asking; part of the user agent.
         request_headers: sent with every url, e.g. an authorization; never to another host after a redirect.
         request_header_hosts: the only hosts that get them.
         ca_file: certificate authorities (PEM) instead of the usual ones.
@@ -266,6 +268,7 @@ def _fetch_options(given: Mapping[str, Any]) -> FetchOptions:
         total_timeout_s=given["total_timeout"],
         max_bytes=given["max_bytes"],
         retries=given["retries"],
+        user_agent=user_agent(given["user_agent_token"], given["contact"]),
         user_agent_token=given["user_agent_token"],
         disallowed_directives=OPT_OUT_DIRECTIVES if directives is None else tuple(directives),
         robots_txt=given["robots_txt"],

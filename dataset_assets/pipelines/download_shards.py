@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from dataset_assets import registry
 from dataset_assets.distribute._base import TaskLost
 from dataset_assets.errors import ConfigurationError, PlanMismatch
+from dataset_assets.pipelines._rows import EXTRA
 from dataset_assets.pipelines._shard_work import ShardWork
 from dataset_assets.pipelines.options import DownloadOptions
 from dataset_assets.pipelines.plan_urls import load_plan
 from dataset_assets.records import Cause, Plan, ShardProgress, ShardRecord, ShardResult, ShardTask
+from dataset_assets.shards._base import INDEX
 from dataset_assets.shards._naming import shard_name
 from dataset_assets.shards._records import read_record, write_manifest
 from dataset_assets.shards._replace import roll_forward
@@ -40,10 +42,12 @@ def download_shards(
     they have: then only the rows with these causes are fetched again. The manifest of every folder is written at the end, also after an error.
 
     Raises:
+        ConfigurationError: columns of the list have names that the shards need.
         PlanMismatch: a folder has shards of other rows or options; nothing was started.
         NotWritable, DiskFull, StorageError: for the whole run; committed shards stay.
     """
     run = _Run(load_plan(plan_store), plan_store.url, options, retry_failed)
+    run.check_columns()
     folders = {task.folder: open_store(task.folder) for task in tasks}
     for store in folders.values():
         store.check_writable()
@@ -68,6 +72,13 @@ class _Run:
     plan_url: str
     options: DownloadOptions
     retry_failed: frozenset[Cause]
+
+    def check_columns(self) -> None:
+        """Refuse input columns that have the names of ours."""
+        ours = {*EXTRA, *(field.name for field in INDEX)} if self.options.layout != "img2dataset" else set()
+        taken = sorted(ours.intersection(self.plan.columns))
+        if taken:
+            raise ConfigurationError(f"the list's columns {', '.join(taken)} have names that the shards need: rename them in the list")
 
     def fingerprint(self, shard_id: int) -> str:
         """Return what identifies the bytes of a shard: its rows and the options."""

@@ -117,6 +117,10 @@ class Store:
                     shutil.rmtree(entry)
                 else:
                     entry.unlink(missing_ok=True)
+        for parent in top.parents if prefix else ():
+            if parent == self.root:
+                return
+            remove_if_empty(parent)
 
     def sweep(self, older_than_s: float) -> int:
         """See `_base.Store`."""

@@ -264,6 +264,29 @@ def test_retry_failed_fetches_only_rows_with_the_named_causes(gallery, output_fo
     assert files(gallery.folder / "out") == files(gallery.folder / "clean")
 
 
+def test_a_list_that_was_cut_short_does_not_get_into_another(gallery):
+    """What a killed run leaves of its plan is not taken up by a run over another list."""
+    source = gallery.list(10)
+
+    def breaks_off():
+        yield from gallery.table(7, first=100).to_batches()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        make(gallery, source=breaks_off())
+    report = make(gallery, source=source)
+    assert (report.rows, report.successes) == (10, 10)
+    assert not (gallery.folder / "out" / "_plan").exists()
+
+
+@pytest.mark.parametrize("name", ["cause", "offset"])
+def test_a_column_with_a_name_of_ours_is_refused_before_anything_is_fetched(gallery, name):
+    table = gallery.table(3).rename_columns(["url", "caption", name])
+    with pytest.raises(ConfigurationError, match=f"columns {name} have names"):
+        make(gallery, source=table, save_additional_columns=[name])
+    assert gallery.server.requests == 0
+
+
 def test_retry_failed_keeps_the_new_cause_when_it_changed(gallery):
     source = gallery.list(10)
     gallery.server.add("/4.jpg", status=503)

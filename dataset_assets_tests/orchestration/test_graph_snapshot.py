@@ -29,7 +29,7 @@ def describe(definitions: dg.Definitions) -> str:
 
 
 def _asset(definitions: dg.Definitions, spec: dg.AssetSpec) -> dict[str, object]:
-    definition = definitions.get_assets_def(spec.key)
+    definition = definitions.resolve_assets_def(spec.key)
     made = definition.is_executable
     return {
         "kind": "" if made else "external",

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from dataset_assets.errors import ConfigurationError
@@ -24,6 +26,14 @@ def test_nothing_is_run_but_the_plan_when_everything_is_there(graph):
     result = _materialize(graph)
     assert (result.success, result.partitions) == (True, ())
     assert len(graph.instance.get_runs()) == before + 1
+
+
+def test_partition_is_made_again_when_its_folder_was_deleted(graph):
+    _materialize(graph)
+    before = files_of(graph.root / "photos" / "shards")
+    shutil.rmtree(graph.root / "photos" / "shards" / "00002")
+    assert _materialize(graph).partitions == ("00002",)
+    assert files_of(graph.root / "photos" / "shards") == before
 
 
 def test_only_the_given_partitions_are_made_when_named(graph):

@@ -1,6 +1,7 @@
 import os
 
 import fsspec
+import fsspec.implementations.memory
 import pytest
 
 from dataset_assets.errors import ConfigurationError, DiskFull, MissingDependency, NotWritable, StorageError
