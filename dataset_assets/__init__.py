@@ -1,4 +1,6 @@
-"""Url lists, archives and published datasets as one asset graph, on a plain library. The map, by floors:
+"""Url lists, archives and published datasets as one asset graph, on a plain library.
+
+The map, by floors:
 
     6 definitions, cli
     5 orchestration   the only folder that imports Dagster; `catalog/<dataset>/defs.yaml` is a dataset

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.images._base import Pixels, RefusedImage
-from dataset_assets.images.header import DECODE_MESSAGE, Header
+from dataset_assets.images.header import DECODE_MESSAGE, Header, png_chunks
 from dataset_assets.records import Cause
 
 #: JPEG only: how many times smaller -> flags for color, for gray. The decoder then skips the high frequencies.
@@ -40,13 +40,19 @@ def decode(body: bytes, header: Header, *, reduction: int = 1) -> tuple[Pixels, 
     Raises:
         RefusedImage: truncated, damaged, of another size than the header says, or not integer pixels.
     """
-    image = _opencv(body, header, reduction)
+    image = _opencv(_still(body) if header.is_animated else body, header, reduction)
     if image is None and header.format in _PILLOW:
         image = _pillow(body, header)
     expected = (-(-header.height // reduction), -(-header.width // reduction))
     if image is None or image.shape[:2] != expected:
         raise RefusedImage(Cause.DECODE_ERROR, DECODE_MESSAGE)
     return _flatten(_eight_bits(image))
+
+
+def _still(body: bytes) -> bytes:
+    """Return a PNG without its animation. OpenCV 5.0 crashes the process on some animated ones."""
+    chunks = [body[start:end] for kind, start, end in png_chunks(body) if kind not in (b"acTL", b"fcTL", b"fdAT")]
+    return body[:8] + b"".join(chunks)
 
 
 def _opencv(body: bytes, header: Header, reduction: int) -> NDArray[Any] | None:

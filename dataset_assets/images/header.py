@@ -64,6 +64,7 @@ class Header:
     height: int
     has_exif: bool = False
     channels: int = 0  # of a JPEG, else 0
+    is_animated: bool = False  # of a PNG, else False
 
     @property
     def pixels(self) -> int:
@@ -136,19 +137,29 @@ def _jpeg(body: bytes) -> Header:
 
 
 def _png(body: bytes) -> Header:
-    """Read the size, and walk all chunks: OpenCV would allocate whatever length a chunk claims, gigabytes for a file of 70 bytes."""
-    if body[12:16] != b"IHDR":
+    kinds = [kind for kind, _, _ in png_chunks(body)]
+    if kinds[0] != b"IHDR":
         raise ValueError("no IHDR")
     width, height = struct.unpack_from(">II", body, 16)
-    position, has_exif = 8, False
+    return Header("png", width, height, has_exif=b"eXIf" in kinds, is_animated=b"acTL" in kinds)
+
+
+def png_chunks(body: bytes) -> list[tuple[bytes, int, int]]:
+    """List the chunks as (type, start, end), all of them within the file: a decoder may allocate whatever length a chunk claims.
+
+    Raises:
+        ValueError, struct.error: the file ends before its end chunk does.
+    """
+    chunks, start = [], 8
     for _ in range(_MAX_SEGMENTS):
-        length, kind = struct.unpack_from(">I4s", body, position)
-        has_exif = has_exif or kind == b"eXIf"
-        position += 12 + length
-        if position > len(body):
+        length, kind = struct.unpack_from(">I4s", body, start)
+        end = start + 12 + length
+        if end > len(body):
             break
+        chunks.append((kind, start, end))
         if kind == b"IEND":
-            return Header("png", width, height, has_exif)
+            return chunks
+        start = end
     raise ValueError("no IEND")
 
 

@@ -43,10 +43,40 @@ def table(rows: Iterable[Mapping[str, object]]) -> dg.MetadataValue:
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
 
 
+_COLUMNS = {
+    "url": "as in the list",
+    "caption": "as in the list",
+    "key": "name of the sample in the shard",
+    "status": "success, failed_to_download or failed_to_resize",
+    "error_message": "what went wrong, in words",
+    "width": "px, as stored",
+    "height": "px, as stored",
+    "original_width": "px, as fetched",
+    "original_height": "px, as fetched",
+    "exif": "tags as JSON",
+    "md5": "of the bytes as fetched",
+    "sha256": "of the bytes as fetched",
+    "sha512": "of the bytes as fetched",
+    "cause": "why there is no sample, out of a fixed list",
+    "http_status": "of the last answer",
+    "content_type": "as the server says",
+    "final_url": "where redirects led to",
+    "extension": "of the stored payload",
+    "offset": "of the payload in the sample file, bytes",
+    "bytes": "length of the payload",
+}
+
+
 def column_schema(schema: pa.Schema) -> dg.MetadataValue:
     """Show the columns of a Parquet file."""
     columns = [
-        dg.TableColumn(field.name, str(field.type), constraints=dg.TableColumnConstraints(nullable=field.nullable)) for field in schema
+        dg.TableColumn(
+            field.name,
+            str(field.type),
+            description=_COLUMNS.get(field.name),
+            constraints=dg.TableColumnConstraints(nullable=field.nullable),
+        )
+        for field in schema
     ]
     return dg.MetadataValue.table_schema(dg.TableSchema(columns))
 

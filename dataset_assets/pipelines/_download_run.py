@@ -1,6 +1,7 @@
 """One call of `download`: plan the list, make what is missing, say what came of it. Also what its looser arguments mean."""
 
 import os
+import platform
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from dataset_assets.urls._base import ListOptions
 INCREMENTAL_MODES = ("incremental", "overwrite", "extend")
 #: Every run plans in a folder of its own below this one, so that two at once do not get in each other's way.
 _PLANS = "_plan"
+_HOST = platform.node()
 _ABANDONED_S = 24 * 3600.0
 _OURS = re.compile(r"(\d+(_stats\.json|\.tar|\.parquet|\.tfrecord)|\d+/.*|manifest\.json|_plan/.*|_replace/.*)")
 
@@ -82,12 +84,12 @@ class DownloadRun:
         self._store.check_writable()
         if self._mode == "overwrite":
             delete_shard_set(self._store)
-        folder = f"{_PLANS}/{uuid4().hex}"
+        self._clean()
+        folder = f"{_PLANS}/{_HOST}-{os.getpid()}-{uuid4().hex}"
         try:
             results = self._make(source, self._store.child(folder), config)
         finally:
             self._store.delete_tree(folder)
-        self._clean()
         failed = [result for result in results if result.error is not None]
         if failed:
             raise ShardIncomplete(
@@ -131,8 +133,22 @@ class DownloadRun:
             folder = info.key.rpartition("/")[0]
             newest[folder] = max(newest.get(folder, 0.0), info.modified)
         for folder, modified in newest.items():
-            if time.time() - modified > _ABANDONED_S:
+            if time.time() - modified > _ABANDONED_S or _is_of_the_dead(folder):
                 self._store.delete_tree(folder)
+
+
+def _is_of_the_dead(folder: str) -> bool:
+    """Tell whether a folder is named after a process of this machine that does not exist any more."""
+    host, _, pid = folder.rpartition("/")[2].rpartition("-")[0].rpartition("-")
+    if host != _HOST or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # it lives, and belongs to somebody else
+    return False
 
 
 def delete_shard_set(store: Store) -> None:

@@ -72,7 +72,7 @@ def test_column_keeps_its_arrow_type():
     columns = {
         "url": pa.array(["a", "b"]).dictionary_encode(),
         "when": pa.array([dt.date(2020, 1, 1), None]),
-        "time": pa.array([dt.datetime(2020, 1, 1), None], pa.timestamp("s", "UTC")),  # noqa: DTZ001
+        "time": pa.array([dt.datetime(2020, 1, 1), None], pa.timestamp("s", "UTC")),
         "tags": pa.array([["x"], []], pa.list_(pa.string())),
         "kind": pa.array(["k", "k"]).dictionary_encode(),
         "blob": pa.array([b"\xff", None]),
