@@ -13,20 +13,21 @@ import numpy as np
 from dataset_assets.images._base import Pixels, RefusedImage
 from dataset_assets.records import Cause
 
-Boxes = Sequence[Sequence[float]]
+#: left, top, right, bottom, each a share of width or height
+Box = tuple[float, float, float, float]
 
 #: Boxes may stick out of the image by its own size (faces at the edge do); beyond, the numbers are pixels or nonsense.
 _LOWEST, _HIGHEST = -1.0, 2.0
 
 
-def check_boxes(boxes: Boxes | None) -> list[tuple[float, float, float, float]]:
-    """Return boxes as (left, top, right, bottom), each a share of width or height.
+def check_boxes(boxes: Sequence[Sequence[float]] | None) -> list[Box]:
+    """Return boxes of any origin as numbers.
 
     Raises:
         RefusedImage: a box is not four such numbers. The image must not be stored: what was to be hidden would be seen.
     """
     try:
-        checked = [tuple(float(value) for value in box) for box in boxes or ()]
+        checked = [tuple(float(value) for value in box) for box in (() if boxes is None else boxes)]
     except (TypeError, ValueError) as exc:
         raise RefusedImage(Cause.INVALID_BBOX, "invalid bounding box") from exc
     for box in checked:
@@ -40,7 +41,7 @@ def check_boxes(boxes: Boxes | None) -> list[tuple[float, float, float, float]]:
     return [(left, top, right, bottom) for left, top, right, bottom in checked]
 
 
-def blur_boxes(image: Pixels, boxes: Sequence[tuple[float, float, float, float]]) -> Pixels:
+def blur_boxes(image: Pixels, boxes: Sequence[Box]) -> Pixels:
     """Return the image with the boxes blurred."""
     height, width = image.shape[:2]
     mask = np.zeros((height, width), np.float32)

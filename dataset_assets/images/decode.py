@@ -4,6 +4,7 @@ OpenCV 5 decodes; it refuses truncated JPEG, PNG and WebP, where 4.x returns the
 can not, through its plug-in classes: `Image.open` would try formats that nobody allowed.
 """
 
+import warnings
 from importlib import import_module
 from io import BytesIO
 from typing import Any
@@ -50,7 +51,7 @@ def decode(body: bytes, header: Header, *, reduction: int = 1) -> tuple[Pixels, 
 
 
 def _still(body: bytes) -> bytes:
-    """Return a PNG without its animation. OpenCV 5.0 crashes the process on some animated ones."""
+    """Return a PNG without its animation. OpenCV 5.0 reads later frames too, and ends the process when one of them is damaged."""
     chunks = [body[start:end] for kind, start, end in png_chunks(body) if kind not in (b"acTL", b"fcTL", b"fdAT")]
     return body[:8] + b"".join(chunks)
 
@@ -69,7 +70,7 @@ def _opencv(body: bytes, header: Header, reduction: int) -> NDArray[Any] | None:
 def _pillow(body: bytes, header: Header) -> NDArray[Any] | None:
     module, name = _PILLOW[header.format]
     try:
-        with getattr(import_module(module), name)(BytesIO(body)) as image:
+        with warnings.catch_warnings(action="ignore"), getattr(import_module(module), name)(BytesIO(body)) as image:
             if image.size != (header.width, header.height):
                 return None
             if image.mode.startswith("I;16"):

@@ -39,7 +39,7 @@ def exif_json(body: bytes) -> str | None:
     except RefusedImage:
         pass  # exifread knows formats that we do not, such as HEIC
     try:
-        tags = _exifread().process_file(_Limited(body), details=False)
+        tags = exifread_module().process_file(_Limited(body), details=False)
         text = json.dumps({name: str(value).strip() for name, value in tags.items() if value is not None})
     except Exception:  # noqa: BLE001 - exifread raises whatever a damaged file makes its parser do
         return None
@@ -47,7 +47,8 @@ def exif_json(body: bytes) -> str | None:
 
 
 @cache
-def _exifread() -> Any:
+def exifread_module() -> Any:
+    """Import exifread, once, and stop it from logging."""
     import exifread
 
     logging.getLogger("exifread").setLevel(logging.CRITICAL)  # it warns of every file without tags

@@ -60,6 +60,11 @@ class ImageOptions:
         _at_least("max_image_area", self.max_image_area, 1)
         _at_least("max_aspect_ratio", self.max_aspect_ratio, 1)
 
+    @property
+    def needs_area_kernel(self) -> bool:
+        """Whether an image may be shrunk by the area filter."""
+        return self.downscale_interpolation == "area" and self.resize_mode != "no" and not self.disable_all_reencoding
+
 
 def _one_of(name: str, value: Any, allowed: Collection[str]) -> None:
     if not isinstance(value, str) or value not in allowed:

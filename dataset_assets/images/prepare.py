@@ -6,8 +6,8 @@ import sys
 import cv2
 
 from dataset_assets.images.area import area_kernel
+from dataset_assets.images.exif import exifread_module
 from dataset_assets.images.options import ImageOptions
-from dataset_assets.images.transform import ImageTransform
 
 
 def warm_up(options: ImageOptions) -> None:
@@ -20,8 +20,10 @@ def warm_up(options: ImageOptions) -> None:
     """
     cv2.setNumThreads(1)
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    area_kernel(options.area_kernel)
-    ImageTransform(options)(b"")
+    if options.needs_area_kernel:
+        area_kernel(options.area_kernel)
+    if options.extract_exif:
+        exifread_module()
 
 
 def silence_codecs() -> None:

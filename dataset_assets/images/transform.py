@@ -6,7 +6,7 @@ header -> limits -> decode -> scale -> blur -> square -> encode. Whatever is wro
 from collections.abc import Sequence
 
 from dataset_assets.images._base import RefusedImage
-from dataset_assets.images.blur import blur_boxes, check_boxes
+from dataset_assets.images.blur import Box, blur_boxes, check_boxes
 from dataset_assets.images.decode import decode
 from dataset_assets.images.encode import encode
 from dataset_assets.images.exif import exif_json
@@ -38,19 +38,22 @@ class ImageTransform:
         try:
             if not body:
                 raise RefusedImage(Cause.EMPTY_BODY, "empty body")
-            if self.options.disable_all_reencoding:
-                return Media(payload=body, extension=self.options.encode_format, exif=self._exif(body))
-            return self._transform(body, bboxes)
+            boxes = check_boxes(bboxes)
+            return self._keep(body, boxes) if self.options.disable_all_reencoding else self._transform(body, boxes)
         except RefusedImage as refusal:
             return Media(cause=refusal.cause, message=str(refusal))
         except Exception:  # noqa: BLE001 - one strange image must never end the work on thousands of others
             return Media(cause=Cause.DECODE_ERROR, message=DECODE_MESSAGE)
 
-    def _transform(self, body: bytes, bboxes: Sequence[Sequence[float]] | None) -> Media:
+    def _keep(self, body: bytes, boxes: Sequence[Box]) -> Media:
+        if boxes:
+            raise RefusedImage(Cause.INVALID_BBOX, "bounding boxes can not be blurred without reencoding")
+        return Media(payload=body, extension=self.options.encode_format, exif=self._exif(body))
+
+    def _transform(self, body: bytes, boxes: Sequence[Box]) -> Media:
         options = self.options
         header = read_header(body)
         _check_limits(header, options)
-        boxes = check_boxes(bboxes)
         target = target_of(header.width, header.height, options)
         decoded, flattened = decode(body, header, reduction=_reduction(header, target, options))
         image = decoded

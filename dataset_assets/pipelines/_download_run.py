@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from dataset_assets.errors import ConfigurationError, ShardIncomplete
-from dataset_assets.pipelines.download_shards import download_shards
+from dataset_assets.pipelines.download_shards import download_shards, prepare_workers
 from dataset_assets.pipelines.options import DownloadOptions
 from dataset_assets.pipelines.plan_urls import plan_urls
 from dataset_assets.pipelines.progress import reporters
@@ -82,6 +82,7 @@ class DownloadRun:
     def __call__(self, source: Any, config: Mapping[str, Any]) -> DownloadReport:
         """Run; `config` is what is logged of the arguments."""
         self._store.check_writable()
+        prepare_workers(self._options)
         if self._mode == "overwrite":
             delete_shard_set(self._store)
         self._clean()

@@ -9,14 +9,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from dataset_assets.images.header import DECODE_MESSAGE
 from dataset_assets.pipelines._samples import Sample
 from dataset_assets.pipelines.options import DownloadOptions
-from dataset_assets.records import FAILED_TO_DOWNLOAD, FAILED_TO_RESIZE, SUCCESS, FetchOutcome, Media, Row
+from dataset_assets.records import FAILED_TO_DOWNLOAD, FAILED_TO_RESIZE, SUCCESS, Cause, FetchOutcome, Media, Row
 
 #: Distinct messages kept in a record; the causes are always complete.
 MAX_MESSAGES = 1000
 #: Columns that are added to img2dataset's.
 EXTRA = ("cause", "http_status", "content_type", "final_url", "extension")
+#: img2dataset knows one message for all that its decoder can not read; ours says what it is.
+_NOT_READ = (Cause.NOT_IMAGE, Cause.UNSUPPORTED_FORMAT)
 
 
 class RowFields:
@@ -35,7 +38,10 @@ class RowFields:
         self._extra = options.layout != "img2dataset"
         self._url = self._names.index("url")
         self._caption = self._names.index("caption") if "caption" in self._names else None
-        self.schema = pa.schema([*kept.schema, *self._added_fields()])
+        fields = [*kept.schema, *self._added_fields()]
+        if verify is not None and not self._extra:  # img2dataset's table has the hash where the one to verify was
+            fields.insert(self._url, fields.pop())
+        self.schema = pa.schema(fields)
 
     @property
     def urls(self) -> Iterator[str]:
@@ -49,7 +55,7 @@ class RowFields:
 
     def expected_hash(self, index: int) -> str | None:
         """See `ShardJob.expected_hash`."""
-        return self._hashes[index] if self._hashes is not None else None
+        return None if self._hashes is None else self._hashes[index] or ""  # a row without a hash can not be verified: it fails
 
     def bboxes(self, index: int) -> Any:
         """See `ShardJob.bboxes`."""
@@ -61,7 +67,7 @@ class RowFields:
         columns = dict(zip(self._names, self._rows[index], strict=True))
         columns["key"] = key
         columns["status"] = SUCCESS if media.cause is None else media.cause.status
-        columns["error_message"] = media.message
+        columns["error_message"] = media.message if self._extra or media.cause not in _NOT_READ else DECODE_MESSAGE
         if self._media:
             columns["width"], columns["height"] = media.width, media.height
             columns["original_width"], columns["original_height"] = media.original_width, media.original_height

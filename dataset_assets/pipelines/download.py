@@ -4,6 +4,7 @@ Both plan, make the shards that are missing, and say what became of every row. A
 Source: img2dataset 1.47 and any2dataset 1.0.1.
 """
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,10 +13,12 @@ from dataset_assets.fetch.options import OPT_OUT_DIRECTIVES, FetchOptions, user_
 from dataset_assets.images.options import ImageOptions
 from dataset_assets.pipelines._download_run import DownloadReport, DownloadRun, is_image, parse_causes, private_networks
 from dataset_assets.pipelines.options import DownloadOptions
-from dataset_assets.storage._base import open_store
+from dataset_assets.storage._base import hide_credentials, open_store
 from dataset_assets.urls._base import ListOptions
 
 __all__ = ["DownloadReport", "download", "download_any"]
+
+logger = logging.getLogger(__name__)
 
 
 def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
@@ -120,7 +123,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         media: "image", or "any" to keep every file as it is (extension from content, content type or url).
         retry_failed: causes (`dataset_assets.records.Cause`) whose rows are fetched again in committed shards; "transient" names all that
             time may cure.
-        layout: "img2dataset" writes exactly its files and columns, nothing added.
+        layout: "img2dataset" writes exactly its files, columns and messages, nothing added.
         codec_threads: threads that decode and encode in each process. None: what the cores allow; 0: none besides its main thread.
         area_kernel: "numba", "opencv", or "auto" (numba when installed).
         scaled_decode: decode large JPEGs at a fraction while at least twice the target size remains: faster, about 46 dB.
@@ -161,23 +164,15 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         codec_threads=codec_threads,
         max_shard_retry=max_shard_retry,
     )
-    lists = ListOptions(
-        input_format=input_format,
-        url_col=url_col,
-        caption_col=caption_col,
-        bbox_col=bbox_col,
-        save_additional_columns=tuple(save_additional_columns or ()),
-        verify_hash_col=None if verify_hash is None else verify_hash[0],
-    )
     run = DownloadRun(
         open_store(str(output_folder)),
-        lists,
+        _list_options(given),
         options,
         retry_failed=parse_causes(retry_failed),
         incremental_mode=incremental_mode,
         wandb_project=wandb_project if enable_wandb else None,
     )
-    return run(url_list, {name: value for name, value in given.items() if name not in _NOT_LOGGED})
+    return run(url_list, _loggable(given))
 
 
 def download_any(  # noqa: PLR0913, PLR0917 - any2dataset's arguments, in its order
@@ -254,6 +249,25 @@ _IMAGE = (
     "scaled_decode",
     "area_kernel",
 )
+
+
+def _loggable(given: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: value for name, value in given.items() if name not in _NOT_LOGGED}
+    return {name: hide_credentials(value) if isinstance(value, str) else value for name, value in shown.items()}
+
+
+def _list_options(given: Mapping[str, Any]) -> ListOptions:
+    more = {"caption_col": given["caption_col"], "save_additional_columns": tuple(given["save_additional_columns"] or ())}
+    if given["layout"] == "img2dataset" and given["input_format"].partition(".")[0] == "txt" and any(more.values()):
+        logger.warning("a txt list has urls only: caption_col and save_additional_columns are ignored, as img2dataset does")
+        more = {}
+    return ListOptions(
+        input_format=given["input_format"],
+        url_col=given["url_col"],
+        bbox_col=given["bbox_col"],
+        verify_hash_col=None if given["verify_hash"] is None else given["verify_hash"][0],
+        **more,
+    )
 
 
 def _image_options(given: Mapping[str, Any]) -> ImageOptions:

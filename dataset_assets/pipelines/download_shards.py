@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dataset_assets import registry
-from dataset_assets.distribute._base import TaskLost
+from dataset_assets.distribute._base import Distributor, TaskLost
 from dataset_assets.errors import ConfigurationError, PlanMismatch
 from dataset_assets.pipelines._rows import EXTRA
 from dataset_assets.pipelines._shard_work import ShardWork
@@ -24,8 +24,9 @@ from dataset_assets.storage._base import Store, open_store
 
 logger = logging.getLogger(__name__)
 
-#: Imported once in the process that workers are forked from.
-PRELOAD = ("dataset_assets.pipelines._shard_work", "dataset_assets.images.prepare")
+#: Imported once in the process that workers are forked from. The second loads the kernel that scales images.
+_WORK = "dataset_assets.pipelines._shard_work"
+_KERNEL = "dataset_assets.pipelines._kernel_template"
 
 
 def download_shards(
@@ -62,6 +63,14 @@ def download_shards(
     finally:
         for store in folders.values() if options.layout != "img2dataset" else ():
             write_manifest(store, fingerprint=options.fingerprint, output_format=options.output_format)
+
+
+def prepare_workers(options: DownloadOptions, workers: int = 1) -> Distributor:
+    """Return the distributor of the options. Called early, what workers need is loaded while the list is planned."""
+    image = options.image
+    preload = (_WORK, *(["exifread"] if image and image.extract_exif else []), *([_KERNEL] if image and image.needs_area_kernel else []))
+    distributor: Distributor = registry.load("dataset_assets.distribute", options.distributor)(workers, preload=preload)
+    return distributor
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +127,7 @@ class _Run:
             tasks = failed
 
     def _attempt(self, tasks: Sequence[ShardTask], report: Callable[[ShardProgress], None] | None) -> Iterator[ShardResult]:
-        workers = min(self.options.processes_count, len(tasks))
-        distributor = registry.load("dataset_assets.distribute", self.options.distributor)(workers, preload=PRELOAD)
+        distributor = prepare_workers(self.options, min(self.options.processes_count, len(tasks)))
         fingerprints = {task.shard_id: self.fingerprint(task.shard_id) for task in tasks}
         work = ShardWork(self.plan_url, self.plan, fingerprints, self.options, self.retry_failed)
         for event in distributor.run(work, tasks):

@@ -163,7 +163,8 @@ class WandbReporter:
             self._log_table()
 
     def __enter__(self) -> Self:
-        self._run = self._wandb.init(project=self._project, config=self._config)
+        settings = self._wandb.Settings(x_disable_meta=True)  # else the command line is stored, with whatever tokens it has
+        self._run = self._wandb.init(project=self._project, config=self._config, settings=settings)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -173,8 +174,8 @@ class WandbReporter:
     def _log_table(self) -> None:
         counts = add_counts(record.status_dict for record in self._records)
         rows = sum(record.count for record in self._records)
-        data = [[status, number, number / rows] for status, number in list(counts.items())[:_WANDB_TABLE_ROWS]]
-        self._run.log({"status": self._wandb.Table(columns=["status", "count", "frequency"], data=data)})
+        data = [[status, number / rows, number] for status, number in list(counts.items())[:_WANDB_TABLE_ROWS]]
+        self._run.log({"status": self._wandb.Table(columns=["status", "frequency", "count"], data=data)})
 
 
 def reporters(total_rows: int, *, wandb_project: str | None, config: Mapping[str, Any]) -> list[Reporter]:
