@@ -92,6 +92,7 @@ def _tile(body: bytes, tile_px: int) -> Pixels:
         encode_format="png",
         encode_quality=0,
         extract_exif=False,
+        area_kernel="opencv",  # a sheet is not worth loading numba
     )
     tile = np.full((tile_px, tile_px, 3), _TILE, np.uint8)
     payload = ImageTransform(options)(body).payload

@@ -21,4 +21,4 @@ def encode(image: Pixels, options: ImageOptions) -> bytes:
         raise RefusedImage(Cause.ENCODE_ERROR, "image encoding error") from exc
     if not done:
         raise RefusedImage(Cause.ENCODE_ERROR, "image encoding error")
-    return bytes(data.data)
+    return bytes(data)

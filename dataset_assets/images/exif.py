@@ -23,12 +23,8 @@ class _Limited(BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         self.reads += 1
         if self.reads > _MAX_READS:
-            raise OverflowedExif
+            raise OSError("EXIF data that would take for ever")
         return super().read(size)
-
-
-class OverflowedExif(OSError):
-    """EXIF data that would take for ever."""
 
 
 def exif_json(body: bytes) -> str | None:

@@ -6,15 +6,13 @@ Formats: JPEG (ITU T.81 B.1.1), PNG (W3C PNG 3, 5.3), WebP (RFC 9649), GIF89a, B
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dataset_assets.images._base import RefusedImage
 from dataset_assets.records import Cause
 
 DECODE_MESSAGE = "Image decoding error"  # img2dataset's words
-JPEG_END = b"\xff\xd9"
-PNG_END = b"IEND\xaeB`\x82"
 
 #: A body made of millions of empty segments must not keep us busy.
 _MAX_SEGMENTS = 65_536
@@ -32,6 +30,7 @@ _MAGIC = (
     (b"II*\0", "tiff"),
     (b"MM\0*", "tiff"),
 )
+_ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
 #: How much of a body is looked at to name what it is instead.
 _HEAD = 4096
 _FOREIGN = (
@@ -93,7 +92,7 @@ def trailing_bytes(body: bytes, image_format: str) -> int:
     if image_format == "webp":
         size: int = struct.unpack_from("<I", body, 4)[0]
         return max(0, len(body) - 8 - size - size % 2)
-    end = {"jpeg": JPEG_END, "png": PNG_END}.get(image_format)
+    end = _ENDS.get(image_format)
     if end is None or body.endswith(end):
         return 0
     found = body.rfind(end)
@@ -186,15 +185,25 @@ def _bmp(body: bytes) -> Header:
 
 
 def _tiff(body: bytes) -> Header:
-    order = "<" if body[:2] == b"II" else ">"
+    tags = dict(_tiff_tags(body))
+    width, height = tags.get(256, 0), tags.get(257, 0)
+    if tags.get(258, 1) > 16:
+        raise RefusedImage(Cause.UNSUPPORTED_FORMAT, "image/tiff of more than 16 bits")
+    if tags.get(322, 0) * tags.get(323, 0) > max(width * height, 2**20):
+        raise ValueError("tiles far larger than the image")  # they would be allocated
+    return Header("tiff", width, height, has_exif=True)
+
+
+def _tiff_tags(body: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the tags of the first directory that hold whole numbers, with the first number of each."""
+    order = "<" if body.startswith(b"II") else ">"
     first: int = struct.unpack_from(f"{order}I", body, 4)[0]
-    size = {256: 0, 257: 0}
     for entry in range(struct.unpack_from(f"{order}H", body, first)[0]):
         position = first + 2 + 12 * entry
-        tag, kind = struct.unpack_from(f"{order}HH", body, position)
-        if tag in size:
-            size[tag] = struct.unpack_from(f"{order}H" if kind == 3 else f"{order}I", body, position + 8)[0]
-    return Header("tiff", size[256], size[257], has_exif=True)
+        tag, kind, count = struct.unpack_from(f"{order}HHI", body, position)
+        if kind in (3, 4):  # of 2 or 4 bytes; what does not fit into the entry stands elsewhere
+            where = position + 8 if count <= (2 if kind == 3 else 1) else struct.unpack_from(f"{order}I", body, position + 8)[0]
+            yield tag, struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", body, where)[0]
 
 
 _READERS: dict[str, Callable[[bytes], Header]] = {"jpeg": _jpeg, "png": _png, "webp": _webp, "gif": _gif, "bmp": _bmp, "tiff": _tiff}

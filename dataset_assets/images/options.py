@@ -14,7 +14,7 @@ RESIZE_MODES = ("no", "keep_ratio", "center_crop", "border", "keep_ratio_largest
 AREA_KERNELS = ("auto", "numba", "opencv")
 INTERPOLATIONS = ("nearest", "linear", "bilinear", "cubic", "bicubic", "area", "lanczos", "lanczos4")
 #: encode_format -> lowest and highest encode_quality. For png it is the compression level; webp is lossless above 100.
-QUALITIES = {"jpg": (0, 100), "png": (0, 9), "webp": (1, 101)}
+QUALITIES = {"jpg": (0, 100), "png": (0, 9), "webp": (1, 1000)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,9 +48,9 @@ def target_of(width: int, height: int, options: ImageOptions) -> Target | None:
     side = min(width, height) if mode in ("keep_ratio", "center_crop") else max(width, height)
     if options.resize_only_if_bigger and side <= size:
         return None
-    scale = size / side
+    factor = size / side
     square = size if mode in ("center_crop", "border") else 0
-    return Target(max(1, round(width * scale)), max(1, round(height * scale)), side > size, square)
+    return Target(max(1, round(width * factor)), max(1, round(height * factor)), side > size, square)
 
 
 def reduction_for(width: int, height: int, target: Target) -> int:

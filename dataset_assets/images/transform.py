@@ -1,10 +1,11 @@
 """One image from fetched bytes to stored bytes. The order of the steps, and nothing else, lives here.
 
-header -> limits -> decode -> scale -> blur -> square -> encode. Whatever is wrong with an image becomes a `Media` with a cause; nothing is raised.
+header -> limits -> decode -> scale -> blur -> square -> encode. Whatever is wrong with an image becomes a `Media` with a cause; only a wrong configuration is raised.
 """
 
 from collections.abc import Sequence
 
+from dataset_assets.errors import ConfigurationError
 from dataset_assets.images._base import RefusedImage
 from dataset_assets.images.blur import Box, blur_boxes, check_boxes
 from dataset_assets.images.decode import decode
@@ -34,6 +35,9 @@ class ImageTransform:
 
         Returns:
             The stored image, or the cause why there is none.
+
+        Raises:
+            MissingDependency: the area kernel that the options name is not installed.
         """
         try:
             if not body:
@@ -42,6 +46,8 @@ class ImageTransform:
             return self._keep(body, boxes) if self.options.disable_all_reencoding else self._transform(body, boxes)
         except RefusedImage as refusal:
             return Media(cause=refusal.cause, message=str(refusal))
+        except ConfigurationError:
+            raise
         except Exception:  # noqa: BLE001 - one strange image must never end the work on thousands of others
             return Media(cause=Cause.DECODE_ERROR, message=DECODE_MESSAGE)
 

@@ -65,6 +65,9 @@ def ensure_dagster_home(default: Path) -> Path:
     """Return the folder where Dagster keeps its records, and make it; set DAGSTER_HOME to the default when it is not set."""
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(default.absolute())))
     home.mkdir(parents=True, exist_ok=True)
+    settings = home / "dagster.yaml"
+    if not settings.exists():  # Dagster would explain at length that it has none
+        settings.write_text("telemetry: {enabled: false}\n")
     return home
 
 

@@ -23,6 +23,7 @@ from dataset_assets.urls._base import ListOptions
 INCREMENTAL_MODES = ("incremental", "overwrite", "extend")
 #: Every run plans in a folder of its own below this one, so that two at once do not get in each other's way.
 _PLANS = "_plan"
+_STARTED = "started"  # shows `_clean` the folder of a run that was killed before its first file was whole
 _HOST = platform.node()
 _ABANDONED_S = 24 * 3600.0
 _OURS = re.compile(r"(\d+(_stats\.json|\.tar|\.parquet|\.tfrecord)|\d+/.*|manifest\.json|_plan/.*|_replace/.*)")
@@ -88,6 +89,7 @@ class DownloadRun:
         self._clean()
         folder = f"{_PLANS}/{_HOST}-{os.getpid()}-{uuid4().hex}"
         try:
+            self._store.write(f"{folder}/{_STARTED}", b"", durable=False)
             results = self._make(source, self._store.child(folder), config)
         finally:
             self._store.delete_tree(folder)

@@ -1,8 +1,8 @@
 """What one worker does: shards in, records out, with the tail of one shard overlapping the start of the next.
 
 The whole of a worker's life is one stream of requests through one `Fetcher`, so connections, DNS answers and what was learnt about hosts
-outlive a shard, and the last slow urls of a shard do not leave the machine idle. Everything but the network happens on the calling thread
-(and in codec threads, when asked for).
+outlive a shard, and the last slow urls of a shard do not leave the machine idle. Everything but the network and the commits happens on the
+calling thread (and in codec threads, when asked for).
 """
 
 import multiprocessing
@@ -20,7 +20,7 @@ from dataset_assets.pipelines._samples import Sample, SampleMaker
 from dataset_assets.pipelines._shard_job import RetryJob, ShardJob
 from dataset_assets.pipelines.options import DownloadOptions
 from dataset_assets.pipelines.plan_urls import read_shard
-from dataset_assets.records import Cause, FetchOutcome, Plan, Request, ShardProgress, ShardResult, ShardTask
+from dataset_assets.records import Cause, FetchOutcome, Plan, Request, ShardProgress, ShardRecord, ShardResult, ShardTask
 from dataset_assets.shards._naming import shard_name
 from dataset_assets.shards._records import read_record
 from dataset_assets.storage._base import open_store
@@ -64,6 +64,7 @@ class _Worker:
         self._pending: deque[Request] = deque()  # filled here, emptied by the fetch thread
         self._open: set[ShardJob] = set()
         self._has_tasks = True
+        self._commits = _Commits()
         self._progress = _Progress()
 
     def run(self) -> Iterator[ShardProgress | ShardResult]:
@@ -72,6 +73,7 @@ class _Worker:
             samples = self._samples(outcomes)
             while True:
                 yield from self._open_next()
+                yield from self._commits.ended(wait=not self._open)
                 if not self._open:
                     return
                 made = next(samples)
@@ -80,7 +82,8 @@ class _Worker:
                 yield from self._progress.due()
 
     def close(self) -> None:
-        """Discard what is still open."""
+        """Finish the commits that have begun, and discard what is still open."""
+        self._commits.close()
         for job in self._open:
             job.discard()
         self._open.clear()
@@ -144,17 +147,54 @@ class _Worker:
             return  # it failed while this row was under way
         try:
             job.add(index, outcome, sample)
-            if not job.is_complete:
-                return
-            result = ShardResult(job.task, job.finish())
         except DiskFull:
             raise
         except Exception as exc:  # noqa: BLE001 - as in `_open_next`
             job.discard()
             self._pending = deque(request for request in self._pending if request.token[0] is not job)
-            result = ShardResult(job.task, error=_describe(exc))
-        self._open.discard(job)
-        yield result
+            self._open.discard(job)
+            yield ShardResult(job.task, error=_describe(exc))
+            return
+        if job.is_complete:
+            self._open.discard(job)
+            self._commits.begin(job)
+
+
+class _Commits:
+    """Commits shards on a thread of their own: waiting for the disk does not hold up the shards that are still open."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._begun: deque[tuple[ShardJob, Future[ShardRecord]]] = deque()
+
+    def begin(self, job: ShardJob) -> None:
+        """Commit a complete shard."""
+        self._begun.append((job, self._thread.submit(job.finish)))
+
+    def ended(self, *, wait: bool) -> Iterator[ShardResult]:
+        """Yield the results of the commits that have ended; `wait` for all of them, or while there are too many.
+
+        Raises:
+            DiskFull: there was no room for one; it is discarded.
+        """
+        while self._begun and (wait or len(self._begun) >= MAX_OPEN_SHARDS or self._begun[0][1].done()):
+            job, future = self._begun.popleft()
+            try:
+                yield ShardResult(job.task, future.result())
+            except DiskFull:
+                job.discard()
+                raise
+            except Exception as exc:  # noqa: BLE001 - a bad shard is reported and retried; the others go on
+                job.discard()
+                yield ShardResult(job.task, error=_describe(exc))
+
+    def close(self) -> None:
+        """Wait until what has begun has ended, well or badly."""
+        self._thread.shutdown()
+        for job, future in self._begun:
+            if future.exception() is not None:
+                job.discard()
+        self._begun.clear()
 
 
 class _Progress:

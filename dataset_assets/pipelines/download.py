@@ -7,6 +7,7 @@ Source: img2dataset 1.47 and any2dataset 1.0.1.
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Any
 
 from dataset_assets.fetch.options import OPT_OUT_DIRECTIVES, FetchOptions, user_agent
@@ -258,7 +259,8 @@ def _loggable(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _list_options(given: Mapping[str, Any]) -> ListOptions:
     more = {"caption_col": given["caption_col"], "save_additional_columns": tuple(given["save_additional_columns"] or ())}
-    if given["layout"] == "img2dataset" and given["input_format"].partition(".")[0] == "txt" and any(more.values()):
+    is_txt = isinstance(given["url_list"], str | PathLike) and given["input_format"].partition(".")[0] == "txt"
+    if is_txt and given["layout"] == "img2dataset" and any(more.values()):
         logger.warning("a txt list has urls only: caption_col and save_additional_columns are ignored, as img2dataset does")
         more = {}
     return ListOptions(
@@ -284,7 +286,7 @@ def _fetch_options(given: Mapping[str, Any]) -> FetchOptions:
         retries=given["retries"],
         user_agent=user_agent(given["user_agent_token"], given["contact"]),
         user_agent_token=given["user_agent_token"],
-        disallowed_directives=OPT_OUT_DIRECTIVES if directives is None else tuple(directives),
+        disallowed_directives=OPT_OUT_DIRECTIVES if directives is None else tuple(directive.strip() for directive in directives),
         robots_txt=given["robots_txt"],
         allow_private_networks=private_networks(given["allow_private_networks"]),
         max_connections_per_host=given["max_connections_per_host"],

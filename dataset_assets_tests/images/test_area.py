@@ -12,7 +12,9 @@ import pytest
 from dataset_assets.errors import MissingDependency
 from dataset_assets.images import area, area_numba
 from dataset_assets.images.area import area_kernel, shrink_opencv
-from dataset_assets_tests.images.pictures import Pixels, noise, photo, psnr
+from dataset_assets.images.options import ImageOptions
+from dataset_assets.images.transform import ImageTransform
+from dataset_assets_tests.images.pictures import Pixels, file, noise, photo, psnr
 
 SIZES = [
     ((640, 480), (341, 256)),
@@ -82,6 +84,14 @@ def test_a_picture_that_is_not_contiguous_is_shrunk_when_given() -> None:
     view = np.ascontiguousarray(source[:, ::-1])[:, ::-1]
     assert not view.flags.c_contiguous
     np.testing.assert_array_equal(area_kernel("numba")(view, 50, 40), area_kernel("numba")(source, 50, 40))
+
+
+def test_a_missing_kernel_is_an_error_and_no_bad_image_when_a_transform_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    area_kernel.cache_clear()
+    monkeypatch.setattr(area, "find_spec", lambda _: None)
+    with pytest.raises(MissingDependency, match="numba"):
+        ImageTransform(ImageOptions(area_kernel="numba", image_size=5))(file(photo(8, 8), "jpg"))
+    area_kernel.cache_clear()
 
 
 def test_the_faster_kernel_is_chosen_when_numba_is_installed_or_not(monkeypatch: pytest.MonkeyPatch) -> None:

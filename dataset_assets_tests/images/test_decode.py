@@ -208,6 +208,10 @@ def test_pillow_gives_the_same_kinds_of_pixels_when_it_stands_in(mode: str, chan
 
 
 def test_the_image_is_refused_when_its_pixels_are_fractions() -> None:
+    body = file(np.ones((4, 4), np.float32), "tiff")
     with pytest.raises(RefusedImage) as caught:
-        decoded(file(np.ones((4, 4), np.float32), "tiff"))
+        decode(body, Header("tiff", 4, 4))
     assert (caught.value.cause, str(caught.value)) == (Cause.UNSUPPORTED_FORMAT, "float32 pixels")
+    with pytest.raises(RefusedImage) as caught:
+        read_header(body)
+    assert (caught.value.cause, str(caught.value)) == (Cause.UNSUPPORTED_FORMAT, "image/tiff of more than 16 bits")

@@ -121,3 +121,28 @@ def test_bytes_behind_the_image_are_counted_when_there_are_some(file_format: str
     name = file_format.lower()
     assert trailing_bytes(body, name) == 0
     assert trailing_bytes(body + b"<html></html>", name) == 13
+
+
+def tiff(**tags: int) -> bytes:
+    """A TIFF directory of whole numbers, without pixels."""
+    numbers = {"width": 256, "height": 257, "bits": 258, "tile_width": 322, "tile_height": 323}
+    entries = b"".join(struct.pack(">HHII", numbers[name], 4, 1, value) for name, value in tags.items())
+    return b"MM\0*" + struct.pack(">IH", 8, len(tags)) + entries + bytes(4)
+
+
+def test_tiff_tags_are_read_when_the_byte_order_is_the_other_one() -> None:
+    assert read_header(tiff(width=31, height=17)) == Header("tiff", 31, 17, has_exif=True)
+    assert read_header(tiff(width=31, height=17, bits=16, tile_width=1024, tile_height=1024)).width == 31
+
+
+@pytest.mark.parametrize(
+    ("tags", "cause"),
+    [
+        ({"bits": 32}, Cause.UNSUPPORTED_FORMAT),
+        ({"tile_width": 16_384, "tile_height": 16_384}, Cause.DECODE_ERROR),  # a gigabyte for OpenCV
+    ],
+)
+def test_a_tiff_is_refused_when_decoding_it_would_take_memory_beyond_its_size(tags: dict[str, int], cause: Cause) -> None:
+    with pytest.raises(RefusedImage) as caught:
+        read_header(tiff(width=10, height=10, **tags))
+    assert caught.value.cause == cause

@@ -27,7 +27,7 @@ def test_defaults_are_img2datasets_when_nothing_is_given() -> None:
         ({"encode_format": "jpeg"}, "encode_format: expected one of jpg, png, webp", "got 'jpeg'"),
         ({"encode_quality": 101}, "encode_quality for jpg: expected a whole number from 0 to 100", "got 101"),
         ({"encode_format": "png"}, "encode_quality for png: expected a whole number from 0 to 9", "got 95"),
-        ({"encode_format": "webp", "encode_quality": 0}, "encode_quality for webp: expected a whole number from 1 to 101", "got 0"),
+        ({"encode_format": "webp", "encode_quality": 0}, "encode_quality for webp: expected a whole number from 1 to 1000", "got 0"),
         ({"min_image_size": -1}, "min_image_size: expected a number of at least 0", "got -1"),
         ({"max_image_area": 0}, "max_image_area", "got 0"),
         ({"max_aspect_ratio": 0.5}, "max_aspect_ratio: expected a number of at least 1", "got 0.5"),

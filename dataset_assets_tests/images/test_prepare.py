@@ -10,15 +10,24 @@ def run(code: str, body: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([sys.executable, "-c", code], input=body, capture_output=True, check=True)
 
 
-@pytest.mark.parametrize(("kernel", "loaded"), [("opencv", False), ("numba", True)])
-def test_workers_are_ready_when_they_were_warmed_up(kernel: str, loaded: bool) -> None:
+@pytest.mark.parametrize(
+    ("options", "loaded"),
+    [
+        ("area_kernel='opencv'", False),
+        ("area_kernel='numba'", True),
+        ("area_kernel='numba', resize_mode='no'", False),
+        ("disable_all_reencoding=True", False),
+        ("downscale_interpolation='linear'", False),
+    ],
+)
+def test_workers_hold_what_they_need_when_they_were_warmed_up(options: str, loaded: bool) -> None:
     code = f"""
 import cv2, sys
 threads = cv2.getNumThreads()
 from dataset_assets.images.options import ImageOptions
 from dataset_assets.images.prepare import warm_up
 assert cv2.getNumThreads() == threads
-warm_up(ImageOptions(area_kernel={kernel!r}))
+warm_up(ImageOptions({options}))
 assert cv2.getNumThreads() == 1
 assert ("numba" in sys.modules) == {loaded}
 assert "exifread" in sys.modules

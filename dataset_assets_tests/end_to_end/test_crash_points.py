@@ -1,0 +1,267 @@
+"""Die at every step that a download takes on its stores, run again: nothing is lost, mixed or fetched twice, and the bytes are those of a clean run.
+
+Two ways to die. Within this process every step can be tried in seconds: from it on, nothing that the dead code does has an effect. A real SIGKILL of a
+process of its own proves that this stands for the real thing: at some steps by default, at all of them with `-m slow`.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from dataset_assets import download, registry
+from dataset_assets.pipelines.inspect_shards import verify_set
+from dataset_assets.shards._reading import read_samples
+from dataset_assets.shards._records import list_records, read_manifest
+from dataset_assets.storage._base import open_store
+from dataset_assets_tests.support.failing_store import FailingStore, Killed, Steps, die_at, sigkill_at
+
+ROWS, ROWS_PER_SHARD = 16, 8
+GONE = frozenset({3})
+BUSY = (5, 12)  # one row of each shard: 503 at first, a picture later
+OPTIONS = {
+    "input_format": "parquet",
+    "caption_col": "caption",
+    "save_additional_columns": ["number"],
+    "number_sample_per_shard": ROWS_PER_SHARD,
+    "image_size": 32,
+    "distributor": "serial",
+    "thread_count": 1,  # so that the steps always come in the same order
+    "codec_threads": 0,
+}
+RETRY = {"retry_failed": ["transient"]}
+SECOND = {"user_agent_token": "second"}  # tells requests of the run after from late ones of the run that died
+FORMATS = ("webdataset", "files", "parquet", "tfrecord")
+EVERY_STEP = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+@contextmanager
+def failing_stores(steps: Steps) -> Iterator[None]:
+    """Count the steps of all stores that are opened."""
+    load = registry.load
+
+    def load_failing(package, name):
+        role = load(package, name)
+        return (lambda url: FailingStore(role(url), steps)) if package == "dataset_assets.storage" else role
+
+    registry.load = load_failing
+    try:
+        yield
+    finally:
+        registry.load = load
+
+
+def run(source, out, output_format, steps=None, **options):
+    """Download, on stores that count and fail."""
+    with failing_stores(steps or Steps()):
+        return download(source, output_folder=str(out), output_format=output_format, **OPTIONS, **options)
+
+
+def die(arguments):
+    """Run in a process of its own."""
+    source, out, output_format, step, options = json.loads(arguments)
+    run(source, out, output_format, sigkill_at(step), **options)
+
+
+def kill_for_real(points, source, output_format, **options):
+    """Start a run for each (step, folder) that is killed there; two at a time."""
+    root = Path(__file__).parents[2]
+    running = []
+    for step, out in points:
+        arguments = json.dumps([source, str(out), output_format, step, options])
+        command = [sys.executable, "-c", f"from {__name__} import die; die({arguments!r})"]
+        running.append(subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE))
+        if len(running) == 2 or (step, out) == points[-1]:
+            for process in running:
+                _, said = process.communicate(timeout=60)
+                assert process.returncode == -9, said.decode()
+            running.clear()
+
+
+def stretches(names):
+    """Number the steps to try: the first of alike ones in a row, and one in their midst."""
+    chosen = []
+    for _, group in groupby(enumerate(names), key=lambda item: re.sub(r"/.*", "", item[1])):  # all the members of a folder are alike
+        numbers = [number for number, _ in group]
+        chosen += sorted({numbers[0], numbers[len(numbers) // 2]})
+    return chosen
+
+
+def spread(chosen, some):
+    """Pick `some` of them, the first and the last too."""
+    return [chosen[round(number * (len(chosen) - 1) / (some - 1))] for number in range(some)]
+
+
+def data(out):
+    """Return the hash of every file of the set, but for the records, which have times, and what is not of the set."""
+    found = [path for path in out.rglob("*") if path.is_file() and not str(path.relative_to(out)).startswith("_")]
+    kept = [path for path in found if not path.name.endswith("_stats.json")]
+    return {str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
+
+
+def records(out):
+    """Return the records without what differs from run to run."""
+    found = [json.loads(path.read_text()) for path in sorted(out.glob("*_stats.json"))]
+    return [{name: value for name, value in record.items() if not name.endswith("time") and name != "duration"} for record in found]
+
+
+def samples(out):
+    """Return the hash of every sample that can be read."""
+    store = open_store(str(out))
+    return {
+        sample.key: hashlib.sha256(sample.payload).hexdigest() for record in list_records(store) for sample in read_samples(store, record)
+    }
+
+
+def asked(gallery):
+    """Count what the run after has asked for."""
+    return dict(Counter(seen.path for seen in gallery.server.log if "second" in seen.headers["user-agent"]))
+
+
+def paths(numbers):
+    return {f"/gone/{number}.jpg" if number in GONE else f"/{number}.jpg" for number in numbers}
+
+
+def shard_paths(name):
+    return paths(range(int(name) * ROWS_PER_SHARD, (int(name) + 1) * ROWS_PER_SHARD))
+
+
+class Downloads:
+    """A download that dies, and the one after it."""
+
+    def __init__(self, gallery, output_format):
+        self.gallery, self.output_format = gallery, output_format
+        self.source = gallery.list(ROWS, missing=GONE)
+        self.clean = gallery.folder / "clean"
+        steps = Steps()
+        run(self.source, self.clean, output_format, steps)
+        self.names = steps.names
+
+    def out(self, step):
+        return self.gallery.folder / f"step-{step}"
+
+    def check(self, step):
+        """Look at what the death at a step has left, run again, and compare."""
+        out = self.out(step)
+        committed = {record.name for record in list_records(open_store(str(out)))}
+        assert committed == {name[6:11] for name in self.names[:step] if name.startswith("write ") and name.endswith("_stats.json")}
+        self.gallery.server.forget()
+        report = run(self.source, out, self.output_format, **SECOND)
+        expected = set().union(*(shard_paths(name) for name in {"00000", "00001"} - committed))
+        assert asked(self.gallery) == dict.fromkeys(expected, 1)
+        assert (report.made, report.skipped, report.requests) == (2 - len(committed), len(committed), len(expected))
+        check_whole(out, self.clean)
+        assert records(out) == records(self.clean)
+
+
+class Retries:
+    """A retry that dies; then a run without the network; then a retry that is left alone."""
+
+    def __init__(self, gallery, output_format):
+        self.gallery, self.output_format = gallery, output_format
+        self.source = gallery.list(ROWS, missing=GONE)
+        self.clean, self.before = gallery.folder / "clean", gallery.folder / "before"
+        run(self.source, self.clean, output_format)
+        for number in BUSY:
+            gallery.server.add(f"/{number}.jpg", status=503)
+        assert run(self.source, self.before, output_format).causes == {"http_server_error": 2, "http_not_found": 1}
+        for number in BUSY:
+            gallery.url(number)
+        self.old = samples(self.before)
+        assert len(self.old) == ROWS - len(BUSY) - len(GONE)
+        steps = Steps()
+        run(self.source, self.out("counted"), output_format, steps, **RETRY)
+        self.names = steps.names
+        assert data(self.out("counted")) == data(self.clean)
+
+    def out(self, step):
+        folder = self.gallery.folder / f"step-{step}"
+        if not folder.exists():
+            shutil.copytree(self.before, folder)
+        return folder
+
+    def check(self, step):
+        """Run again without asking for anything anew: no sample may be missing, none may be fetched. Then retry."""
+        out = self.out(step)
+        self.gallery.server.forget()
+        assert run(self.source, out, self.output_format, **SECOND).skipped == 2
+        assert asked(self.gallery) == {}
+        assert verify_set(open_store(str(out))) == []
+        kept = samples(out)
+        assert {key: kept.get(key) for key in self.old} == self.old
+        assert set(kept) - set(self.old) <= {key_of(number) for number in BUSY}
+        run(self.source, out, self.output_format, **RETRY, **SECOND)
+        assert asked(self.gallery) == dict.fromkeys(paths(number for number in BUSY if key_of(number) not in kept), 1)
+        check_whole(out, self.clean)
+
+
+def key_of(number):
+    shard, index = divmod(number, ROWS_PER_SHARD)
+    return f"{shard:05d}{index}"
+
+
+def check_whole(out, clean):
+    assert data(out) == data(clean)
+    store = open_store(str(out))
+    assert verify_set(store) == []
+    manifest = read_manifest(store)
+    assert (manifest.rows, manifest.successes, manifest.causes) == (ROWS, ROWS - len(GONE), {"http_not_found": len(GONE)})
+
+
+CASES = {"download": (Downloads, {}), "retry": (Retries, RETRY)}
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+@pytest.mark.parametrize("case", CASES)
+def test_next_run_makes_it_whole_when_a_run_died_at_any_step(gallery, case, output_format):
+    kind, options = CASES[case]
+    runs = kind(gallery, output_format)
+    chosen = stretches(runs.names)
+    assert len(chosen) >= 20
+    for step in chosen:
+        with pytest.raises(Killed):
+            run(runs.source, runs.out(step), output_format, die_at(step), **options)
+        runs.check(step)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("output_format", "some"),
+    [
+        ("webdataset", 10),
+        ("files", 4),
+        ("parquet", 4),
+        *(pytest.param(output_format, None, marks=EVERY_STEP, id=f"{output_format}-every step") for output_format in FORMATS),
+    ],
+)
+def test_next_run_makes_it_whole_when_the_process_was_killed(gallery, case, output_format, some):
+    kind, options = CASES[case]
+    runs = kind(gallery, output_format)
+    chosen = spread(stretches(runs.names), some) if some else list(range(len(runs.names)))
+    kill_for_real([(step, runs.out(step)) for step in chosen], runs.source, output_format, **options)
+    for step in chosen:
+        runs.check(step)
+        check_tidy(runs, step)
+
+
+def check_tidy(runs, step):
+    """Only open files of dead writers stay, and those for a day."""
+    out = runs.out(step)
+    left = [path for path in out.iterdir() if path.name.startswith("_")]
+    assert left in ([], [out / "_tmp"])
+    yesterday = time.time() - 25 * 3600
+    for path in out.glob("_tmp/*"):
+        os.utime(path, (yesterday, yesterday))
+    run(runs.source, out, runs.output_format)
+    assert not [path for path in out.iterdir() if path.name.startswith("_")]
