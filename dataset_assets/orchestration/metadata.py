@@ -62,6 +62,7 @@ _COLUMNS = {
     "content_type": "as the server says",
     "final_url": "where redirects led to",
     "extension": "of the stored payload",
+    "trailing_bytes": "behind the end of the image as fetched",
     "offset": "of the payload in the sample file, bytes",
     "bytes": "length of the payload",
 }

@@ -17,7 +17,7 @@ from dataset_assets.records import FAILED_TO_DOWNLOAD, FAILED_TO_RESIZE, SUCCESS
 #: Distinct messages kept in a record; the causes are always complete.
 MAX_MESSAGES = 1000
 #: Columns that are added to img2dataset's.
-EXTRA = ("cause", "http_status", "content_type", "final_url", "extension")
+EXTRA = ("cause", "http_status", "content_type", "final_url", "extension", "trailing_bytes")
 #: img2dataset knows one message for all that its decoder can not read; ours says what it is.
 _NOT_READ = (Cause.NOT_IMAGE, Cause.UNSUPPORTED_FORMAT)
 
@@ -86,6 +86,7 @@ class RowFields:
             "content_type": outcome.content_type or None,
             "final_url": outcome.url if outcome.redirects else None,
             "extension": media.extension or None,
+            "trailing_bytes": media.trailing_bytes or None,
         }
 
     def _added_fields(self) -> Iterator[pa.Field]:
@@ -103,6 +104,7 @@ class RowFields:
             yield pa.field("http_status", pa.int32())
             for name in ("content_type", "final_url", "extension"):
                 yield pa.field(name, pa.string())
+            yield pa.field("trailing_bytes", pa.int64())
 
 
 class Tally:

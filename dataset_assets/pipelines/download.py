@@ -127,7 +127,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         layout: "img2dataset" writes exactly its files, columns and messages, nothing added.
         codec_threads: threads that decode and encode in each process. None: what the cores allow; 0: none besides its main thread.
         area_kernel: "numba", "opencv", or "auto" (numba when installed).
-        scaled_decode: decode large JPEGs at a fraction while at least twice the target size remains: faster, about 46 dB.
+        scaled_decode: decode large JPEGs at a fraction while at least twice the target size remains: faster, 40 to 46 dB.
         max_pixels: larger images are refused before they are decoded.
         total_timeout: s for one url with its redirects, each try; None: three times `timeout`.
         max_bytes: longest body.
@@ -273,7 +273,10 @@ def _list_options(given: Mapping[str, Any]) -> ListOptions:
 
 
 def _image_options(given: Mapping[str, Any]) -> ImageOptions:
-    return ImageOptions(**{name: given[name] for name in _IMAGE})
+    options = {name: given[name] for name in _IMAGE}
+    for name in ("upscale_interpolation", "downscale_interpolation"):
+        options[name] = str(options[name]).lower()  # img2dataset does not mind capitals
+    return ImageOptions(**options)
 
 
 def _fetch_options(given: Mapping[str, Any]) -> FetchOptions:
