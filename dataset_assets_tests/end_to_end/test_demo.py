@@ -20,7 +20,9 @@ CURED_BY_RETRYING = {"busy", "limited"}
 def run_demo(folder) -> str:
     environment = {**os.environ, "DATASET_ASSETS_ROOT": str(folder / "data"), "DAGSTER_HOME": str(folder / "home"), "COLUMNS": "100"}
     script = "import sys; from dataset_assets.cli import main; sys.exit(main(['demo']))"
-    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=170, check=False, env=environment, cwd=folder)
+    shown = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=170, check=False, env=environment, cwd=folder
+    )
     assert shown.returncode == 0, shown.stderr
     return shown.stdout
 
