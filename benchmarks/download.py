@@ -44,7 +44,7 @@ THEIRS_LATENCY = ({"processes_count": 2, "thread_count": 256}, {"processes_count
 # dataset_assets: thread_count is connections per process; codec_threads 0 decodes in the process's main thread
 OUR_RESIZE = {"processes_count": 2, "thread_count": 32, "codec_threads": 0}
 OUR_ORIGINALS = {"processes_count": 2, "thread_count": 32, "codec_threads": 0}
-OUR_LATENCY = {"processes_count": 2, "thread_count": 2000, "codec_threads": 0}
+OUR_LATENCY = {"processes_count": 2, "thread_count": 1400, "codec_threads": 0, "max_buffered_bytes": 256 << 20}
 OUR_RESIZE_LOW_MEMORY = {"processes_count": 1, "thread_count": 32, "codec_threads": 2}
 OUR_ORIGINALS_LOW_MEMORY = {"processes_count": 1, "thread_count": 32, "codec_threads": 0}
 

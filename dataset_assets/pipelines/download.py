@@ -71,6 +71,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     max_pixels: int = 64_000_000,
     total_timeout: float | None = None,
     max_bytes: int = 64 << 20,
+    max_buffered_bytes: int = 64 << 20,
     robots_txt: bool = False,
     allow_private_networks: Sequence[str] | bool | None = None,
     max_connections_per_host: int | None = None,
@@ -131,6 +132,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         max_pixels: larger images are refused before they are decoded.
         total_timeout: s for one url with its redirects, each try; None: three times `timeout`.
         max_bytes: longest body.
+        max_buffered_bytes: of bodies that wait for the codec, for each process; raise it for thousands of connections.
         robots_txt: honour robots.txt.
         allow_private_networks: networks (CIDR) that may be reached besides public ones; True: any.
             None: DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS, else none.
@@ -286,6 +288,7 @@ def _fetch_options(given: Mapping[str, Any]) -> FetchOptions:
         timeout_s=given["timeout"],
         total_timeout_s=given["total_timeout"],
         max_bytes=given["max_bytes"],
+        max_buffered_bytes=given["max_buffered_bytes"],
         retries=given["retries"],
         user_agent=user_agent(given["user_agent_token"], given["contact"]),
         user_agent_token=given["user_agent_token"],
