@@ -182,6 +182,8 @@ def _parse() -> argparse.Namespace:
             setattr(options, name, value)
         if getattr(options, name) < 1:
             parser.error(f"--{name} must be at least 1")
+    if Path(options.results).is_dir():
+        options.results = str(Path(options.results) / "download.md")
     options.cases = options.cases.split(",") if options.cases else list(DEFAULT_CASES)
     options.tools = options.tools.split(",")
     options.baseline_python = options.baseline_python.split(",")

@@ -132,7 +132,8 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         max_pixels: larger images are refused before they are decoded.
         total_timeout: s for one url with its redirects, each try; None: three times `timeout`.
         max_bytes: longest body.
-        max_buffered_bytes: of bodies that wait for the codec, for each process; raise it for thousands of connections.
+        max_buffered_bytes: of bodies that wait for the codec, for each process, and half of it for samples that wait for an earlier row
+            of their shard (more are spilled to disk); raise it for thousands of connections.
         robots_txt: honour robots.txt.
         allow_private_networks: networks (CIDR) that may be reached besides public ones; True: any.
             None: DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS, else none.
@@ -166,6 +167,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         processes_count=processes_count,
         codec_threads=codec_threads,
         max_shard_retry=max_shard_retry,
+        reorder_bytes=max_buffered_bytes // 2,
     )
     run = DownloadRun(
         open_store(str(output_folder)),
