@@ -35,6 +35,7 @@ class Engine:
         self._sweep_at = self._alive_at = clock()
         self._poller = new_poller()
         self._waker, self._woken = socket.socketpair()
+        self._is_woken = False
         self._waker.setblocking(False)
         self._woken.setblocking(False)
         self._poller.watch(pycurl.POLL_IN, self._woken.fileno())
@@ -72,7 +73,10 @@ class Engine:
 
     def wake(self) -> None:
         """Make a `step` that waits return. For other threads."""
-        with suppress(BlockingIOError, OSError):  # full: it will wake anyway; closed: nobody waits
+        if self._is_woken:
+            return  # since it last returned
+        self._is_woken = True
+        with suppress(OSError):  # closed: nobody waits
             self._waker.send(b"\0")
 
     def step(self, wait_s: float) -> list[Transfer]:
@@ -116,8 +120,8 @@ class Engine:
 
     def _drain(self) -> None:
         with suppress(BlockingIOError):
-            while len(self._woken.recv(4096)) == 4096:
-                pass
+            self._woken.recv(4096)
+        self._is_woken = False
 
     def _remove(self, transfers: list[Transfer]) -> list[Transfer]:
         for transfer in transfers:

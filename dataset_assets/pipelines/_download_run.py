@@ -1,17 +1,17 @@
-"""One call of `download`: plan the list, make what is missing, say what came of it. Also what its looser arguments mean."""
+"""One call of `download`: plan the list, make what is missing, say what came of it."""
 
 import os
 import platform
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 from dataset_assets.errors import ConfigurationError, ShardIncomplete
-from dataset_assets.pipelines.download_shards import download_shards, prepare_workers
+from dataset_assets.pipelines._arguments import DownloadReport
+from dataset_assets.pipelines.download_shards import download_shards
 from dataset_assets.pipelines.options import DownloadOptions
 from dataset_assets.pipelines.plan_urls import plan_urls
 from dataset_assets.pipelines.progress import reporters
@@ -27,31 +27,6 @@ _STARTED = "started"  # shows `_clean` the folder of a run that was killed befor
 _HOST = platform.node()
 _ABANDONED_S = 24 * 3600.0
 _OURS = re.compile(r"(\d+(_stats\.json|\.tar|\.parquet|\.tfrecord)|\d+/.*|manifest\.json|_plan/.*|_replace/.*)")
-
-
-@dataclass(frozen=True, slots=True)
-class DownloadReport:
-    """What a download left behind."""
-
-    manifest: Manifest  # the whole output, earlier runs included
-    made: int  # shards committed by this call
-    skipped: int  # shards that were committed before
-    requests: int  # made by this call
-
-    @property
-    def rows(self) -> int:
-        """Input rows of the whole output."""
-        return self.manifest.rows
-
-    @property
-    def successes(self) -> int:
-        """Rows with a sample."""
-        return self.manifest.successes
-
-    @property
-    def causes(self) -> dict[str, int]:
-        """Failed rows by cause."""
-        return self.manifest.causes
 
 
 class DownloadRun:
@@ -83,7 +58,6 @@ class DownloadRun:
     def __call__(self, source: Any, config: Mapping[str, Any]) -> DownloadReport:
         """Run; `config` is what is logged of the arguments."""
         self._store.check_writable()
-        prepare_workers(self._options)
         if self._mode == "overwrite":
             delete_shard_set(self._store)
         self._clean()
@@ -159,44 +133,3 @@ def delete_shard_set(store: Store) -> None:
     for info in list(store.list()):
         if _OURS.fullmatch(info.key):
             store.delete(info.key)
-
-
-def private_networks(given: Sequence[str] | bool | None) -> tuple[str, ...]:
-    """Return the networks that may be reached besides public ones.
-
-    The one setting of the library that an environment variable can make, because tests and closed networks need it in programs they do not own.
-    """
-    if given is None:
-        text = os.environ.get("DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS", "")
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    if isinstance(given, bool):
-        return ("all",) if given else ()
-    return (given,) if isinstance(given, str) else tuple(given)
-
-
-def parse_causes(names: Sequence[str]) -> frozenset[Cause]:
-    """Return the causes that `retry_failed` names.
-
-    Raises:
-        ConfigurationError: one does not exist.
-    """
-    chosen: set[Cause] = set()
-    for name in [names] if isinstance(names, str) else names:
-        if name == "transient":
-            chosen.update(cause for cause in Cause if cause.is_transient)
-        elif name in list(Cause):
-            chosen.add(Cause(name))
-        else:
-            raise ConfigurationError(f"retry_failed: expected 'transient' or causes out of {', '.join(Cause)}; came {name!r}")
-    return frozenset(chosen)
-
-
-def is_image(media: str) -> bool:
-    """Tell whether `media` asks for images.
-
-    Raises:
-        ConfigurationError: it is neither "image" nor "any".
-    """
-    if media not in ("image", "any"):
-        raise ConfigurationError(f"media: expected 'image' or 'any', came {media!r}")
-    return media == "image"

@@ -46,21 +46,26 @@ class _Hasher:
         self._add(f"{path}?", _bytes_of(array.is_null().cast(pa.uint8())))
         kind = array.type
         if any(is_kind(kind) for is_kind in _TEXTS):
-            filled = array.fill_null("" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else b"")
+            filled = _filled(array, "" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else b"")
             self._add(f"{path}#", _bytes_of(pc.binary_length(filled).cast(pa.int64())))
             self._add(f"{path}=", _data_of(filled))
         elif any(is_kind(kind) for is_kind in _LISTS):
-            self._add(f"{path}#", _bytes_of(pc.list_value_length(array).fill_null(0).cast(pa.int64())))
+            self._add(f"{path}#", _bytes_of(_filled(pc.list_value_length(array), 0).cast(pa.int64())))
             self.update(f"{path}[]", array.flatten())
         elif pa.types.is_struct(kind):
             for index, child in enumerate(array.flatten()):
                 self.update(f"{path}.{index}", child)
         elif pa.types.is_boolean(kind):
-            self._add(f"{path}=", _bytes_of(array.fill_null(False).cast(pa.uint8())))
+            self._add(f"{path}=", _bytes_of(_filled(array, False).cast(pa.uint8())))
         elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
-            self._add(f"{path}=", _bytes_of(array.fill_null(0)))
+            self._add(f"{path}=", _bytes_of(_filled(array, 0)))
         else:  # dates, decimals and the like are rare in lists: as Python shows them
             self._add(f"{path}=", "".join(f"{value!r}\n" for value in array.to_pylist()).encode("utf-8", "backslashreplace"))
+
+
+def _filled(array: pa.Array, value: Any) -> pa.Array:
+    """Put a value in the place of nulls. Without any nothing is done: making an Arrow scalar would import pandas, if installed."""
+    return array.fill_null(value) if array.null_count else array
 
 
 def _bytes_of(array: pa.Array) -> Any:

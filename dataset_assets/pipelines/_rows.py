@@ -5,14 +5,16 @@ First what the list brought, then img2dataset's columns under its names and in i
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from dataset_assets.images.header import DECODE_MESSAGE
-from dataset_assets.pipelines._samples import Sample
 from dataset_assets.pipelines.options import DownloadOptions
 from dataset_assets.records import FAILED_TO_DOWNLOAD, FAILED_TO_RESIZE, SUCCESS, Cause, FetchOutcome, Media, Row
+
+if TYPE_CHECKING:
+    from dataset_assets.pipelines._samples import Sample
 
 #: Distinct messages kept in a record; the causes are always complete.
 MAX_MESSAGES = 1000
@@ -31,7 +33,7 @@ class RowFields:
         self._boxes = table.column(options.bbox_col).to_pylist() if options.bbox_col is not None else None
         kept = table.drop_columns([verify]) if verify is not None else table
         self._names: list[str] = kept.column_names
-        self._rows = list(zip(*(column.to_pylist() for column in kept.columns), strict=True))
+        self._rows = list(zip(*(_to_python(column) for column in kept.columns), strict=True))
         self._media = options.image is not None
         self._exif = options.image is not None and options.image.extract_exif
         self._hash = options.compute_hash
@@ -61,7 +63,7 @@ class RowFields:
         """See `ShardJob.bboxes`."""
         return self._boxes[index] if self._boxes is not None else None
 
-    def row(self, index: int, key: str, outcome: FetchOutcome, sample: Sample) -> Row:
+    def row(self, index: int, key: str, outcome: FetchOutcome, sample: "Sample") -> Row:
         """Build the row: img2dataset's columns in its order, then ours."""
         media = sample.media
         columns = dict(zip(self._names, self._rows[index], strict=True))
@@ -139,3 +141,18 @@ class Tally:
             "requests": self.requests,
             "bytes_downloaded": self.bytes_downloaded,
         }
+
+
+def _to_python(column: pa.ChunkedArray) -> list[Any]:
+    """Return the values. Nanoseconds that are not whole microseconds come as whole numbers: Python has no type for them, pandas may be missing."""
+    kind = column.type
+    if not pa.types.is_temporal(kind) or getattr(kind, "unit", None) != "ns":
+        return column.to_pylist()  # type: ignore[no-any-return]
+    if pa.types.is_timestamp(kind):
+        coarser = pa.timestamp("us", kind.tz)
+    else:
+        coarser = pa.duration("us") if pa.types.is_duration(kind) else pa.time64("us")
+    try:
+        return column.cast(coarser).to_pylist()  # type: ignore[no-any-return]
+    except pa.ArrowInvalid:
+        return column.cast(pa.int64()).to_pylist()  # type: ignore[no-any-return]

@@ -11,16 +11,15 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 
 from dataset_assets.errors import DiskFull
 from dataset_assets.fetch.client import Fetcher
 from dataset_assets.images.prepare import silence_codecs, warm_up
 from dataset_assets.pipelines._samples import Sample, SampleMaker
 from dataset_assets.pipelines._shard_job import RetryJob, ShardJob
-from dataset_assets.pipelines.options import DownloadOptions
+from dataset_assets.pipelines._workers import ShardWork
 from dataset_assets.pipelines.plan_urls import read_shard
-from dataset_assets.records import Cause, FetchOutcome, Plan, Request, ShardProgress, ShardRecord, ShardResult, ShardTask
+from dataset_assets.records import FetchOutcome, Request, ShardProgress, ShardRecord, ShardResult, ShardTask
 from dataset_assets.shards._naming import shard_name
 from dataset_assets.shards._records import read_record
 from dataset_assets.storage._base import open_store
@@ -34,27 +33,17 @@ HEARTBEAT_S = 0.1
 _FUTURES_PER_THREAD = 4
 
 
-@dataclass(frozen=True, slots=True)
-class ShardWork:
-    """Makes shards of a plan. Picklable; see `distribute._base.Work`."""
-
-    plan_url: str
-    plan: Plan
-    fingerprints: dict[int, str]  # shard id -> fingerprint of its rows and the options
-    options: DownloadOptions
-    retry_failed: frozenset[Cause] = frozenset()
-
-    def __call__(self, tasks: Iterator[ShardTask]) -> Iterator[ShardProgress | ShardResult]:
-        """Make the shards of `tasks`, in any order; a shard that fails becomes a result with an error."""
-        if self.options.image is not None:
-            warm_up(self.options.image)
-            if multiprocessing.parent_process() is not None:  # a process of ours: its standard error may be changed
-                silence_codecs()
-        worker = _Worker(self, tasks)
-        try:
-            yield from worker.run()
-        finally:
-            worker.close()
+def work_on(work: ShardWork, tasks: Iterator[ShardTask]) -> Iterator[ShardProgress | ShardResult]:
+    """See `ShardWork`."""
+    if work.options.image is not None:
+        warm_up(work.options.image)
+        if multiprocessing.parent_process() is not None:  # a process of ours: its standard error may be changed
+            silence_codecs()
+    worker = _Worker(work, tasks)
+    try:
+        yield from worker.run()
+    finally:
+        worker.close()
 
 
 class _Worker:

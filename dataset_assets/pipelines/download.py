@@ -8,14 +8,17 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dataset_assets.fetch.options import OPT_OUT_DIRECTIVES, FetchOptions, user_agent
 from dataset_assets.images.options import ImageOptions
-from dataset_assets.pipelines._download_run import DownloadReport, DownloadRun, is_image, parse_causes, private_networks
+from dataset_assets.pipelines._arguments import DownloadReport, is_image, parse_causes, private_networks
+from dataset_assets.pipelines._workers import prepare_workers
 from dataset_assets.pipelines.options import DownloadOptions
 from dataset_assets.storage._base import hide_credentials, open_store
-from dataset_assets.urls._base import ListOptions
+
+if TYPE_CHECKING:
+    from dataset_assets.urls._base import ListOptions
 
 __all__ = ["DownloadReport", "download", "download_any"]
 
@@ -169,11 +172,15 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         max_shard_retry=max_shard_retry,
         reorder_bytes=max_buffered_bytes // 2,
     )
+    causes = parse_causes(retry_failed)
+    prepare_workers(options)
+    from dataset_assets.pipelines._download_run import DownloadRun  # takes as long to load as what the workers load meanwhile
+
     run = DownloadRun(
         open_store(str(output_folder)),
         _list_options(given),
         options,
-        retry_failed=parse_causes(retry_failed),
+        retry_failed=causes,
         incremental_mode=incremental_mode,
         wandb_project=wandb_project if enable_wandb else None,
     )
@@ -261,7 +268,9 @@ def _loggable(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: hide_credentials(value) if isinstance(value, str) else value for name, value in shown.items()}
 
 
-def _list_options(given: Mapping[str, Any]) -> ListOptions:
+def _list_options(given: Mapping[str, Any]) -> "ListOptions":
+    from dataset_assets.urls._base import ListOptions  # brings pyarrow: see `download`
+
     more = {"caption_col": given["caption_col"], "save_additional_columns": tuple(given["save_additional_columns"] or ())}
     is_txt = isinstance(given["url_list"], str | PathLike) and given["input_format"].partition(".")[0] == "txt"
     if is_txt and given["layout"] == "img2dataset" and any(more.values()):

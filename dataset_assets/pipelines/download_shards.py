@@ -1,6 +1,6 @@
 """Download the shards of a plan: what is committed is kept, what is missing is made, what fails is tried again.
 
-This is the asset `shards` of the graph and the middle of `download`. Import it where it is used: it brings libcurl and OpenCV.
+This is the asset `shards` of the graph and the middle of `download`.
 """
 
 import hashlib
@@ -8,11 +8,10 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from dataset_assets import registry
-from dataset_assets.distribute._base import Distributor, TaskLost
+from dataset_assets.distribute._base import TaskLost
 from dataset_assets.errors import ConfigurationError, PlanMismatch
 from dataset_assets.pipelines._rows import EXTRA
-from dataset_assets.pipelines._shard_work import ShardWork
+from dataset_assets.pipelines._workers import ShardWork, prepare_workers
 from dataset_assets.pipelines.options import DownloadOptions
 from dataset_assets.pipelines.plan_urls import load_plan
 from dataset_assets.records import Cause, Plan, ShardProgress, ShardRecord, ShardResult, ShardTask
@@ -23,10 +22,6 @@ from dataset_assets.shards._replace import roll_forward
 from dataset_assets.storage._base import Store, open_store
 
 logger = logging.getLogger(__name__)
-
-#: Imported once in the process that workers are forked from. The second loads the kernel that scales images.
-_WORK = "dataset_assets.pipelines._shard_work"
-_KERNEL = "dataset_assets.pipelines._kernel_template"
 
 
 def download_shards(
@@ -63,14 +58,6 @@ def download_shards(
     finally:
         for store in folders.values() if options.layout != "img2dataset" else ():
             write_manifest(store, fingerprint=options.fingerprint, output_format=options.output_format)
-
-
-def prepare_workers(options: DownloadOptions, workers: int = 1) -> Distributor:
-    """Return the distributor of the options. Called early, what workers need is loaded while the list is planned."""
-    image = options.image
-    preload = (_WORK, *(["exifread"] if image and image.extract_exif else []), *([_KERNEL] if image and image.needs_area_kernel else []))
-    distributor: Distributor = registry.load("dataset_assets.distribute", options.distributor)(workers, preload=preload)
-    return distributor
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,8 @@ class Table:
         """Write the buffered rows as a row group."""
         if not self._rows:
             return
-        arrays = [_array([row[field.name] for row in self._rows], field) for field in self._schema]
+        columns = ((field.name, field) for field in self._schema)  # asking a field for its name makes a new string each time
+        arrays = [_array([row[name] for row in self._rows], field) for name, field in columns]
         self._rows = []
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
 

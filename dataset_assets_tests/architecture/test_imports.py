@@ -45,5 +45,15 @@ def test_nothing_heavy_is_loaded_when_a_light_module_is_imported(module):
     assert _loaded(f"import dataset_assets.{module}") & HEAVY == set()
 
 
+def test_workers_are_started_before_anything_that_takes_long_is_loaded():
+    assert _loaded("from dataset_assets import download") & {*HEAVY, "pyarrow", "numpy"} == set()
+
+
+def test_workers_do_without_pandas():
+    statement = "import dataset_assets.pipelines._worker_template, pyarrow\npyarrow.array([1])"
+    assert "pandas" in _loaded("import pyarrow\npyarrow.array([1])")
+    assert "pandas" not in _loaded(statement)
+
+
 def test_heavy_packages_are_seen_when_loaded():
     assert _loaded("import PIL, pyarrow.dataset") & HEAVY >= {"PIL", "pyarrow.dataset"}
