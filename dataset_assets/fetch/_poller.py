@@ -39,33 +39,58 @@ def new_poller() -> Poller:
 
 
 class EpollPoller:
-    """epoll, level triggered. See `Poller`."""
+    """epoll, level triggered. See `Poller`.
+
+    libcurl stops watching a connection after each answer and watches it again for the next. The kernel is told of the second only: a descriptor stays
+    registered until it reports something that nobody waits for, or is closed.
+    """
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._wanted: dict[int, int] = {}
+        self._idle: set[int] = set()  # registered, as far as is known
 
     def watch(self, what: int, descriptor: int, *_: object) -> None:
         """See `Poller`."""
         if what == pycurl.POLL_REMOVE:
             if self._wanted.pop(descriptor, None) is not None:
-                with suppress(OSError):  # closed before libcurl said so: the kernel has forgotten it already
-                    self._epoll.unregister(descriptor)
+                self._idle.add(descriptor)
             return
         wanted = _EPOLL_WANTED[what]
         if descriptor in self._wanted:
             self._epoll.modify(descriptor, wanted)
         else:
-            self._epoll.register(descriptor, wanted)
+            self._register(descriptor, wanted)
         self._wanted[descriptor] = wanted
 
     def poll(self, timeout_s: float) -> list[tuple[int, int]]:
         """See `Poller`."""
-        return [(descriptor, _EPOLL_SEEN[event & 31]) for descriptor, event in self._epoll.poll(timeout_s, _MAX_EVENTS)]
+        ready = self._epoll.poll(timeout_s, _MAX_EVENTS)
+        if self._idle:
+            ready = [(descriptor, event) for descriptor, event in ready if descriptor in self._wanted or self._forget(descriptor)]
+        return [(descriptor, _EPOLL_SEEN[event & 31]) for descriptor, event in ready]
 
     def close(self) -> None:
         """See `Poller`."""
         self._epoll.close()
+
+    def _register(self, descriptor: int, wanted: int) -> None:
+        if descriptor in self._idle:
+            self._idle.discard(descriptor)
+            try:
+                self._epoll.modify(descriptor, wanted)
+            except FileNotFoundError:  # closed since, and the number is that of another socket now
+                pass
+            else:
+                return
+        self._epoll.register(descriptor, wanted)
+
+    def _forget(self, descriptor: int) -> bool:
+        """Stop watching a connection that something happened to while it was idle, such as the server closing it. Returns False."""
+        self._idle.discard(descriptor)
+        with suppress(OSError):
+            self._epoll.unregister(descriptor)
+        return False
 
 
 class SelectorPoller:

@@ -8,13 +8,13 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from dataset_assets.errors import MissingDependency
 from dataset_assets.records import SUCCESS, ShardProgress, ShardRecord, ShardResult, add_counts
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 logger = logging.getLogger("dataset_assets")
 
@@ -103,7 +103,9 @@ class LogReporter:
 class TerminalReporter:
     """A progress bar."""
 
-    def __init__(self, total: int, console: Console) -> None:
+    def __init__(self, total: int, console: "Console") -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
         self._rate = Rate(total)
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -180,11 +182,17 @@ class WandbReporter:
 
 def reporters(total_rows: int, *, wandb_project: str | None, config: Mapping[str, Any]) -> list[Reporter]:
     """Choose what to show: a bar on a terminal, log lines elsewhere, and Weights & Biases when a project is named."""
-    console = Console(file=sys.stderr)
-    shown: list[Reporter] = [TerminalReporter(total_rows, console) if console.is_terminal else LogReporter(total_rows)]
+    shown: list[Reporter] = [_on_terminal(total_rows) if sys.stderr.isatty() else LogReporter(total_rows)]
     if wandb_project is not None:
         shown.append(WandbReporter(wandb_project, config))
     return shown
+
+
+def _on_terminal(total_rows: int) -> Reporter:
+    from rich.console import Console  # not loaded where no bar is shown
+
+    console = Console(file=sys.stderr)
+    return TerminalReporter(total_rows, console) if console.is_terminal else LogReporter(total_rows)
 
 
 def _speed(prefix: str, records: list[ShardRecord], duration_s: float) -> dict[str, float]:
