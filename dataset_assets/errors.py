@@ -8,11 +8,14 @@
     │   ├── EmptyList              a url list without rows
     │   ├── MissingColumn          a named column is not in the list
     │   ├── UnreadableList         a list that is not what its format says
-    │   └── ListChanged            a list that was planned before and now reads differently
+    │   ├── ListChanged            a list that was planned before and now reads differently
+    │   └── UnreadableSource       a folder of recordings or files that is not laid out as asked
     ├── StorageError               a store that does not do what was asked
     │   ├── ObjectMissing
     │   ├── NotWritable            found before the first request is made
-    │   └── DiskFull
+    │   ├── DiskFull
+    │   └── HubError               a Hub that can not be reached, or answers otherwise than expected
+    │       └── AccessDenied       it does not take the token, or the token may not do this
     └── ShardError                 a shard that can not be trusted
         ├── ShardIncomplete        rows or files are missing
         ├── ShardCorrupt           bytes differ from the record
@@ -59,6 +62,10 @@ class ListChanged(SourceError):
     """A url list that was planned earlier now has other content."""
 
 
+class UnreadableSource(SourceError, ValueError):
+    """A folder of recordings or files is not laid out as asked, or has names that no archive can hold."""
+
+
 class StorageError(DatasetAssetsError):
     """A store does not do what was asked."""
 
@@ -73,6 +80,14 @@ class NotWritable(StorageError):
 
 class DiskFull(StorageError):
     """No space is left where the bytes should go."""
+
+
+class HubError(StorageError):
+    """A Hub can not be reached, or answers otherwise than expected."""
+
+
+class AccessDenied(HubError):
+    """A Hub does not take the token, or the token may not do what was asked."""
 
 
 class ShardError(DatasetAssetsError):

@@ -1,0 +1,1 @@
+"""Batches out of shard sets and published datasets: orders, streams, loaders."""
