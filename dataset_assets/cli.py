@@ -1,13 +1,8 @@
-"""The command line, thin: every command is one function of the library.
-
-`dataset-assets download` takes the arguments of `dataset_assets.download` as flags, written `--image_size 256`, `--image_size=256` or
-`--image-size 256`, with the values that img2dataset's command line takes: `--save_additional_columns '["a","b"]'`, `--compute_hash None`.
-"""
+"""The command line, thin: every command is one function of the library, and its flags are the arguments of that function and of its option classes."""
 
 import argparse
-import inspect
-import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dataset_assets.errors import ConfigurationError, DatasetAssetsError
+from dataset_assets.pipelines._flags import add_flags, given, ratios
 
 _INTERRUPTED = 130
 
@@ -24,116 +20,157 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status. Expected errors are one line on standard error and status 1."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("dataset_assets").setLevel(logging.INFO)
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments = _parser(words[0] if words else "").parse_args(words)
     try:
         status: int = arguments.run(arguments)
     except DatasetAssetsError as exc:
-        Console(stderr=True).print(f"[red]{type(exc).__name__}:[/red] {exc}", soft_wrap=True, highlight=False)
+        Console(stderr=True).print(f"[red]{type(exc).__name__}:[/red]", end=" ")
+        Console(stderr=True).print(str(exc), soft_wrap=True, highlight=False, markup=False)
         return 1
     except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; committed shards are kept, run again to go on")
+        Console(stderr=True).print("stopped; what is committed is kept, run again to go on")
         return _INTERRUPTED
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: str) -> argparse.ArgumentParser:
+    """Return the parser. It has the flags of `command` only: for those of all, all of the library would be loaded."""
     parser = argparse.ArgumentParser(prog="dataset-assets", description="Url lists become shards, and shards datasets.")
     commands = parser.add_subparsers(required=True, metavar="command")
-    _add_download(commands.add_parser("download", help="download the urls of a list into shards", allow_abbrev=False))
-    verify = commands.add_parser("verify", help="check the shards of a folder against their records")
-    verify.add_argument("folder", help="a folder or url with a shard set")
-    verify.add_argument("--quick", action="store_true", help="sizes and records only, without reading the shards")
-    verify.set_defaults(run=_verify)
-    demo = commands.add_parser("demo", help="run the demo dataset through Dagster")
-    demo.set_defaults(run=_demo)
+    for name, (text, add) in _COMMANDS.items():
+        one = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        if name == command:
+            add(one)
     return parser
+
+
+def _show(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
+    Console().print(table)
 
 
 def _add_download(parser: argparse.ArgumentParser) -> None:
     from dataset_assets.pipelines.download import download
 
-    hints = inspect.get_annotations(download)
-    for name, parameter in inspect.signature(download).parameters.items():
-        flags = list(dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}")))
-        is_flag = hints[name] is bool
-        required = parameter.default is inspect.Parameter.empty
-        parser.add_argument(
-            *flags,
-            dest=name,
-            type=_converter(name, hints[name]),
-            default=argparse.SUPPRESS,
-            required=required,
-            nargs="?" if is_flag else None,
-            const=True if is_flag else None,
-            metavar=str(getattr(hints[name], "__name__", "VALUE")).upper(),
-            help="(required)" if required else f"(default: {parameter.default})".replace("%", "%%"),
-        )
+    add_flags(parser, download)
     parser.set_defaults(run=_download)
-
-
-def _converter(name: str, hint: Any) -> Callable[[str], Any]:
-    """Return what turns the text of a flag into the argument's type."""
-    text = str(hint)
-
-    def convert(value: str) -> Any:
-        if value == "None" and "None" in text:
-            return None
-        if hint is bool or ("bool" in text and value.lower() in ("true", "false")):
-            return _boolean(name, value)
-        if "Mapping" in text or "Sequence" in text:
-            return _list_or_mapping(value)
-        if "float" in text:
-            return float(value)
-        if "int" in text:
-            return int(value)
-        return value
-
-    convert.__name__ = text.removeprefix("<class '").removesuffix("'>")
-    return convert
-
-
-def _boolean(name: str, value: str) -> bool:
-    if value.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{name}: expected True or False, came {value!r}")
-    return value.lower() == "true"
-
-
-def _list_or_mapping(value: str) -> Any:
-    if value.startswith(("[", "{")):
-        try:
-            return json.loads(value.replace("'", '"'))
-        except ValueError as exc:
-            raise argparse.ArgumentTypeError(f"expected JSON or a,b,c; came {value!r}") from exc
-    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _download(arguments: argparse.Namespace) -> int:
     from dataset_assets.pipelines.download import download
 
-    given = {name: value for name, value in vars(arguments).items() if name != "run"}
-    report = download(**given)
-    table = Table("rows", "ok", "failed", "shards made", "shards kept", "requests")
+    report = download(**given(arguments, download))
     failed = report.rows - report.successes
-    table.add_row(*(f"{number:,}" for number in (report.rows, report.successes, failed, report.made, report.skipped, report.requests)))
-    console = Console()
-    console.print(table)
+    row = (report.rows, report.successes, failed, report.made, report.skipped, report.requests)
+    _show(("rows", "ok", "failed", "shards made", "shards kept", "requests"), [row])
     if report.causes:
-        causes = Table("cause", "rows")
-        for cause, rows in report.causes.items():
-            causes.add_row(cause, f"{rows:,}")
-        console.print(causes)
+        _show(("cause", "rows"), list(report.causes.items()))
     return 0
+
+
+def _add_split(parser: argparse.ArgumentParser) -> None:
+    from dataset_assets.pipelines.open_source import KINDS, FileOptions, RecordingOptions
+    from dataset_assets.pipelines.split_archives import ArchiveOptions, SplitOptions
+
+    parser.add_argument("source", nargs="+", help="folder or url of shards (several are put together), recordings or files")
+    parser.add_argument("output", help="folder or url of the split; earlier versions in it stay")
+    parser.add_argument("--kind", choices=KINDS, default="auto", help="what the source holds (default: auto)")
+    parser.add_argument("--ratios", type=ratios, default=argparse.SUPPRESS, help="(default: train=0.75,validation=0.15,test=0.10)")
+    parser.add_argument("--keep-versions", type=int, default=2, help="versions that stay in the output (default: 2)")
+    add_flags(parser, SplitOptions, ArchiveOptions, RecordingOptions, FileOptions)
+    parser.set_defaults(run=_split)
+
+
+def _split(arguments: argparse.Namespace) -> int:
+    from dataset_assets.pipelines.open_source import FileOptions, RecordingOptions, open_source
+    from dataset_assets.pipelines.progress_bar import progress_bar
+    from dataset_assets.pipelines.split_archives import ArchiveOptions, SplitOptions, split_archives
+    from dataset_assets.storage._base import open_store
+
+    options, archives = SplitOptions(**given(arguments, SplitOptions)), ArchiveOptions(**given(arguments, ArchiveOptions))
+    source = open_source(arguments.kind, arguments.source, **given(arguments, RecordingOptions, FileOptions))
+    with progress_bar("splitting") as progress:
+        keep = arguments.keep_versions
+        manifest = split_archives(source, open_store(arguments.output), options, archives, progress=progress, keep_versions=keep)
+    _show(
+        ("split", "samples", "groups", "bytes"), [(name, each.samples, each.groups, each.bytes) for name, each in manifest.splits.items()]
+    )
+    Console().print(f"version {manifest.version[:12]}, {len(manifest.files)} files", highlight=False)
+    return 0
+
+
+def _add_publish(parser: argparse.ArgumentParser) -> None:
+    from dataset_assets.pipelines.publish import PublishOptions
+
+    parser.add_argument("folder", help="folder or url of a split")
+    parser.add_argument("repo", help="org/name")
+    parser.add_argument("--target", choices=("directory", "huggingface"), default="directory", help="where to (default: directory)")
+    parser.add_argument(
+        "--root", default="published", help="of the directory target: the folder that holds the repositories (default: published)"
+    )
+    visible = parser.add_mutually_exclusive_group()
+    visible.add_argument("--private", action="store_true", default=True, help="a repository that is made is private (default)")
+    visible.add_argument("--public", dest="private", action="store_false", help="a repository that is made is public")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would change")
+    add_flags(parser, PublishOptions)
+    parser.set_defaults(run=_publish)
+
+
+def _publish(arguments: argparse.Namespace) -> int:
+    from dataset_assets.hub.directory import DirectoryTarget
+    from dataset_assets.hub.huggingface import HuggingFaceTarget
+    from dataset_assets.pipelines.publish import PublishOptions, publish
+    from dataset_assets.split_records import Published
+    from dataset_assets.storage._base import open_store
+
+    options = PublishOptions(**given(arguments, PublishOptions))
+    target: DirectoryTarget | HuggingFaceTarget
+    if arguments.target == "huggingface":
+        target = HuggingFaceTarget(arguments.repo, token=_token(), private=arguments.private)
+    else:
+        target = DirectoryTarget(arguments.root, arguments.repo)
+    result = publish(open_store(arguments.folder), target, options, dry_run=arguments.dry_run)
+    if isinstance(result, Published):
+        _show(
+            ("added", "deleted", "bytes", "revision", "tag"),
+            [(result.added, result.deleted, result.bytes_added, result.revision, result.tag)],
+        )
+        Console().print(result.url if result.changed else f"{result.url}: nothing has changed", soft_wrap=True, highlight=False)
+        return 0
+    rows = [(kind, path) for kind in ("added", "changed", "deleted") for path in getattr(result, kind)]
+    _show(("would be", "path"), rows)
+    Console().print(f"{len(result.unchanged)} unchanged, {result.bytes_added:,} bytes to send", highlight=False)
+    return 0
+
+
+def _token() -> str:
+    """Return the token of the Hub. No flag gives it: command lines are seen by others, and kept."""
+    if token := os.environ.get("HF_TOKEN"):
+        return token
+    raise ConfigurationError("the environment variable HF_TOKEN is not set: publishing to the Hub needs a token that may write")
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", help="folder or url of a shard set or of a split")
+    parser.add_argument("--quick", action="store_true", help="sizes and records only, without reading the files")
+    parser.set_defaults(run=_verify)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
     from dataset_assets.pipelines.inspect_shards import verify_set
+    from dataset_assets.pipelines.verify_split import is_split, verify_split
     from dataset_assets.storage._base import open_store
 
-    problems = verify_set(open_store(arguments.folder), deep=not arguments.quick)
+    store = open_store(arguments.folder)
+    problems = (verify_split if is_split(store) else verify_set)(store, deep=not arguments.quick)
     console = Console()
     for problem in problems:
         console.print(problem, soft_wrap=True, highlight=False, markup=False)
-    console.print(f"{len(problems)} problems" if problems else "every shard agrees with its record")
+    what = "file agrees with the manifest" if is_split(store) else "shard agrees with its record"
+    console.print(f"{len(problems)} problems" if problems else f"every {what}")
     return 1 if problems else 0
 
 
@@ -143,3 +180,12 @@ def _demo(_: argparse.Namespace) -> int:
     except ImportError as exc:
         raise ConfigurationError("the demo needs its extra: pip install 'dataset-assets[demo]'") from exc
     return run_demo()
+
+
+_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "download": ("download the urls of a list into shards", _add_download),
+    "split": ("split shards, recordings or files into archives of train, validation and test", _add_split),
+    "publish": ("publish a split: to a directory that load_dataset reads, or to the Hugging Face Hub", _add_publish),
+    "verify": ("check the shards or the split in a folder against their records", _add_verify),
+    "demo": ("run the demo dataset through Dagster", lambda parser: parser.set_defaults(run=_demo)),
+}

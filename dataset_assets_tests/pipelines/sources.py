@@ -1,0 +1,83 @@
+"""Sources and stores for tests of splits: recordings on disk, samples in memory, everything that a store holds."""
+
+import random
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from dataset_assets.pipelines.split_archives import ArchiveOptions, load_split, version_store
+from dataset_assets.split_records import SourceSample
+from dataset_assets.splits.tar import read_tar
+
+FRAMES = 3
+#: Several files of each kind, whatever the payloads.
+SMALL = ArchiveOptions(max_archive_bytes=8_000, max_table_bytes=3_000, row_group_bytes=2_000)
+
+
+def write_recordings(folder: Path, recordings: int, cameras: int = 2, *, first: int = 0, shuffle: int | None = None) -> str:
+    """Write `rec_00/cam_0/frame_0.pgm` and so on, in any order; every frame differs from all others."""
+    paths = [
+        folder / f"rec_{recording:02d}" / f"cam_{camera}" / f"frame_{frame}.pgm"
+        for recording in range(first, first + recordings)
+        for camera in range(cameras)
+        for frame in range(FRAMES)
+    ]
+    if shuffle is not None:
+        random.Random(shuffle).shuffle(paths)
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"P5 8 8 255\n" + random.Random("/".join(path.parts[-3:])).randbytes(64))
+    return str(folder)
+
+
+@dataclass
+class MemorySource:
+    """Samples that are made when they are read."""
+
+    items: list[SourceSample]
+    kind: str = "memory"
+    media: str = "image"
+    fingerprint: str = "f" * 64
+    columns: dict[str, str] = field(default_factory=lambda: {"caption": "string"})
+    read_keys: list[str] = field(default_factory=list)
+
+    def samples(self) -> list[SourceSample]:
+        return self.items
+
+    def read(self, sample: SourceSample) -> list[bytes]:
+        self.read_keys.append(sample.key)
+        return [payload_of(sample)]
+
+    def shuffled(self, seed: int = 1) -> "MemorySource":
+        return replace(self, items=random.Random(seed).sample(self.items, len(self.items)), read_keys=[])
+
+
+def payload_of(sample: SourceSample) -> bytes:
+    return random.Random(sample.key).randbytes(sample.bytes)
+
+
+def pictures(count: int, *, size: int = 700, **changes: Any) -> MemorySource:
+    items = [SourceSample(f"s{i:04d}", f"s{i:04d}", size + i % 7, ("jpg",), {"caption": f"picture {i}"}) for i in range(count)]
+    return MemorySource(items, **changes)
+
+
+def contents(store: Any) -> dict[str, bytes]:
+    """Return every object of a store."""
+    return {info.key: store.read(info.key) for info in store.list()}
+
+
+def archived(store: Any) -> dict[str, list[str]]:
+    """Return the names of the members of the archives, by split, in order."""
+    manifest = load_split(store)
+    folder = version_store(store, manifest)
+    names: dict[str, list[str]] = {split: [] for split in manifest.splits}
+    for file in manifest.files:
+        if file.kind != "parquet":
+            with folder.open_read(file.name) as opened:
+                names[file.split] += [name for name, _ in read_tar(opened, file.kind, file.name)]
+    return names
+
+
+def videos(store: Any) -> dict[str, list[str]]:
+    """Return the keys of the archived samples, by split, from the members with metadata."""
+    return {split: [name.removesuffix(".json") for name in names if name.endswith(".json")] for split, names in archived(store).items()}

@@ -1,0 +1,108 @@
+"""Die at every step that a split takes on its store, run again: the bytes are those of a run that nobody disturbed, and the pointer never lies."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dataset_assets.pipelines.split_archives import SplitOptions, load_split, split_archives, verify_split
+from dataset_assets.storage._base import open_store
+from dataset_assets_tests.pipelines.sources import SMALL, contents, pictures
+from dataset_assets_tests.support.failing_store import FailingStore, Killed, Steps, die_at
+
+ROOT = Path(__file__).parents[2]
+COUNT = 12
+FIRST, SECOND = SplitOptions(seed=1), SplitOptions(seed=2)
+
+
+def run(store, options=SECOND):
+    return split_archives(pictures(COUNT), store, options, SMALL, keep_versions=1)
+
+
+@pytest.fixture(autouse=True)
+def _no_fsync(monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture
+def clean(tmp_path):
+    """What is in a store after both versions were made in peace, and the steps that the second took."""
+    store, steps = open_store(str(tmp_path / "clean")), Steps()
+    run(store, FIRST)
+    run(FailingStore(store, steps))
+    return contents(store), steps.names
+
+
+def dies(store, step):
+    with pytest.raises((Killed, OSError)):  # pyarrow turns what its sink raises into an OSError
+        run(FailingStore(store, die_at(step)))
+
+
+@pytest.mark.parametrize("every", [7, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_bytes_are_those_of_a_clean_run_when_killed_at_any_step(tmp_path, clean, every):
+    expected, steps = clean
+    moved = steps.index("write current.json")
+    begun = open_store(str(tmp_path / "begun"))
+    versions = [run(begun, FIRST).version, load_split(open_store(str(tmp_path / "clean"))).version]
+    for step in {*range(0, len(steps), every), *range(moved - 2, len(steps))}:
+        store = open_store(str(tmp_path / f"killed {step}"))
+        shutil.copytree(begun.url, store.url)
+        dies(store, step)
+        assert load_split(store).version == versions[step > moved], f"the pointer does not say what is there, before {steps[step]}"
+        assert verify_split(store, deep=False) == [], steps[step]
+        run(store)
+        assert contents(store) == expected, steps[step]
+        shutil.rmtree(store.url)
+
+
+def test_committed_files_are_not_made_again_when_killed_between_two(tmp_path, clean):
+    _, steps = clean
+    commits = [step for step, name in enumerate(steps) if name.startswith("write _records/") and "started" not in name]
+    store = open_store(str(tmp_path / "killed"))
+    run(store, FIRST)
+    dies(store, commits[len(commits) // 2] + 1)
+    source = pictures(COUNT)
+    split_archives(source, store, SECOND, SMALL, keep_versions=1)
+    assert 0 < len(source.read_keys) < COUNT
+    assert verify_split(store) == []
+
+
+_SCRIPT = f"""
+import sys
+from dataset_assets.pipelines.split_archives import SplitOptions, split_archives
+from dataset_assets.storage._base import open_store
+from dataset_assets_tests.pipelines.sources import SMALL, pictures
+from dataset_assets_tests.support.failing_store import FailingStore, sigkill_at
+store = FailingStore(open_store(sys.argv[1]), sigkill_at(int(sys.argv[2])))
+split_archives(pictures({COUNT}), store, SplitOptions(seed=2), SMALL, keep_versions=1)
+"""
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+def test_bytes_are_those_of_a_clean_run_when_a_real_process_is_killed_again_and_again(tmp_path, clean, kills):
+    expected, steps = clean
+    moved, moments = steps.index("write current.json"), random.Random(2026)
+    begun = open_store(str(tmp_path / "begun"))
+    versions = {run(begun, FIRST).version, load_split(open_store(str(tmp_path / "clean"))).version}
+    store = open_store(str(tmp_path / "out"))
+    killed = 0
+    while killed < kills:
+        if not os.path.exists(store.url) or load_split(store).version != load_split(begun).version:
+            shutil.rmtree(store.url, ignore_errors=True)
+            shutil.copytree(begun.url, store.url)  # the second version was finished: begin anew
+        step = moments.randrange(1, moved)
+        ended = subprocess.run(
+            [sys.executable, "-c", _SCRIPT, store.url, str(step)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert ended.returncode in (-signal.SIGKILL, 0), ended.stderr
+        killed += ended.returncode != 0
+        assert load_split(store).version in versions
+        assert verify_split(store) == []
+    run(store)
+    assert contents(store) == expected
+    assert verify_split(store) == []
