@@ -2,9 +2,9 @@
 
 build         definitions: all datasets of the catalogs, and what they share
 components/   `type: dataset_assets.Dataset`; sections/ and spec: the keys of its YAML
-assets/       file = stage; shard_runs, shard_metadata, checks, metadata, failures: what they are made of
+assets/       file = stage; *_runs, *_metadata, *checks, metadata, failures: what they are made of
 partitions    which shards belong to which partition
-automation, sensors, schedules, causes
+automation, sensors, hub_sensor, schedules, causes
 io_managers/  manifests, plans and tables between assets; resources/ where datasets live
 environment   every environment variable
 materialize   the same without the UI

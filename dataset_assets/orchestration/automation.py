@@ -21,18 +21,23 @@ def shards_condition(spec: DatasetSpec) -> dg.AutomationCondition[Any] | None:
     return dg.AutomationCondition.on_missing() & ~dg.AutomationCondition.in_progress()
 
 
+def whole_condition(spec: DatasetSpec) -> dg.AutomationCondition[Any] | None:
+    """Ask for what is made of a whole dataset when something above it was made and nothing above it is missing."""
+    return dg.AutomationCondition.eager() if spec.automation.enabled else None
+
+
 def automation_sensor(*, is_on: bool) -> dg.AutomationConditionSensorDefinition:
     """Build the one sensor that evaluates the conditions of all assets."""
     return dg.AutomationConditionSensorDefinition(
         SENSOR_NAME,
         target=dg.AssetSelection.all(),
         default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
-        description="Requests new shard partitions of datasets with `automation: {enabled: true}`.",
+        description="Requests new shard partitions, and what is made of all of them, of datasets with `automation: {enabled: true}`.",
     )
 
 
 def freshness_policy(spec: DatasetSpec) -> dg.FreshnessPolicy | None:
-    """Say how old the plan may get. Policies know no partitions, so shards have none."""
+    """Say how old the plan may get, or the splits of a dataset without one. Policies know no partitions, so shards have none."""
     if spec.freshness is None:
         return None
     warn_after_h = spec.freshness.warn_after_h

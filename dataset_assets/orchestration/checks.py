@@ -36,13 +36,17 @@ def shard_checks(key: dg.AssetKey, spec: DatasetSpec) -> list[dg.AssetCheckSpec]
 def readable_result(problems: Mapping[str, Sequence[str]]) -> dg.AssetCheckResult:
     """Judge what verification found, by partition."""
     found = [f"{key}: {problem}" for key, entries in problems.items() for problem in entries]
-    shown = "\n".join(f"* {metadata.markdown_text(problem, 500)}" for problem in found[:_SHOWN_PROBLEMS])
     return dg.AssetCheckResult(
         check_name=READABLE,
         passed=not found,
-        description=shown or "Sizes agree and every row is accounted for.",
+        description=problem_list(found) or "Sizes agree and every row is accounted for.",
         metadata={"partitions": len(problems), "problems": len(found)},
     )
+
+
+def problem_list(problems: Sequence[str]) -> str:
+    """Show what is wrong as a list in markdown, the first of it; "" when nothing is."""
+    return "\n".join(f"* {metadata.markdown_text(problem, 500)}" for problem in problems[:_SHOWN_PROBLEMS])
 
 
 def success_result(records: Sequence[ShardRecord], least: float) -> dg.AssetCheckResult:

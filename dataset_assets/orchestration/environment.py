@@ -8,6 +8,7 @@ Nothing is read when modules are imported: definitions read the environment when
 | DATASET_ASSETS_CATALOG | folders with datasets of your own (`<folder>/<dataset>/defs.yaml`), separated by `:` | none |
 | DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS | private networks that may be fetched from, `127.0.0.0/8,10.0.0.0/8` or `all` | none |
 | DATASET_ASSETS_EXECUTOR | `in_process`, or `multiprocess` for wide graphs | in_process |
+| HF_TOKEN | token of the Hugging Face Hub, for datasets with `hub: {target: huggingface}` | none |
 | DAGSTER_HOME | Dagster's own: its records and dagster.yaml | none |
 """
 
@@ -59,6 +60,15 @@ def read_secret(name: str) -> str:
             f"the environment variable {name} is not set; this dataset needs it: set it where Dagster runs and start again"
         )
     return value
+
+
+def read_hub_token() -> str:
+    """Read the token of the Hugging Face Hub. For the target that is made of it, and for nothing else.
+
+    Raises:
+        ConfigurationError: HF_TOKEN is not set.
+    """
+    return read_secret("HF_TOKEN")
 
 
 def ensure_dagster_home(default: Path) -> Path:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from dataset_assets.errors import DatasetAssetsError, DiskFull, NotWritable, ObjectMissing, ShardIncomplete, StorageError
+from dataset_assets.errors import AccessDenied, DatasetAssetsError, DiskFull, NotWritable, ObjectMissing, ShardIncomplete, StorageError
 from dataset_assets.orchestration.metadata import plain_text
 
 MAX_MESSAGE = 2000
@@ -13,11 +13,13 @@ MAX_MESSAGE = 2000
 
 @contextmanager
 def as_failure() -> Iterator[None]:
-    """Turn an error of the library into a `Failure`. A wrong configuration or a full disk does not go away by trying again."""
+    """Turn an error of the library into a `Failure`. A wrong configuration, a refused token or a full disk does not go away by trying again."""
     try:
         yield
     except DatasetAssetsError as exc:
-        helps = isinstance(exc, StorageError | ShardIncomplete) and not isinstance(exc, DiskFull | NotWritable | ObjectMissing)
+        helps = isinstance(exc, StorageError | ShardIncomplete) and not isinstance(
+            exc, AccessDenied | DiskFull | NotWritable | ObjectMissing
+        )
         raise failure(str(exc), allow_retries=helps) from None
 
 

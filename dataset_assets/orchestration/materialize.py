@@ -13,11 +13,13 @@ from dataset_assets.errors import ConfigurationError
 from dataset_assets.orchestration.build import build_defs
 from dataset_assets.orchestration.partitions import consecutive, partitions_name, range_tags
 from dataset_assets.orchestration.resources.storage import StorageResource
-from dataset_assets.orchestration.spec import RAW_URLS, SHARDS
+from dataset_assets.orchestration.spec import HUB_UPLOAD, RAW_URLS, SHARDS, SPLIT_ARCHIVES
 from dataset_assets.shards._records import MANIFEST
 
 #: Dagster's own events are in the UI; the terminal gets what the assets say.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+#: What is made of all shards, in order.
+_WHOLE = (SPLIT_ARCHIVES, HUB_UPLOAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +43,24 @@ def materialize_dataset(
     instance: dg.DagsterInstance | None = None,
     definitions: dg.Definitions | None = None,
 ) -> Materialized:
-    """Plan the lists of a dataset, then make its shards: the given partitions, or all that are not recorded as made or are gone from the store.
+    """Plan the lists of a dataset, make its shards, then its splits and its publication where it has them.
 
-    Idempotent: shards that are committed are not fetched again. Ranges are cut as a backfill would cut them. Without an `instance`, that of DAGSTER_HOME.
+    Shards are the given partitions, and then nothing is made of them; or all that are not recorded as made or are gone from the store.
+    Idempotent: what is committed is not fetched, written or published again. Ranges are cut as a backfill would cut them. Without an `instance`,
+    that of DAGSTER_HOME.
 
     Raises:
         ConfigurationError: there is no such dataset or partition, or no DAGSTER_HOME.
     """
     session = _Session.open(name, instance, definitions)
-    plan = session.run(RAW_URLS, {})
-    if not plan.success:
-        return Materialized((), (plan.run_id,), (_problem(plan),))
-    known = session.instance.get_dynamic_partitions(partitions_name(name))
-    wanted = session.missing(known) if partitions is None else list(partitions)
-    if unknown := set(wanted) - set(known):
-        raise ConfigurationError(f"{name} has no partitions {', '.join(sorted(unknown))}; it has {known[0]} to {known[-1]}")
-    runs = []
-    for first, last in consecutive(known, set(wanted), session.partitions_per_run(len(known))):
-        runs.append(session.run(SHARDS, range_tags(first, last)))
+    if session.shards is None and partitions is not None:
+        raise ConfigurationError(f"{name} has no partitions: it is not made of url lists")
+    made, runs = session.make_shards(partitions) if session.shards is not None else ((), [])
+    for stage in _WHOLE if partitions is None else ():
+        if session.has(stage) and all(run.success for run in runs):
+            runs.append(session.run(stage, {}))
     failed = [run for run in runs if not run.success]
-    return Materialized(tuple(wanted), tuple(run.run_id for run in failed), tuple(_problem(run) for run in failed))
+    return Materialized(made, tuple(run.run_id for run in failed), tuple(_problem(run) for run in failed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +69,25 @@ class _Session:
 
     name: str
     job: dg.JobDefinition
-    shards: dg.AssetsDefinition
+    keys: frozenset[dg.AssetKey]
+    shards: dg.AssetsDefinition | None
     storage: StorageResource
     instance: dg.DagsterInstance
 
     @classmethod
     def open(cls, name: str, instance: dg.DagsterInstance | None, definitions: dg.Definitions | None) -> "_Session":
         definitions = definitions or build_defs()
-        keys = {spec.key for spec in definitions.resolve_all_asset_specs()}
-        if dg.AssetKey([name, SHARDS]) not in keys:
-            known = sorted(key.path[0] for key in keys if key.path[-1] == SHARDS)
-            raise ConfigurationError(f"unknown dataset {name!r}: expected one of {', '.join(known)}")
-        shards = definitions.get_assets_def([name, SHARDS])
+        keys = frozenset(spec.key for spec in definitions.resolve_all_asset_specs())
+        datasets = sorted({key.path[0] for key in keys if key.path[-1] in (SHARDS, SPLIT_ARCHIVES)})
+        if name not in datasets:
+            raise ConfigurationError(f"unknown dataset {name!r}: expected one of {', '.join(datasets)}")
+        shards = definitions.get_assets_def([name, SHARDS]) if dg.AssetKey([name, SHARDS]) in keys else None
         storage = (definitions.resources or {})["storage"]
-        return cls(name, definitions.resolve_implicit_global_asset_job_def(), shards, storage, instance or _instance())
+        return cls(name, definitions.resolve_implicit_global_asset_job_def(), keys, shards, storage, instance or _instance())
+
+    def has(self, stage: str) -> bool:
+        """Whether the dataset has this asset."""
+        return dg.AssetKey([self.name, stage]) in self.keys
 
     def run(self, stage: str, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
         """Run one asset."""
@@ -91,14 +96,26 @@ class _Session:
             instance=self.instance, asset_selection=[key], tags=tags, run_config=_QUIET, raise_on_error=False
         )
 
-    def missing(self, known: Sequence[str]) -> list[str]:
+    def make_shards(self, partitions: Sequence[str] | None) -> tuple[tuple[str, ...], list[dg.ExecuteInProcessResult]]:
+        """Run the plan, then the partitions; return which, and all runs."""
+        plan = self.run(RAW_URLS, {})
+        if not plan.success:
+            return (), [plan]
+        known = self.instance.get_dynamic_partitions(partitions_name(self.name))
+        wanted = self._missing(known) if partitions is None else list(partitions)
+        if unknown := set(wanted) - set(known):
+            raise ConfigurationError(f"{self.name} has no partitions {', '.join(sorted(unknown))}; it has {known[0]} to {known[-1]}")
+        ranges = consecutive(known, set(wanted), self._partitions_per_run(len(known)))
+        return tuple(wanted), [plan, *(self.run(SHARDS, range_tags(first, last)) for first, last in ranges)]
+
+    def _missing(self, known: Sequence[str]) -> list[str]:
         """Return the partitions that were never made, or whose folder is gone."""
-        made = self.instance.get_materialized_partitions(self.shards.key)
+        made = self.instance.get_materialized_partitions(dg.AssetKey([self.name, SHARDS]))
         return [key for key in known if key not in made or self.storage.store(self.name, SHARDS, key).size(MANIFEST) is None]
 
-    def partitions_per_run(self, known: int) -> int:
+    def _partitions_per_run(self, known: int) -> int:
         """Return how many partitions a run may take."""
-        policy = self.shards.backfill_policy
+        policy = self.shards.backfill_policy if self.shards is not None else None
         return policy.max_partitions_per_run or known if policy is not None else 1
 
 

@@ -1,4 +1,4 @@
-"""Schedules of a dataset: reading its lists again, and fetching rows again that failed for causes that may go away.
+"""Schedules of a dataset: reading its source again, and fetching rows again that failed for causes that may go away.
 
 A schedule decides from what Dagster has recorded and never opens a shard, since a tick has a minute.
 """
@@ -11,7 +11,7 @@ from dataset_assets.orchestration.assets.shards import ShardsConfig
 from dataset_assets.orchestration.causes import parse_causes
 from dataset_assets.orchestration.partitions import consecutive, partitions_name, range_tags
 from dataset_assets.orchestration.shard_metadata import CAUSES
-from dataset_assets.orchestration.spec import RAW_URLS, SHARDS, DatasetSpec
+from dataset_assets.orchestration.spec import SHARDS, DatasetSpec
 
 #: The rest waits for the next tick.
 MAX_RUNS_PER_TICK = 100
@@ -27,9 +27,9 @@ def build_schedules(spec: DatasetSpec) -> list[dg.ScheduleDefinition]:
             dg.ScheduleDefinition(
                 name=spec.name_of("refresh"),
                 cron_schedule=spec.automation.refresh,
-                target=[spec.key(RAW_URLS)],
+                target=[spec.key(spec.first_stage)],
                 default_status=status,
-                description="Reads the url lists again.",
+                description="Reads the source again.",
             )
         )
     if spec.automation.retry_failed is not None:

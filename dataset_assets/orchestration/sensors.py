@@ -1,58 +1,76 @@
-"""The sensor of a dataset: new or changed url lists are planned, and automation takes the new shards from there.
+"""The sensor of a dataset: a new or changed source is read again, and automation takes what is made of it from there.
 
-Its cursor is two digests, whatever the number of lists. A listing is acted on when it was the same at two ticks, so that a list that is just being
-copied is not planned half.
+Its cursor is two digests, whatever the number of files. A listing is acted on when it was the same at two ticks, so that what is just being copied is
+not read half.
 """
 
 import hashlib
 import json
+from collections.abc import Iterator
 
 import dagster as dg
 
 from dataset_assets.errors import DatasetAssetsError
 from dataset_assets.orchestration.metadata import plain_text
 from dataset_assets.orchestration.resources.storage import StorageResource
-from dataset_assets.orchestration.spec import RAW_URLS, DatasetSpec
+from dataset_assets.orchestration.sections.source import Folder
+from dataset_assets.orchestration.spec import DatasetSpec
+from dataset_assets.shards._records import MANIFEST
+from dataset_assets.storage._base import open_store
 from dataset_assets.urls._sources import open_lists
 
 _EVERY_S = 60
 
 
-def build_list_sensor(spec: DatasetSpec) -> dg.SensorDefinition:
+def build_source_sensor(spec: DatasetSpec) -> dg.SensorDefinition:
     """Build the sensor. It runs by itself when the dataset is automated and says how often to look."""
     is_on = spec.automation.enabled and spec.automation.watch_every_s is not None
+    folder = spec.source.folder
+    what = "lists" if folder is None else "data"
 
     @dg.sensor(
-        name=spec.name_of("new_lists"),
-        target=[spec.key(RAW_URLS)],
+        name=spec.name_of(f"new_{what}"),
+        target=[spec.key(spec.first_stage)],
         minimum_interval_seconds=spec.automation.watch_every_s or _EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
-        description="Plans new url lists.",
+        description="Plans new url lists." if folder is None else "Splits again when the source has changed.",
     )
-    def new_lists(context: dg.SensorEvaluationContext, storage: StorageResource) -> dg.SensorResult | dg.SkipReason:
-        seen, planned = json.loads(context.cursor) if context.cursor else (None, None)
+    def new_source(context: dg.SensorEvaluationContext, storage: StorageResource) -> dg.SensorResult | dg.SkipReason:
+        seen, taken = json.loads(context.cursor) if context.cursor else (None, None)
         try:
             found = listing_digest(spec, storage)
         except DatasetAssetsError as exc:
             return dg.SkipReason(plain_text(exc, 500))
-        if found == planned:
-            return dg.SkipReason("the lists are as they were when they were planned")
+        if found == taken:
+            return dg.SkipReason(f"the {what} are as they were when they were read last")
         if found != seen:
-            return dg.SensorResult(
-                skip_reason="the lists have changed; planned when they are the same at the next tick", cursor=json.dumps([found, planned])
-            )
+            reason = f"the {what} have changed; read when they are the same at the next tick"
+            return dg.SensorResult(skip_reason=reason, cursor=json.dumps([found, taken]))
         return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=json.dumps([found, found]))
 
-    return new_lists
+    return new_source
 
 
 def listing_digest(spec: DatasetSpec, storage: StorageResource) -> str:
-    """Return a digest of the names, sizes and times of all lists of a dataset.
+    """Return a digest of the names, sizes and times of all files of a source.
 
     Raises:
         SourceError, StorageError: there are none, or the store can not be listed.
     """
+    folder = spec.source.folder
     digest = hashlib.sha256()
-    for found in open_lists(storage.resolve(spec.source.urls.path), spec.source.urls.list_options()):
-        digest.update(repr((found.name, found.bytes, found.modified)).encode())
+    for entry in _lists(spec, storage) if folder is None else _files(folder, storage):
+        digest.update(repr(entry).encode())
     return digest.hexdigest()[:32]
+
+
+def _lists(spec: DatasetSpec, storage: StorageResource) -> Iterator[tuple[str, int | None, float | None]]:
+    for found in open_lists(storage.resolve(spec.urls.path), spec.urls.list_options()):
+        yield found.name, found.bytes, found.modified
+
+
+def _files(folder: Folder, storage: StorageResource) -> Iterator[tuple[str, int, float]]:
+    """List a folder; of shards the manifests, which are written last and change with all others."""
+    for info in open_store(storage.resolve(folder.path)).list(""):
+        if not folder.has_manifests or info.key.rpartition("/")[2] == MANIFEST:
+            yield info.key, info.bytes, info.modified

@@ -91,4 +91,4 @@ def download_options(spec: DatasetSpec) -> DownloadOptions:
     if (credential := spec.shards.credential) is not None:
         more["headers"] = ((credential.header, credential.prefix + read_secret(credential.env)),)
         more["header_hosts"] = (credential.host,)
-    return spec.shards.download_options(spec.source.urls, processes=os.cpu_count() or 1, **more)
+    return spec.shards.download_options(spec.urls, processes=os.cpu_count() or 1, **more)

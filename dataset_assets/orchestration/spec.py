@@ -1,19 +1,24 @@
 """One dataset as its `defs.yaml` describes it: what the builders of assets, sensors and schedules are given."""
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Self
 
 import dagster as dg
 from pydantic import AfterValidator, Field, model_validator
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.orchestration.sections._section import Section
+from dataset_assets.orchestration.sections._section import Problem, Section, errors_at_keys
 from dataset_assets.orchestration.sections.automation import Automation, Freshness, Requires
+from dataset_assets.orchestration.sections.hub import Hub
 from dataset_assets.orchestration.sections.shards import Shards
-from dataset_assets.orchestration.sections.source import Source
+from dataset_assets.orchestration.sections.source import Source, Urls
+from dataset_assets.orchestration.sections.splits import Splits
+from dataset_assets.pipelines.publish import PublishOptions
 
-#: Stages: the last part of an asset key, and a folder below the dataset's.
+#: Stages: the last part of an asset key, and a folder below the dataset's. What others own: `url_lists`, `source` and `hub_repo`.
 URL_LISTS, RAW_URLS, SHARDS = "url_lists", "raw_urls", "shards"
+SOURCE, SPLIT_ARCHIVES, HUB_UPLOAD, HUB_REPO = "source", "split_archives", "hub_upload", "hub_repo"
 
 
 def check_name(name: str) -> str:
@@ -30,12 +35,14 @@ def check_name(name: str) -> str:
 
 
 class DatasetSpec(Section):
-    """Url lists that become shards: the attributes of the component `dataset_assets.Dataset`."""
+    """A source that becomes shards, splits and a publication: the attributes of the component `dataset_assets.Dataset`."""
 
     name: Annotated[str, AfterValidator(check_name)] = ""
     """Left out: the name of the folder that the `defs.yaml` is in. First part of every asset key, group, and folder below the root."""
     source: Source
     shards: Shards = Shards()
+    splits: Splits | None = None
+    hub: Hub | None = None
     automation: Automation = Automation()
     freshness: Freshness | None = None
     requires: Requires = Requires()
@@ -47,8 +54,55 @@ class DatasetSpec(Section):
 
     @model_validator(mode="after")
     def _can_work(self) -> Self:
-        self.shards.download_options(self.source.urls)
+        if problems := list(self._problems()):
+            raise errors_at_keys(type(self).__name__, problems)
+        if self.source.urls is not None:
+            self.shards.download_options(self.source.urls)
         return self
+
+    def _problems(self) -> Iterator[Problem]:
+        """Find keys that need another one, or do not go with it."""
+        if self.source.urls is None:
+            if "shards" in self.model_fields_set:
+                yield "shards", self.shards, f"expected no `shards` with `source.{self.source.kind}`: only urls are downloaded"
+            if self.splits is None:
+                yield "source", self.source, f"nothing is made of `source.{self.source.kind}` without `splits`: add `splits: {{}}`"
+            if self.automation.retry_failed is not None:
+                yield "automation", self.automation, "expected no `retry_failed`: only urls are fetched again"
+        if self.hub is not None and self.splits is None:
+            yield "hub", self.hub, "what is published are the splits: expected `splits`, `{}` for the usual ones"
+        if self.hub is not None:
+            yield from self._license_problems(self.hub)
+
+    def _license_problems(self, hub: Hub) -> Iterator[Problem]:
+        if not (hub.license or self.license):
+            yield "hub", hub, "expected a `license`, here or of the dataset: an identifier such as cc-by-4.0, or other"
+            return
+        try:
+            self.publish_options(hub)
+        except ConfigurationError as exc:
+            yield "license", self.license, f"{exc}; or give `hub` a license of its own"
+
+    @property
+    def urls(self) -> Urls:
+        """The lists of a dataset that is made of some.
+
+        Raises:
+            ConfigurationError: it is not.
+        """
+        if self.source.urls is None:
+            raise ConfigurationError(f"{self.name} is made of {self.source.kind}, it has no url lists")
+        return self.source.urls
+
+    def publish_options(self, hub: Hub) -> PublishOptions:
+        """Build the options of the library: what the dataset says about itself holds unless `hub` says otherwise."""
+        said = {"license": self.license, "text": self.description}
+        return hub.publish_options(**{name: value for name, value in said.items() if value})
+
+    @property
+    def first_stage(self) -> str:
+        """The asset that reads the source."""
+        return RAW_URLS if self.source.urls is not None else SPLIT_ARCHIVES
 
     def key(self, stage: str) -> dg.AssetKey:
         """Return the key of an asset of this dataset."""

@@ -58,6 +58,7 @@ def _environment(folder):
         "DATASET_ASSETS_ROOT": str(folder / "data"),
         "DATASET_ASSETS_CATALOG": str(folder / "catalog"),
         "DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS": "127.0.0.0/8,::1/128",
+        "HF_HOME": str(folder / "huggingface"),
     }
 
 

@@ -38,6 +38,39 @@ attributes:
   automation: {enabled: true, watch_every_s: 30, retry_failed: {cron: "0 3 * * *"}, step_retries: 0}
 """
 
+#: What is made of the photographs.
+PUBLISHED = (
+    PHOTOS
+    + """
+  license: cc0-1.0
+  description: Photographs.
+  splits: {seed: 7}
+  hub: {repo: me/photos, watch_every_s: 60}
+"""
+)
+
+RECORDINGS = """
+type: dataset_assets.Dataset
+attributes:
+  description: Drives.
+  license: cc-by-4.0
+  source: {recordings: {path: drives, fps: 10}}
+  splits: {train: 0.75, validation: 0.15, test: 0.10}
+  hub: {repo: me/drives}
+  automation: {enabled: true, watch_every_s: 30, step_retries: 0}
+"""
+
+
+def write_recordings(folder: Path, count: int, *, first: int = 0) -> None:
+    """Write recordings of two cameras with three frames each; every frame is one of its own."""
+    for recording in range(first, first + count):
+        for camera in range(2):
+            video = folder / f"recording_{recording:02d}" / f"camera_{camera}"
+            video.mkdir(parents=True, exist_ok=True)
+            for frame in range(3):
+                pixels = bytes((recording * 20 + camera * 7 + frame + x) % 256 for x in range(64))
+                (video / f"frame_{frame}.pgm").write_bytes(b"P5 8 8 255\n" + pixels)
+
 
 def write_list(folder: Path, name: str, kinds: Sequence[str], port: int) -> Path:
     """Write a list of urls that no other list has, each answered as a kind of the demo says."""
@@ -82,6 +115,14 @@ class Graph:
         """Materialize a range of `shards` in one run."""
         return self._run("shards", range_tags(first, last), {"ops": {"photos__shards": {"config": config}}} if config else None)
 
+    def run(self, stage: str, **config: object) -> dg.ExecuteInProcessResult:
+        """Materialize what is made of the whole dataset."""
+        return self._run(stage, {}, {"ops": {f"photos__{stage}": {"config": config}}} if config else None)
+
+    def checks(self, result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+        """Return what the checks of a run said."""
+        return {check.check_name: check for check in result.get_asset_check_evaluations()}
+
     def _run(self, stage: str, tags: dict[str, str], config: object) -> dg.ExecuteInProcessResult:
         job = self.definitions.resolve_implicit_global_asset_job_def()
         key = dg.AssetKey(["photos", stage])
@@ -114,5 +155,5 @@ def files_of(root: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and not path.name.endswith("_stats.json")
+        if path.is_file() and not path.name.endswith(("_stats.json", "seen.json"))
     }

@@ -4,7 +4,7 @@ import pytest
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.orchestration.materialize import materialize_dataset
-from dataset_assets_tests.orchestration.graphs import files_of
+from dataset_assets_tests.orchestration.graphs import PUBLISHED, RECORDINGS, Graph, files_of, write_recordings
 
 
 def _materialize(graph, **more):
@@ -72,3 +72,38 @@ def test_dagster_home_is_asked_for_when_there_is_no_instance(graph, monkeypatch)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     with pytest.raises(ConfigurationError, match="DAGSTER_HOME is not set"):
         materialize_dataset("photos", definitions=graph.definitions)
+
+
+def test_splits_and_publication_are_made_when_the_dataset_has_them(tmp_path, photo_server, instance):
+    graph = Graph.make(tmp_path, photo_server.port, instance, PUBLISHED)
+    assert _materialize(graph).success
+    assert (graph.root / "hub" / "me" / "photos" / "refs" / "main").is_file()
+    before, requests = files_of(graph.root), photo_server.stats()["requests"]
+    assert _materialize(graph).success
+    assert files_of(graph.root) == before
+    assert photo_server.stats()["requests"] == requests
+
+
+def test_nothing_is_made_of_a_part_when_partitions_are_named(tmp_path, photo_server, instance):
+    graph = Graph.make(tmp_path, photo_server.port, instance, PUBLISHED)
+    assert _materialize(graph, partitions=["00001"]).success
+    assert not (graph.root / "photos" / "split_archives").exists()
+
+
+def test_folder_is_split_and_published_when_there_are_no_urls(tmp_path, instance):
+    write_recordings(tmp_path / "data" / "drives", 3)
+    graph = Graph.make(tmp_path, 0, instance, RECORDINGS, {})
+    result = _materialize(graph)
+    assert (result.success, result.partitions) == (True, ())
+    assert (graph.root / "hub" / "me" / "drives" / "refs" / "main").is_file()
+    with pytest.raises(ConfigurationError, match="photos has no partitions"):
+        _materialize(graph, partitions=["00000"])
+
+
+def test_nothing_is_published_when_the_split_fails(tmp_path, instance):
+    write_recordings(tmp_path / "data" / "drives", 2)  # fewer groups than splits
+    graph = Graph.make(tmp_path, 0, instance, RECORDINGS, {})
+    result = _materialize(graph)
+    assert len(result.problems) == 1
+    assert result.problems[0].startswith("photos__split_archives: ")
+    assert not (graph.root / "hub").exists()

@@ -4,15 +4,15 @@ import os
 import dagster as dg
 import pytest
 
-from dataset_assets_tests.orchestration.graphs import write_list
+from dataset_assets_tests.orchestration.graphs import RECORDINGS, Graph, write_list, write_recordings
 
 
 class Watcher:
     """Ticks a sensor as the daemon would, with its cursor kept."""
 
-    def __init__(self, graph):
+    def __init__(self, graph, name="photos__new_lists"):
         self._graph, self.cursor = graph, None
-        self._sensor = graph.definitions.resolve_sensor_def("photos__new_lists")
+        self._sensor = graph.definitions.resolve_sensor_def(name)
 
     def tick(self):
         context = dg.build_sensor_context(
@@ -72,3 +72,29 @@ def test_missing_lists_are_a_reason_to_wait_when_watched(watcher, graph):
     data = watcher.tick()
     assert data.run_requests == []
     assert "No file found" in data.skip_message
+
+
+def test_recordings_are_split_once_they_stay_the_same_when_watched(tmp_path, instance):
+    folder = tmp_path / "data" / "drives"
+    write_recordings(folder, 2)
+    watcher = Watcher(Graph.make(tmp_path, 0, instance, RECORDINGS, {}), "photos__new_data")
+    assert watcher.tick().run_requests == []
+    assert len(watcher.tick().run_requests) == 1
+    assert "as they were" in watcher.tick().skip_message
+    write_recordings(folder, 1, first=2)
+    assert "have changed" in watcher.tick().skip_message
+    assert len(watcher.tick().run_requests) == 1
+
+
+def test_manifests_alone_are_looked_at_when_shards_are_watched(tmp_path, instance):
+    folder = tmp_path / "data" / "drives" / "00000"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text("{}")
+    text = RECORDINGS.replace("recordings: {path: drives, fps: 10}", "shards: {path: drives}")
+    watcher = Watcher(Graph.make(tmp_path, 0, instance, text, {}), "photos__new_data")
+    for _ in range(2):
+        watcher.tick()
+    (folder / "00000.tar").write_text("being written")
+    assert "as they were" in watcher.tick().skip_message
+    (folder / "manifest.json").write_text("{ }")
+    assert "have changed" in watcher.tick().skip_message

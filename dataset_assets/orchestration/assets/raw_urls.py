@@ -21,18 +21,6 @@ _DESCRIPTION = (
 )
 
 
-def url_lists(spec: DatasetSpec) -> dg.AssetSpec:
-    """Describe the lists themselves, which others own."""
-    return dg.AssetSpec(
-        key=spec.key(URL_LISTS),
-        group_name=spec.name,
-        description=f"Url lists at `{metadata.plain_text(spec.source.urls.path)}`.",
-        metadata={"path": metadata.plain_text(spec.source.urls.path), "format": spec.source.urls.input_format},
-        owners=spec.owners,
-        tags=spec.all_tags,
-    )
-
-
 def build_raw_urls(spec: DatasetSpec) -> dg.AssetsDefinition:
     """Build the asset."""
 
@@ -51,8 +39,8 @@ def build_raw_urls(spec: DatasetSpec) -> dg.AssetsDefinition:
     def raw_urls(context: dg.AssetExecutionContext, storage: StorageResource) -> dg.MaterializeResult[Plan]:
         with as_failure():
             store = storage.store(spec.name, RAW_URLS)
-            path = storage.resolve(spec.source.urls.path)
-            plan = plan_urls(path, store, spec.source.urls.list_options(), samples_per_shard=spec.shards.samples_per_shard)
+            path = storage.resolve(spec.urls.path)
+            plan = plan_urls(path, store, spec.urls.list_options(), samples_per_shard=spec.shards.samples_per_shard)
             extend_partitioning(store, plan, spec.shards.shards_per_partition)
             partitioning = load_partitioning(store)  # of the newest plan: another run may have added lists meanwhile
             register(context.instance, spec.name, list(partitioning.shards()))

@@ -47,7 +47,7 @@ def build_shards(spec: DatasetSpec) -> dg.AssetsDefinition:
         automation_condition=shards_condition(spec),
         retry_policy=step_retries(spec),
         pool=POOL,
-        code_version=spec.shards.download_options(spec.source.urls).fingerprint[:12],
+        code_version=spec.shards.download_options(spec.urls).fingerprint[:12],
         group_name=spec.name,
         kinds={spec.shards.output_format, "image" if spec.shards.media == "image" else "files"},
         description=spec.describe(_DESCRIPTION.format(format=spec.shards.output_format)),

@@ -3,23 +3,28 @@
 The keys are in `dataset_assets/orchestration/spec.py` and `sections/`. A key of a later stage is refused until that stage exists.
 """
 
+from collections.abc import Iterator
 from typing import Self
 
 import dagster as dg
 from pydantic import BaseModel
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.orchestration.assets.raw_urls import build_raw_urls, url_lists
+from dataset_assets.orchestration.assets.hub_upload import build_hub_upload
+from dataset_assets.orchestration.assets.outside import hub_repo, source_folder, url_lists
+from dataset_assets.orchestration.assets.raw_urls import build_raw_urls
 from dataset_assets.orchestration.assets.shards import build_shards
+from dataset_assets.orchestration.assets.split_archives import build_split_archives
 from dataset_assets.orchestration.components.scaffolder import DatasetScaffolder
+from dataset_assets.orchestration.hub_sensor import build_hub_sensor
 from dataset_assets.orchestration.schedules import build_schedules
-from dataset_assets.orchestration.sensors import build_list_sensor
+from dataset_assets.orchestration.sensors import build_source_sensor
 from dataset_assets.orchestration.spec import DatasetSpec, check_name
 
 
 @dg.scaffold_with(DatasetScaffolder)
 class Dataset(dg.Component):
-    """A dataset made from url lists: plan them, download them, keep them up to date."""
+    """A dataset made from url lists, recordings, files or shards: download it, split it, publish it, keep it up to date."""
 
     def __init__(self, spec: DatasetSpec) -> None:
         self.spec = spec
@@ -47,8 +52,18 @@ class Dataset(dg.Component):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Build everything of this dataset."""
         del context  # everything is in the YAML
-        return dg.Definitions(
-            assets=[url_lists(self.spec), build_raw_urls(self.spec), build_shards(self.spec)],
-            schedules=build_schedules(self.spec),
-            sensors=[build_list_sensor(self.spec)],
-        )
+        sensors = [build_source_sensor(self.spec)]
+        if self.spec.hub is not None:
+            sensors.append(build_hub_sensor(self.spec, self.spec.hub))
+        return dg.Definitions(assets=list(_assets(self.spec)), schedules=build_schedules(self.spec), sensors=sensors)
+
+
+def _assets(spec: DatasetSpec) -> Iterator[dg.AssetsDefinition | dg.AssetSpec]:
+    if spec.source.folder is None:
+        yield from (url_lists(spec), build_raw_urls(spec), build_shards(spec))
+    else:
+        yield source_folder(spec, spec.source.folder)
+    if spec.splits is not None:
+        yield build_split_archives(spec, spec.splits)
+    if spec.hub is not None:
+        yield from (build_hub_upload(spec, spec.hub), hub_repo(spec, spec.hub))
