@@ -1,7 +1,10 @@
 """Published datasets in: rows of tables, or of the archives, always those of one pinned version and never those of an old cache."""
 
+import atexit
+import functools
 import os
 import re
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +92,7 @@ def _rows(builder: "datasets.DatasetBuilder", target: str, splits: Iterable[str]
     if streaming:
         if split and "[" in split:
             raise ConfigurationError(f"split {split!r}: a stream has no slices; use .skip() and .take(), or streaming=False")
+        _let_readers_end()
         return builder.as_streaming_dataset(split)
     patiently(builder.download_and_prepare, target)
     return builder.as_dataset(split)
@@ -125,6 +129,12 @@ def _plain_archives(folder: str) -> dict[str, list[tuple[str, int]]]:
         if found:
             archives.setdefault(found[1], []).append((name, -1))
     return archives
+
+
+@functools.cache
+def _let_readers_end() -> None:
+    """Wait a moment before this process ends: readers of Arrow that are still at work then abort it (seen with pyarrow 26, apache/arrow#45214)."""
+    atexit.register(time.sleep, 0.1)
 
 
 def _require_datasets() -> None:
