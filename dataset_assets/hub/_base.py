@@ -7,15 +7,15 @@ that a reader sees whole or not at all, and leaves the files of other people alo
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.split_records import Published, PublishFile
 
-#: Folders whose files belong to this package: what is there and is not published any more is deleted. Nothing else ever is.
-OWNED = ("data/", "archives/", "legacy/")
+#: Lists what was published with it: what it names and is not published any more is deleted. Nothing else ever is.
+MANIFEST = "manifest.json"
 
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 _REPO = re.compile(rf"{_PART}/{_PART}")
@@ -141,8 +141,18 @@ def fingerprint(files: Iterable[PublishFile]) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def make_plan(files: Sequence[PublishFile], there: Iterable[str], is_same: Callable[[PublishFile], bool]) -> PublishPlan:
-    """Compare a publication with the paths that are there; `is_same` is asked for those only."""
+def listed_files(manifest: bytes) -> frozenset[str]:
+    """Return the paths that a published manifest lists: what was published, whatever else lies in the repository. Somebody else's manifest lists none."""
+    try:
+        return frozenset(str(entry["name"]) for entry in json.loads(manifest)["files"])
+    except (ValueError, TypeError, KeyError):
+        return frozenset()
+
+
+def make_plan(
+    files: Sequence[PublishFile], there: Iterable[str], is_same: Callable[[PublishFile], bool], owned: Collection[str]
+) -> PublishPlan:
+    """Compare a publication with the paths that are there; `is_same` is asked for those only. What is `owned` and not published again is deleted."""
     present, ours = set(there), {file.path for file in files}
     fresh = [file for file in files if file.path not in present]
     same = {file.path for file in files if file.path in present and is_same(file)}
@@ -150,7 +160,7 @@ def make_plan(files: Sequence[PublishFile], there: Iterable[str], is_same: Calla
     return PublishPlan(
         added=tuple(sorted(file.path for file in fresh)),
         changed=tuple(sorted(file.path for file in changed)),
-        deleted=tuple(sorted(path for path in present - ours if path.startswith(OWNED))),
+        deleted=tuple(sorted((present - ours).intersection(owned))),
         unchanged=tuple(sorted(same)),
         bytes_added=sum(file.bytes for file in [*fresh, *changed]),
     )

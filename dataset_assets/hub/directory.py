@@ -18,7 +18,6 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
@@ -64,8 +63,7 @@ class DirectoryTarget:
         check_files(self.repo, files)
         head = self.head()
         there = self._record(head) if head else {}
-        plan = make_plan(files, there, lambda file: there[file.path] == file.sha256)
-        return replace(plan, deleted=tuple(sorted(there.keys() - {file.path for file in files})))
+        return make_plan(files, there, lambda file: there[file.path] == file.sha256, owned=there.keys())
 
     def publish(self, files: Sequence[PublishFile], *, version: str, message: str, tag: str = "") -> Published:
         """See `_base.Target`. The message is kept in the record of the snapshot."""

@@ -12,7 +12,17 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dataset_assets.errors import ConfigurationError, HubError, MissingDependency
-from dataset_assets.hub._base import PublishPlan, check_files, check_repo, check_tag, default_tag, make_plan, script_of
+from dataset_assets.hub._base import (
+    MANIFEST,
+    PublishPlan,
+    check_files,
+    check_repo,
+    check_tag,
+    default_tag,
+    listed_files,
+    make_plan,
+    script_of,
+)
 from dataset_assets.hub._client import Client
 from dataset_assets.hub._content import git_sha1
 from dataset_assets.hub._limits import HubLimits
@@ -25,6 +35,8 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
 
 _CONFLICTS = (409, 412)
+#: made by the Hub itself
+_NEVER_OURS = (".gitattributes",)
 _LIMITS = HubLimits()
 _RETRY = RetryOptions()
 
@@ -78,7 +90,7 @@ class HuggingFaceTarget:
         """See `_base.Target`."""
         check_files(self.repo, files)
         commit = self.head()
-        return self._plan(files, self._tree(commit) if commit else {})
+        return self._plan(files, _Head(commit, self._tree(commit)) if commit else _Head("", {}))
 
     def publish(self, files: Sequence[PublishFile], *, version: str, message: str, tag: str = "") -> Published:
         """See `_base.Target`."""
@@ -138,7 +150,7 @@ class HuggingFaceTarget:
         with Uploads(self._client, self.revision) as uploads:
             for attempt in range(self._retry.attempts):
                 head = self._read_head()
-                plan = self._plan(files, head.tree)
+                plan = self._plan(files, head)
                 if first is None:
                     self._check_tag(tag, head.commit, plan)
                 before, wanted = first = first or (head.commit, plan)
@@ -168,16 +180,23 @@ class HuggingFaceTarget:
 
         return self._client.call(f"listing the files of {revision[:12]}", ask)
 
-    def _plan(self, files: Sequence[PublishFile], tree: "Mapping[str, RepoFile]") -> PublishPlan:
-        script = script_of(self.repo)
+    def _plan(self, files: Sequence[PublishFile], head: _Head) -> PublishPlan:
+        tree, script = head.tree, script_of(self.repo)
         if script in tree:
             raise ConfigurationError(
                 f"{self.repo} has a file {script}, for which datasets 4 and later refuse to load it: delete or rename that file on the Hub first"
             )
-        plan = make_plan(files, tree, lambda file: _is_same(tree[file.path], file))
+        plan = make_plan(files, tree, lambda file: _is_same(tree[file.path], file), owned=self._owned(files, head))
         after = {*tree, *plan.added}.difference(plan.deleted)
         self._limits.check_change(self.repo, len(plan.added) + len(plan.changed) + len(plan.deleted), after)
         return plan
+
+    def _owned(self, files: Sequence[PublishFile], head: _Head) -> frozenset[str]:
+        """Return what the last publication put there, by its manifest. Everything else is somebody else's, and stays."""
+        if MANIFEST not in head.tree or head.tree.keys() <= {*(file.path for file in files), *_NEVER_OURS}:
+            return frozenset()
+        with self.open_read(MANIFEST, head.commit) as file:
+            return listed_files(file.read())
 
     def _commit(self, files: Sequence[PublishFile], plan: PublishPlan, head: _Head, uploads: Uploads, message: str) -> str:
         """Upload and commit on top of the head that was planned for.

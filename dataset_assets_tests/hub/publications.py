@@ -1,5 +1,6 @@
 """Small things to publish."""
 
+import json
 from hashlib import sha256
 from random import Random
 
@@ -23,7 +24,8 @@ def small_publication(store, *, seed=0, tables=3):
     names = [f"data/{split}-{number:05d}-of-{tables:05d}.parquet" for split in splits for number in range(tables)]
     found = [stored(store, name, random.randbytes(2000)) for name in names]
     found += [stored(store, f"archives/{split}-00000-of-00001.tar", random.randbytes(3000)) for split in splits]
-    return [*found, made("README.md", f"---\nlicense: mit\n---\n# Version {seed}\n"), made("manifest.json", f'{{"seed": {seed}}}')]
+    manifest = {"seed": seed, "files": [{"name": file.path} for file in found]}
+    return [*found, made("README.md", f"---\nlicense: mit\n---\n# Version {seed}\n"), made("manifest.json", json.dumps(manifest))]
 
 
 def hashes(files):

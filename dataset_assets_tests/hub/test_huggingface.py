@@ -77,14 +77,24 @@ def test_only_the_changed_file_is_sent_when_one_changes(any_hub, files, store):
     assert _ours(any_hub) == hashes(changed)
 
 
-def test_files_of_others_stay_when_ours_are_pruned(hub, files):
-    _publish(hub, files)
-    others = {"notes.md": b"mine", "extra/data/x.bin": b"mine", "database/y.bin": b"mine"}
+def test_files_of_others_stay_when_ours_are_deleted(hub, store):
+    before = small_publication(store, tables=2)
+    _publish(hub, before)
+    others = {"notes.md": b"mine", "data/mine.parquet": b"x", "archives/mine.tar": b"x", "legacy/load_mine.py": b"x"}
     hub.write(REPO, others)
-    hub.write(REPO, {"data/old.parquet": b"x", "archives/old.tar": b"x", "legacy/load_old.py": b"x"})
+    after = small_publication(store, tables=1)
+    published = _publish(hub, after, version="f" * 64)
+    assert published.deleted == len(hashes(before).keys() - hashes(after).keys()) == 6
+    assert _ours(hub).keys() == {*hashes(after), *others}
+
+
+@pytest.mark.parametrize("manifest", [b"[1]", b"{}", b"not json", b'{"files": [1]}'])
+def test_nothing_is_deleted_when_the_manifest_is_somebody_elses(hub, files, manifest):
+    _publish(hub, files)
+    hub.write(REPO, {"manifest.json": manifest, "data/mine.parquet": b"x"})
     published = _publish(hub, files)
-    assert (published.added, published.deleted) == (0, 3)
-    assert _ours(hub).keys() == {*hashes(files), *others}
+    assert (published.added, published.deleted) == (1, 0)
+    assert _ours(hub).keys() == {*hashes(files), "data/mine.parquet"}
 
 
 def test_plan_says_what_would_change_when_asked_without_publishing(hub, files, store):

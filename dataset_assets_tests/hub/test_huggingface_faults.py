@@ -81,7 +81,7 @@ def test_both_are_kept_when_somebody_commits_at_the_same_time(any_hub, files):
     any_hub.fault("POST", "/commit/", action=lambda: any_hub.write(REPO, {"other.txt": b"x", "data/other.parquet": b"x"}))
     published = _publish(any_hub, files)
     assert _titles(any_hub) == ["Publish", "Someone else", "initial commit"]
-    assert _ours(any_hub).keys() == {*hashes(files), "other.txt"}
+    assert _ours(any_hub).keys() == {*hashes(files), "other.txt", "data/other.parquet"}
     assert (published.changed, published.added) == (True, len(files))
 
 
