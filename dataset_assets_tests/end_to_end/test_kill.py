@@ -24,7 +24,9 @@ MISSING = frozenset({7, 120, 333, 499})
 def start(source: str, out: Path) -> subprocess.Popen:
     """Start a download in a process group of its own."""
     script = (
+        "import signal\n"
         "from dataset_assets import download\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored by what a shell starts in the background, such as these tests
         f"download({source!r}, output_folder={str(out)!r}, input_format='parquet', caption_col='caption', output_format='webdataset',\n"
         f"         save_additional_columns=['number'], number_sample_per_shard={ROWS_PER_SHARD}, image_size=64, processes_count=2, thread_count=2)\n"
     )
