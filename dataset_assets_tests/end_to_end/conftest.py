@@ -57,3 +57,8 @@ def _loopback_is_allowed(monkeypatch):
 def gallery(tmp_path) -> Iterator[Gallery]:
     with HttpServer() as server:
         yield Gallery(server, tmp_path)
+
+
+@pytest.fixture
+def out(gallery):
+    return gallery.folder / "out"
