@@ -18,7 +18,12 @@ BANNED_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve
 BANNED_CALLS = {"eval", "exec", "print", "os.system", "os.popen", "yaml.load", "yaml.unsafe_load", "yaml.full_load"}
 BANNED_ARGUMENTS = {("shell", True), ("verify", False), ("weights_only", False)}
 MACHINE_PATH = re.compile(r"(?<![\w.$}])/(home|root|Users|work)/")
-PACKAGE_INDEX = re.compile(r"pypi\.org|pythonhosted\.org|download\.pytorch\.org|anaconda\.org|--(extra-)?index-url|--find[-]links")
+#: In parts: this file is searched as well.
+INDEX_HOSTS = [("pypi", "org"), ("pythonhosted", "org"), ("download", "pytorch", "org"), ("anaconda", "org")]
+INDEX_OPTIONS = [("index", "url"), ("extra", "index", "url"), ("find", "links")]
+PACKAGE_INDEX = re.compile(
+    "|".join([*(re.escape(".".join(parts)) for parts in INDEX_HOSTS), *("--" + "-".join(parts) for parts in INDEX_OPTIONS)])
+)
 
 
 def _text_files():
