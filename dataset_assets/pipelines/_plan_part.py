@@ -3,14 +3,14 @@
 Files mean nothing until a plan names them; a list that is planned again writes the same files again.
 """
 
-import io
-from typing import Any, Self
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_assets.pipelines._fingerprint import shard_fingerprint
 from dataset_assets.storage._base import Staged, Store
+from dataset_assets.storage._sink import Sink
 
 
 class PartWriter:
@@ -22,13 +22,13 @@ class PartWriter:
         self.rows = 0
         self._store, self._shards_per_file = store, shards_per_file
         self._prefix, self._suffix = prefix, suffix
-        self._open: tuple[_Sink, pq.ParquetWriter] | None = None
+        self._open: tuple[Staged, Sink, pq.ParquetWriter] | None = None
 
     def add(self, shard: pa.Table) -> None:
         """Append the rows of a shard."""
         if self._open is None:
             self._open = self._start_file(shard.schema)
-        self._open[1].write_table(shard, row_group_size=shard.num_rows)
+        self._open[2].write_table(shard, row_group_size=shard.num_rows)
         self.fingerprints.append(shard_fingerprint(shard))
         self.rows += shard.num_rows
         if len(self.fingerprints) % self._shards_per_file == 0:
@@ -39,19 +39,21 @@ class PartWriter:
         for name in self.files:
             self._store.delete(name)
 
-    def _start_file(self, schema: pa.Schema) -> "tuple[_Sink, pq.ParquetWriter]":
-        sink = _Sink(self._store.stage(f"{self._prefix}-{len(self.files):05d}-{self._suffix}.parquet", sha256=False))
+    def _start_file(self, schema: pa.Schema) -> tuple[Staged, Sink, pq.ParquetWriter]:
+        staged = self._store.stage(f"{self._prefix}-{len(self.files):05d}-{self._suffix}.parquet", sha256=False)
+        sink = Sink(staged)
         kept = [
             name for name in schema.names if name not in ("url", "caption")
         ]  # these hardly repeat: a dictionary would cost time for nothing
-        return sink, pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=kept, write_statistics=False)
+        writer = pq.ParquetWriter(pa.PythonFile(sink, mode="w"), schema, compression="zstd", use_dictionary=kept, write_statistics=False)
+        return staged, sink, writer
 
     def _end_file(self) -> None:
         if self._open is not None:
-            sink, parquet = self._open
+            staged, _, parquet = self._open
             parquet.close()
-            sink.staged.commit()
-            self.files.append(sink.staged.key)
+            staged.commit()
+            self.files.append(staged.key)
             self._open = None
 
     def __enter__(self) -> Self:
@@ -61,24 +63,7 @@ class PartWriter:
         if kind is None:
             self._end_file()
         elif self._open is not None:
-            sink, parquet = self._open
-            sink.is_discarded = True
+            staged, sink, parquet = self._open
+            sink.drop()
             parquet.close()
-            sink.staged.discard()
-
-
-class _Sink(io.RawIOBase):
-    """What a parquet writer writes to."""
-
-    def __init__(self, staged: Staged) -> None:
-        self.staged = staged
-        self.is_discarded = False  # then what the writer adds when it is closed goes nowhere, and can not fail
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        return len(data) if self.is_discarded else self.staged.write(data)
-
-    def tell(self) -> int:
-        return self.staged.bytes
+            staged.discard()

@@ -17,6 +17,7 @@ from dataset_assets.records import Row, ShardFile
 from dataset_assets.shards._base import INDEX, WriterOptions
 from dataset_assets.shards._text import without_surrogates
 from dataset_assets.storage._base import Staged, Store
+from dataset_assets.storage._sink import Sink
 
 SUFFIX = ".parquet"
 GROUP_ROWS = 1000
@@ -27,7 +28,7 @@ class Table:
 
     def __init__(self, staged: Staged, schema: pa.Schema, *, payload: str | None = None, group_rows: int = GROUP_ROWS) -> None:
         self._staged = staged
-        self._sink = _Sink(staged)
+        self._sink = Sink(staged)
         self._schema = schema
         self._group_rows = group_rows
         self._rows: list[dict[str, Any]] = []
@@ -120,36 +121,6 @@ def read_schema(store: Store, key: str) -> pa.Schema:
             return pq.read_schema(file)
         except (pa.ArrowException, OSError) as exc:
             raise ShardCorrupt(f"{key}: not a readable parquet file: {exc}") from exc
-
-
-class _Sink:
-    """What pyarrow wants of a file, over a staged object. Closing it does nothing: `Table` decides what becomes of the object."""
-
-    closed = False
-
-    def __init__(self, staged: Staged) -> None:
-        self._staged: Staged | None = staged
-        self._position = 0
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data)
-        if self._staged is not None:
-            self._staged.write(view)
-        self._position += len(view)
-        return len(view)
-
-    def tell(self) -> int:
-        return self._position
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def close(self) -> None:
-        """See the class."""
-
-    def drop(self) -> None:
-        """Throw away what is still to come."""
-        self._staged = None
 
 
 def _encoding(schema: pa.Schema, payload: str | None) -> dict[str, Any]:

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from dataset_assets.errors import ConfigurationError, ObjectMissing
 from dataset_assets.split_records import ArchiveFile, SourceSample
 from dataset_assets.splits.plan import ArchiveOptions, member_names
-from dataset_assets.storage._base import Staged, Store
+from dataset_assets.storage._base import Store
+from dataset_assets.storage._sink import Sink
 
 #: Bounds what small rows cost while they wait for their row group.
 GROUP_ROWS = 10_000
@@ -69,7 +70,7 @@ class TableWriter:
         self._bytes = self._count = 0
         self._closed = False
         self._staged = store.stage(name)
-        self._sink = _Sink(self._staged)
+        self._sink = Sink(self._staged)
         with ExitStack() as undo:
             undo.enter_context(self._staged)
             self._writer = pq.ParquetWriter(pa.PythonFile(self._sink, mode="w"), self._schema, **_encoding(self._schema))
@@ -205,33 +206,3 @@ def _encoding(schema: pa.Schema) -> dict[str, Any]:
         "use_content_defined_chunking": True,
         "write_page_index": True,
     }
-
-
-class _Sink:
-    """What pyarrow wants of a file, over a staged object. Closing it does nothing: `TableWriter` decides what becomes of the object."""
-
-    closed = False
-
-    def __init__(self, staged: Staged) -> None:
-        self._staged: Staged | None = staged
-        self._position = 0
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data)
-        if self._staged is not None:
-            self._staged.write(view)
-        self._position += len(view)
-        return len(view)
-
-    def tell(self) -> int:
-        return self._position
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def close(self) -> None:
-        """See the class."""
-
-    def drop(self) -> None:
-        """Throw away what is still to come."""
-        self._staged = None
