@@ -14,17 +14,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataset_assets.errors import ConfigurationError, MissingColumn, ObjectMissing, ShardCorrupt
+from dataset_assets.errors import ConfigurationError, MissingColumn, ShardCorrupt
 from dataset_assets.loaders._options import StreamOptions
 from dataset_assets.loaders._rows import RawSample, index_blocks
 from dataset_assets.records import ShardFile, ShardRecord
 from dataset_assets.shards._base import INDEX
 from dataset_assets.shards._reading import metadata_file
 from dataset_assets.shards._records import read_manifest
-from dataset_assets.split_records import ArchiveFile, SplitManifest
+from dataset_assets.split_records import ArchiveFile
+from dataset_assets.splits.versions import load_split, read_pointer, version_store
 from dataset_assets.storage._base import Store
 
-_POINTER = "current.json"  # of a split, see `pipelines.split_archives`
 _OFFSET, _BYTES = (field.name for field in INDEX)
 
 
@@ -80,11 +80,7 @@ def open_tars(store: Store, split: str | None, options: StreamOptions) -> TarSou
         ConfigurationError: its samples can not be read one by one, or are no images; there is no such split or column.
         ShardCorrupt: a file is not what its record says.
     """
-    try:
-        pointer = store.read(_POINTER)
-    except ObjectMissing:
-        return _open_shards(store, split, options)
-    return _open_split(store, pointer, split, options)
+    return _open_shards(store, split, options) if read_pointer(store) is None else _open_split(store, split, options)
 
 
 def _open_shards(store: Store, split: str | None, options: StreamOptions) -> TarSource:
@@ -132,12 +128,9 @@ def _columns(table: pq.ParquetFile, name: str, options: StreamOptions) -> tuple[
     return places, rows[label].combine_chunks() if label else None
 
 
-def _open_split(store: Store, pointer: bytes, split: str | None, options: StreamOptions) -> TarSource:
-    try:
-        folder = store.child(f"versions/{json.loads(pointer)['version']}")
-        manifest = SplitManifest.from_json(folder.read("manifest.json"))
-    except (ValueError, TypeError, KeyError) as exc:
-        raise ShardCorrupt(f"{store.locate(_POINTER)} does not lead to a split ({exc}): run `dataset-assets split` again") from exc
+def _open_split(store: Store, split: str | None, options: StreamOptions) -> TarSource:
+    manifest = load_split(store)
+    folder = version_store(store, manifest)
     if split not in manifest.splits:
         raise ConfigurationError(f"split: expected one of {', '.join(manifest.splits)}, came {split!r}")
     if manifest.media != "image":

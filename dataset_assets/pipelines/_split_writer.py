@@ -9,12 +9,12 @@ from dataclasses import asdict
 from typing import Self
 
 from dataset_assets.errors import ObjectMissing, ShardCorrupt
-from dataset_assets.pipelines._split_versions import RECORDS
 from dataset_assets.split_records import ArchiveFile, SourceSample
 from dataset_assets.splits._base import Source
 from dataset_assets.splits.plan import ArchiveOptions, FilePlan, sample_members
 from dataset_assets.splits.table import TableWriter
 from dataset_assets.splits.tar import TarWriter
+from dataset_assets.splits.versions import RECORDS
 from dataset_assets.storage._base import Store
 
 Progress = Callable[[int, int], None]

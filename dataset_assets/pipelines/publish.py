@@ -13,9 +13,9 @@ from dataset_assets.hub._base import PublishPlan, Target, check_tag, default_tag
 from dataset_assets.hub.card import CardOptions, card_text
 from dataset_assets.hub.legacy_script import legacy_script, script_path
 from dataset_assets.pipelines._publication_check import verify_publication
-from dataset_assets.pipelines._split_versions import load_split, version_store
 from dataset_assets.split_records import Published, PublishFile, SplitManifest
 from dataset_assets.splits.table import features_of
+from dataset_assets.splits.versions import load_split, version_store
 from dataset_assets.storage._base import Store
 
 __all__ = ["PublishOptions", "publication_files", "publish", "verify_publication"]

@@ -16,7 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_assets.errors import ConfigurationError, EmptyList, ShardCorrupt
-from dataset_assets.pipelines._split_versions import (
+from dataset_assets.pipelines._split_writer import Progress, VersionWriter
+from dataset_assets.pipelines.verify_split import verify_split
+from dataset_assets.records import SCHEMA_VERSION
+from dataset_assets.split_records import ArchiveFile, SourceSample, SplitCount, SplitManifest
+from dataset_assets.splits._base import Source, check_sample_key
+from dataset_assets.splits.assign import assign
+from dataset_assets.splits.groups import Group, digest_of, group_samples
+from dataset_assets.splits.options import SplitOptions
+from dataset_assets.splits.plan import ArchiveOptions, plan_files
+from dataset_assets.splits.versions import (
     ABANDONED_S,
     ASSIGNMENT,
     MANIFEST,
@@ -27,15 +36,6 @@ from dataset_assets.pipelines._split_versions import (
     read_manifest,
     version_store,
 )
-from dataset_assets.pipelines._split_writer import Progress, VersionWriter
-from dataset_assets.pipelines.verify_split import verify_split
-from dataset_assets.records import SCHEMA_VERSION
-from dataset_assets.split_records import ArchiveFile, SourceSample, SplitCount, SplitManifest
-from dataset_assets.splits._base import Source, check_sample_key
-from dataset_assets.splits.assign import assign
-from dataset_assets.splits.groups import Group, digest_of, group_samples
-from dataset_assets.splits.options import SplitOptions
-from dataset_assets.splits.plan import ArchiveOptions, plan_files
 from dataset_assets.storage._base import Store
 
 __all__ = ["ArchiveOptions", "SplitOptions", "load_split", "split_archives", "verify_split", "version_store"]
@@ -61,7 +61,7 @@ def split_archives(
 
     Args:
         source: what to split.
-        store: a folder of its own; see `_split_versions` for what is in it.
+        store: a folder of its own; see `splits.versions` for what is in it.
         options: who goes where.
         archives: what the files look like.
         progress: called with (samples written, samples) after each sample that had to be written.

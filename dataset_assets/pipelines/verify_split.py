@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_assets.errors import ObjectMissing, ShardCorrupt
-from dataset_assets.pipelines._split_versions import ASSIGNMENT, CURRENT, load_split, version_store
 from dataset_assets.split_records import SplitManifest
 from dataset_assets.splits.assign import find_leaks
 from dataset_assets.splits.table import check_table
 from dataset_assets.splits.tar import check_tar
+from dataset_assets.splits.versions import ASSIGNMENT, CURRENT, load_split, version_store
 from dataset_assets.storage._base import Store
 
 _FOLDERS = ("archives/", "data/")

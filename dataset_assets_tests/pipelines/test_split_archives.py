@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from dataset_assets.errors import ConfigurationError, EmptyList, ObjectMissing, ShardCorrupt
-from dataset_assets.pipelines import _split_versions
 from dataset_assets.pipelines.split_archives import ArchiveOptions, SplitOptions, load_split, split_archives, verify_split, version_store
 from dataset_assets.split_records import SourceSample
+from dataset_assets.splits import versions
 from dataset_assets.staging import recordings
 from dataset_assets.storage._base import open_store
 from dataset_assets_tests.pipelines.sources import (
@@ -190,7 +190,7 @@ def test_what_a_killed_run_left_is_deleted_when_it_is_old_and_kept_when_it_is_no
     store.write(left, b"half")
     split_archives(pictures(20), store)
     assert store.size(left) == 4
-    _split_versions.point_at(store, load_split(store).version, keep_versions=2, now_s=store.info(left).modified + 25 * 3600)
+    versions.point_at(store, load_split(store).version, keep_versions=2, now_s=store.info(left).modified + 25 * 3600)
     assert store.size(left) is None
     assert verify_split(store) == []
 

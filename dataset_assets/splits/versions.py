@@ -95,7 +95,7 @@ def read_pointer(store: Store) -> Pointer | None:
             return pointer
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass  # a pointer of something else: said below
-    raise ShardCorrupt(f"{store.locate(CURRENT)} does not point at a version of a split; delete it and split again")
+    raise ShardCorrupt(f"{store.locate(CURRENT)} does not lead to a split: it does not point at a version; delete it and split again")
 
 
 def point_at(store: Store, version: str, *, keep_versions: int, now_s: float | None = None) -> None:
