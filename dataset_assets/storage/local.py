@@ -8,9 +8,9 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
@@ -114,7 +114,7 @@ class Store:
         with explained(top):
             for entry in [top] if prefix else list(top.iterdir()) if top.is_dir() else []:
                 if entry.is_dir() and not entry.is_symlink():
-                    shutil.rmtree(entry)
+                    shutil.rmtree(entry, onerror=_raise_unless_gone)
                 else:
                     entry.unlink(missing_ok=True)
         for parent in top.parents if prefix else ():
@@ -126,7 +126,11 @@ class Store:
         """See `_base.Store`."""
         limit, swept = time.time() - older_than_s, 0
         folder = self.root / TEMPORARY
-        for entry in list(folder.iterdir()) if folder.is_dir() else []:
+        try:
+            entries = list(folder.iterdir())
+        except ABSENT:
+            return 0
+        for entry in entries:
             try:
                 if entry.stat().st_mtime < limit:
                     entry.unlink()
@@ -146,6 +150,12 @@ class Store:
             message = f"can not write to {self.root}: {exc.strerror}; choose an output folder that this user may write to"
             raise NotWritable(message) from exc
         remove_if_empty(probe.parent)
+
+
+def _raise_unless_gone(_call: Callable[..., object], _path: str, error: Any) -> None:
+    """Go on when another process deletes the same tree. See `shutil.rmtree`."""
+    if not isinstance(error[1], FileNotFoundError):
+        raise error[1]
 
 
 class _Staged:

@@ -1,4 +1,7 @@
 import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -68,3 +71,32 @@ def test_temporary_folder_is_made_again_when_another_process_removes_it(tmp_path
     monkeypatch.setattr(local.Path, "mkdir", mkdir_then_removed)
     store.write("a", b"1")
     assert store.read("a") == b"1"
+
+
+def test_sweeping_goes_on_when_others_come_and_go(tmp_path):
+    store = open_store(str(tmp_path))
+    switched_every_s, done = sys.getswitchinterval(), threading.Event()
+
+    def come_and_go():
+        while not done.is_set():
+            store.check_writable()
+
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(come_and_go)
+        sys.setswitchinterval(1e-5)
+        try:
+            assert sum(store.sweep(older_than_s=100) for _ in range(5000)) == 0
+        finally:
+            sys.setswitchinterval(switched_every_s)
+            done.set()
+        running.result()
+
+
+def test_a_tree_is_deleted_when_others_delete_it_too(tmp_path):
+    store = open_store(str(tmp_path))
+    for _ in range(10):
+        for number in range(60):
+            store.write(f"a/{number % 7}/{number}", b"1", durable=False)
+        with ThreadPoolExecutor(3) as threads:
+            assert list(threads.map(store.delete_tree, ["a"] * 3)) == [None] * 3
+        assert list(store.list()) == []
