@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
+from typing import overload
 
 from dataset_assets.hub._base import PublishPlan, Target, check_tag, default_tag
 from dataset_assets.hub.card import CardOptions, card_text
@@ -44,6 +45,14 @@ class PublishOptions:
         CardOptions(license=self.license, languages=self.languages)
         if self.tag:
             check_tag(self.tag)
+
+
+@overload
+def publish(split_store: Store, target: Target, options: PublishOptions) -> Published: ...
+
+
+@overload
+def publish(split_store: Store, target: Target, options: PublishOptions, *, dry_run: bool) -> Published | PublishPlan: ...
 
 
 def publish(split_store: Store, target: Target, options: PublishOptions, *, dry_run: bool = False) -> Published | PublishPlan:

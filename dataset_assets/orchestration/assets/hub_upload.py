@@ -1,7 +1,6 @@
 """`<dataset>/hub_upload`: the splits where everybody can load them. Safe to repeat: what is there already is not sent again."""
 
 from collections.abc import Iterator
-from typing import cast
 
 import dagster as dg
 
@@ -15,7 +14,6 @@ from dataset_assets.orchestration.spec import HUB_UPLOAD, SPLIT_ARCHIVES, Datase
 from dataset_assets.orchestration.upload_metadata import upload_metadata
 from dataset_assets.pipelines.publish import publication_files, publish, verify_publication
 from dataset_assets.pipelines.split_archives import load_split
-from dataset_assets.split_records import Published
 
 POOL = "uploads"
 _DESCRIPTION = "The splits in the repository `{repo}`: one commit with the card in it, which `load_dataset` reads from anywhere."
@@ -43,7 +41,7 @@ def build_hub_upload(spec: DatasetSpec, hub: Hub) -> dg.AssetsDefinition:
             store, options = storage.store(spec.name, SPLIT_ARCHIVES), spec.publish_options(hub)
             manifest, target = load_split(store), open_target(hub, storage)
             files = publication_files(store, manifest, hub.repo, options)
-            published = cast(Published, publish(store, target, options))  # not a dry run
+            published = publish(store, target, options)
             context.log.info("%s is at %s, %d files changed", published.repo, published.revision, published.added + published.deleted)
             problems = verify_publication(target, published, files)
             found = upload_metadata(published, manifest, files)
