@@ -14,7 +14,7 @@ import pytest
 from dataset_assets.pipelines.inspect_shards import verify_set
 from dataset_assets.shards._records import list_records, read_manifest
 from dataset_assets.storage._base import open_store
-from dataset_assets_tests.end_to_end.test_download import files, sidecar
+from dataset_assets_tests.end_to_end.downloads import files, sidecar
 
 SHARDS, ROWS_PER_SHARD = 20, 25
 ROWS = SHARDS * ROWS_PER_SHARD
