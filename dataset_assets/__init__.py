@@ -6,14 +6,15 @@ The map, by floors:
     5 orchestration   the only folder that imports Dagster; `catalog/<dataset>/defs.yaml` is a dataset
       demo            the photo server behind `make demo`
     4 pipelines       one public function per asset: composes the folders below
-    3 loaders         batches out
+    3 loaders         batches out, for torch and MLX
     2 urls            url lists in              file = input_format
       fetch           one url -> bytes or a reason
+      staging         published datasets in     file = source
       images          bytes -> bytes, pixels and metadata
       shards          samples <-> shard files   file = output_format
       distribute      one function, many shards file = distributor
     1 storage         where bytes live          file = url scheme
-    0 records, split_records, errors, registry
+    0 records, split_records, stage_records, errors, registry
 
 Importing this package loads none of them.
 """
@@ -23,8 +24,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dataset_assets.hub.loading import load_published, video_dataset
+    from dataset_assets.loaders.cityscapes import CreateCityscapesLoaders
+    from dataset_assets.loaders.coco import CreateCocoLoaders
+    from dataset_assets.loaders.image_pairs import CreateImageLoaders
+    from dataset_assets.loaders.imagenet import CreateImagenetLoaders
     from dataset_assets.loaders.mlx_stream import hf_dataset_to_mlx_stream, shards_to_mlx_stream
+    from dataset_assets.loaders.torch_loader import LoaderOptions, ShardLoader, StagedRows
     from dataset_assets.pipelines.download import DownloadReport, download, download_any
+    from dataset_assets.pipelines.stage import stage
+    from dataset_assets.storage._buckets import Connect, s3store
 
 #: name -> the module that has it
 _HOMES = {
@@ -35,15 +43,35 @@ _HOMES = {
     "video_dataset": "hub.loading",
     "hf_dataset_to_mlx_stream": "loaders.mlx_stream",
     "shards_to_mlx_stream": "loaders.mlx_stream",
+    "stage": "pipelines.stage",
+    "LoaderOptions": "loaders.torch_loader",
+    "ShardLoader": "loaders.torch_loader",
+    "StagedRows": "loaders.torch_loader",
+    "CreateCocoLoaders": "loaders.coco",
+    "CreateCityscapesLoaders": "loaders.cityscapes",
+    "CreateImagenetLoaders": "loaders.imagenet",
+    "CreateImageLoaders": "loaders.image_pairs",
+    "Connect": "storage._buckets",
+    "s3store": "storage._buckets",
     "Dataset": "orchestration.components",  # `type: dataset_assets.Dataset` of a defs.yaml; needs the extra `dagster`
 }
 __all__ = [
+    "Connect",
+    "CreateCityscapesLoaders",
+    "CreateCocoLoaders",
+    "CreateImageLoaders",
+    "CreateImagenetLoaders",
     "DownloadReport",
+    "LoaderOptions",
+    "ShardLoader",
+    "StagedRows",
     "download",
     "download_any",
     "hf_dataset_to_mlx_stream",
     "load_published",
+    "s3store",
     "shards_to_mlx_stream",
+    "stage",
     "video_dataset",
 ]
 

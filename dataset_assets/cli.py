@@ -153,6 +153,56 @@ def _token() -> str:
     raise ConfigurationError("the environment variable HF_TOKEN is not set: publishing to the Hub needs a token that may write")
 
 
+def _add_stage(parser: argparse.ArgumentParser) -> None:
+    from dataset_assets.pipelines.open_staged import OPTIONS, options_of
+    from dataset_assets.pipelines.stage import StageOptions
+
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="source")
+    for kind in OPTIONS:
+        one = kinds.add_parser(kind, help=f"stage {kind}", allow_abbrev=False)
+        one.add_argument("output", help="folder or url of the dataset; each partition becomes OUTPUT/staged/PARTITION")
+        add_flags(one, options_of(kind), StageOptions)
+    parser.set_defaults(run=_stage)
+
+
+def _stage(arguments: argparse.Namespace) -> int:
+    from dataset_assets.pipelines.open_staged import credentials, open_staging, options_of
+    from dataset_assets.pipelines.progress_bar import progress_bar
+    from dataset_assets.pipelines.stage import StageOptions, StoreAccess, stage
+    from dataset_assets.storage._base import open_store
+
+    source = open_staging(arguments.kind, given(arguments, options_of(arguments.kind)))
+    options, rows = StageOptions(**given(arguments, StageOptions)), []
+    for partition in source.partitions:
+        store = open_store(f"{arguments.output.rstrip('/')}/staged/{partition}")
+        access = StoreAccess(store, secret=credentials(os.environ))
+        with progress_bar(f"staging {partition}") as progress:
+            report = stage(source, store, options, partition=partition, progress=progress, access=access)
+        manifest = report.manifest
+        rows.append((partition, manifest.rows, manifest.successes, manifest.rows - manifest.successes, report.made, report.skipped))
+    _show(("partition", "images", "ok", "failed", "shards made", "shards kept"), rows)
+    if not source.license.redistributable:
+        Console().print(f"{source.license.name}: this data must not be published ({source.license.url})", soft_wrap=True, highlight=False)
+    return 0
+
+
+def _add_s3(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", help="what is served; the folders in it are the buckets")
+    parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1 (default: any that is free)")
+    parser.add_argument("--credentials-file", default="creds.yaml", help="written for you alone, removed at the end (default: creds.yaml)")
+    parser.add_argument("--buckets", default="datasets", help="made if they are not there: a,b,c (default: datasets)")
+    parser.set_defaults(run=_s3)
+
+
+def _s3(arguments: argparse.Namespace) -> int:
+    from dataset_assets.storage._embedded_s3 import serve_s3
+
+    buckets = [name.strip() for name in arguments.buckets.split(",") if name.strip()]
+    say = Console(soft_wrap=True, highlight=False, markup=False).print
+    serve_s3(arguments.folder, arguments.port, arguments.credentials_file, buckets=buckets, say=say)
+    return 0
+
+
 def _add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", help="folder or url of a shard set or of a split")
     parser.add_argument("--quick", action="store_true", help="sizes and records only, without reading the files")
@@ -185,7 +235,9 @@ def _demo(_: argparse.Namespace) -> int:
 _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "download": ("download the urls of a list into shards", _add_download),
     "split": ("split shards, recordings or files into archives of train, validation and test", _add_split),
+    "stage": ("stage COCO, Cityscapes, ImageNet or a CVAT export as shards, straight from its archives", _add_stage),
     "publish": ("publish a split: to a directory that load_dataset reads, or to the Hugging Face Hub", _add_publish),
     "verify": ("check the shards or the split in a folder against their records", _add_verify),
+    "s3": ("serve a folder as S3 on this machine, for as long as it runs", _add_s3),
     "demo": ("run the demo dataset through Dagster", lambda parser: parser.set_defaults(run=_demo)),
 }

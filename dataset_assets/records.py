@@ -166,6 +166,7 @@ class Row:
     extension: str = ""
     caption: str | None = None  # text of the caption column, when there is one
     cause: Cause | None = None  # None: the row has a sample
+    parts: Mapping[str, bytes] = field(default_factory=dict)  # further members of the sample, by extension: "seg.png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +259,7 @@ class Manifest:
     fingerprint: str  # of options and schema version, not of rows: equal for all shards of a set
     output_format: str
     schema_version: int = SCHEMA_VERSION
+    extra_files: tuple[ShardFile, ...] = ()  # of the whole set, beside its shards: an index, what a dataset is
 
     @property
     def rows(self) -> int:
@@ -296,7 +298,8 @@ class Manifest:
             "successes": self.successes,
             "causes": dict(sorted(self.causes.items())),
         }
-        return json.dumps({**head, "shards": shards}, indent=1).encode()
+        extra = {"extra_files": [asdict(entry) for entry in self.extra_files]} if self.extra_files else {}
+        return json.dumps({**head, **extra, "shards": shards}, indent=1).encode()
 
 
 @dataclass(frozen=True, slots=True)

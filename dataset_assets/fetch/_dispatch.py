@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from random import Random
 from time import time
 
+from dataset_assets.fetch._attempts import retry_after_s
 from dataset_assets.fetch._causes import Failure, failure
 from dataset_assets.fetch._engine import Engine
 from dataset_assets.fetch._gates import Gates
 from dataset_assets.fetch._hosts import End
-from dataset_assets.fetch._jobs import Job, failure_of, outcome_of, redirect_of, retry_after_s
+from dataset_assets.fetch._jobs import Job, failure_of, outcome_of, redirect_of
 from dataset_assets.fetch._robots import MAX_BYTES as MAX_ROBOTS_BYTES
 from dataset_assets.fetch._target import Target, parse
 from dataset_assets.fetch._transfer import ACCEPT_PLAIN, Transfer

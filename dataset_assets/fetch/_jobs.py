@@ -1,8 +1,6 @@
 """A url on its way: what stays with it over redirects and retries, and what its end means."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urljoin
 
@@ -88,14 +86,3 @@ def redirect_of(transfer: Transfer, url: str) -> Target | Failure | None:
         return parse(urljoin(url, quote(location, safe="!#$%&'()*+,/:;=?@[]~")))
     except ValueError:
         return Failure(Cause.INVALID_URL, "redirected to a url that is not valid")
-
-
-def retry_after_s(value: bytes, wall_clock: Callable[[], float]) -> float | None:
-    """Read a Retry-After header: seconds, or a date. None: there is none, or it says nothing."""
-    text = value.decode("latin-1")
-    if text.isdecimal():
-        return float(text[:12])
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - wall_clock())
-    except (ValueError, OverflowError):
-        return None

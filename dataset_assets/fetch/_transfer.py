@@ -4,13 +4,12 @@ Callbacks run within libcurl on the fetch thread; they store facts and say stop,
 """
 
 import socket
-import ssl
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pycurl
 
+from dataset_assets.fetch._certificates import default_ca_file
 from dataset_assets.fetch._headers import HeaderCheck
 from dataset_assets.fetch._resolver import LIBCURL_LIFETIME_S
 from dataset_assets.fetch.addresses import AddressGuard
@@ -22,12 +21,6 @@ _DRAIN_BYTES = 64 * 1024
 _READ_BYTES = 256 * 1024
 _STOP = -1
 ACCEPT_PLAIN = "Accept-Encoding: identity"
-_CA_FILES = (
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-)
 
 
 @dataclass(slots=True)
@@ -211,15 +204,3 @@ def _settings(options: FetchOptions) -> list[tuple[int, Any]]:
         (pycurl.SSL_VERIFYHOST, 2 if options.verify_tls else 0),
         *([(pycurl.CAINFO, ca_file)] if ca_file else []),
     ]
-
-
-def default_ca_file() -> str | None:
-    """Find the certificates that this machine trusts. pycurl's wheels look where only Red Hat keeps them."""
-    for path in (ssl.get_default_verify_paths().cafile, *_CA_FILES):
-        if path and Path(path).is_file():
-            return path
-    try:
-        import certifi
-    except ImportError:
-        return None
-    return certifi.where()

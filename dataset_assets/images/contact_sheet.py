@@ -15,6 +15,7 @@ from dataset_assets.images.encode import encode
 from dataset_assets.images.options import ImageOptions
 from dataset_assets.images.transform import ImageTransform
 
+_WIDTHS = (800, 560, 400, 280, 200, 140, 100)  # px, of sheets within a text
 _GAP = 4  # px between tiles and around them
 _LINE = 16  # px, height of a caption
 _PAPER = (255, 255, 255)
@@ -68,6 +69,26 @@ def inline_sheet(images: Sequence[bytes], *, columns: int = 8, rows: int = 3, ma
             if len(data) < max_bytes:
                 return data
     raise ConfigurationError(f"contact sheet: a row of {columns} images does not fit into {max_bytes} bytes")
+
+
+def shrunk(sheet: bytes, *, max_bytes: int = 10_000) -> bytes:
+    """Return a sheet as a JPEG of fewer than `max_bytes`: smaller, then of less quality.
+
+    Raises:
+        ConfigurationError: it is no image, or can not become so small.
+    """
+    pixels: Any = cv2.imdecode(np.frombuffer(sheet, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise ConfigurationError("contact sheet: expected an image file")
+    for width in _WIDTHS:
+        scale = min(1.0, width / pixels.shape[1])
+        size = round(pixels.shape[1] * scale), max(1, round(pixels.shape[0] * scale))
+        small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        for quality in (80, 60, 40):
+            data = encode(small, ImageOptions(encode_quality=quality))
+            if len(data) < max_bytes:
+                return data
+    raise ConfigurationError(f"contact sheet: it does not fit into {max_bytes} bytes")
 
 
 def _draw(images: Sequence[bytes], columns: int, tile_px: int, captions: Sequence[str | None] | None) -> Pixels:

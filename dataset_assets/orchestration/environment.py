@@ -8,16 +8,20 @@ Nothing is read when modules are imported: definitions read the environment when
 | DATASET_ASSETS_CATALOG | folders with datasets of your own (`<folder>/<dataset>/defs.yaml`), separated by `:` | none |
 | DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS | private networks that may be fetched from, `127.0.0.0/8,10.0.0.0/8` or `all` | none |
 | DATASET_ASSETS_EXECUTOR | `in_process`, or `multiprocess` for wide graphs | in_process |
+| DATASET_ASSETS_CREDENTIALS | credentials file with named S3 stores and the account of Cityscapes; read by `storage` | none |
+| AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL, ... | boto3's own: the account and endpoint of s3:// | boto3's own |
+| CITYSCAPES_USERNAME, CITYSCAPES_PASSWORD | account of Cityscapes, for datasets with `source: {cityscapes: ...}` | those of the credentials file |
 | HF_TOKEN | token of the Hugging Face Hub, for datasets with `hub: {target: huggingface}` | none |
 | DAGSTER_HOME | Dagster's own: its records and dagster.yaml | none |
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_assets.errors import ConfigurationError
+from dataset_assets.pipelines.open_staged import credentials
 
 DEFAULT_ROOT = "./data"
 EXECUTORS = ("in_process", "multiprocess")
@@ -60,6 +64,11 @@ def read_secret(name: str) -> str:
             f"the environment variable {name} is not set; this dataset needs it: set it where Dagster runs and start again"
         )
     return value
+
+
+def source_credentials() -> Callable[[str], str | None]:
+    """Return what gives the credentials of a published dataset by name, from the environment or the credentials file, when they are asked for."""
+    return credentials(os.environ)
 
 
 def read_hub_token() -> str:

@@ -5,10 +5,21 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from dataset_assets.errors import AccessDenied, DatasetAssetsError, DiskFull, NotWritable, ObjectMissing, ShardIncomplete, StorageError
+from dataset_assets.errors import (
+    AccessDenied,
+    BucketMissing,
+    CredentialsRefused,
+    DatasetAssetsError,
+    DiskFull,
+    NotWritable,
+    ObjectMissing,
+    ShardIncomplete,
+    StorageError,
+)
 from dataset_assets.orchestration.metadata import plain_text
 
 MAX_MESSAGE = 2000
+_LASTING = AccessDenied | BucketMissing | CredentialsRefused | DiskFull | NotWritable | ObjectMissing
 
 
 @contextmanager
@@ -17,9 +28,7 @@ def as_failure() -> Iterator[None]:
     try:
         yield
     except DatasetAssetsError as exc:
-        helps = isinstance(exc, StorageError | ShardIncomplete) and not isinstance(
-            exc, AccessDenied | DiskFull | NotWritable | ObjectMissing
-        )
+        helps = isinstance(exc, StorageError | ShardIncomplete) and not isinstance(exc, _LASTING)
         raise failure(str(exc), allow_retries=helps) from None
 
 

@@ -13,13 +13,13 @@ from dataset_assets.errors import ConfigurationError
 from dataset_assets.orchestration.build import build_defs
 from dataset_assets.orchestration.partitions import consecutive, partitions_name, range_tags
 from dataset_assets.orchestration.resources.storage import StorageResource
-from dataset_assets.orchestration.spec import HUB_UPLOAD, RAW_URLS, SHARDS, SPLIT_ARCHIVES
+from dataset_assets.orchestration.spec import HUB_UPLOAD, LOADER_PREVIEW, RAW_URLS, SHARDS, SPLIT_ARCHIVES, STAGED
 from dataset_assets.shards._records import MANIFEST
 
 #: Dagster's own events are in the UI; the terminal gets what the assets say.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 #: What is made of all shards, in order.
-_WHOLE = (SPLIT_ARCHIVES, HUB_UPLOAD)
+_WHOLE = (LOADER_PREVIEW, SPLIT_ARCHIVES, HUB_UPLOAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def materialize_dataset(
     instance: dg.DagsterInstance | None = None,
     definitions: dg.Definitions | None = None,
 ) -> Materialized:
-    """Plan the lists of a dataset, make its shards, then its splits and its publication where it has them.
+    """Plan the lists of a dataset and make its shards, or stage its parts; then its preview, splits and publication where it has them.
 
     Shards are the given partitions, and then nothing is made of them; or all that are not recorded as made or are gone from the store.
     Idempotent: what is committed is not fetched, written or published again. Ranges are cut as a backfill would cut them. Without an `instance`,
@@ -53,9 +53,7 @@ def materialize_dataset(
         ConfigurationError: there is no such dataset or partition, or no DAGSTER_HOME.
     """
     session = _Session.open(name, instance, definitions)
-    if session.shards is None and partitions is not None:
-        raise ConfigurationError(f"{name} has no partitions: it is not made of url lists")
-    made, runs = session.make_shards(partitions) if session.shards is not None else ((), [])
+    made, runs = session.make_partitions(partitions)
     for stage in _WHOLE if partitions is None else ():
         if session.has(stage) and all(run.success for run in runs):
             runs.append(session.run(stage, {}))
@@ -70,7 +68,7 @@ class _Session:
     name: str
     job: dg.JobDefinition
     keys: frozenset[dg.AssetKey]
-    shards: dg.AssetsDefinition | None
+    shards: dg.AssetsDefinition | None  # what has partitions
     storage: StorageResource
     instance: dg.DagsterInstance
 
@@ -78,10 +76,11 @@ class _Session:
     def open(cls, name: str, instance: dg.DagsterInstance | None, definitions: dg.Definitions | None) -> "_Session":
         definitions = definitions or build_defs()
         keys = frozenset(spec.key for spec in definitions.resolve_all_asset_specs())
-        datasets = sorted({key.path[0] for key in keys if key.path[-1] in (SHARDS, SPLIT_ARCHIVES)})
+        datasets = sorted({key.path[0] for key in keys if key.path[-1] in (SHARDS, STAGED, SPLIT_ARCHIVES)})
         if name not in datasets:
             raise ConfigurationError(f"unknown dataset {name!r}: expected one of {', '.join(datasets)}")
-        shards = definitions.get_assets_def([name, SHARDS]) if dg.AssetKey([name, SHARDS]) in keys else None
+        stage = next((stage for stage in (SHARDS, STAGED) if dg.AssetKey([name, stage]) in keys), None)
+        shards = definitions.get_assets_def([name, stage]) if stage is not None else None
         storage = (definitions.resources or {})["storage"]
         return cls(name, definitions.resolve_implicit_global_asset_job_def(), keys, shards, storage, instance or _instance())
 
@@ -96,22 +95,37 @@ class _Session:
             instance=self.instance, asset_selection=[key], tags=tags, run_config=_QUIET, raise_on_error=False
         )
 
-    def make_shards(self, partitions: Sequence[str] | None) -> tuple[tuple[str, ...], list[dg.ExecuteInProcessResult]]:
-        """Run the plan, then the partitions; return which, and all runs."""
-        plan = self.run(RAW_URLS, {})
-        if not plan.success:
-            return (), [plan]
-        known = self.instance.get_dynamic_partitions(partitions_name(self.name))
-        wanted = self._missing(known) if partitions is None else list(partitions)
+    def make_partitions(self, partitions: Sequence[str] | None) -> tuple[tuple[str, ...], list[dg.ExecuteInProcessResult]]:
+        """Run the plan, if there is one, then the partitions; return which, and all runs."""
+        if self.shards is None:
+            if partitions is not None:
+                raise ConfigurationError(f"{self.name} has no partitions: it is not made of url lists, nor staged")
+            return (), []
+        plan = [self.run(RAW_URLS, {})] if self.has(RAW_URLS) else []
+        if not all(run.success for run in plan):
+            return (), plan
+        stage, known = self.shards.key.path[-1], self._known(self.shards)
+        wanted = self._missing(stage, known) if partitions is None else list(partitions)
         if unknown := set(wanted) - set(known):
             raise ConfigurationError(f"{self.name} has no partitions {', '.join(sorted(unknown))}; it has {known[0]} to {known[-1]}")
         ranges = consecutive(known, set(wanted), self._partitions_per_run(len(known)))
-        return tuple(wanted), [plan, *(self.run(SHARDS, range_tags(first, last)) for first, last in ranges)]
+        return tuple(wanted), [*plan, *(self.run(stage, range_tags(first, last)) for first, last in ranges)]
 
-    def _missing(self, known: Sequence[str]) -> list[str]:
+    def _known(self, asset: dg.AssetsDefinition) -> Sequence[str]:
+        """Return the partitions, in order."""
+        parts = asset.partitions_def
+        return (
+            self.instance.get_dynamic_partitions(partitions_name(self.name))
+            if self.has(RAW_URLS)
+            else parts.get_partition_keys()
+            if parts
+            else ()
+        )
+
+    def _missing(self, stage: str, known: Sequence[str]) -> list[str]:
         """Return the partitions that were never made, or whose folder is gone."""
-        made = self.instance.get_materialized_partitions(dg.AssetKey([self.name, SHARDS]))
-        return [key for key in known if key not in made or self.storage.store(self.name, SHARDS, key).size(MANIFEST) is None]
+        made = self.instance.get_materialized_partitions(dg.AssetKey([self.name, stage]))
+        return [key for key in known if key not in made or self.storage.store(self.name, stage, key).size(MANIFEST) is None]
 
     def _partitions_per_run(self, known: int) -> int:
         """Return how many partitions a run may take."""

@@ -6,7 +6,7 @@ not read half.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg
 
@@ -36,19 +36,26 @@ def build_source_sensor(spec: DatasetSpec) -> dg.SensorDefinition:
         description="Plans new url lists." if folder is None else "Splits again when the source has changed.",
     )
     def new_source(context: dg.SensorEvaluationContext, storage: StorageResource) -> dg.SensorResult | dg.SkipReason:
-        seen, taken = json.loads(context.cursor) if context.cursor else (None, None)
-        try:
-            found = listing_digest(spec, storage)
-        except DatasetAssetsError as exc:
-            return dg.SkipReason(plain_text(exc, 500))
-        if found == taken:
-            return dg.SkipReason(f"the {what} are as they were when they were read last")
-        if found != seen:
-            reason = f"the {what} have changed; read when they are the same at the next tick"
-            return dg.SensorResult(skip_reason=reason, cursor=json.dumps([found, taken]))
-        return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=json.dumps([found, found]))
+        return when_settled(context.cursor, what, lambda: listing_digest(spec, storage), [dg.RunRequest()])
 
     return new_source
+
+
+def when_settled(
+    cursor: str | None, what: str, digest: Callable[[], str], requests: Sequence[dg.RunRequest]
+) -> dg.SensorResult | dg.SkipReason:
+    """Ask for runs when a digest is another one than that which was acted on last, and the same as at the tick before."""
+    seen, taken = json.loads(cursor) if cursor else (None, None)
+    try:
+        found = digest()
+    except DatasetAssetsError as exc:
+        return dg.SkipReason(plain_text(exc, 500))
+    if found == taken:
+        return dg.SkipReason(f"the {what} are as they were when they were read last")
+    if found != seen:
+        reason = f"the {what} have changed; read when they are the same at the next tick"
+        return dg.SensorResult(skip_reason=reason, cursor=json.dumps([found, taken]))
+    return dg.SensorResult(run_requests=requests, cursor=json.dumps([found, found]))
 
 
 def listing_digest(spec: DatasetSpec, storage: StorageResource) -> str:

@@ -11,6 +11,7 @@ from dataset_assets.errors import ConfigurationError
 from dataset_assets.orchestration.sections._section import Problem, Section, errors_at_keys
 from dataset_assets.orchestration.sections.automation import Automation, Freshness, Requires
 from dataset_assets.orchestration.sections.hub import Hub
+from dataset_assets.orchestration.sections.published import LoaderPreview, Published, Staged
 from dataset_assets.orchestration.sections.shards import Shards
 from dataset_assets.orchestration.sections.source import Source, Urls
 from dataset_assets.orchestration.sections.splits import Splits
@@ -19,6 +20,7 @@ from dataset_assets.pipelines.publish import PublishOptions
 #: Stages: the last part of an asset key, and a folder below the dataset's. What others own: `url_lists`, `source` and `hub_repo`.
 URL_LISTS, RAW_URLS, SHARDS = "url_lists", "raw_urls", "shards"
 SOURCE, SPLIT_ARCHIVES, HUB_UPLOAD, HUB_REPO = "source", "split_archives", "hub_upload", "hub_repo"
+STAGED, LOADER_PREVIEW = "staged", "loader_preview"
 
 
 def check_name(name: str) -> str:
@@ -35,12 +37,14 @@ def check_name(name: str) -> str:
 
 
 class DatasetSpec(Section):
-    """A source that becomes shards, splits and a publication: the attributes of the component `dataset_assets.Dataset`."""
+    """A source that becomes shards, or is staged as such, then splits and a publication: the attributes of the component `dataset_assets.Dataset`."""
 
     name: Annotated[str, AfterValidator(check_name)] = ""
     """Left out: the name of the folder that the `defs.yaml` is in. First part of every asset key, group, and folder below the root."""
     source: Source
     shards: Shards = Shards()
+    staged: Staged = Staged()
+    loader_preview: LoaderPreview | None = None
     splits: Splits | None = None
     hub: Hub | None = None
     automation: Automation = Automation()
@@ -63,16 +67,41 @@ class DatasetSpec(Section):
     def _problems(self) -> Iterator[Problem]:
         """Find keys that need another one, or do not go with it."""
         if self.source.urls is None:
-            if "shards" in self.model_fields_set:
-                yield "shards", self.shards, f"expected no `shards` with `source.{self.source.kind}`: only urls are downloaded"
-            if self.splits is None:
-                yield "source", self.source, f"nothing is made of `source.{self.source.kind}` without `splits`: add `splits: {{}}`"
-            if self.automation.retry_failed is not None:
-                yield "automation", self.automation, "expected no `retry_failed`: only urls are fetched again"
+            yield from self._without_urls()
+        if self.source.published is None:
+            for name in ("staged", "loader_preview"):
+                if name in self.model_fields_set:
+                    yield (
+                        name,
+                        getattr(self, name),
+                        f"expected no `{name}` with `source.{self.source.kind}`: only published datasets are staged",
+                    )
+        else:
+            yield from self._published_problems(self.source.published)
         if self.hub is not None and self.splits is None:
             yield "hub", self.hub, "what is published are the splits: expected `splits`, `{}` for the usual ones"
         if self.hub is not None:
             yield from self._license_problems(self.hub)
+
+    def _without_urls(self) -> Iterator[Problem]:
+        if "shards" in self.model_fields_set:
+            yield "shards", self.shards, f"expected no `shards` with `source.{self.source.kind}`: only urls are downloaded"
+        if self.source.folder is not None and self.splits is None:
+            yield "source", self.source, f"nothing is made of `source.{self.source.kind}` without `splits`: add `splits: {{}}`"
+        if self.automation.retry_failed is not None:
+            yield "automation", self.automation, "expected no `retry_failed`: only urls are fetched again"
+
+    def _published_problems(self, published: Published) -> Iterator[Problem]:
+        license_ = published.source().license
+        if self.hub is not None and not license_.redistributable:
+            yield "hub", self.hub, f"{self.source.kind} must not be published: {license_.name} ({license_.url}) forbids to pass it on"
+        preview, objects = self.loader_preview, self.staged.layout == "objects"
+        if preview is not None and preview.partition not in (None, *published.partitions_made):
+            known = ", ".join(published.partitions_made)
+            yield "loader_preview", preview, f"partition: expected one of {known}, got {preview.partition!r}"
+        for name in ("splits", "loader_preview") if objects else ():
+            if getattr(self, name) is not None:
+                yield name, getattr(self, name), f"expected no `{name}` with the layout `objects`: it reads shards"
 
     def _license_problems(self, hub: Hub) -> Iterator[Problem]:
         if not (hub.license or self.license):
@@ -102,7 +131,20 @@ class DatasetSpec(Section):
     @property
     def first_stage(self) -> str:
         """The asset that reads the source."""
-        return RAW_URLS if self.source.urls is not None else SPLIT_ARCHIVES
+        if self.source.urls is not None:
+            return RAW_URLS
+        return SPLIT_ARCHIVES if self.source.published is None else STAGED
+
+    @property
+    def published(self) -> Published:
+        """The published dataset that this one is made of.
+
+        Raises:
+            ConfigurationError: it is not.
+        """
+        if self.source.published is None:
+            raise ConfigurationError(f"{self.name} is made of {self.source.kind}, which is no published dataset")
+        return self.source.published
 
     def key(self, stage: str) -> dg.AssetKey:
         """Return the key of an asset of this dataset."""

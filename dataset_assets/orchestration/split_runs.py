@@ -1,17 +1,18 @@
 """One run of a `split_archives` asset: what is split, and how far it has come."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from logging import Logger
 
 from dataset_assets.errors import ConfigurationError, ObjectMissing, ShardCorrupt
 from dataset_assets.orchestration.partitions import load_partitioning
 from dataset_assets.orchestration.resources.storage import StorageResource
-from dataset_assets.orchestration.spec import RAW_URLS, SHARDS, DatasetSpec
+from dataset_assets.orchestration.spec import RAW_URLS, SHARDS, STAGED, DatasetSpec
 from dataset_assets.pipelines._shard_source import ShardSource
 from dataset_assets.pipelines.inspect_shards import read_manifest
 from dataset_assets.pipelines.open_source import open_source
 from dataset_assets.pipelines.split_archives import load_split, version_store
+from dataset_assets.shards._records import MANIFEST
 from dataset_assets.splits._base import Source
 from dataset_assets.storage._base import Store
 
@@ -26,6 +27,8 @@ def open_split_source(spec: DatasetSpec, storage: StorageResource) -> Source:
         ConfigurationError: partitions of its shards are missing.
         SourceError, StorageError, ShardError: the source can not be read.
     """
+    if spec.source.published is not None:
+        return ShardSource(staged_sets(spec, spec.source.published.partitions_made, storage))
     if (folder := spec.source.folder) is None:
         return ShardSource(partition_sets(spec, storage))
     return open_source(spec.source.kind, storage.resolve(folder.path), **folder.given())
@@ -48,6 +51,18 @@ def partition_sets(spec: DatasetSpec, storage: StorageResource) -> list[Store]:
         raise ConfigurationError(
             f"{len(missing):,} of {len(planned):,} partitions of {shards} are missing ({named}): materialize them first"
         )
+    return list(sets.values())
+
+
+def staged_sets(spec: DatasetSpec, partitions: Sequence[str], storage: StorageResource) -> list[Store]:
+    """Return the shard sets of all parts of a published dataset.
+
+    Raises:
+        ConfigurationError: some are not staged.
+    """
+    sets = {key: storage.store(spec.name, STAGED, key) for key in partitions}
+    if missing := [key for key, store in sets.items() if store.size(MANIFEST) is None]:
+        raise ConfigurationError(f"{', '.join(missing)} of {spec.key(STAGED).to_user_string()} not there: materialize it first")
     return list(sets.values())
 
 

@@ -1,16 +1,14 @@
 """One call of `download`: plan the list, make what is missing, say what came of it."""
 
-import os
-import platform
 import re
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
-from uuid import uuid4
 
 from dataset_assets.errors import ConfigurationError, ShardIncomplete
 from dataset_assets.pipelines._arguments import DownloadReport
+from dataset_assets.pipelines._presence import is_of_the_dead, run_name
 from dataset_assets.pipelines.download_shards import download_shards
 from dataset_assets.pipelines.options import DownloadOptions
 from dataset_assets.pipelines.plan_urls import plan_urls
@@ -24,7 +22,6 @@ INCREMENTAL_MODES = ("incremental", "overwrite", "extend")
 #: Every run plans in a folder of its own below this one, so that two at once do not get in each other's way.
 _PLANS = "_plan"
 _STARTED = "started"  # shows `_clean` the folder of a run that was killed before its first file was whole
-_HOST = platform.node()
 _ABANDONED_S = 24 * 3600.0
 _OURS = re.compile(r"(\d+(_stats\.json|\.tar|\.parquet|\.tfrecord)|\d+/.*|manifest\.json|_plan/.*|_replace/.*)")
 
@@ -61,7 +58,7 @@ class DownloadRun:
         if self._mode == "overwrite":
             delete_shard_set(self._store)
         self._clean()
-        folder = f"{_PLANS}/{_HOST}-{os.getpid()}-{uuid4().hex}"
+        folder = f"{_PLANS}/{run_name()}"
         try:
             self._store.write(f"{folder}/{_STARTED}", b"", durable=False)
             results = self._make(source, self._store.child(folder), config)
@@ -110,22 +107,8 @@ class DownloadRun:
             folder = info.key.rpartition("/")[0]
             newest[folder] = max(newest.get(folder, 0.0), info.modified)
         for folder, modified in newest.items():
-            if time.time() - modified > _ABANDONED_S or _is_of_the_dead(folder):
+            if time.time() - modified > _ABANDONED_S or is_of_the_dead(folder.rpartition("/")[2]):
                 self._store.delete_tree(folder)
-
-
-def _is_of_the_dead(folder: str) -> bool:
-    """Tell whether a folder is named after a process of this machine that does not exist any more."""
-    host, _, pid = folder.rpartition("/")[2].rpartition("-")[0].rpartition("-")
-    if host != _HOST or not pid.isdecimal():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass  # it lives, and belongs to somebody else
-    return False
 
 
 def delete_shard_set(store: Store) -> None:

@@ -1,7 +1,7 @@
 """The arguments of pipelines and of their option classes as flags of a command line.
 
 Flags are written `--image_size 256`, `--image_size=256` or `--image-size 256`, with the values that img2dataset's command line takes:
-`--save_additional_columns '["a","b"]'` or `a,b`, `--compute_hash None`, `--extract_exif False`.
+`--save_additional_columns '["a","b"]'` or `a,b`, `--archives '{"a": "x.zip"}'` or `a=x.zip`, `--compute_hash None`, `--extract_exif False`.
 """
 
 import argparse
@@ -9,6 +9,8 @@ import inspect
 import json
 from collections.abc import Callable
 from typing import Any
+
+_NUMBERS: dict[str, type] = {"float": float, "int": int}
 
 
 def add_flags(parser: argparse.ArgumentParser, *callables: Any) -> None:
@@ -24,7 +26,7 @@ def add_flags(parser: argparse.ArgumentParser, *callables: Any) -> None:
 
 def _add_flag(parser: argparse.ArgumentParser, name: str, hint: Any, default: Any) -> None:
     is_flag, required = hint is bool, default is inspect.Parameter.empty
-    shown = ",".join(default) if isinstance(default, tuple) else default
+    shown = ",".join(default) if isinstance(default, tuple) else "none" if str(default) == "<factory>" else default
     parser.add_argument(
         *dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}")),
         dest=name,
@@ -53,13 +55,11 @@ def _converter(name: str, hint: Any) -> Callable[[str], Any]:
             return None
         if hint is bool or ("bool" in text and value.lower() in ("true", "false")):
             return _boolean(name, value)
+        if "Mapping" in text and "Sequence" not in text and not value.startswith("{"):
+            return _mapping(name, value)
         if any(kind in text for kind in ("Mapping", "Sequence", "tuple")):
             return _list_or_mapping(value)
-        if "float" in text:
-            return float(value)
-        if "int" in text:
-            return int(value)
-        return value
+        return next((number for kind, number in _NUMBERS.items() if kind in text), str)(value)
 
     convert.__name__ = text.removeprefix("<class '").removesuffix("'>")
     return convert
@@ -69,6 +69,14 @@ def _boolean(name: str, value: str) -> bool:
     if value.lower() not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"{name}: expected True or False, came {value!r}")
     return value.lower() == "true"
+
+
+def _mapping(name: str, value: str) -> dict[str, str]:
+    """Return what `a=x,b=y` says."""
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    if not all(key.strip() and equals for key, equals, _ in pairs):
+        raise argparse.ArgumentTypeError(f"{name}: expected name=value,name=value or JSON, came {value!r}")
+    return {key.strip(): text.strip() for key, _, text in pairs}
 
 
 def _list_or_mapping(value: str) -> Any:

@@ -15,12 +15,15 @@ import pyarrow as pa
 from dataset_assets.errors import ConfigurationError, ObjectMissing, ShardCorrupt, ShardIncomplete
 from dataset_assets.pipelines._shard_columns import merge_columns, plain_value
 from dataset_assets.pipelines._shard_payloads import PayloadReader, Place
-from dataset_assets.records import SUCCESS, ShardRecord
+from dataset_assets.pipelines._stage_summary import read_staged
+from dataset_assets.records import SUCCESS, Manifest, ShardRecord
+from dataset_assets.shards._base import index_names
 from dataset_assets.shards._naming import member_extension
 from dataset_assets.shards._reading import metadata_file, read_samples
 from dataset_assets.shards._records import MANIFEST, list_records, read_manifest, stored_size
 from dataset_assets.shards._sidecar import read_schema, read_table
 from dataset_assets.split_records import SourceSample
+from dataset_assets.stage_records import License
 from dataset_assets.staging.files import IMAGES
 from dataset_assets.storage._base import Store
 
@@ -32,6 +35,7 @@ class _Set(NamedTuple):
 
     store: Store
     shards: tuple[ShardRecord, ...]  # those with files
+    license: License | None  # of the dataset that it was staged from
 
 
 class ShardSource:
@@ -56,6 +60,8 @@ class ShardSource:
             (_prefixed(sample, prefix) for prefix, some in zip(prefixes, found, strict=True) for sample in some), key=_key
         )
         self.fingerprint = _fingerprint(prefixes, sets)
+        #: The license of a set that must not be published.
+        self.restriction = next((each.license for each in sets if each.license and not each.license.redistributable), None)
         self.media = "image" if all(sample.parts[0] in IMAGES for sample in self._samples) else "file"
         self._payloads = PayloadReader()
 
@@ -107,7 +113,7 @@ def _distinct_names(urls: Sequence[str]) -> list[str]:
 
 
 def _open_set(store: Store) -> _Set:
-    shards = _shards(store)
+    shards, staged_license = _shards(store)
     for shard in shards:
         for file in shard.files:
             if (size := stored_size(store, file)) != file.bytes:
@@ -117,16 +123,27 @@ def _open_set(store: Store) -> _Set:
             raise ConfigurationError(
                 f"{store.url}: the format 'dummy' keeps no payloads, so there is nothing to split; download in another one"
             )
-    return _Set(store, tuple(shard for shard in shards if shard.files))
+    return _Set(store, tuple(shard for shard in shards if shard.files), staged_license)
 
 
-def _shards(store: Store) -> Sequence[ShardRecord]:
+def _shards(store: Store) -> tuple[Sequence[ShardRecord], License | None]:
+    """Return the shards of a set, and the license under which it was staged."""
     try:
-        return read_manifest(store).shards
+        manifest = read_manifest(store)
     except ObjectMissing as exc:
         if records := list_records(store):
-            return records
+            return records, None
         raise ObjectMissing(f"no shards in {store.url}: expected {MANIFEST}; run the download again to finish it") from exc
+    return manifest.shards, _license(store, manifest)
+
+
+def _license(store: Store, manifest: Manifest) -> License | None:
+    if manifest.output_format == "objects":
+        raise ConfigurationError(
+            f"{store.url} was staged in layout 'objects', whose payloads are not in shards; stage it in layout 'shards'"
+        )
+    staged = read_staged(store, manifest)
+    return staged.license if staged is not None else None
 
 
 def _schemas(sets: Sequence[_Set]) -> Iterator[tuple[str, pa.Schema]]:
@@ -135,7 +152,9 @@ def _schemas(sets: Sequence[_Set]) -> Iterator[tuple[str, pa.Schema]]:
         for shard in each.shards:
             if table := metadata_file(shard):
                 schema = read_schema(each.store, table.name)
-                yield each.store.locate(table.name), schema if len(shard.files) > 1 else schema.remove(len(schema) - 1)
+                schema = schema if len(shard.files) > 1 else schema.remove(len(schema) - 1)
+                index = index_names(schema.names)  # those of parts too
+                yield each.store.locate(table.name), pa.schema([field for field in schema if field.name not in index])
 
 
 def _fingerprint(prefixes: Sequence[str], sets: Sequence[_Set]) -> str:

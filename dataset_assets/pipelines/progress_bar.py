@@ -8,7 +8,7 @@ from rich.console import Console
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar on a terminal; give the function that moves it to (done, total). Elsewhere nothing is shown, and None given."""
+    """Show a bar on a terminal; give the function that moves it to (done, total; 0: not known). Elsewhere nothing is shown, and None given."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield None
@@ -17,4 +17,4 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
 
     with Progress(console=console) as progress:
         task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        yield lambda done, total: progress.update(task, completed=done, total=total or None)

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
 from typing import overload
 
+from dataset_assets.errors import NotRedistributable
 from dataset_assets.hub._base import PublishPlan, Target, check_tag, default_tag
 from dataset_assets.hub.card import CardOptions, card_text
 from dataset_assets.hub.legacy_script import legacy_script, script_path
@@ -63,14 +64,25 @@ def publish(split_store: Store, target: Target, options: PublishOptions, *, dry_
     Raises:
         ObjectMissing: there is no split.
         ConfigurationError: the split has no tables, or the repository can not take it.
+        NotRedistributable: it holds data whose license forbids that, also to a private repository.
         StorageError: the target refuses; readers get what they got before.
     """
     manifest = load_split(split_store)
+    _check_terms(manifest)
     files = publication_files(split_store, manifest, target.repo, options)
     if dry_run:
         return target.plan(files)
     message = options.message or f"Publish {default_tag(manifest.version)}"
     return target.publish(files, version=manifest.version, message=message, tag=options.tag)
+
+
+def _check_terms(manifest: SplitManifest) -> None:
+    if manifest.options.get("redistributable", True) is not True:
+        terms = manifest.options.get("source_license", {})
+        raise NotRedistributable(
+            f"this split holds data under the {terms.get('name', 'license of its source')} ({terms.get('url', 'see staged.json')}), "
+            "which forbids to pass it on: it can not be published, also not to a private repository"
+        )
 
 
 def publication_files(split_store: Store, manifest: SplitManifest, repo: str, options: PublishOptions) -> list[PublishFile]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_assets.errors import ConfigurationError, EmptyList, ShardCorrupt
+from dataset_assets.pipelines._shard_source import ShardSource
 from dataset_assets.pipelines._split_writer import Progress, VersionWriter
 from dataset_assets.pipelines.verify_split import verify_split
 from dataset_assets.records import SCHEMA_VERSION
@@ -95,6 +96,8 @@ def _version(source: Source, options: SplitOptions, archives: ArchiveOptions) ->
         "split": options.to_json(),
         "archives": asdict(archives),
     }
+    if terms := _terms(source):
+        inputs["terms"] = terms
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
 
 
@@ -140,10 +143,16 @@ def _make(
         columns=dict(source.columns),
         splits={split: _count(dealt, group_of) for split, dealt in splits.items()},
         files=tuple(sorted(files, key=lambda file: file.name)),
-        options={**options.to_json(), **asdict(archives), "source": source.kind},
+        options={**options.to_json(), **asdict(archives), "source": source.kind, **_terms(source)},
     )
     folder.write(MANIFEST, manifest.to_json())
     return manifest
+
+
+def _terms(source: Source) -> dict[str, Any]:
+    """Return what `publish` has to know of the license of a staged dataset; nothing where nothing is forbidden."""
+    license_ = source.restriction if isinstance(source, ShardSource) else None
+    return {} if license_ is None else {"redistributable": False, "source_license": asdict(license_)}
 
 
 def _count(samples: Sequence[SourceSample], group_of: Mapping[str, Group]) -> SplitCount:

@@ -3,14 +3,15 @@
 A format is a module with a class `Writer`. Its bytes depend only on its options and rows, so equal rows give equal files.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 import pyarrow as pa
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.records import Row, ShardFile
+from dataset_assets.shards._naming import member_extension
 from dataset_assets.storage._base import Store
 
 #: Columns of the sidecar that say where a payload lies: byte offset in the sample file and length.
@@ -32,10 +33,16 @@ class WriterOptions:
     extension: str = "jpg"  # parquet and tfrecord: name of the payload column; the others use each row's own extension
     has_caption: bool = False
     with_index: bool = True  # False: exactly img2dataset's columns
+    parts: tuple[
+        str, ...
+    ] = ()  # extensions of the further members that samples may have: each with a dot, which their payloads then have not
 
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name or "." in self.name:
             raise ConfigurationError(f"not a shard name: {self.name!r}; expected digits such as '00000'")
+        for part in self.parts:
+            if "." not in part or member_extension(part) != part or not self.with_index:
+                raise ConfigurationError(f"not a part of samples with an index: {part!r}; expected two extensions such as 'seg.png'")
         names = self.table_schema.names
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -44,7 +51,10 @@ class WriterOptions:
     @property
     def table_schema(self) -> pa.Schema:
         """Columns of the sidecar."""
-        return pa.schema([*self.schema, *INDEX], metadata=self.schema.metadata) if self.with_index else self.schema
+        if not self.with_index:
+            return self.schema
+        of_parts = [pa.field(name, pa.int64()) for part in self.parts for name in part_columns(part)]
+        return pa.schema([*self.schema, *INDEX, *of_parts], metadata=self.schema.metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,8 @@ class Sample:
     extension: str
     payload: bytes
     offset: int | None  # bytes from the start of the sample file; None where that means nothing
+    parts: Mapping[str, bytes] = field(default_factory=dict)  # further members by extension
+    part_offsets: Mapping[str, int] = field(default_factory=dict)
 
 
 class Writer(Protocol):
@@ -90,6 +102,37 @@ class Writer(Protocol):
         Raises:
             ShardCorrupt: it is not what this format writes.
         """
+
+
+def part_columns(part: str) -> tuple[str, str]:
+    """Return the names of the sidecar columns that say where a part lies."""
+    name = part.replace(".", "_")
+    return f"{name}_{INDEX[0].name}", f"{name}_{INDEX[1].name}"
+
+
+def index_names(names: Sequence[str]) -> frozenset[str]:
+    """Return which columns of a sidecar say where something lies: the index of the payload, and those of the parts, which follow it in pairs."""
+    index = [each.name for each in INDEX]
+    start = names.index(index[0]) + len(index) if index[0] in names else len(names)
+    after = names[start:] if list(names[start - len(index) : start]) == index else ()
+    pairs = [name for pair in zip(after[::2], after[1::2], strict=False) for name in pair if pair == _pair_of(pair[0])]
+    return frozenset([*index, *(pairs if len(pairs) == len(after) else ())])
+
+
+def _pair_of(name: str) -> tuple[str, str]:
+    return part_columns(name.removesuffix(f"_{INDEX[0].name}"))
+
+
+def refuse_parts(options: WriterOptions, output_format: str) -> None:
+    """Check that a format is not asked for more than one payload per sample.
+
+    Raises:
+        ConfigurationError: it is.
+    """
+    if options.parts:
+        raise ConfigurationError(
+            f"output_format {output_format!r} can not hold parts of samples ({', '.join(options.parts)}); use 'webdataset'"
+        )
 
 
 def reserve_columns(options: WriterOptions, *names: str) -> None:

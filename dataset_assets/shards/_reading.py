@@ -4,17 +4,17 @@ Only what a record names is read, one sequential pass over the sample file besid
 """
 
 from collections.abc import Collection, Iterator
+from itertools import chain
 from typing import Any
 
 from dataset_assets import registry
 from dataset_assets.errors import ShardCorrupt
 from dataset_assets.records import SUCCESS, Cause, Row, ShardFile, ShardRecord
-from dataset_assets.shards._base import INDEX, Sample, Writer
+from dataset_assets.shards._base import Sample, Writer, index_names
 from dataset_assets.shards._sidecar import SUFFIX, read_schema, read_table
 from dataset_assets.storage._base import Store
 
 _CAUSES = frozenset(Cause)
-_INDEX_NAMES = frozenset(field.name for field in INDEX)
 
 
 def read_rows(store: Store, record: ShardRecord, *, extra: Collection[str] = ()) -> Iterator[Row]:
@@ -28,8 +28,11 @@ def read_rows(store: Store, record: ShardRecord, *, extra: Collection[str] = ())
     """
     samples = read_samples(store, record)
     count = 0
-    for count, values in enumerate(read_values(store, record), start=1):
-        row = _row(count - 1, values, extra)
+    rows = read_values(store, record)
+    first = next(rows, {})
+    not_columns = index_names(list(first)) | frozenset(extra)
+    for count, values in enumerate(chain([first] if first else [], rows), start=1):
+        row = _row(count - 1, values, extra, not_columns)
         if values["status"] == SUCCESS:
             _fill(row, next(samples, None), record.name)
         yield row
@@ -73,8 +76,8 @@ def metadata_file(record: ShardRecord) -> ShardFile | None:
     return next((file for file in record.files if file.name == record.name + SUFFIX), None)
 
 
-def _row(index: int, values: dict[str, Any], extra: Collection[str]) -> Row:
-    columns = {name: value for name, value in values.items() if name not in extra and name not in _INDEX_NAMES}
+def _row(index: int, values: dict[str, Any], extra: Collection[str], not_columns: Collection[str]) -> Row:
+    columns = {name: value for name, value in values.items() if name not in not_columns}
     added = {name: value for name, value in values.items() if name in extra}
     cause = added.get("cause")
     return Row(index, values["key"], columns, added, caption=values.get("caption"), cause=Cause(cause) if cause in _CAUSES else None)
@@ -85,6 +88,6 @@ def _fill(row: Row, sample: Sample | None, shard: str) -> None:
         raise ShardCorrupt(
             f"shard {shard}: row {row.index} ({row.key}) is a success, but the next sample is {sample.key if sample else 'missing'}"
         )
-    row.payload = sample.payload
+    row.payload, row.parts = sample.payload, sample.parts
     # Formats with one payload column can not say what each payload is; a pipeline that keeps any file adds a column for it.
     row.extension = row.extra.get("extension") or sample.extension

@@ -6,7 +6,7 @@ files, cut records and files without a record are not ours and are passed over. 
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dataset_assets.errors import ConfigurationError, ObjectMissing, PlanMismatch, ShardCorrupt, ShardIncomplete
@@ -56,8 +56,8 @@ def accounting_problem(record: ShardRecord) -> str | None:
     return None
 
 
-def write_manifest(store: Store, *, fingerprint: str, output_format: str) -> Manifest:
-    """Write the manifest of all records of a folder and return it.
+def write_manifest(store: Store, *, fingerprint: str, output_format: str, extra_files: Sequence[ShardFile] = ()) -> Manifest:
+    """Write the manifest of all records of a folder, and of the files that belong to the whole set, and return it.
 
     Lists, writes and lists again until both agree: a writer that puts an older list over a newer one finds out and corrects it, so concurrent writers
     end with the manifest of all. Idempotent: equal sets give equal bytes, which are not written again.
@@ -66,7 +66,7 @@ def write_manifest(store: Store, *, fingerprint: str, output_format: str) -> Man
         PlanMismatch: another writer keeps replacing it with something else.
     """
     for _ in range(_ROUNDS):
-        manifest = Manifest(tuple(list_records(store)), fingerprint, output_format)
+        manifest = Manifest(tuple(list_records(store)), fingerprint, output_format, extra_files=tuple(extra_files))
         data = manifest.to_json()
         if _read_or_none(store, MANIFEST) == data:
             return manifest
@@ -90,7 +90,8 @@ def read_manifest(store: Store) -> Manifest:
             message = f"{store.locate(MANIFEST)} has schema version {version}, expected at most {SCHEMA_VERSION}: upgrade dataset-assets"
             raise ConfigurationError(message)
         shards = tuple(_from_manifest(entry) for entry in raw["shards"])
-        return Manifest(shards, str(raw["fingerprint"]), str(raw["output_format"]), version)
+        extra = tuple(ShardFile(**entry) for entry in raw.get("extra_files", ()))
+        return Manifest(shards, str(raw["fingerprint"]), str(raw["output_format"]), version, extra)
     except ConfigurationError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:

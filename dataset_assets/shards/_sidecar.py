@@ -5,7 +5,7 @@ already, and a dictionary or statistics of it would only copy bytes. Equal rows 
 Format: https://parquet.apache.org/docs/file-format/
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from dataset_assets.errors import ConfigurationError, ShardCorrupt
 from dataset_assets.records import Row, ShardFile
-from dataset_assets.shards._base import INDEX, WriterOptions
+from dataset_assets.shards._base import INDEX, WriterOptions, part_columns
 from dataset_assets.shards._text import without_surrogates
 from dataset_assets.storage._base import Staged, Store
 from dataset_assets.storage._sink import Sink
@@ -81,12 +81,16 @@ class Sidecar(Table):
     """The metadata of all rows of a shard, failed ones too."""
 
     def __init__(self, store: Store, options: WriterOptions) -> None:
-        self._with_index = options.with_index
+        self._with_index, self._parts = options.with_index, options.parts
         super().__init__(store.stage(options.name + SUFFIX), options.table_schema)
 
-    def add(self, row: Row, offset: int | None = None) -> None:
-        """Add a row; `offset` is where its payload starts in the sample file."""
-        self.append(row_values(row, offset) if self._with_index else {**row.columns, **row.extra})
+    def add(self, row: Row, offset: int | None = None, part_offsets: Mapping[str, int] | None = None) -> None:
+        """Add a row; `offset` is where its payload starts in the sample file, `part_offsets` where its parts do."""
+        values = row_values(row, offset) if self._with_index else {**row.columns, **row.extra}
+        for part in self._parts:
+            start = (part_offsets or {}).get(part)
+            values.update(zip(part_columns(part), (start, None if start is None else len(row.parts[part])), strict=True))
+        self.append(values)
 
 
 def row_values(row: Row, offset: int | None) -> dict[str, Any]:

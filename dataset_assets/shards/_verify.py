@@ -1,12 +1,13 @@
 """Does a committed shard hold what its record says? Answers in sentences, and never trusts the files it looks at."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dataset_assets.errors import ObjectMissing, ShardCorrupt
 from dataset_assets.records import SUCCESS, ShardFile, ShardRecord
+from dataset_assets.shards._base import INDEX, Sample, index_names, part_columns
 from dataset_assets.shards._reading import read_samples, read_values
 from dataset_assets.shards._records import accounting_problem, stored_size
 from dataset_assets.storage._base import Store
@@ -21,6 +22,7 @@ class _Place(NamedTuple):
     row: int
     offset: int | None
     size: int | None
+    parts: dict[str, int]  # columns of the parts that the sample has
 
 
 def verify_shard(store: Store, record: ShardRecord, *, deep: bool = True) -> list[str]:
@@ -77,7 +79,7 @@ def _rows(store: Store, record: ShardRecord) -> Iterator[str]:
         keys.add(key)
         if values["status"] == SUCCESS:
             successes += 1
-            places[key] = _Place(count - 1, values.get("offset"), values.get("bytes"))
+            places[key] = _Place(count - 1, values.get("offset"), values.get("bytes"), _index_of_parts(values))
     if (count, successes) != (record.count, record.successes):
         yield f"{count} rows with {successes} successes, expected {record.count} with {record.successes}"
     yield from _samples(store, record, places)
@@ -89,11 +91,23 @@ def _samples(store: Store, record: ShardRecord, places: dict[str, _Place]) -> It
         if sample.key not in places:
             yield f"{name}: sample {sample.key} has no row that is a success"
             continue
-        row, offset, size = places.pop(sample.key)
+        row, offset, size, parts = places.pop(sample.key)
         if row < last:
             yield f"{name}: sample {sample.key} is out of row order"
         last = row
         if size is not None and (offset, size) != (sample.offset, len(sample.payload)):
             yield f"{name}: sample {sample.key} has {len(sample.payload)} bytes at {sample.offset}, the index says {size} bytes at {offset}"
+        if parts != (found := _places_of_parts(sample)):
+            yield f"{name}: sample {sample.key} has the parts {found}, the index says {parts}"
     for key in places:
         yield f"{name}: row {key} is a success, but has no sample"
+
+
+def _index_of_parts(values: Mapping[str, Any]) -> dict[str, int]:
+    names = index_names(list(values)) - {each.name for each in INDEX}
+    return {name: values[name] for name in sorted(names) if values[name] is not None}
+
+
+def _places_of_parts(sample: Sample) -> dict[str, int]:
+    pairs = (zip(part_columns(part), (sample.part_offsets[part], len(data)), strict=True) for part, data in sample.parts.items())
+    return dict(sorted(pair for each in pairs for pair in each))

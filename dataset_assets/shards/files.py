@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from dataset_assets.errors import ShardCorrupt
 from dataset_assets.records import Row, ShardFile
-from dataset_assets.shards._base import Sample, WriterOptions
+from dataset_assets.shards._base import Sample, WriterOptions, refuse_parts
 from dataset_assets.shards._naming import RESERVED, is_hidden, member_extension
 from dataset_assets.shards._sidecar import Sidecar
 from dataset_assets.shards._text import to_json, utf8
@@ -25,6 +25,7 @@ class Writer:
     suffix: ClassVar[str | None] = ""
 
     def __init__(self, store: Store, options: WriterOptions) -> None:
+        refuse_parts(options, "files")
         self._store, self._name = store, options.name
         self._has_caption = options.has_caption
         self._bytes = 0

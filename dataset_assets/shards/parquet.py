@@ -9,7 +9,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from dataset_assets.records import Row, ShardFile
-from dataset_assets.shards._base import Sample, WriterOptions, reserve_columns
+from dataset_assets.shards._base import Sample, WriterOptions, refuse_parts, reserve_columns
 from dataset_assets.shards._sidecar import SUFFIX, Table, read_schema, read_table, row_values
 from dataset_assets.storage._base import Store
 
@@ -24,6 +24,7 @@ class Writer:
     suffix: ClassVar[str | None] = SUFFIX
 
     def __init__(self, store: Store, options: WriterOptions) -> None:
+        refuse_parts(options, "parquet")
         reserve_columns(options, options.extension)
         self._payload = options.extension
         schema = options.table_schema.append(pa.field(options.extension, pa.binary()))

@@ -12,7 +12,7 @@ from typing import BinaryIO, ClassVar
 
 from dataset_assets.errors import MissingDependency, ShardCorrupt
 from dataset_assets.records import Row, ShardFile
-from dataset_assets.shards._base import Sample, WriterOptions, reserve_columns
+from dataset_assets.shards._base import Sample, WriterOptions, refuse_parts, reserve_columns
 from dataset_assets.shards._example import encode_example, encode_features, read_bytes_feature
 from dataset_assets.shards._sidecar import Sidecar
 from dataset_assets.storage._base import Store
@@ -29,6 +29,7 @@ class Writer:
     suffix: ClassVar[str | None] = ".tfrecord"
 
     def __init__(self, store: Store, options: WriterOptions) -> None:
+        refuse_parts(options, "tfrecord")
         reserve_columns(options, options.extension, *(["txt"] if options.has_caption else []))
         self._checksum = _load_checksum()
         self._extension = options.extension

@@ -1,15 +1,16 @@
 """webdataset tars: `00000.tar` with KEY.jpg, KEY.json and KEY.txt of every success, in row order, and `00000.parquet` with all rows.
 
 The members of a sample stand together, sorted by extension, as webdataset and Hugging Face `datasets` need them. `offset` and `bytes` in the sidecar
-give the payload in one range read. Format: https://github.com/webdataset/webdataset#the-webdataset-format
+give the payload in one range read, and each part (KEY.seg.png) has such columns of its own. Of a sample with parts the payload is the member whose
+extension has no dot. Format: https://github.com/webdataset/webdataset#the-webdataset-format
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import groupby
 from typing import ClassVar
 
-from dataset_assets.errors import ShardCorrupt
+from dataset_assets.errors import ConfigurationError, ShardCorrupt
 from dataset_assets.records import Row, ShardFile
 from dataset_assets.shards._base import Sample, WriterOptions
 from dataset_assets.shards._naming import RESERVED, member_extension
@@ -26,7 +27,7 @@ class Writer:
     suffix: ClassVar[str | None] = ".tar"
 
     def __init__(self, store: Store, options: WriterOptions) -> None:
-        self._has_caption = options.has_caption
+        self._has_caption, self._parts = options.has_caption, frozenset(options.parts)
         self._closed = False
         with ExitStack() as undo:
             self._staged = undo.enter_context(store.stage(options.name + ".tar"))
@@ -36,16 +37,27 @@ class Writer:
 
     def write(self, row: Row) -> None:
         """See `_base.Writer`."""
-        offset = None
-        if row.payload is not None:
-            extension = member_extension(row.extension)
-            members = [(extension, row.payload), ("json", to_json(row.columns))]
-            if self._has_caption:
-                members.append(("txt", utf8("" if row.caption is None else row.caption)))
-            members.sort()
-            offsets = self._tar.add([(f"{row.key}.{name}".encode("ascii"), data) for name, data in members])
-            offset = offsets[[name for name, _ in members].index(extension)]
-        self._sidecar.add(row, offset)
+        if row.payload is None:
+            self._sidecar.add(row)
+            return
+        extension = member_extension(row.extension)
+        members = [(extension, row.payload), ("json", to_json(row.columns)), *self._checked_parts(row, extension)]
+        if self._has_caption:
+            members.append(("txt", utf8("" if row.caption is None else row.caption)))
+        members.sort()
+        offsets = self._tar.add([(f"{row.key}.{name}".encode("ascii"), data) for name, data in members])
+        at = {name: offset for (name, _), offset in zip(members, offsets, strict=True)}
+        self._sidecar.add(row, at[extension], at)
+
+    def _checked_parts(self, row: Row, extension: str) -> Iterable[tuple[str, bytes]]:
+        if row.parts.keys() - self._parts:
+            unknown = ", ".join(sorted(row.parts.keys() - self._parts))
+            raise ConfigurationError(f"sample {row.key} has parts that the shard does not: {unknown}; expected {sorted(self._parts)}")
+        if row.parts and "." in extension:
+            raise ConfigurationError(
+                f"sample {row.key} has parts, but its payload's extension {extension!r} has a dot: they could not be told apart"
+            )
+        return row.parts.items()
 
     def close(self) -> None:
         """See `_base.Writer`."""
@@ -78,9 +90,15 @@ class Writer:
 
 def _sample(label: str, key: str, members: list[TarMember]) -> Sample:
     found = {member.name.partition(".")[2]: member for member in members}
-    payloads = [extension for extension in found if extension not in RESERVED]
+    others = [extension for extension in found if extension not in RESERVED]
+    payloads = [extension for extension in others if "." not in extension] if len(others) > 1 else others
     if len(found) != len(members) or len(payloads) != 1 or "json" not in found:
         names = ", ".join(member.name for member in members)
         raise ShardCorrupt(f"{label}: sample {key} should have one payload and one {key}.json, but has {names}")
-    member = found[payloads[0]]
-    return Sample(key, payloads[0], member.data, member.offset)
+    payload = found.pop(payloads[0])
+    parts = {extension: found[extension] for extension in others if extension in found}
+    data, offsets = (
+        {extension: part.data for extension, part in parts.items()},
+        {extension: part.offset for extension, part in parts.items()},
+    )
+    return Sample(key, payloads[0], payload.data, payload.offset, data, offsets)

@@ -1,4 +1,4 @@
-"""Where bytes live. A file is a url scheme: `local` (plain paths and file://), `fsspec` (every other scheme).
+"""Where bytes live. A file is a url scheme: `local` (plain paths and file://), `s3` (and s3a://), `fsspec` (every other scheme).
 
 A store is a folder with keys below it. Nothing here knows what the bytes mean. Stores are picklable and hold no open handles,
 so they travel to worker processes and Spark executors.

@@ -152,7 +152,7 @@ def open_store(url: str) -> Store:
         ConfigurationError: no store handles the scheme.
     """
     scheme = url.split("://", 1)[0] if "://" in url else "file"
-    name = "local" if scheme in ("file", "local") else scheme
+    name = {"file": "local", "s3a": "s3"}.get(scheme, scheme)
     if name not in registry.names("dataset_assets.storage"):
         name = "fsspec"
     store: Store = registry.load("dataset_assets.storage", name)(url)

@@ -29,7 +29,7 @@ from dataset_assets.storage._base import TEMPORARY, ObjectInfo, check_key, hide_
 from dataset_assets.storage._upload import ABSENT, Upload, describe, explained
 
 #: Schemes of stores that can create an object only if there is none.
-_CONDITIONAL = {"memory", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"}
+_CONDITIONAL = {"memory", "gs", "gcs", "abfs", "abfss", "az"}
 #: Schemes of stores where an upload is invisible until it is complete, and then replaces what was there at once.
 _OBJECT_STORAGE = _CONDITIONAL | {"adl", "oss", "obs"}
 #: Where file systems say when an object was modified.

@@ -1,7 +1,8 @@
 """The README is true: what it shows runs.
 
 A code block below a line `<!-- tested: photos -->` (bash, python) or `<!-- tested: catalog -->` (yaml: a defs.yaml, which must load) is run here, each
-in a fresh folder with `urls.parquet` (columns url and caption; a photo server answers the urls), the same file in `lists/`, and `workspace.yaml`.
+in a fresh folder with `urls.parquet` (columns url and caption; a photo server answers the urls), the same file in `lists/`, a tiny COCO in `archives/`, and
+`workspace.yaml`.
 `dataset-assets`, `dagster` and `python` are on the path.
 """
 
@@ -18,6 +19,7 @@ import pytest
 from dataset_assets import registry
 from dataset_assets.demo.lists import url_table
 from dataset_assets.demo.photo_server import PhotoServer
+from dataset_assets_tests.support.tiny_coco import write_coco
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text() if (ROOT / "README.md").exists() else ""
@@ -47,6 +49,7 @@ def folder(tmp_path, server):
     shutil.copy(tmp_path / "urls.parquet", tmp_path / "lists")
     shutil.copy(ROOT / "dagster.yaml", tmp_path / "dagster_home")
     shutil.copy(ROOT / "workspace.yaml", tmp_path)
+    write_coco(tmp_path / "archives")
     return tmp_path
 
 

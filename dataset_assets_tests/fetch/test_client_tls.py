@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trustme
 
-from dataset_assets.fetch._transfer import default_ca_file
+from dataset_assets.fetch._certificates import default_ca_file
 from dataset_assets.fetch.client import Fetcher
 from dataset_assets.records import Cause, Request
 from dataset_assets_tests.fetch.conftest import fetch_one, quick

@@ -115,6 +115,10 @@ class Graph:
         """Materialize a range of `shards` in one run."""
         return self._run("shards", range_tags(first, last), {"ops": {"photos__shards": {"config": config}}} if config else None)
 
+    def stage(self, partition: str) -> dg.ExecuteInProcessResult:
+        """Materialize a partition of `staged`."""
+        return self._run("staged", range_tags(partition, partition), None)
+
     def run(self, stage: str, **config: object) -> dg.ExecuteInProcessResult:
         """Materialize what is made of the whole dataset."""
         return self._run(stage, {}, {"ops": {f"photos__{stage}": {"config": config}}} if config else None)

@@ -170,7 +170,7 @@ def test_template_is_rendered_when_it_names_the_environment(tmp_path, monkeypatc
             "  freshness:",
             "  embeddings: {encoder: clip}\n  freshness:",
             8,
-            "attributes.embeddings: unknown key 'embeddings': expected one of name, source, shards, splits, hub",
+            "attributes.embeddings: unknown key 'embeddings': expected one of name, source, shards, staged, loader_preview, splits, hub",
         ),
         ("image: {size: 512,", "image: {size: 512, sise: 1,", 12, r"shards.image.sise: unknown key 'sise': .* did you mean 'size'"),
         ("size: 512", "size: 0", 12, r"shards.image.size: image_size: expected a whole number from 1"),

@@ -76,7 +76,7 @@ def test_every_option_of_the_library_can_be_set_when_named(options, section, ren
             "source:\n    recordings: {path: drives, fps: 10}",
             "source: {}",
             4,
-            r"source: expected exactly one of urls, recordings, files, shards; got none",
+            r"source: expected exactly one of urls, recordings, files, shards, coco, cityscapes, imagenet, cvat; got none",
         ),
         ("recordings:", "urls: {path: lists}\n    recordings:", 4, r"source: expected exactly one of .*; got urls, recordings"),
         (

@@ -7,6 +7,7 @@ import dagster as dg
 
 from dataset_assets.orchestration import metadata
 from dataset_assets.orchestration.sections.hub import Hub
+from dataset_assets.orchestration.sections.published import Published
 from dataset_assets.orchestration.sections.source import Folder
 from dataset_assets.orchestration.spec import HUB_REPO, HUB_UPLOAD, SOURCE, URL_LISTS, DatasetSpec
 
@@ -23,6 +24,15 @@ def source_folder(spec: DatasetSpec, folder: Folder) -> dg.AssetSpec:
     """Describe the folder that a dataset is made of."""
     path = metadata.plain_text(folder.path)
     return _outside(spec, SOURCE, f"{_CALLED[spec.source.kind]} at `{path}`.", {"path": path})
+
+
+def published_archives(spec: DatasetSpec, published: Published) -> dg.AssetSpec:
+    """Describe the archives of a published dataset."""
+    license_ = published.source().license
+    paths = [metadata.plain_text(path) for path in published.given_paths]
+    where = ", ".join(f"`{path}`" for path in paths) or "its site"
+    about = {"terms": license_.name, "terms url": license_.url, "redistributable": license_.redistributable}
+    return _outside(spec, SOURCE, f"The archives of {published.kind}, from {where}.", about)
 
 
 def hub_repo(spec: DatasetSpec, hub: Hub) -> dg.AssetSpec:

@@ -13,7 +13,7 @@ from dataset_assets.orchestration.failures import as_failure
 from dataset_assets.orchestration.publication_checks import splits_check, splits_result
 from dataset_assets.orchestration.resources.storage import StorageResource
 from dataset_assets.orchestration.sections.splits import Splits
-from dataset_assets.orchestration.spec import SHARDS, SOURCE, SPLIT_ARCHIVES, DatasetSpec
+from dataset_assets.orchestration.spec import SHARDS, SOURCE, SPLIT_ARCHIVES, STAGED, DatasetSpec
 from dataset_assets.orchestration.split_metadata import split_metadata
 from dataset_assets.orchestration.split_runs import forget_version, open_split_source, progress_to
 from dataset_assets.pipelines.split_archives import split_archives, verify_split
@@ -33,7 +33,8 @@ def build_split_archives(spec: DatasetSpec, splits: Splits) -> dg.AssetsDefiniti
     """Build the asset."""
     key, options, archives = spec.key(SPLIT_ARCHIVES), splits.split_options(), splits.archive_options()
     reads_source = spec.first_stage == SPLIT_ARCHIVES
-    every_partition = dg.AssetDep(spec.key(SHARDS), partition_mapping=dg.AllPartitionMapping())
+    samples = spec.key(SHARDS if spec.source.published is None else STAGED)
+    every_partition = dg.AssetDep(samples, partition_mapping=dg.AllPartitionMapping())
 
     @dg.asset(
         key=key,

@@ -10,11 +10,14 @@ import dagster as dg
 from pydantic import BaseModel
 
 from dataset_assets.errors import ConfigurationError
+from dataset_assets.orchestration.archive_sensor import build_archive_sensors
 from dataset_assets.orchestration.assets.hub_upload import build_hub_upload
-from dataset_assets.orchestration.assets.outside import hub_repo, source_folder, url_lists
+from dataset_assets.orchestration.assets.loader_preview import build_loader_preview
+from dataset_assets.orchestration.assets.outside import hub_repo, published_archives, source_folder, url_lists
 from dataset_assets.orchestration.assets.raw_urls import build_raw_urls
 from dataset_assets.orchestration.assets.shards import build_shards
 from dataset_assets.orchestration.assets.split_archives import build_split_archives
+from dataset_assets.orchestration.assets.staged import build_staged
 from dataset_assets.orchestration.components.scaffolder import DatasetScaffolder
 from dataset_assets.orchestration.hub_sensor import build_hub_sensor
 from dataset_assets.orchestration.schedules import build_schedules
@@ -24,7 +27,7 @@ from dataset_assets.orchestration.spec import DatasetSpec, check_name
 
 @dg.scaffold_with(DatasetScaffolder)
 class Dataset(dg.Component):
-    """A dataset made from url lists, recordings, files or shards: download it, split it, publish it, keep it up to date."""
+    """A dataset made from url lists, a published dataset, recordings, files or shards: download or stage it, split it, publish it, keep it up to date."""
 
     def __init__(self, spec: DatasetSpec) -> None:
         self.spec = spec
@@ -52,17 +55,22 @@ class Dataset(dg.Component):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Build everything of this dataset."""
         del context  # everything is in the YAML
-        sensors = [build_source_sensor(self.spec)]
+        published = self.spec.source.published
+        sensors = [build_source_sensor(self.spec)] if published is None else build_archive_sensors(self.spec, published)
         if self.spec.hub is not None:
             sensors.append(build_hub_sensor(self.spec, self.spec.hub))
         return dg.Definitions(assets=list(_assets(self.spec)), schedules=build_schedules(self.spec), sensors=sensors)
 
 
 def _assets(spec: DatasetSpec) -> Iterator[dg.AssetsDefinition | dg.AssetSpec]:
-    if spec.source.folder is None:
+    if spec.source.urls is not None:
         yield from (url_lists(spec), build_raw_urls(spec), build_shards(spec))
-    else:
+    elif spec.source.published is not None:
+        yield from (published_archives(spec, spec.source.published), build_staged(spec, spec.source.published))
+    elif spec.source.folder is not None:
         yield source_folder(spec, spec.source.folder)
+    if spec.source.published is not None and spec.loader_preview is not None:
+        yield build_loader_preview(spec, spec.source.published, spec.loader_preview)
     if spec.splits is not None:
         yield build_split_archives(spec, spec.splits)
     if spec.hub is not None:

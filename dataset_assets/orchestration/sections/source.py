@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.orchestration.sections._section import Section, checked, given_keys
+from dataset_assets.orchestration.sections.published import Cityscapes, Coco, Cvat, Imagenet, Published
 from dataset_assets.staging.files import FileOptions
 from dataset_assets.staging.recordings import RecordingOptions
 from dataset_assets.urls._base import ListOptions
@@ -125,6 +126,10 @@ class Source(Section):
     recordings: Recordings | None = None
     files: Files | None = None
     shards: ShardSets | None = None
+    coco: Coco | None = None
+    cityscapes: Cityscapes | None = None
+    imagenet: Imagenet | None = None
+    cvat: Cvat | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -140,5 +145,10 @@ class Source(Section):
 
     @property
     def folder(self) -> Folder | None:
-        """The folder, unless the source is lists of urls."""
+        """The folder, where the source is one."""
         return self.recordings or self.files or self.shards
+
+    @property
+    def published(self) -> Published | None:
+        """The published dataset, where the source is one."""
+        return self.coco or self.cityscapes or self.imagenet or self.cvat

@@ -1,0 +1,23 @@
+"""Where the certificates of the authorities are that this machine trusts."""
+
+import ssl
+from pathlib import Path
+
+_CA_FILES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+
+
+def default_ca_file() -> str | None:
+    """Return the file of certificates that this machine trusts. Wheels that bring their own TLS look where only Red Hat keeps them."""
+    for path in (ssl.get_default_verify_paths().cafile, *_CA_FILES):
+        if path and Path(path).is_file():
+            return path
+    try:
+        import certifi
+    except ImportError:
+        return None
+    return certifi.where()

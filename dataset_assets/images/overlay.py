@@ -1,0 +1,57 @@
+"""Label maps drawn over images, to see at a glance whether they fit. A picture for people: nothing is trained on it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_assets.images._base import Pixels
+
+_STRENGTH = 0.55  # of the label's colour over the image
+_EDGE = (255, 255, 255)
+_IDS = 1 << 16
+
+
+def overlay(image: Pixels, labels: NDArray[Any], colors: Mapping[int, tuple[int, int, int]]) -> Pixels:
+    """Draw a label map over an image, with white lines where labels meet. Label 0 and labels without a colour of their own: see `color_of`.
+
+    Args:
+        image: (H, W, 3) uint8, BGR.
+        labels: (H, W) unsigned integers.
+        colors: label -> RGB.
+
+    Returns:
+        A new image, (H, W, 3) uint8, BGR.
+    """
+    painted = palette(colors)[labels]
+    mixed = cv2.addWeighted(image, 1 - _STRENGTH, painted, _STRENGTH, 0)
+    drawn = labels != 0
+    result = np.where(drawn[..., None], mixed, image)
+    edges = cv2.morphologyEx(labels.astype(np.uint16), cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)) > 0
+    result[edges] = _EDGE
+    return result
+
+
+def palette(colors: Mapping[int, tuple[int, int, int]]) -> NDArray[np.uint8]:
+    """Return the BGR colour of every label, (65536, 3) uint8."""
+    table = _GENERATED.copy()
+    for label, (red, green, blue) in colors.items():
+        if 0 < label < _IDS and (red, green, blue) != (0, 0, 0):
+            table[label] = blue, green, red
+    return table
+
+
+def _generate() -> NDArray[np.uint8]:
+    """Return well separated colours: the bits of a label spread over the high bits of red, green and blue. Source: Pascal VOC's colour map."""
+    labels = np.arange(_IDS, dtype=np.uint32)
+    table = np.zeros((_IDS, 3), np.uint8)
+    for bit in range(8):
+        for channel in range(3):
+            shifted = (labels >> (3 * bit + channel)) & 1
+            table[:, 2 - channel] |= (shifted << (7 - bit)).astype(np.uint8)
+    return table
+
+
+_GENERATED = _generate()

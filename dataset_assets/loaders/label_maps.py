@@ -1,0 +1,85 @@
+"""Label ids of a dataset -> train ids of a class dictionary, and where class dictionaries come from."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_assets.errors import ClassDictionaryError
+from dataset_assets.loaders.class_dictionary import SHIPPED, ClassDictionary, shipped
+from dataset_assets.stage_records import StagedDataset
+from dataset_assets.storage._base import Store
+
+logger = logging.getLogger(__name__)
+
+#: As `Create...Loaders` take it: a dictionary, its fields, the name of a shipped one, an object of the bucket, or a file.
+DictionarySource = ClassDictionary | Mapping[str, Any] | str | Path
+
+
+class TrainIds:
+    """Turns label maps into train ids. Picklable."""
+
+    def __init__(self, dictionary: ClassDictionary) -> None:
+        self.ignore = dictionary.ignore
+        self._tables = {bits: dictionary.lut(bits) for bits in ("uint8", "uint16")}
+
+    def __call__(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Return the train ids of label ids: (H, W) uint8 or uint16 -> (H, W) of `ClassDictionary.label_dtype`."""
+        table = self._tables[labels.dtype.name]
+        if table.dtype == labels.dtype == np.uint8:
+            return cv2.LUT(labels, table)  # type: ignore[no-any-return]
+        return table[labels]  # type: ignore[no-any-return]
+
+
+def read_dictionary(source: DictionarySource, store: Store) -> ClassDictionary:
+    """Return a class dictionary, wherever it is: an object of the bucket comes before a file of the same name.
+
+    Raises:
+        ClassDictionaryError: it is nowhere, or not a class dictionary.
+    """
+    if isinstance(source, ClassDictionary):
+        return source
+    if isinstance(source, Mapping):
+        return ClassDictionary.load(source)
+    if source in SHIPPED:
+        return shipped(str(source))
+    key = str(source)
+    if not key.startswith(("/", "..")) and store.size(key) is not None:
+        return ClassDictionary.load(store.read(key), store.locate(key))
+    if Path(source).is_file():
+        return ClassDictionary.load(Path(source))
+    raise ClassDictionaryError(
+        f"class dictionary {key!r}: neither an object of {store.url} nor a file; upload it, or name one of {', '.join(SHIPPED)}"
+    )
+
+
+def unknown_labels(dictionary: ClassDictionary, dataset: StagedDataset | None) -> dict[int, int]:
+    """Return the label ids that occur in a staged dataset and are trained as `ignore` for want of an entry, with the number of images; log them."""
+    if dataset is None:
+        return {}
+    unknown = dictionary.unknown(int(label) for label in dataset.images)
+    found = {label: dataset.images[str(label)] for label in sorted(unknown)}
+    if found:
+        named = {entry.id: entry.name for entry in dataset.classes}
+        counts = ", ".join(f"{label} ({named.get(label, '?')}) in {images} images" for label, images in found.items())
+        logger.warning("%s %s: not in the class dictionary, so ignored: %s", dataset.source, dataset.partition, counts)
+    return found
+
+
+def described(dictionary: ClassDictionary) -> list[dict[str, Any]]:
+    """Return the objects of a class dictionary as they stand in its file."""
+    return [
+        {
+            "id": entry.id,
+            "trainId": entry.train_id,
+            "name": entry.name,
+            "category": entry.category,
+            "display": entry.display,
+            "color": list(entry.color),
+        }
+        for entry in dictionary.objects
+    ]

@@ -1,0 +1,77 @@
+"""What is shown about a partition of `staged`: counts, classes, terms, and a look at images with their label maps drawn over them."""
+
+import logging
+from itertools import islice
+from typing import Any
+
+import dagster as dg
+
+from dataset_assets.errors import DatasetAssetsError
+from dataset_assets.orchestration import metadata
+from dataset_assets.orchestration.shard_metadata import SHEET
+from dataset_assets.pipelines.stage import StageReport
+from dataset_assets.stage_records import StagedDataset
+from dataset_assets.storage._base import Store
+
+logger = logging.getLogger(__name__)
+
+_SAMPLES = 32
+_INLINE_BYTES = 6000
+_SHOWN_CLASSES = 50
+
+
+def staged_metadata(store: Store, report: StageReport) -> dict[str, Any]:
+    """Describe a partition. Idempotent: a contact sheet is written beside the shards, the same for the same shards."""
+    dataset, manifest = report.dataset, report.manifest
+    files = [file for shard in manifest.shards for file in shard.files]
+    return {
+        "dagster/partition_row_count": dataset.rows,
+        "dagster/uri": store.url,
+        "samples": dataset.samples,
+        "success rate": metadata.share(dataset.samples, dataset.rows),
+        "causes": metadata.causes_table(dataset.causes, dataset.rows),
+        "warnings": metadata.table({"what": what, "count": count} for what, count in dataset.warnings.items()),
+        "classes": classes_table(dataset),
+        "license": f"{dataset.license.name}, {dataset.license.url}",
+        "redistributable": dataset.license.redistributable,
+        "archives": metadata.table({"archive": name, "digest": digest[:16]} for name, digest in dataset.archives.items()),
+        "manifest": metadata.link(store.locate("manifest.json")),
+        "shards": len(manifest.shards),
+        "shards made": report.made,
+        "shards kept": report.skipped,
+        "bytes stored": sum(file.bytes for file in files),
+    } | _pictures(store, report)
+
+
+def classes_table(dataset: StagedDataset) -> dg.MetadataValue:
+    """Show how often each class occurs, most pixels first."""
+    total = sum(count for label, count in dataset.pixels.items() if label != "0")
+    classes = sorted(dataset.classes, key=lambda each: (-dataset.pixels.get(str(each.id), 0), each.id))
+    return metadata.table(
+        {
+            "class": each.name,
+            "label": each.id,
+            "category": each.category,
+            "images": dataset.images.get(str(each.id), 0),
+            "pixels": dataset.pixels.get(str(each.id), 0),
+            "share": metadata.share(dataset.pixels.get(str(each.id), 0), total),
+        }
+        for each in islice(classes, _SHOWN_CLASSES)
+    )
+
+
+def _pictures(store: Store, report: StageReport) -> dict[str, Any]:
+    """Show some samples: a small sheet inline, a large one in the store. A sheet that can not be made is not worth a failed run."""
+    if report.manifest.output_format != "webdataset" or not report.dataset.samples:
+        return {}
+    from dataset_assets.images.contact_sheet import contact_sheet, inline_sheet  # they bring OpenCV
+    from dataset_assets.pipelines.staged_pictures import labelled_pictures
+
+    try:
+        images = labelled_pictures(store, report.manifest, report.dataset, _SAMPLES)
+        store.write(SHEET, contact_sheet(images, format="jpg"), durable=False)
+        inline = inline_sheet(images, rows=1, max_bytes=_INLINE_BYTES)
+    except DatasetAssetsError as exc:
+        logger.warning("no contact sheet for %s: %s", store.url, exc)
+        return {}
+    return {"contact sheet": metadata.link(store.locate(SHEET)), "samples seen": metadata.picture(inline)}

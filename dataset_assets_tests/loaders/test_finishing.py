@@ -1,0 +1,90 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from dataset_assets.loaders._finishing import _Memory
+from dataset_assets.loaders._transforms import ClassificationTransform, SegmentationTransform
+from dataset_assets.loaders.augment import AugmentOptions, fit_into
+from dataset_assets.loaders.class_dictionary import shipped
+from dataset_assets.loaders.coco import CreateCocoLoaders
+from dataset_assets.loaders.label_maps import TrainIds
+from dataset_assets.loaders.torch_loader import LoaderOptions
+from dataset_assets.storage.local import Store
+from dataset_assets_tests.loaders.staged_sets import stage_coco
+
+
+def test_memory_is_used_again_when_nobody_holds_the_batch():
+    memory = _Memory(pinned=False)
+    batch = memory.take((2, 3), "float32")
+    place = batch.data_ptr()
+    del batch
+    assert memory.take((2, 3), "float32").data_ptr() == place
+
+
+@pytest.mark.parametrize(
+    "hold", [lambda batch: batch, lambda batch: batch[0], lambda batch: batch.numpy()[1:], lambda batch: batch.view(6)]
+)
+def test_memory_is_left_alone_when_something_holds_the_batch(hold):
+    memory = _Memory(pinned=False)
+    batch = memory.take((2, 3), "float32").fill_(7)
+    held = hold(batch)
+    del batch
+    for _ in range(5):
+        memory.take((2, 3), "float32").fill_(0)
+    assert set(np.asarray(held).ravel().tolist()) == {7}
+
+
+def test_batches_differ_when_all_are_kept():
+    memory = _Memory(pinned=False)
+    kept = [memory.take((4, 4), "float64") for _ in range(9)]
+    assert len({each.data_ptr() for each in kept}) == 9
+
+
+def test_kept_batches_stay_as_they_were_when_an_epoch_goes_on(tmp_path):
+    stage_coco(tmp_path / "archives", Store(str(tmp_path / "root")))
+    loaders = [CreateCocoLoaders(str(tmp_path / "root"), None, "coco", height=40, width=40)[0]["dataloader"] for _ in range(2)]
+    kept = list(loaders[0])
+    copied = [[part.clone() for part in batch] for batch in loaders[1]]
+    assert all(torch.equal(a, b) for one, other in zip(kept, copied, strict=True) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_batches_are_the_same_when_workers_are_not_forked(tmp_path, method):
+    stage_coco(tmp_path / "archives", Store(str(tmp_path / "root")), images=4)
+    made = [
+        [
+            [part.clone() for part in batch]
+            for batch in CreateCocoLoaders(str(tmp_path / "root"), None, "coco", height=40, width=40, num_workers=workers, options=options)[
+                0
+            ]["dataloader"]
+        ]
+        for workers, options in ((0, None), (1, LoaderOptions(start_method=method)))
+    ]
+    assert all(torch.equal(a, b) for one, other in zip(*made, strict=True) for a, b in zip(one, other, strict=True))
+
+
+def test_transforms_can_be_pickled():
+    options = AugmentOptions()
+    for transform in (
+        SegmentationTransform(options=options, train_ids=TrainIds(shipped("coco"))),
+        ClassificationTransform(options=options, fit=(224, 224)),
+    ):
+        assert pickle.loads(pickle.dumps(transform)).options == options
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_train_ids_are_those_of_the_dictionary_when_labels_have_eight_or_sixteen_bits(dtype):
+    found = TrainIds(shipped("coco"))(np.array([[0, 1, 90, 12]], dtype))
+    assert found.tolist() == [[0, 1, 80, 255]]
+    assert found.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((100, 50), (224, 112)), ((50, 100), (112, 224)), ((448, 448), (224, 224)), ((9000, 3), (224, 1))]
+)
+def test_picture_keeps_its_shape_when_it_is_made_to_fit(size, expected):
+    width, height = size
+    made = fit_into(np.zeros((height, width, 3), np.uint8), 224, 224)
+    assert made.shape == (expected[1], expected[0], 3)

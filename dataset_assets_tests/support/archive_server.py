@@ -1,0 +1,374 @@
+"""A server of published archives for tests: files of a folder with ranges, validators, and everything that goes wrong with them.
+
+    with ArchiveServer(folder) as server:
+        server.cut_after("train2017.zip", 10_000, times=3)
+        RangeFile(server.url("train2017.zip"))
+        server.log, server.ranges("train2017.zip"), server.bytes_sent("train2017.zip")
+
+`CityscapesSite` has a login in front of them, as that site has: its files are named by their file name in every call here, and by a number in its urls.
+A fault concerns answers with a body; `times` counts the answers that it hit, `FOREVER` never ends.
+"""
+
+import hashlib
+import json
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http.cookies import SimpleCookie
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+FOREVER = 1 << 30
+_CHUNK = 1 << 16
+
+
+@dataclass(slots=True)
+class Seen:
+    """One request."""
+
+    method: str
+    target: str  # path and query as sent
+    name: str  # of the file; "" for other pages
+    range: str | None  # the header as sent
+    headers: dict[str, str]  # of the request, lower case names
+    status: int = 0  # 0: no answer
+    sent: int = 0  # bytes of the body
+
+
+@dataclass(slots=True)
+class _Fault:
+    name: str
+    kind: str
+    value: int
+    times: int
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class ArchiveServer:
+    """See the module."""
+
+    def __init__(self, folder: Path | str, *, latency_s: float = 0.0) -> None:
+        self.folder, self.latency_s = Path(folder), latency_s
+        self.log: list[Seen] = []
+        self._faults: list[_Fault] = []
+        self._lock = threading.Lock()
+        self.stopping = threading.Event()
+        self._server = _Server(self)
+        self.host = f"127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="archive-server", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+
+    def url(self, name: str = "") -> str:
+        """Return the url of a file."""
+        return f"http://{self.host}/{quote(name)}"
+
+    # What happened
+
+    def requests(self, name: str | None = None) -> int:
+        """Return how many requests came, or how many for a file."""
+        return sum(name in {None, seen.name} for seen in self.log)
+
+    def bytes_sent(self, name: str) -> int:
+        """Return the sum of the bytes of bodies."""
+        return sum(seen.sent for seen in self.log if seen.name == name)
+
+    def ranges(self, name: str) -> list[str | None]:
+        """Return the Range header of each request for a file."""
+        return [seen.range for seen in self.log if seen.name == name and seen.method == "GET"]
+
+    def forget(self) -> None:
+        """Start to log anew."""
+        self.log.clear()
+
+    # What goes wrong
+
+    def cut_after(self, name: str, n_bytes: int, times: int = 1) -> None:
+        """Close the connection after so many bytes of a body that is longer."""
+        self._add(name, "cut_after", n_bytes, times)
+
+    def cut_at(self, name: str, offset: int, times: int = 1) -> None:
+        """Close the connection before this byte of the file, when a body that began earlier reaches it."""
+        self._add(name, "cut_at", offset, times)
+
+    def stall_after(self, name: str, n_bytes: int, times: int = 1) -> None:
+        """Say no more after so many bytes, and keep the connection."""
+        self._add(name, "stall_after", n_bytes, times)
+
+    def status(self, name: str, code: int, times: int = 1, retry_after: str | int | None = None) -> None:
+        """Answer with an error."""
+        self._add(name, "status", code, times, {} if retry_after is None else {"Retry-After": str(retry_after)})
+
+    def redirect(self, name: str, location: str, times: int = FOREVER, code: int = 302) -> None:
+        """Answer with another address."""
+        self._add(name, "status", code, times, {"Location": location})
+
+    def no_ranges(self, name: str, times: int = FOREVER) -> None:
+        """Send the whole file whatever range was asked."""
+        self._add(name, "no_ranges", 0, times)
+
+    def no_validators(self, name: str, times: int = FOREVER) -> None:
+        """Leave out ETag and Last-Modified."""
+        self._add(name, "no_validators", 0, times)
+
+    def no_length(self, name: str, times: int = FOREVER) -> None:
+        """Do not say how long the body is, and close after it."""
+        self._add(name, "no_length", 0, times)
+
+    def corrupt(self, name: str, offset: int, times: int = 1) -> None:
+        """Flip a bit of this byte of the file when a body holds it."""
+        self._add(name, "corrupt", offset, times)
+
+    def slow(self, name: str, bytes_per_s: int, times: int = FOREVER) -> None:
+        """Send a body at this pace."""
+        self._add(name, "slow", bytes_per_s, times)
+
+    def heal(self) -> None:
+        """Take all faults back."""
+        with self._lock:
+            self._faults.clear()
+
+    def _add(self, name: str, kind: str, value: int, times: int, headers: dict[str, str] | None = None) -> None:
+        with self._lock:
+            self._faults.append(_Fault(name, kind, value, times, headers or {}))
+
+    def take(self, name: str, kind: str, start: int = 0, end: int = 1 << 62) -> _Fault | None:
+        """Use up a fault that concerns bytes `start` to `end` of a file."""
+        with self._lock:
+            for fault in self._faults:
+                place = {
+                    "cut_at": fault.value - 1,
+                    "corrupt": fault.value,
+                    "cut_after": start + fault.value,
+                    "stall_after": start + fault.value,
+                }.get(kind, start)
+                if fault.name == name and fault.kind == kind and fault.times > 0 and start <= place < end:
+                    fault.times -= 1
+                    return fault
+        return None
+
+    # What is served
+
+    def answer(self, exchange: "Exchange") -> None:
+        """Answer a request: here, a file by its path."""
+        if exchange.method == "POST":
+            exchange.reply(b"", 405)
+        else:
+            exchange.send_file(unquote(urlsplit(exchange.path).path).lstrip("/"))
+
+
+class CityscapesSite(ArchiveServer):
+    """The site of Cityscapes: every zip of a folder is a package, numbered from 1 in the order of names."""
+
+    def __init__(self, folder: Path | str, username: str = "user", password: str = "secret", **options: Any) -> None:
+        super().__init__(folder, **options)
+        self.username, self.password = username, password
+        self.wrong_md5: set[str] = set()  # names whose published checksum is another
+        self._sessions: dict[str, bool] = {}  # cookie -> logged in
+
+    @property
+    def packages(self) -> dict[str, int]:
+        """File name -> number."""
+        return {path.name: number for number, path in enumerate(sorted(self.folder.glob("*.zip")), 1)}
+
+    @property
+    def base_url(self) -> str:
+        """The address of the site, without a slash at the end."""
+        return f"http://{self.host}"
+
+    def package_url(self, name: str) -> str:
+        """Return the url that a package is downloaded from."""
+        return f"{self.base_url}/file-handling/?packageID={self.packages[name]}"
+
+    def expire_sessions(self) -> None:
+        """Forget who is logged in."""
+        self._sessions.clear()
+
+    def answer(self, exchange: "Exchange") -> None:
+        """See `ArchiveServer.answer`."""
+        path, _, query = exchange.path.partition("?")
+        path = path.rstrip("/")
+        if path == "/login":
+            self._login(exchange)
+        elif not self._sessions.get(exchange.cookie("PHPSESSID")):
+            exchange.reply(b"", 302, {"Location": f"{self.base_url}/login"})
+        elif path == "/downloads":
+            listing = [self._entry(name, number) for name, number in self.packages.items()]
+            exchange.reply(
+                json.dumps(listing).encode() if query == "list" else b"<html>downloads</html>", 200, {"Content-Type": "text/html"}
+            )
+        elif name := self._named(query):
+            if path == "/md5-sum":
+                exchange.reply(self._md5_line(name))
+            else:
+                exchange.send_file(name, {"Content-Disposition": f'attachment; filename="{name}"'})
+        else:
+            exchange.reply(b"nothing here", 404)
+
+    def _login(self, exchange: "Exchange") -> None:
+        cookie = exchange.cookie("PHPSESSID")
+        if exchange.method == "POST":
+            fields = {key: values[0] for key, values in parse_qs(exchange.body.decode()).items()}
+            right = fields == {"username": self.username, "password": self.password, "submit": "Login"} and cookie in self._sessions
+            self._sessions[cookie] = right
+            exchange.reply(b"" if right else b"<html>wrong</html>", 302 if right else 200, {"Location": "/downloads/"} if right else {})
+        else:
+            cookie = secrets.token_hex(8)
+            self._sessions[cookie] = False
+            exchange.reply(b"<html><form></form></html>", 200, {"Set-Cookie": f"PHPSESSID={cookie}; path=/", "Content-Type": "text/html"})
+
+    def _named(self, query: str) -> str:
+        number = parse_qs(query).get("packageID", [""])[0]
+        return next((name for name, one in self.packages.items() if str(one) == number), "")
+
+    def _entry(self, name: str, number: int) -> dict[str, Any]:
+        size = (self.folder / name).stat().st_size
+        return {"name": name, "size": f"{max(1, round(size / 1e6))}MB", "packageID": number, "thirdparty": False}
+
+    def _md5_line(self, name: str) -> bytes:
+        data = b"another" if name in self.wrong_md5 else (self.folder / name).read_bytes()
+        return f"{hashlib.md5(data).hexdigest()}  {name}\n".encode()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, site: ArchiveServer) -> None:
+        self.site = site
+        super().__init__(("127.0.0.1", 0), Exchange)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that go away are no news."""
+
+
+class Exchange(BaseHTTPRequestHandler):
+    """One connection; `answer` of the site is called with it for each request."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+    body: bytes
+    seen: Seen
+
+    @property
+    def method(self) -> str:
+        return self.command
+
+    def log_message(self, *_: Any) -> None:
+        """Keep quiet."""
+
+    def do_GET(self) -> None:
+        self.body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        site = self.server.site
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.seen = Seen(self.command, self.path, "", self.headers["Range"], headers)
+        site.log.append(self.seen)
+        time.sleep(site.latency_s)
+        site.answer(self)
+
+    do_HEAD = do_POST = do_GET
+
+    def cookie(self, name: str) -> str:
+        """Return a cookie; "" when it was not sent."""
+        found = SimpleCookie(self.headers["Cookie"] or "").get(name)
+        return found.value if found else ""
+
+    def reply(self, body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        """Send a small answer."""
+        self._head(status, {**(headers or {}), "Content-Length": str(len(body))})
+        if self.method != "HEAD":
+            self.wfile.write(body)
+            self.seen.sent = len(body)
+
+    def send_file(self, name: str, headers: dict[str, str] | None = None) -> None:
+        """Send a file, or the range of it that was asked."""
+        site, path = self.server.site, self.server.site.folder / name
+        self.seen.name = name
+        if fault := site.take(name, "status"):
+            self.reply(b"sorry", fault.value, fault.headers)
+        elif not name or not path.resolve().is_relative_to(site.folder.resolve()) or not path.is_file():
+            self.reply(b"nothing here", 404)
+        else:
+            self._send_range(path, headers or {})
+
+    def _send_range(self, path: Path, headers: dict[str, str]) -> None:
+        name, stat = self.seen.name, path.stat()
+        validators = {"ETag": f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"', "Last-Modified": formatdate(stat.st_mtime, usegmt=True)}
+        whole = self.server.site.take(name, "no_ranges") is not None
+        condition = self.headers["If-Range"]
+        asked = None if whole or (condition and condition not in validators.values()) else self.headers["Range"]
+        start, end = _range(asked, stat.st_size)
+        if start >= end and asked:
+            self.reply(b"", 416, {"Content-Range": f"bytes */{stat.st_size}"})
+            return
+        if not self.server.site.take(name, "no_validators"):
+            headers = {**headers, **validators}
+        headers |= {"Content-Range": f"bytes {start}-{end - 1}/{stat.st_size}"} if asked else {}
+        headers |= {} if whole else {"Accept-Ranges": "bytes"}
+        headers |= {"Connection": "close"} if self.server.site.take(name, "no_length") else {"Content-Length": str(end - start)}
+        self._head(206 if asked else 200, headers)
+        if self.method != "HEAD":
+            self._send_body(path, start, end)
+
+    def _send_body(self, path: Path, start: int, end: int) -> None:
+        site, name, stop = self.server.site, self.seen.name, end
+        stalled = site.take(name, "stall_after", start, end)
+        for cut in (site.take(name, "cut_at", start, end), site.take(name, "cut_after", start, end), stalled):
+            if cut:
+                stop = min(stop, cut.value if cut.kind == "cut_at" else start + cut.value)
+        corrupt, slow = site.take(name, "corrupt", start, stop), site.take(name, "slow")
+        with path.open("rb") as file:
+            if corrupt or slow:
+                for data in _chunks(file, start, stop, corrupt.value if corrupt else -1, slow.value if slow else 0):
+                    self.wfile.write(data)
+                    self.seen.sent += len(data)
+            elif stop > start:
+                self.seen.sent += self.connection.sendfile(file, start, stop - start)
+        if stalled:
+            site.stopping.wait(60)
+        self.close_connection = self.close_connection or stop < end
+
+    def _head(self, status: int, headers: dict[str, str]) -> None:
+        self.seen.status = status
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()  # "Connection: close" among them closes the connection afterwards
+
+
+def _range(header: str | None, size: int) -> tuple[int, int]:
+    """Return first byte and end; an empty range when it can not be served."""
+    found = re.fullmatch(r"bytes=(\d*)-(\d*)", header or "")
+    if not found or found[0] == "bytes=-":
+        return 0, size
+    if not found[1]:
+        return max(0, size - int(found[2])), size
+    return int(found[1]), min(size, int(found[2]) + 1) if found[2] else size
+
+
+def _chunks(file: Any, start: int, stop: int, corrupt_at: int, bytes_per_s: int) -> Iterator[bytes]:
+    file.seek(start)
+    step = max(1, min(_CHUNK, bytes_per_s // 50)) if bytes_per_s else _CHUNK
+    while start < stop:
+        data = bytearray(file.read(min(step, stop - start)))
+        if 0 <= corrupt_at - start < len(data):
+            data[corrupt_at - start] ^= 1
+        yield bytes(data)
+        start += len(data)
+        time.sleep(len(data) / bytes_per_s if bytes_per_s else 0)
