@@ -22,6 +22,8 @@ Importing this package loads none of them.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dataset_assets.errors import MissingDependency
+
 if TYPE_CHECKING:
     from dataset_assets.hub.loading import load_published, video_dataset
     from dataset_assets.loaders.cityscapes import CreateCityscapesLoaders
@@ -79,7 +81,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    try:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as exc:
+        if exc.name != "torch":
+            raise
+        raise MissingDependency(f"{name} needs torch: pip install 'dataset-assets[torch]'") from exc
 
 
 def __dir__() -> list[str]:

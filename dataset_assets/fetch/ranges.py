@@ -18,6 +18,7 @@ from dataset_assets.errors import ConfigurationError, SourceError
 from dataset_assets.fetch._attempts import Interrupted
 from dataset_assets.fetch.options import MIB
 from dataset_assets.fetch.session import Session, shown, why
+from dataset_assets.storage._positioned import Positioned
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII).fullmatch
 _CHUNK = MIB // 4  # received at a time
@@ -99,7 +100,7 @@ class _Version:
         return next((mine != theirs for mine, theirs in pairs if mine and theirs), False)
 
 
-class _Ranges(io.RawIOBase):
+class _Ranges(Positioned):
     """The stream of bytes below a `RangeFile`: at most one answer is being read."""
 
     def __init__(self, url: str, session: Session | None, options: RangeOptions, clock: Callable[[], float]) -> None:
@@ -108,46 +109,26 @@ class _Ranges(io.RawIOBase):
         self._session, self._owns_session = session or Session(), session is None
         self._answer: Any = None
         self._attempts = self._session.attempts()
-        self._at = self._end = self._position = 0  # next byte of the answer, its end, next byte for the reader
+        self._at = self._end = 0  # next byte of the answer, and its end
         self._progress, self._slow_bytes, self._slow_s = 0, 0, 0.0
         self._has_ranges, self.version = True, _Version(None, None)
         self.bytes = self.bytes_read = self.requests = 0
         self._patiently(self._open_first)
 
-    def readable(self) -> bool:
-        """Tell `io.BufferedReader` that this is for reading."""
-        return True
+    def size(self) -> int:
+        """See `Positioned`."""
+        return int(self.bytes)
 
-    def seekable(self) -> bool:
-        """Tell that any byte can be next. Whether the server can send it is seen when it is read."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move. Asks nothing of the server."""
-        position = offset + (0, self._position, self.bytes)[whence]
-        if position < 0:
-            raise ValueError(f"seek to {position}: expected 0 or more")
-        self._position = position
-        return position
-
-    def readinto(self, buffer: Any) -> int:
+    def read_at(self, position: int, length: int) -> bytes:
         """Receive some bytes.
 
         Raises:
             SourceError: they can not be had.
         """
-        if self.closed:
-            raise ValueError("the file is closed")
-        if self._position >= self.bytes or not len(buffer):
-            return 0
-        data = self._patiently(lambda: self._read(len(buffer)))
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
+        if position >= self.bytes:
+            return b""
+        data: bytes = self._patiently(lambda: self._read(position, length))
+        return data
 
     def close(self) -> None:
         """Close the connection. Idempotent."""
@@ -165,12 +146,12 @@ class _Ranges(io.RawIOBase):
                 self._drop()
                 self._attempts.failed(exc)
 
-    def _read(self, length: int) -> bytes:
-        gap = self._position - self._at
-        if self._answer is None or gap < 0 or self._position >= self._end or (gap > self._options.skip_bytes and self._has_ranges):
-            self._open_at(self._position)
-        while self._at < self._position:
-            self._receive(self._position - self._at)
+    def _read(self, position: int, length: int) -> bytes:
+        gap = position - self._at
+        if self._answer is None or gap < 0 or position >= self._end or (gap > self._options.skip_bytes and self._has_ranges):
+            self._open_at(position)
+        while self._at < position:
+            self._receive(position - self._at)
         return self._receive(length)
 
     def _receive(self, length: int) -> bytes:

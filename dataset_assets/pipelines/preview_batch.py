@@ -66,7 +66,8 @@ def preview_batch(store: Store, options: PreviewOptions | None = None) -> Previe
 
 def _segmentation(rows: StagedRows, options: PreviewOptions) -> Preview:
     dictionary = _dictionary(rows, options.class_dictionary)
-    transform = SegmentationTransform(options=_augment(options, dictionary.ignore), train_ids=TrainIds(dictionary))
+    augmented = _augment(options, dictionary.ignore)
+    transform = SegmentationTransform(options=augmented, train_ids=TrainIds(dictionary), image_transform=_as_it_is)
     (keys, inputs, labels, *_), metrics = _batch(rows, _Keyed(transform), options, parts=(LABEL_MAP,))
     images = [_pixels(image) for image in inputs]
     shown, colors = _shown(dictionary)
@@ -89,6 +90,11 @@ def _classification(rows: StagedRows, options: PreviewOptions) -> Preview:
     picture = contact_sheet(tiles, columns=_PAIRS_IN_ROW, tile_px=_tile(options), captions=named, format="jpg", quality=90)
     counts = {name: named.count(name) for name in sorted(set(named))}
     return Preview(picture, keys, _shapes(inputs, labels), counts, {}, metrics)
+
+
+def _as_it_is(image: Any) -> Any:
+    """Have images made as training gets them: without any transform of images the transform would give pixels."""
+    return image
 
 
 class _Keyed:

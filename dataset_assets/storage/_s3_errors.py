@@ -44,6 +44,10 @@ class Refused(StorageError):
     """A condition of the request does not hold: the object is another one than expected (412), or is there already."""
 
 
+class Changed(StorageError):
+    """The object was replaced while it was read."""
+
+
 class RangeOutside(StorageError):
     """The object ends before the range (416)."""
 

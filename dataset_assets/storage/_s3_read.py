@@ -6,16 +6,17 @@ A range may be answered with 206, with 200 and the range (rclone), or with 200 a
 """
 
 import hashlib
-import io
 import os
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from dataset_assets.errors import StorageError
+from dataset_assets.storage._positioned import Positioned
 from dataset_assets.storage._s3_client import Bucket
-from dataset_assets.storage._s3_errors import RangeOutside, Refused, errors, explained, explanation
+from dataset_assets.storage._s3_errors import Changed, RangeOutside, Refused, errors, explained, explanation
 
 #: What is fetched after a jump, and read at once into memory; further on the stream has no end.
 WINDOW_BYTES = 1 << 20
@@ -23,6 +24,7 @@ _SKIP_BYTES = 1 << 20  # a jump forward this small is read through
 _DRAIN_BYTES = 1 << 16  # a rest this small is read so that the connection can be used again
 _VERIFIED_BYTES = 8 << 20  # larger ones are multipart as a rule, without an MD5
 _MAX_FAILURES = 10  # in a row, without a byte between
+_MAX_REPLACED = 5
 _MAX_PAUSE_S = 10.0
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -74,8 +76,8 @@ class Stream:
                 raise self._changed() from None
             raise
 
-    def _changed(self) -> StorageError:
-        return StorageError(f"{self._where} changed while being read: read it again from the start")
+    def _changed(self) -> Changed:
+        return Changed(f"{self._where} changed while being read: read it again from the start")
 
     def _skip(self, count: int) -> None:
         """Throw away bytes before `position`, which a server sent that knows no ranges."""
@@ -158,24 +160,29 @@ def _md5_of(answer: dict[str, Any]) -> str | None:
     return etag if _MD5.fullmatch(etag) and not is_encrypted else None
 
 
-def read(stream: Stream, start: int = 0, length: int | None = None) -> bytes:
+def read(new_stream: Callable[[], Stream], start: int = 0, length: int | None = None) -> bytes:
     """Read an object, or `length` bytes of it from `start`; fewer where it ends.
 
-    A whole small object is compared with its MD5 and read again when they differ; a difference that stays is the server's way to make ETags.
+    A whole object that is replaced meanwhile is read again: the old or the new one is returned. A range of one may belong to others: that is an error.
 
     Raises:
         ObjectMissing, StorageError: see `Stream`.
     """
-    try:
-        data = _read(stream, start, length)
-        if start == 0 and len(data) == stream.bytes <= _VERIFIED_BYTES and _differs(data, stream.md5):
-            again = _read(stream, start, length)
-            if again != data and _differs(again, stream.md5):
-                stream.fail("the bytes differ at each reading: the network or the server damages them; stopped")
-            return again
-    except RangeOutside:
-        return b""
-    return data
+    for _ in range(_MAX_REPLACED if start == 0 and length is None else 0):
+        with suppress(Changed):
+            return _verified(new_stream())
+    return _read(new_stream(), start, length)
+
+
+def _verified(stream: Stream) -> bytes:
+    """Read a whole object. A small one is compared with its MD5 and read again; a difference that stays is the server's way to make ETags."""
+    data = _read(stream, 0, None)
+    if len(data) > _VERIFIED_BYTES or not _differs(data, stream.md5):
+        return data
+    again = _read(stream, 0, None)
+    if again != data and _differs(again, stream.md5):
+        stream.fail("the bytes differ at each reading: the network or the server damages them; stopped")
+    return again
 
 
 def _differs(data: bytes, md5: str | None) -> bool:
@@ -183,72 +190,53 @@ def _differs(data: bytes, md5: str | None) -> bool:
 
 
 def _read(stream: Stream, start: int, length: int | None) -> bytes:
-    stream.open(start, None if length is None else max(length, 1))  # an empty range can not be asked for
+    try:
+        stream.open(start, None if length is None else max(length, 1))  # an empty range can not be asked for
+    except RangeOutside:
+        return b""
     parts = list(iter(lambda: stream.read(WINDOW_BYTES), b"")) if length != 0 else []
     stream.close()
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-class Reader(io.RawIOBase):
+class Reader(Positioned):
     """An object as a seekable file. Front to back is the one GET that opened it; after a jump a window is fetched, then a stream again."""
 
     def __init__(self, stream: Stream) -> None:
-        super().__init__()
         self._stream = stream
         try:
             stream.open()
         except RangeOutside:  # some servers answer so for an empty object
             stream.bytes = 0
-        self._position = 0
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
+    def size(self) -> int:
+        """See `Positioned`."""
+        return self._stream.bytes
 
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move; nothing is fetched before the next read."""
-        position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._stream.bytes}[whence]
-        if position < 0:
-            raise ValueError(f"negative position {position}")
-        self._position = position
-        return position
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer as far as bytes are there. See `Stream.read`."""
-        view = memoryview(buffer).cast("B")
-        data = self._read(len(view))
-        view[: len(data)] = data
-        return len(data)
-
-    def _read(self, count: int) -> bytes:
-        if self._position >= self._stream.bytes or not count:
+    def read_at(self, position: int, length: int) -> bytes:
+        """See `Stream.read`."""
+        if position >= self._stream.bytes:
             return b""
-        self._move(count)
-        data = self._stream.read(count)
-        self._position += len(data)
-        return data
+        self._move(position, length)
+        return self._stream.read(length)
 
-    def _move(self, wanted: int) -> None:
+    def _move(self, position: int, wanted: int) -> None:
         stream = self._stream
-        gap = self._position - stream.position
+        gap = position - stream.position
         if gap == 0 and stream.position == stream.end:  # a window was read to its end: it goes on
-            stream.open(self._position)
-        elif 0 < gap <= _SKIP_BYTES and self._position < stream.end:
+            stream.open(position)
+        elif 0 < gap <= _SKIP_BYTES and position < stream.end:
             stream.skip(gap)
         elif gap:
-            stream.open(self._position, max(wanted, WINDOW_BYTES))
+            stream.open(position, max(wanted, WINDOW_BYTES))
 
     def readall(self) -> bytes:
         """Read the rest."""
-        return b"".join(iter(lambda: self._read(self._stream.bytes - self._position), b""))
+        parts = []
+        while data := self.read_at(self._position, self._stream.bytes - self._position):
+            parts.append(data)
+            self._position += len(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def close(self) -> None:
         """Let the connection go. Idempotent."""

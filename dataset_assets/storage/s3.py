@@ -71,7 +71,7 @@ class Store:
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """See `_base.Store`."""
-        return _s3_read.read(self._stream(key), start, length)
+        return _s3_read.read(lambda: self._stream(key), start, length)
 
     def open_read(self, key: str) -> BinaryIO:
         """See `_base.Store`. Front to back is one GET."""

@@ -24,7 +24,7 @@ HEAVY = {
         "sklearn",
         "skimage",
     ),
-    *("pyarrow.dataset", "huggingface_hub", "moto"),
+    *("pyarrow.dataset", "huggingface_hub", "moto", "boto3", "botocore"),
 }
 
 
@@ -57,3 +57,15 @@ def test_workers_do_without_pandas():
 
 def test_heavy_packages_are_seen_when_loaded():
     assert _loaded("import PIL, pyarrow.dataset") & HEAVY >= {"PIL", "pyarrow.dataset"}
+
+
+def test_the_extra_is_named_when_torch_is_missing():
+    code = "import sys; sys.modules['torch'] = None\nimport dataset_assets; dataset_assets.CreateCocoLoaders"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.stderr.endswith("MissingDependency: CreateCocoLoaders needs torch: pip install 'dataset-assets[torch]'\n")
+
+
+def test_public_names_are_there_when_asked_for():
+    code = "import dataset_assets\nfor name in [*dataset_assets.__all__, *dataset_assets._HOMES]: getattr(dataset_assets, name)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

@@ -3,6 +3,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from dataset_assets.loaders._finishing import _Memory
 from dataset_assets.loaders._transforms import ClassificationTransform, SegmentationTransform
@@ -63,6 +64,45 @@ def test_batches_are_the_same_when_workers_are_not_forked(tmp_path, method):
         for workers, options in ((0, None), (1, LoaderOptions(start_method=method)))
     ]
     assert all(torch.equal(a, b) for one, other in zip(*made, strict=True) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_the_same_when_another_loader_is_built_of_the_parts(tmp_path, workers):
+    stage_coco(tmp_path / "archives", Store(str(tmp_path / "root")), images=6)
+    ours = CreateCocoLoaders(str(tmp_path / "root"), None, "coco", height=40, width=40, num_workers=workers)[0]["dataloader"]
+    expected = [[part.clone() for part in batch] for batch in ours]
+    ours.set_epoch(0)
+    ours.batch_sampler.epoch = ours.batch_sampler.start = 0
+    plain = DataLoader(ours.dataset, batch_sampler=ours.batch_sampler, collate_fn=ours.collate_fn, num_workers=workers)
+    found = list(plain)
+    assert len(found) == len(expected) > 0
+    assert all(torch.equal(a, b) for one, other in zip(found, expected, strict=True) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_batches_are_the_same_when_they_come_through_slots(tmp_path, persistent):
+    stage_coco(tmp_path / "archives", Store(str(tmp_path / "root")), images=12)
+
+    def batches(workers):
+        options = LoaderOptions(persistent_workers=persistent, prefetch_batches=1, start_method="fork" if workers else None)
+        loader = CreateCocoLoaders(str(tmp_path / "root"), None, "coco", height=40, width=56, num_workers=workers, options=options)[0][
+            "dataloader"
+        ]
+        return [[part.clone() for part in batch] for _ in range(3) for batch in loader]  # as many that each slot is used again and again
+
+    expected, found = batches(0), batches(2)
+    assert len(found) == len(expected) > 2 * 3
+    assert all(torch.equal(a, b) for one, other in zip(found, expected, strict=True) for a, b in zip(one, other, strict=True))
+
+
+def test_batches_are_the_same_when_an_epoch_was_left_in_the_middle(tmp_path):
+    stage_coco(tmp_path / "archives", Store(str(tmp_path / "root")), images=12)
+    options = LoaderOptions(start_method="fork")
+    loader = CreateCocoLoaders(str(tmp_path / "root"), None, "coco", height=40, width=56, num_workers=2, options=options)[0]["dataloader"]
+    first = [part.clone() for part in next(iter(loader))]
+    loader.set_epoch(0)
+    again = next(iter(loader))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
 def test_transforms_can_be_pickled():

@@ -1,7 +1,7 @@
 import functools
-import operator
 import gc
 import multiprocessing
+import operator
 import os
 import time
 

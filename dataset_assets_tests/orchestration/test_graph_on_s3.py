@@ -11,7 +11,7 @@ from dataset_assets.storage._base import open_store
 from dataset_assets_tests.orchestration.graphs import LISTS, PUBLISHED, Graph, failure_of, write_list
 from dataset_assets_tests.orchestration.test_staged import COCO
 from dataset_assets_tests.orchestration.yaml_datasets import write_dataset
-from dataset_assets_tests.support.s3_server import MotoServer
+from dataset_assets_tests.support.s3_server import SECRET_KEY, MotoServer
 from dataset_assets_tests.support.tiny_coco import write_coco
 
 ROOT = "s3://imgml/data"
@@ -62,7 +62,9 @@ def test_urls_become_a_publication_when_the_root_is_a_bucket(tmp_path, on_s3, ph
     lists = tmp_path / "lists"
     for name, kinds in LISTS.items():
         write_list(lists, name, kinds, photo_server.port)
-    text = PUBLISHED.replace("path: lists/*.parquet", f"path: {lists}/*.parquet").replace("repo: me/photos,", f"repo: me/photos, root: {tmp_path / 'hub'},")
+    text = PUBLISHED.replace("path: lists/*.parquet", f"path: {lists}/*.parquet").replace(
+        "repo: me/photos,", f"repo: me/photos, root: {tmp_path / 'hub'},"
+    )
     with dg.DagsterInstance.ephemeral() as instance:
         graph = graph_at(tmp_path, ROOT, instance, text)
         runs = [graph.plan(), graph.make_shards("00000", "00001"), graph.make_shards("00002", "00003")]
@@ -70,6 +72,19 @@ def test_urls_become_a_publication_when_the_root_is_a_bucket(tmp_path, on_s3, ph
         assert all(run.success for run in runs), [failure_of(run) for run in runs if not run.success]
     assert verify_set(open_store(ROOT).child("photos/shards/00000")) == []
     assert (tmp_path / "hub" / "me" / "photos").is_dir()
+
+
+def test_the_secret_key_is_shown_and_stored_nowhere_when_steps_succeed_and_fail(tmp_path, on_s3, instance, capfd):
+    write_coco(tmp_path / "archives")
+    text = COCO.replace("folder: archives", f"folder: {tmp_path / 'archives'}")
+    graph = graph_at(tmp_path, ROOT, instance, text)
+    runs = [graph.stage("val2017"), graph_at(tmp_path, "s3://nowhere/data", instance, text).stage("val2017")]
+    assert [run.success for run in runs] == [True, False]
+    said = "".join(dg.serialize_value(event) for run in runs for event in run.all_events) + "".join(capfd.readouterr())
+    stored = b"".join(open_store(ROOT).read(info.key) for info in open_store(ROOT).list())
+    assert SECRET_KEY not in said
+    assert SECRET_KEY.encode() not in stored
+    assert len(stored) > 1000
 
 
 def test_one_line_names_the_bucket_when_it_is_missing(tmp_path, on_s3, instance):

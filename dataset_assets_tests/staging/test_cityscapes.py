@@ -121,9 +121,9 @@ def test_no_login_is_made_when_all_archives_are_copies(tmp_path, archives):
 def test_an_unknown_package_is_one_line_with_the_near_names_when_asked_for(tmp_path, archives):
     fewer = shutil.copytree(archives, tmp_path / "fewer")
     (fewer / "leftImg8bit_trainvaltest.zip").unlink()
-    with CityscapesSite(fewer, USERNAME, PASSWORD) as site:
-        with pytest.raises(SourceError, match=r"no package 'leftImg8bit_trainvaltest.zip'.*leftImg8bit_trainextra.zip"):
-            open_partition(tmp_path, "train", CityscapesOptions(partitions=("train",), site=site.base_url))
+    missing = r"no package 'leftImg8bit_trainvaltest.zip'.*leftImg8bit_trainextra.zip"
+    with CityscapesSite(fewer, USERNAME, PASSWORD) as site, pytest.raises(SourceError, match=missing):
+        open_partition(tmp_path, "train", CityscapesOptions(partitions=("train",), site=site.base_url))
 
 
 def test_a_missing_label_map_is_counted_and_the_image_kept_when_staged(tmp_path, archives):

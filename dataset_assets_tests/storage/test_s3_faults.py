@@ -82,13 +82,23 @@ def test_stalled_body_is_resumed_after_the_timeout(server, store, monkeypatch):
     assert server.count("GET") == 2
 
 
-@pytest.mark.parametrize("read", [lambda store: store.read("a"), lambda store: store.open_read("a").read()], ids=["read", "open_read"])
+@pytest.mark.parametrize(
+    "read", [lambda store: store.read("a", 1, 200_000), lambda store: store.open_read("a").read()], ids=["range", "open_read"]
+)
 def test_no_bytes_are_mixed_when_the_object_is_replaced_meanwhile(server, store, read):
     server.fault("GET", "swap", at=100_000)
     with pytest.raises(StorageError, match="changed while being read"):
         read(store)
     assert server.count("GET") == 2
     assert store.read("a") == DATA[::-1]
+
+
+def test_whole_object_is_the_new_one_when_it_is_replaced_meanwhile(server, store):
+    server.fault("GET", "swap", at=100_000)
+    assert store.read("a") == DATA[::-1]
+    server.fault("GET", "swap", at=100_000, times=99)
+    with pytest.raises(StorageError, match="changed while being read"):
+        store.read("a")
 
 
 def test_corrupted_body_is_read_again_when_its_etag_says_so(server, store):

@@ -1,0 +1,52 @@
+"""The part that all our read-only streams share: a position, and seeks that read nothing. Wrap one in `io.BufferedReader`."""
+
+import io
+from typing import Any
+
+
+class Positioned(io.RawIOBase):
+    """A stream whose subclass knows its size and how to read from any position."""
+
+    _position = 0
+
+    def size(self) -> int:
+        """Return the bytes of the whole stream.
+
+        Raises:
+            io.UnsupportedOperation: that is not known yet.
+        """
+        raise NotImplementedError
+
+    def read_at(self, position: int, length: int) -> bytes:
+        """Return up to `length` bytes from a position on; none only at the end."""
+        raise NotImplementedError
+
+    def readable(self) -> bool:
+        """Tell `io.BufferedReader` that this is for reading."""
+        return True
+
+    def seekable(self) -> bool:
+        """Tell that any byte can be next."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move; nothing is read before the next read."""
+        position = offset + (0, self._position, self.size() if whence == io.SEEK_END else 0)[whence]
+        if position < 0:
+            raise ValueError(f"seek to {position}: expected 0 or more")
+        self._position = position
+        return position
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes, as `read_at` does."""
+        if self.closed:
+            raise ValueError("the file is closed")
+        view = memoryview(buffer).cast("B")
+        data = self.read_at(self._position, len(view)) if len(view) else b""
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
