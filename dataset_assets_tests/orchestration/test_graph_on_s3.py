@@ -50,6 +50,8 @@ def test_staged_data_is_the_same_as_in_a_folder_when_the_root_is_a_bucket(tmp_pa
             graph = graph_at(tmp_path, root, instance, text)
             runs = [graph.stage("train2017"), graph.stage("val2017"), graph.run("loader_preview"), graph.run("split_archives")]
             assert all(run.success for run in runs), [failure_of(run) for run in runs if not run.success]
+            abilities = graph.materialization("staged", "train2017").metadata.get("store can")
+            assert (abilities.value["conditional_writes"] if abilities else None) is (True if root == ROOT else None)
     for stage in ("staged", "split_archives", "loader_preview"):
         found = objects_below(ROOT, stage)
         assert found == objects_below(str(tmp_path / "data"), stage)
