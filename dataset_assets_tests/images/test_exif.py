@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from dataset_assets.images.exif import _MAX_READS as MAX_READS
 from dataset_assets.images.exif import exif_json, exifread_module
 from dataset_assets_tests.images import pictures
 from dataset_assets_tests.images.pictures import file, photo, pillow, with_exif
@@ -42,6 +43,16 @@ def test_the_text_is_img2datasets_when_an_image_has_tags(file_format: str) -> No
     assert exif_json(body) == json.dumps({name: str(value).strip() for name, value in tags.items() if value is not None})
 
 
+class Counted(BytesIO):
+    """A file that counts how often it is read."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        return super().read(size)
+
+
 @given(st.data())
 def test_the_text_is_exifreads_when_bytes_are_damaged(data: st.DataObject) -> None:
     body = bytearray(tagged(data.draw(st.sampled_from(["JPEG", "TIFF"]))))
@@ -49,12 +60,15 @@ def test_the_text_is_exifreads_when_bytes_are_damaged(data: st.DataObject) -> No
     for _ in range(data.draw(st.integers(1, 6))):
         body[data.draw(st.integers(start, min(len(body), start + 200) - 1))] = data.draw(st.integers(0, 255))
     body = body[: data.draw(st.integers(start + 8, len(body)))]
+    file = Counted(body)
     try:
-        tags = exifread.process_file(BytesIO(body), details=False)
+        tags = exifread.process_file(file, details=False)
         expected = json.dumps({name: str(value).strip() for name, value in tags.items() if value is not None})
     except Exception:
         expected = None
-    assert exif_json(bytes(body)) in (expected, "{}")  # "{}": our own header reader did not find the damaged block
+    found = exif_json(bytes(body))
+    gave_up = found is None and file.reads > MAX_READS // 2  # a damaged count of entries
+    assert gave_up or found in (expected, "{}")  # "{}": our own header reader did not find the damaged block
 
 
 def test_exifread_itself_is_not_changed() -> None:

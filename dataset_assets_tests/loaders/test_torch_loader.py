@@ -35,11 +35,8 @@ def test_every_sample_comes_once_when_an_epoch_is_read(store):
     assert sorted(functools.reduce(operator.iadd, batches, [])) == list(range(37))
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2, 4])
-@pytest.mark.parametrize("world_size", [1, 2, 4])
+@pytest.mark.parametrize(("world_size", "workers"), [(1, 0), (1, 1), (1, 2), (1, 4), (2, 0), (2, 2), (4, 0), (4, 2)])
 def test_global_batches_are_the_same_when_workers_or_ranks_differ(store, world_size, workers):
-    if world_size > 1 and workers not in (0, 2):
-        pytest.skip("covered")
     expected = labels(make(store))
     found = global_batches(store, world_size, num_workers=workers)
     assert found[:-1] == expected[:-1]
