@@ -23,7 +23,6 @@ from dataset_assets.loaders.augment import AugmentOptions, normalize
 from dataset_assets.loaders.torch_loader import ShardLoader, stack
 
 _KEPT = 3  # batches whose memory is kept
-_FREE = 2  # references to an array in a list: the list's, and the one for the call that counts
 _PIXEL_BYTES, _LABEL_BYTES = 3, 8  # at most: three channels, int64; pages that are not written to take no memory
 
 
@@ -158,6 +157,14 @@ def _stacked(values: Sequence[Any]) -> torch.Tensor:
     return stacked
 
 
+def _references(arrays: list[NDArray[Any]], index: int) -> int:
+    return sys.getrefcount(arrays[index])
+
+
+#: References to an array that only a list holds, as this Python counts them.
+_FREE = _references([np.empty(0)], 0)
+
+
 class _Memory:
     """Memory of batches, used again when nobody holds a batch in it any more: its pages are there already.
 
@@ -176,7 +183,7 @@ class _Memory:
             return torch.empty(shape, dtype=getattr(torch, dtype), pin_memory=True)
         self._arrays = [each for each in self._arrays if each.shape == shape and each.dtype == dtype]
         for index in range(len(self._arrays)):
-            if sys.getrefcount(self._arrays[index]) == _FREE:
+            if _references(self._arrays, index) == _FREE:
                 return torch.from_numpy(self._arrays[index])
         self._arrays = [*self._arrays[1 - _KEPT :], np.empty(shape, dtype)]
         return torch.from_numpy(self._arrays[-1])
