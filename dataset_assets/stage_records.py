@@ -7,6 +7,9 @@ from typing import Any, Self
 
 from dataset_assets.records import SCHEMA_VERSION, Cause
 
+#: Column of sidecars and of the index: JSON of `StagedSample.label_counts`.
+LABEL_COUNTS = "label_counts"
+
 
 @dataclass(frozen=True, slots=True)
 class License:

@@ -14,7 +14,7 @@ from dataset_assets.loaders._loader_options import LoaderOptions, LoaderSource
 from dataset_assets.loaders._transforms import Extra, SegmentationTransform
 from dataset_assets.loaders.augment import AugmentOptions
 from dataset_assets.loaders.class_dictionary import ClassDictionary
-from dataset_assets.loaders.label_maps import TrainIds, unknown_labels
+from dataset_assets.loaders.label_maps import TrainIds, class_weights, unknown_labels
 from dataset_assets.loaders.torch_loader import ShardLoader
 from dataset_assets.storage._base import Store, open_store
 
@@ -111,6 +111,8 @@ class Segmentation:
         if part not in rows.parts:
             raise ConfigurationError(f"{rows.url} has no {part}; expected a set with label maps: train or val, not test")
         semantic = part == "seg.png"
+        if train and semantic and source.sample_weights is None:
+            source = replace(source, sample_weights=class_weights(dictionary, rows))
         transform = SegmentationTransform(
             options=replace(self.augment, random=train, ignore=dictionary.ignore),
             train_ids=TrainIds(dictionary) if semantic else None,

@@ -43,9 +43,9 @@ class ClassObject:
 
 @dataclass(frozen=True, slots=True)
 class SampleWeights:
-    """How often samples are drawn, by whether a class is in them."""
+    """How often samples are drawn in training, by whether a class is in them."""
 
-    weights: tuple[float, ...]
+    weights: tuple[float, float]  # of samples without it, with it
     train_id: int
 
 
@@ -226,9 +226,10 @@ def _object(fields: _Fields, classes: int, ignore: int) -> ClassObject:
 
 def _weights(fields: _Fields, classes: int) -> SampleWeights:
     raw = fields.get("weights")
-    if not isinstance(raw, list | tuple) or not raw or not all(_is_weight(value) for value in raw):
-        fields.refuse(f"weights: expected a list of numbers from 0, came {reprlib.repr(raw)}")
-    return SampleWeights(tuple(float(value) for value in raw), fields.whole("class", 0, classes - 1))
+    if not isinstance(raw, list | tuple) or len(raw) != 2 or not all(_is_weight(value) for value in raw):
+        fields.refuse(f"weights: expected two numbers from 0, of samples without and with the class, came {reprlib.repr(raw)}")
+    without, has = raw
+    return SampleWeights((float(without), float(has)), fields.whole("class", 0, classes - 1))
 
 
 def _is_weight(value: Any) -> bool:

@@ -1,5 +1,6 @@
 """Label ids of a dataset -> train ids of a class dictionary, and where class dictionaries come from."""
 
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.errors import ClassDictionaryError
+from dataset_assets.loaders._staged_rows import StagedRows
 from dataset_assets.loaders.class_dictionary import SHIPPED, ClassDictionary, shipped
-from dataset_assets.stage_records import StagedDataset
+from dataset_assets.stage_records import LABEL_COUNTS, StagedDataset
 from dataset_assets.storage._base import Store
 
 logger = logging.getLogger(__name__)
@@ -68,6 +70,21 @@ def unknown_labels(dictionary: ClassDictionary, dataset: StagedDataset | None) -
         counts = ", ".join(f"{label} ({named.get(label, '?')}) in {images} images" for label, images in found.items())
         logger.warning("%s %s: not in the class dictionary, so ignored: %s", dataset.source, dataset.partition, counts)
     return found
+
+
+def class_weights(dictionary: ClassDictionary, rows: StagedRows) -> NDArray[np.float64] | None:
+    """Return how often each sample is drawn, as the class dictionary says; None when it does not, or the set does not say which labels are where."""
+    wanted = dictionary.sample_weights
+    if wanted is None:
+        return None
+    if LABEL_COUNTS not in rows.columns:
+        logger.warning(
+            "%s: sample_weights of the class dictionary are not used, since only staged sets say which classes a sample has", rows.url
+        )
+        return None
+    labels = {str(label) for label, train_id in dictionary.trainIds.items() if train_id == wanted.train_id}
+    has = [not labels.isdisjoint(json.loads(counts) if counts else ()) for counts in rows.column(LABEL_COUNTS)]
+    return np.where(has, wanted.weights[1], wanted.weights[0])
 
 
 def described(dictionary: ClassDictionary) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from dataset_assets.errors import ConfigurationError
 from dataset_assets.images._base import RefusedImage
 from dataset_assets.images.header import Header, read_header
 from dataset_assets.records import SUCCESS, Cause, Row
-from dataset_assets.stage_records import SampleError, StagedSample, StageItem
+from dataset_assets.stage_records import LABEL_COUNTS, SampleError, StagedSample, StageItem
 from dataset_assets.staging._base import Partition
 
 #: Columns of every staged partition: those of the source stand between the two groups.
@@ -27,7 +27,6 @@ _FIRST = {
     "height": "int32",
     "sha256": "string",
 }
-LABEL_COUNTS = "label_counts"
 EXTRA = {"cause": "string", "extension": "string", LABEL_COUNTS: "string"}
 _KINDS = ("string", "int32", "int64", "double", "bool")
 #: Refused before decoding; the largest images of the published datasets have 2 % of it.

@@ -16,11 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dataset_assets.errors import ObjectMissing, ShardCorrupt
-from dataset_assets.pipelines._stage_rows import LABEL_COUNTS
 from dataset_assets.records import SUCCESS, Manifest, ShardFile, ShardRecord, add_counts
 from dataset_assets.shards._reading import metadata_file
 from dataset_assets.shards._records import read_manifest
-from dataset_assets.stage_records import StagedDataset
+from dataset_assets.stage_records import LABEL_COUNTS, StagedDataset
 from dataset_assets.staging._base import Partition, Source
 from dataset_assets.storage._base import Store
 
@@ -48,7 +47,7 @@ def write_summary(
 ) -> list[ShardFile]:
     """Write the files of the whole set and return them. `places` are the columns that say where a sample lies: the first two of its payload."""
     labels = _Labels()
-    names = ["key", *places[:2], *_DESCRIBED, *places[2:], *partition.columns]
+    names = ["key", *places[:2], *_DESCRIBED, *places[2:], *partition.columns, LABEL_COUNTS]
     index = _write_index(store, names, records, labels)
     staged = StagedDataset(
         source=source.kind,
@@ -102,7 +101,7 @@ def _by_label(counts: Counter[str]) -> dict[str, int]:
 
 def _write_index(store: Store, names: list[str], records: Sequence[ShardRecord], labels: _Labels) -> ShardFile:
     sink, writer = io.BytesIO(), None
-    for shard, table in _tables(store, records, [*names, "status", LABEL_COUNTS]):
+    for shard, table in _tables(store, records, [*names, "status"]):
         labels.add(table.column(LABEL_COUNTS).to_pylist())
         chosen = table.filter(pc.equal(table.column("status"), SUCCESS)).select(names)
         chosen = chosen.add_column(1, pa.field("shard", pa.int32()), pa.array([shard] * len(chosen), pa.int32()))

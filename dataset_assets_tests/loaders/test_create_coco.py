@@ -7,6 +7,7 @@ import torch
 from dataset_assets.errors import ClassDictionaryError, ConfigurationError, ObjectMissing
 from dataset_assets.loaders.class_dictionary import shipped
 from dataset_assets.loaders.coco import CreateCocoLoaders
+from dataset_assets.loaders.label_maps import described
 from dataset_assets.loaders.torch_loader import LoaderOptions, StagedRows
 from dataset_assets.storage.local import Store
 from dataset_assets_tests.loaders.staged_sets import stage_coco
@@ -178,3 +179,16 @@ def test_error_names_the_place_when_nothing_is_staged(tmp_path):
 def test_option_is_named_when_it_can_not_work(root, wrong):
     with pytest.raises(ConfigurationError):
         create(root, **wrong)
+
+
+def test_samples_with_a_class_are_drawn_when_the_class_dictionary_weighs_them(root):
+    rows = StagedRows(Store(f"{root}/imgml/data/coco/staged/train2017"))
+    counts = [json.loads(text or "{}") for text in rows.column("label_counts")]
+    label = next(label for label in sorted(set().union(*counts)) if sum(label in each for each in counts) < len(counts))
+    train_id = shipped("coco").trainIds[int(label)]
+    weights = {"weights": [0, 2.5], "class": train_id}
+    dictionary = {"background": 0, "ignore": 255, "classes": 81, "objects": described(shipped("coco")), "sample_weights": weights}
+    train = create(root, class_dict=dictionary, batch_size=1, rotate=0, scale_min=1, scale_max=1, offset=0, height=160, width=160)[0]
+    drawn = [batch[1] for batch in batches(train)]
+    assert len(drawn) == len(rows)
+    assert all((labels == train_id).any() for labels in drawn)

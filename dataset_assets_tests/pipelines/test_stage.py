@@ -76,7 +76,7 @@ def test_index_leads_to_every_payload_and_part(archive, store):
         table = pq.read_table(file)
     assert table.column_names == [
         *("key", "shard", "offset", "bytes", "extension", "width", "height"),
-        *("annotations_json_offset", "annotations_json_bytes", "seg_png_offset", "seg_png_bytes", "number", "caption"),
+        *("annotations_json_offset", "annotations_json_bytes", "seg_png_offset", "seg_png_bytes", "number", "caption", "label_counts"),
     ]
     successes = [row for row in rows_of(store) if row.payload is not None]
     assert [row["key"] for row in table.to_pylist()] == [row.key for row in successes]
