@@ -183,3 +183,36 @@ class Digest:
     def hexdigest(self) -> str:
         """Return the hex digest, or "" when switched off."""
         return self._hash.hexdigest() if self._hash is not None else ""
+
+
+class StagedBytes:
+    """What the staged objects of all stores have in common. See `Staged`."""
+
+    def __init__(self, key: str, *, sha256: bool) -> None:
+        self.key, self.bytes = key, 0
+        self._digest = Digest(enabled=sha256)
+        self._committed = False
+
+    def writev(self, parts: Sequence[Buffer]) -> None:
+        """See `Staged`."""
+        raise NotImplementedError
+
+    def discard(self) -> None:
+        """See `Staged`."""
+        raise NotImplementedError
+
+    def write(self, data: Buffer) -> int:
+        """See `Staged`."""
+        self.writev((data,))
+        return len(data)
+
+    @property
+    def sha256(self) -> str:
+        """See `Staged`."""
+        return self._digest.hexdigest()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.discard()

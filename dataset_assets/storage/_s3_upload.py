@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Self
+from typing import Any
 
 from dataset_assets.errors import ObjectMissing, StorageError
-from dataset_assets.storage._base import Buffer, Digest
+from dataset_assets.storage._base import Buffer, StagedBytes
 from dataset_assets.storage._s3_client import Bucket
 from dataset_assets.storage._s3_errors import DigestRefused, NotSupported, UploadGone
 
@@ -60,21 +60,15 @@ def _agrees(answer: dict[str, Any], etag: str, expected: str, form: re.Pattern[s
     return is_encrypted or not form.fullmatch(etag) or etag == expected
 
 
-class Upload:
+class Upload(StagedBytes):
     """Bytes on their way into a bucket. See `_base.Staged`."""
 
     def __init__(self, bucket: Bucket, key: str, path: str, where: str, *, sha256: bool) -> None:
-        self.key, self.bytes = key, 0
+        super().__init__(key, sha256=sha256)
         self._bucket, self._path, self._where = bucket, path, where
-        self._digest = Digest(enabled=sha256)
         self._buffer = bytearray()
         self._parts: _Parts | None = None
-        self._is_closed = self._committed = False
-
-    def write(self, data: Buffer) -> int:
-        """See `_base.Staged`."""
-        self.writev((data,))
-        return len(data)
+        self._is_closed = False
 
     def writev(self, parts: Sequence[Buffer]) -> None:
         """See `_base.Staged`."""
@@ -129,17 +123,6 @@ class Upload:
         if self._parts is not None:
             self._parts.abort()
             self._parts = None
-
-    @property
-    def sha256(self) -> str:
-        """See `_base.Staged`."""
-        return self._digest.hexdigest()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.discard()
 
 
 class _Parts:

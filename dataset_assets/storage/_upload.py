@@ -4,11 +4,11 @@ import errno
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 from uuid import uuid4
 
 from dataset_assets.errors import DatasetAssetsError, DiskFull, ObjectMissing, StorageError
-from dataset_assets.storage._base import TEMPORARY, Buffer, Digest, check_key, hide_credentials
+from dataset_assets.storage._base import TEMPORARY, Buffer, StagedBytes, check_key, hide_credentials
 
 ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
@@ -27,23 +27,16 @@ class Target(Protocol):
         """Return the address of an object."""
 
 
-class Upload:
+class Upload(StagedBytes):
     """A local temporary file that becomes an object. See `_base.Staged`."""
 
     def __init__(self, store: Target, key: str, *, sha256: bool) -> None:
-        self.key, self.bytes = check_key(key), 0
+        super().__init__(check_key(key), sha256=sha256)
         self._store, self._where = store, store.locate(key)
-        self._digest = Digest(enabled=sha256)
-        self._committed = False
         self._uploaded: str | None = None  # path under _tmp/, on file systems
         self._is_closed = False
         with explained(f"the temporary folder {tempfile.gettempdir()} (TMPDIR names another)"):
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives until commit or discard
-
-    def write(self, data: Buffer) -> int:
-        """See `_base.Staged`."""
-        self.writev((data,))
-        return len(data)
 
     def writev(self, parts: Sequence[Buffer]) -> None:
         """See `_base.Staged`."""
@@ -101,17 +94,6 @@ class Upload:
             with suppress(Exception):  # `sweep` removes it when this can not
                 self._store.open()[0].rm_file(self._uploaded)
             self._uploaded = None
-
-    @property
-    def sha256(self) -> str:
-        """See `_base.Staged`."""
-        return self._digest.hexdigest()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.discard()
 
 
 def _rename(fs: Any, source: str, target: str) -> None:

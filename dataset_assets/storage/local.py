@@ -10,12 +10,12 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from dataset_assets.errors import NotWritable, ObjectMissing, StorageError
-from dataset_assets.storage._base import TEMPORARY, Buffer, Digest, ObjectInfo, check_key
+from dataset_assets.storage._base import TEMPORARY, Buffer, ObjectInfo, StagedBytes, check_key
 from dataset_assets.storage._files import ABSENT, create, explained, make_folder, remove_if_empty, sync_folder, walk, write_all
 
 _MAX_BUFFERS = 1024  # IOV_MAX of Linux and macOS
@@ -158,22 +158,15 @@ def _raise_unless_gone(_call: Callable[..., object], _path: str, error: Any) -> 
         raise error[1]
 
 
-class _Staged:
+class _Staged(StagedBytes):
     """A temporary file that becomes an object by a rename. See `_base.Staged`."""
 
     def __init__(self, root: Path, path: Path, key: str, *, sha256: bool, durable: bool = True) -> None:
-        self.key, self.bytes = key, 0
+        super().__init__(key, sha256=sha256)
         self._path, self._durable = path, durable
-        self._digest = Digest(enabled=sha256)
-        self._committed = False
         self.temporary = root / TEMPORARY / f"{path.name}.{uuid4().hex}"
         with explained(path):
             self._file: BinaryIO | None = create(self.temporary)
-
-    def write(self, data: Buffer) -> int:
-        """See `_base.Staged`."""
-        self.writev((data,))
-        return len(data)
 
     def writev(self, parts: Sequence[Buffer]) -> None:
         """See `_base.Staged`."""
@@ -218,14 +211,3 @@ class _Staged:
             self._file = None
         self.temporary.unlink(missing_ok=True)
         remove_if_empty(self.temporary.parent)
-
-    @property
-    def sha256(self) -> str:
-        """See `_base.Staged`."""
-        return self._digest.hexdigest()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.discard()
