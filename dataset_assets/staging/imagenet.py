@@ -102,11 +102,11 @@ class Tables:
         try:
             with self._access.open(f"{self._folder}/{name}") as file:
                 return file.read().decode()
-        except ObjectMissing as exc:
+        except (ObjectMissing, SourceError) as exc:
             member = next((each for each in _directory(self._archive) if each.name.rpartition("/")[2] == name), None)
             if member is None:
                 raise SourceError(
-                    f"{name} is neither in {self._folder} nor in {self._archive.name}: get it from the data page of Kaggle"
+                    f"{name} is neither in {self._folder} nor in {self._archive.name}, get it from the data page of Kaggle ({exc})"
                 ) from exc
             return self._archive.read(member).decode()
 

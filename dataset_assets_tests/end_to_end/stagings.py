@@ -65,8 +65,11 @@ def _cityscapes(folder: Path) -> Iterator[Published]:
 @contextmanager
 def _imagenet(folder: Path) -> Iterator[Published]:
     folder.mkdir()
-    tiny_imagenet.write_imagenet(folder)
-    yield Published("imagenet", {"path": str(folder), "torchvision_meta": False}, ("train", "val"))
+    tiny_imagenet.write_imagenet(folder, kind="zip")
+    with ArchiveServer(folder) as server:
+        yield Published(
+            "imagenet", {"path": server.url("imagenet.zip"), "torchvision_meta": False}, ("train", "val"), server, "imagenet.zip"
+        )
 
 
 @contextmanager

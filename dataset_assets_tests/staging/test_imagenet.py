@@ -13,6 +13,7 @@ from dataset_assets.stage_records import SampleError
 from dataset_assets.staging._imagenet_tables import meta_bin, read_solution, read_synsets
 from dataset_assets.staging.imagenet import ImagenetOptions, Source
 from dataset_assets.storage._base import open_store
+from dataset_assets_tests.support.archive_server import ArchiveServer
 from dataset_assets_tests.support.tiny_imagenet import CMYK_IMAGE, PNG_IMAGE, SYNSETS, val_wnid, write_imagenet
 
 WNIDS = sorted(SYNSETS)
@@ -97,6 +98,12 @@ def test_tables_are_found_in_a_folder_of_their_own_when_named(tmp_path, archives
         open_partition(tmp_path, "val", archive)
     partition = open_partition(tmp_path, "val", archive, labels=str(archives["tar"]))
     assert partition.sample(next(partition.items(0))).columns["wnid"] == val_wnid(1)
+
+
+def test_tables_are_read_from_the_archive_when_a_server_has_none(tmp_path, archives):
+    with ArchiveServer(archives["nested"]) as server:
+        partition = open_partition(tmp_path, "val", server.url("imagenet-object-localization-challenge.zip"))
+        assert [partition.sample(item).columns["wnid"] for item in partition.items(0)] == [val_wnid(number) for number in range(1, 5)]
 
 
 def test_a_folder_without_one_archive_is_one_line_when_opened(tmp_path, archives):
