@@ -1,29 +1,23 @@
 """What is shown about the partitions of `shards`: counts, causes, speed, a look at the samples."""
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from dataset_assets.errors import DatasetAssetsError
 from dataset_assets.orchestration import metadata
+from dataset_assets.orchestration.contact_sheets import SAMPLES, contact_sheet_metadata
 from dataset_assets.pipelines.inspect_shards import sample_payloads
 from dataset_assets.records import Cause, ShardRecord, add_counts
 from dataset_assets.storage._base import Store
 
-logger = logging.getLogger(__name__)
-
 CAUSES = "causes"
-SHEET = "contact_sheet.jpg"
-_SAMPLES = 32
-_INLINE_BYTES = 6000  # of every partition, in the event log
 
 
 def partition_metadata(store: Store, records: Sequence[ShardRecord], *, has_images: bool) -> dict[str, Any]:
     """Describe the shards of a partition. Idempotent: a contact sheet is written beside them, the same for the same shards."""
     seen = next((record for record in records if record.successes), None) if has_images else None
-    return _counts(records) | (_pictures(store, seen) if seen is not None else {}) | _places(store, records)
+    return _counts(records) | _pictures(store, seen) | _places(store, records)
 
 
 def run_metadata(records: Sequence[ShardRecord]) -> dict[str, Any]:
@@ -64,15 +58,7 @@ def _places(store: Store, records: Sequence[ShardRecord]) -> dict[str, Any]:
     return places
 
 
-def _pictures(store: Store, record: ShardRecord) -> dict[str, Any]:
-    """Show some samples: a small sheet inline, a large one in the store. A sheet that can not be made is not worth a failed run."""
-    from dataset_assets.images.contact_sheet import contact_sheet, inline_sheet  # brings OpenCV
-
-    try:
-        images = [payload for _, payload in sample_payloads(store, record, _SAMPLES)]
-        store.write(SHEET, contact_sheet(images, format="jpg"), durable=False)
-        inline = inline_sheet(images, rows=1, max_bytes=_INLINE_BYTES)
-    except DatasetAssetsError as exc:
-        logger.warning("no contact sheet for %s: %s", store.url, exc)
+def _pictures(store: Store, record: ShardRecord | None) -> dict[str, Any]:
+    if record is None:
         return {}
-    return {"contact sheet": metadata.link(store.locate(SHEET)), "samples seen": metadata.picture(inline)}
+    return contact_sheet_metadata(store, lambda: [payload for _, payload in sample_payloads(store, record, SAMPLES)])

@@ -135,17 +135,6 @@ class DatasetSpec(Section):
             return RAW_URLS
         return SPLIT_ARCHIVES if self.source.published is None else STAGED
 
-    @property
-    def published(self) -> Published:
-        """The published dataset that this one is made of.
-
-        Raises:
-            ConfigurationError: it is not.
-        """
-        if self.source.published is None:
-            raise ConfigurationError(f"{self.name} is made of {self.source.kind}, which is no published dataset")
-        return self.source.published
-
     def key(self, stage: str) -> dg.AssetKey:
         """Return the key of an asset of this dataset."""
         return dg.AssetKey([self.name, stage])

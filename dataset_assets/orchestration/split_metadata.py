@@ -1,25 +1,18 @@
 """What is shown about `split_archives`: who went where, which files hold it, how a row looks, a few pictures."""
 
-import logging
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataset_assets.errors import DatasetAssetsError, ObjectMissing
 from dataset_assets.orchestration import metadata
+from dataset_assets.orchestration.contact_sheets import SAMPLES, contact_sheet_metadata
 from dataset_assets.pipelines.split_archives import version_store
 from dataset_assets.split_records import SplitManifest
 from dataset_assets.splits.table import table_schema
 from dataset_assets.storage._base import Store
 
-logger = logging.getLogger(__name__)
-
-SHEET = "contact_sheet.jpg"
-_SAMPLES = 32
-_INLINE_BYTES = 6000
 _VERSION_DIGITS = 12
 
 
@@ -63,23 +56,13 @@ def files_table(manifest: SplitManifest) -> dg.MetadataValue:
 
 
 def _pictures(store: Store, folder: Store, manifest: SplitManifest) -> dict[str, Any]:
-    """Show some samples: a small sheet inline, a large one in the store. A sheet that can not be made is not worth a failed run."""
+    """Show some samples of every split."""
     if manifest.media == "file" or not manifest.samples:
         return {}
-    from dataset_assets.images.contact_sheet import contact_sheet, inline_sheet  # brings OpenCV
-
-    try:
-        images = [
-            image for split in manifest.splits for image in _first_images(folder, manifest, split, -(-_SAMPLES // len(manifest.splits)))
-        ]
-        if not images:
-            return {}
-        _write_once(store, SHEET, contact_sheet(images, format="jpg"))
-        inline = inline_sheet(images, rows=1, max_bytes=_INLINE_BYTES)
-    except (DatasetAssetsError, pa.ArrowException) as exc:
-        logger.warning("no contact sheet for %s: %s", store.url, exc)
-        return {}
-    return {"contact sheet": metadata.link(store.locate(SHEET)), "samples seen": metadata.picture(inline)}
+    each = -(-SAMPLES // len(manifest.splits))
+    return contact_sheet_metadata(
+        store, lambda: [image for split in manifest.splits for image in _first_images(folder, manifest, split, each)]
+    )
 
 
 def _first_images(folder: Store, manifest: SplitManifest, split: str, count: int) -> Iterator[bytes]:
@@ -94,12 +77,3 @@ def _first_images(folder: Store, manifest: SplitManifest, split: str, count: int
         first = value if manifest.media == "image" else value[0] if value else None
         if first is not None:
             yield first["bytes"]
-
-
-def _write_once(store: Store, key: str, data: bytes) -> None:
-    try:
-        if store.read(key) == data:
-            return
-    except ObjectMissing:
-        pass  # the usual case: it is written now
-    store.write(key, data, durable=False)

@@ -1,23 +1,17 @@
 """What is shown about a partition of `staged`: counts, classes, terms, and a look at images with their label maps drawn over them."""
 
-import logging
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
 import dagster as dg
 
-from dataset_assets.errors import DatasetAssetsError
 from dataset_assets.orchestration import metadata
-from dataset_assets.orchestration.shard_metadata import SHEET
+from dataset_assets.orchestration.contact_sheets import SAMPLES, contact_sheet_metadata
 from dataset_assets.pipelines.stage import StageReport
 from dataset_assets.stage_records import StagedDataset
 from dataset_assets.storage._base import Store
 
-logger = logging.getLogger(__name__)
-
-_SAMPLES = 32
-_INLINE_BYTES = 6000
 _SHOWN_CLASSES = 50
 
 
@@ -72,17 +66,9 @@ def _abilities(store: Store) -> dict[str, Any]:
 
 
 def _pictures(store: Store, report: StageReport) -> dict[str, Any]:
-    """Show some samples: a small sheet inline, a large one in the store. A sheet that can not be made is not worth a failed run."""
-    if report.manifest.output_format != "webdataset" or not report.dataset.samples:
+    """Show some samples, their labels drawn over them."""
+    if report.manifest.output_format != "webdataset":
         return {}
-    from dataset_assets.images.contact_sheet import contact_sheet, inline_sheet  # they bring OpenCV
-    from dataset_assets.pipelines.staged_pictures import labelled_pictures
+    from dataset_assets.pipelines.staged_pictures import labelled_pictures  # brings OpenCV
 
-    try:
-        images = labelled_pictures(store, report.manifest, report.dataset, _SAMPLES)
-        store.write(SHEET, contact_sheet(images, format="jpg"), durable=False)
-        inline = inline_sheet(images, rows=1, max_bytes=_INLINE_BYTES)
-    except DatasetAssetsError as exc:
-        logger.warning("no contact sheet for %s: %s", store.url, exc)
-        return {}
-    return {"contact sheet": metadata.link(store.locate(SHEET)), "samples seen": metadata.picture(inline)}
+    return contact_sheet_metadata(store, lambda: labelled_pictures(store, report.manifest, report.dataset, SAMPLES))

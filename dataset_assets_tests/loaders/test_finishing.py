@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from dataset_assets.loaders._finishing import _Memory
+from dataset_assets.loaders._batch_memory import Memory
 from dataset_assets.loaders._transforms import ClassificationTransform, SegmentationTransform
 from dataset_assets.loaders.augment import AugmentOptions, fit_into
 from dataset_assets.loaders.class_dictionary import shipped
@@ -17,7 +17,7 @@ from dataset_assets_tests.loaders.staged_sets import stage_coco
 
 
 def test_memory_is_used_again_when_nobody_holds_the_batch():
-    memory = _Memory(pinned=False)
+    memory = Memory(pinned=False)
     batch = memory.take((2, 3), "float32")
     place = batch.data_ptr()
     del batch
@@ -28,7 +28,7 @@ def test_memory_is_used_again_when_nobody_holds_the_batch():
     "hold", [lambda batch: batch, lambda batch: batch[0], lambda batch: batch.numpy()[1:], lambda batch: batch.view(6)]
 )
 def test_memory_is_left_alone_when_something_holds_the_batch(hold):
-    memory = _Memory(pinned=False)
+    memory = Memory(pinned=False)
     batch = memory.take((2, 3), "float32").fill_(7)
     held = hold(batch)
     del batch
@@ -38,7 +38,7 @@ def test_memory_is_left_alone_when_something_holds_the_batch(hold):
 
 
 def test_batches_differ_when_all_are_kept():
-    memory = _Memory(pinned=False)
+    memory = Memory(pinned=False)
     kept = [memory.take((4, 4), "float64") for _ in range(9)]
     assert len({each.data_ptr() for each in kept}) == 9
 
