@@ -45,12 +45,19 @@ def prepare_baseline(cache: Path, wanted: str) -> Baseline:
         BaselineError: pip or the first import failed.
     """
     base, version = find_python(wanted)
-    note = "" if version in wanted or wanted == base else f"`{wanted}` was not found: the baseline runs on Python {version}"
+    note = (
+        ""
+        if version in wanted or wanted == base
+        else f"`{wanted}` was not found: the baseline runs on Python {version}"
+    )
     folder = cache / f"img2dataset-{IMG2DATASET}-python{version}"
     python = folder / "bin" / "python"
     ready = folder / "ready.json"
     if not ready.exists():
-        print(f"installing img2dataset {IMG2DATASET} on Python {version} into {folder} (once)", flush=True)
+        print(
+            f"installing img2dataset {IMG2DATASET} on Python {version} into {folder} (once)",
+            flush=True,
+        )
         shutil.rmtree(folder, ignore_errors=True)
         _run([base, "-m", "venv", str(folder)])
         _run([str(python), "-m", "pip", "install", "--quiet", f"img2dataset=={IMG2DATASET}", *PINS])
@@ -65,7 +72,9 @@ def find_python(wanted: str) -> tuple[str, str]:
     candidates = [shutil.which(wanted) or "", *_pyenv_pythons(wanted), sys.executable]
     for candidate in filter(None, candidates):
         # a pyenv shim exists for versions that are not switched on, and fails when it is called
-        found = subprocess.run([candidate, "-c", _VERSION], capture_output=True, text=True, check=False)
+        found = subprocess.run(
+            [candidate, "-c", _VERSION], capture_output=True, text=True, check=False
+        )
         if found.returncode == 0:
             path, version = found.stdout.split()
             return path, version
@@ -75,12 +84,19 @@ def find_python(wanted: str) -> tuple[str, str]:
 def _pyenv_pythons(wanted: str) -> list[str]:
     if not (pyenv := shutil.which("pyenv")):
         return []
-    root = subprocess.run([pyenv, "root"], capture_output=True, text=True, check=False).stdout.strip()
-    return [str(path) for path in sorted(Path(root).glob(f"versions/*/bin/{Path(wanted).name}"), reverse=True)]
+    root = subprocess.run(
+        [pyenv, "root"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return [
+        str(path)
+        for path in sorted(Path(root).glob(f"versions/*/bin/{Path(wanted).name}"), reverse=True)
+    ]
 
 
 def _run(command: list[str], env: dict[str, str] | None = None) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
-        raise BaselineError(f"`{' '.join(command)}` failed with status {done.returncode}:\n{done.stderr.strip()[-2000:]}")
+        raise BaselineError(
+            f"`{' '.join(command)}` failed with status {done.returncode}:\n{done.stderr.strip()[-2000:]}"
+        )
     return done.stdout

@@ -17,9 +17,13 @@ import torch
 import urllib3
 from botocore.config import Config
 
-from dataset_assets.staging import _rle
+from dataset_assets.staging.masks import rle as _rle
 
-BUCKET, ANNOTATIONS, IMAGES = "imgml", "data/coco/annotations/instances_train2017.json", "data/coco/train2017"
+BUCKET, ANNOTATIONS, IMAGES = (
+    "imgml",
+    "data/coco/annotations/instances_train2017.json",
+    "data/coco/train2017",
+)
 
 
 class Objects:
@@ -39,7 +43,10 @@ class Objects:
 
     def _make(self) -> tuple[Any, urllib3.PoolManager]:
         config = Config(s3={"addressing_style": "path"}, signature_version="s3v4")
-        self._clients[os.getpid()] = boto3.client("s3", config=config), urllib3.PoolManager(maxsize=10)
+        self._clients[os.getpid()] = (
+            boto3.client("s3", config=config),
+            urllib3.PoolManager(maxsize=10),
+        )
         return self._clients[os.getpid()]
 
 
@@ -84,22 +91,41 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
         if not down and not across:
             return image, label
         edges = (down - down // 2, down // 2, across - across // 2, across // 2)
-        return tuple(cv2.copyMakeBorder(each, *edges, cv2.BORDER_CONSTANT, value=0) for each in (image, label))
+        return tuple(
+            cv2.copyMakeBorder(each, *edges, cv2.BORDER_CONSTANT, value=0)
+            for each in (image, label)
+        )
 
     def _moved(self, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         height, width = label.shape
-        center = width * (0.5 + np.random.uniform(-0.1, 0.1)), height * (0.5 + np.random.uniform(-0.1, 0.1))
-        matrix = np.vstack([cv2.getRotationMatrix2D(center, np.random.uniform(-3, 3), np.random.uniform(0.75, 1.25)), [0, 0, 1]])
+        center = (
+            width * (0.5 + np.random.uniform(-0.1, 0.1)),
+            height * (0.5 + np.random.uniform(-0.1, 0.1)),
+        )
+        matrix = np.vstack(
+            [
+                cv2.getRotationMatrix2D(
+                    center, np.random.uniform(-3, 3), np.random.uniform(0.75, 1.25)
+                ),
+                [0, 0, 1],
+            ]
+        )
         if np.random.rand() < 0.5:
             matrix = np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1]]) @ matrix
         return tuple(cv2.warpAffine(each, matrix[:2], (width, height)) for each in (image, label))
 
     def _cut(self, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         top, left = (np.random.randint(0, length - self._side + 1) for length in label.shape)
-        return tuple(each[top : top + self._side, left : left + self._side] for each in (image, label))
+        return tuple(
+            each[top : top + self._side, left : left + self._side] for each in (image, label)
+        )
 
 
-def image_loader(side: int, batch_size: int, workers: int, train_ids: dict[int, int]) -> torch.utils.data.DataLoader[Any]:
+def image_loader(
+    side: int, batch_size: int, workers: int, train_ids: dict[int, int]
+) -> torch.utils.data.DataLoader[Any]:
     """Return the baseline's loader."""
     dataset = ImageDataset(side, train_ids)
-    return torch.utils.data.DataLoader(dataset, batch_size=batch_size, shuffle=True, drop_last=True, num_workers=workers)
+    return torch.utils.data.DataLoader(
+        dataset, batch_size=batch_size, shuffle=True, drop_last=True, num_workers=workers
+    )

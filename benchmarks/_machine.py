@@ -12,7 +12,11 @@ OUR_PACKAGES = ("pycurl", "opencv-python-headless", "numba", "numpy", "pyarrow",
 
 def machine(work: str) -> str:
     """Describe CPUs, memory, kernel and the file system of the outputs in one line."""
-    described = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    described = [
+        line.split(":")[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     cpu = f"{os.cpu_count()} CPUs ({described[0] if described else platform.machine()})"
     return f"{cpu}, {memory:.0f} GiB, {platform.system()} {platform.release()}; outputs on {_file_system(work)}."
@@ -21,7 +25,13 @@ def machine(work: str) -> str:
 def our_versions() -> str:
     """Describe our package, its Python and what it stands on."""
     packages = [f"{name} {_version(name) or 'not installed'}" for name in OUR_PACKAGES]
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    found = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent,
+    )
     commit = f" (commit {found.stdout.strip()})" if found.returncode == 0 else ""
     version = _version("dataset-assets") or "from the source tree"
     return f"dataset_assets {version}{commit}, Python {platform.python_version()}, {', '.join(packages)}"
@@ -42,5 +52,7 @@ def _version(name: str) -> str | None:
 
 def _file_system(folder: str) -> str:
     mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
-    inside = [(point, kind) for point, kind in mounts if Path(folder).resolve().is_relative_to(point)]
+    inside = [
+        (point, kind) for point, kind in mounts if Path(folder).resolve().is_relative_to(point)
+    ]
     return max(inside, key=lambda mount: len(mount[0]), default=("", "an unknown file system"))[1]

@@ -36,14 +36,23 @@ class Measurement:
     sampling_s: float  # spent on sampling; part of foreign_cpu_s
 
 
-def measure(command: list[str], *, env: dict[str, str], log: Path, server: list[int], limit_s: float) -> Measurement:
+def measure(
+    command: list[str], *, env: dict[str, str], log: Path, server: list[int], limit_s: float
+) -> Measurement:
     """Run `command` to its end, or end it after `limit_s`; its output goes to `log`. `server`: process ids to account for apart."""
     # orphans of the command come to us, so that their CPU is counted too
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     machine_before, server_before = _machine_cpu_s(), sum(map(_process_cpu_s, server))
     started = time.monotonic()
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=env, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+            env=env,
+            start_new_session=True,
+        )
     sampler = _Sampler(process.pid)
     descriptor = os.pidfd_open(process.pid)
     try:
@@ -94,7 +103,10 @@ class _Sampler:
         for pid in _group_members(self._group):
             # a process may end between the listing and the reading
             with contextlib.suppress(OSError, KeyError, ValueError):
-                fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+                fields = dict(
+                    line.split(":", 1)
+                    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+                )
                 pss += int(fields["Pss"].split()[0]) * 1024
                 rss += int(fields["Rss"].split()[0]) * 1024
                 processes += 1

@@ -25,7 +25,18 @@ EXIF_SHARE = 0.30
 BROKEN_SHARES = {"missing": 0.03, "truncated": 0.01, "random": 0.004, "html": 0.004, "empty": 0.002}
 BROKEN_FILES = 50  # of each kind
 INTACT = "photo"
-WORDS = ("sea", "old town", "OPEN", "No 42", "summer 2019", "cafe", "exit", "market street", "blue", "kilometre 7")
+WORDS = (
+    "sea",
+    "old town",
+    "OPEN",
+    "No 42",
+    "summer 2019",
+    "cafe",
+    "exit",
+    "market street",
+    "blue",
+    "kilometre 7",
+)
 ASPECT_RATIOS = (4 / 3, 4 / 3, 3 / 2, 3 / 2, 16 / 9, 1.0, 3 / 4, 2 / 3)  # width / height
 
 
@@ -56,13 +67,25 @@ def prepare_photos(cache: Path, photos: int) -> PhotoSet:
     folder.mkdir(parents=True)
     print(f"drawing {photos} photos into {folder} (once)", flush=True)
     # fork: the noise fields are made once and shared
-    _fields[:] = [_pink_noise(np.random.default_rng([SEED, 0, n]), slope) for n, slope in enumerate(np.linspace(0.8, 1.5, FIELD_COUNT))]
+    _fields[:] = [
+        _pink_noise(np.random.default_rng([SEED, 0, n]), slope)
+        for n, slope in enumerate(np.linspace(0.8, 1.5, FIELD_COUNT))
+    ]
     with multiprocessing.get_context("fork").Pool() as pool:
-        facts = pool.starmap(_write_photo, ((str(folder), index) for index in range(photos)), chunksize=50)
+        facts = pool.starmap(
+            _write_photo, ((str(folder), index) for index in range(photos)), chunksize=50
+        )
     _fields.clear()
     _write_broken(folder, photos)
     sizes, areas, progressive, exif = (np.array(column) for column in zip(*facts, strict=True))
-    made = PhotoSet(str(folder), photos, float(sizes.mean()), float(areas.mean()) / 1e6, int(progressive.sum()), int(exif.sum()))
+    made = PhotoSet(
+        str(folder),
+        photos,
+        float(sizes.mean()),
+        float(areas.mean()) / 1e6,
+        int(progressive.sum()),
+        int(exif.sum()),
+    )
     record.write_text(json.dumps(asdict(made), indent=1))
     return made
 
@@ -76,7 +99,10 @@ def write_list(path: Path, photo_set: PhotoSet, origins: list[str], rows: int) -
     names += [_file_name(INTACT, n % photo_set.photos) for n in range(rows - len(names))]
     rng.shuffle(names)
     urls = [f"{origins[n % len(origins)]}/{n:06d}/{name}" for n, name in enumerate(names)]
-    captions = [f"{WORDS[n % len(WORDS)]} near {WORDS[n // 7 % len(WORDS)]}, picture {n}" for n in range(rows)]
+    captions = [
+        f"{WORDS[n % len(WORDS)]} near {WORDS[n // 7 % len(WORDS)]}, picture {n}"
+        for n in range(rows)
+    ]
     pq.write_table(pa.table({"url": urls, "caption": captions}), path)
 
 
@@ -122,7 +148,10 @@ def _draw(rng: np.random.Generator) -> np.ndarray:
     ratio = rng.choice(ASPECT_RATIOS)
     width = int(rng.integers(300, 1201))
     height = min(int(width / ratio), 1600)
-    ramp = np.linspace(0, 1, width, dtype=np.float32)[None, :] * rng.uniform(-1, 1) + np.linspace(0, 1, height, dtype=np.float32)[:, None]
+    ramp = (
+        np.linspace(0, 1, width, dtype=np.float32)[None, :] * rng.uniform(-1, 1)
+        + np.linspace(0, 1, height, dtype=np.float32)[:, None]
+    )
     first, second = rng.uniform(30, 220, (2, 3)).astype(np.float32)
     picture = first + ramp[..., None] * (second - first)
     picture = np.ascontiguousarray(picture, dtype=np.float32)
@@ -134,7 +163,9 @@ def _draw(rng: np.random.Generator) -> np.ndarray:
             picture[..., channel] += texture * np.float32(tint[channel])
     flat = np.clip(picture, 0, 255).astype(np.uint8)
     _add_text(rng, flat)
-    grain = rng.standard_normal((height // 2 + 1, width), dtype=np.float32)  # half the rows, used twice: half the time
+    grain = rng.standard_normal(
+        (height // 2 + 1, width), dtype=np.float32
+    )  # half the rows, used twice: half the time
     grain = np.concatenate([grain, grain[::-1]])[:height] * np.float32(rng.uniform(1.3, 4.8))
     return np.clip(flat + grain[..., None], 0, 255).astype(np.uint8)
 
@@ -147,7 +178,16 @@ def _add_shapes(rng: np.random.Generator, picture: np.ndarray) -> None:
         centre = rng.uniform(0, 1, 2) * (width, height)
         extent = rng.uniform(0.03, 0.35) * min(width, height)
         if rng.random() < 0.4:
-            cv2.ellipse(picture, (centre.tolist(), (extent, extent * rng.uniform(0.3, 1)), float(rng.uniform(0, 180))), colour, -1)
+            cv2.ellipse(
+                picture,
+                (
+                    centre.tolist(),
+                    (extent, extent * rng.uniform(0.3, 1)),
+                    float(rng.uniform(0, 180)),
+                ),
+                colour,
+                -1,
+            )
         else:
             corners = centre + rng.uniform(-1, 1, (int(rng.integers(3, 7)), 2)) * extent
             cv2.fillPoly(picture, [np.rint(corners).astype(np.int32)], colour)
@@ -160,7 +200,13 @@ def _add_text(rng: np.random.Generator, picture: np.ndarray) -> None:
         where = (int(rng.uniform(0, 0.7) * width), int(rng.uniform(0.1, 1) * height))
         size = rng.uniform(0.5, 2.5) * width / 900
         cv2.putText(
-            picture, str(rng.choice(WORDS)), where, cv2.FONT_HERSHEY_SIMPLEX, size, rng.uniform(0, 255, 3).tolist(), max(1, round(2 * size))
+            picture,
+            str(rng.choice(WORDS)),
+            where,
+            cv2.FONT_HERSHEY_SIMPLEX,
+            size,
+            rng.uniform(0, 255, 3).tolist(),
+            max(1, round(2 * size)),
         )
 
 
@@ -171,10 +217,19 @@ def _write_photo(folder: str, index: int) -> tuple[int, int, bool, bool]:
     picture = _draw(rng)
     progressive, with_exif = rng.random() < PROGRESSIVE_SHARE, rng.random() < EXIF_SHARE
     path = Path(folder, _file_name(INTACT, index))
-    quality = int(100 - 27 * picture.shape[1] / 1200 + rng.integers(-5, 3))  # small pictures are stored at a higher quality
+    quality = int(
+        100 - 27 * picture.shape[1] / 1200 + rng.integers(-5, 3)
+    )  # small pictures are stored at a higher quality
     extra = {"exif": _exif(rng)} if with_exif else {}
-    Image.fromarray(picture).save(path, quality=quality, subsampling="4:2:0", progressive=bool(progressive), **extra)
-    return path.stat().st_size, picture.shape[0] * picture.shape[1], bool(progressive), bool(with_exif)
+    Image.fromarray(picture).save(
+        path, quality=quality, subsampling="4:2:0", progressive=bool(progressive), **extra
+    )
+    return (
+        path.stat().st_size,
+        picture.shape[0] * picture.shape[1],
+        bool(progressive),
+        bool(with_exif),
+    )
 
 
 def _exif(rng: np.random.Generator) -> Image.Exif:
@@ -190,10 +245,20 @@ def _exif(rng: np.random.Generator) -> Image.Exif:
             base.YResolution: 72.0,
         }
     )
-    exif.update({base.ResolutionUnit: 2, base.Software: "benchmark 1.0", base.DateTime: f"20{rng.integers(10, 26)}:06:01 12:30:00"})
+    exif.update(
+        {
+            base.ResolutionUnit: 2,
+            base.Software: "benchmark 1.0",
+            base.DateTime: f"20{rng.integers(10, 26)}:06:01 12:30:00",
+        }
+    )
     details = exif.get_ifd(ExifTags.IFD.Exif)
     details.update(
-        {base.ExposureTime: 1 / int(rng.integers(30, 2000)), base.FNumber: 2.8, base.ISOSpeedRatings: int(rng.integers(100, 3200))}
+        {
+            base.ExposureTime: 1 / int(rng.integers(30, 2000)),
+            base.FNumber: 2.8,
+            base.ISOSpeedRatings: int(rng.integers(100, 3200)),
+        }
     )
     details.update(
         {
@@ -211,7 +276,11 @@ def _write_broken(folder: Path, photos: int) -> None:
     rng = np.random.default_rng([SEED, 3])
     for number in range(BROKEN_FILES):
         body = (folder / _file_name(INTACT, number % photos)).read_bytes()
-        (folder / _file_name("truncated", number)).write_bytes(body[: int(len(body) * rng.uniform(0.3, 0.9))])
+        (folder / _file_name("truncated", number)).write_bytes(
+            body[: int(len(body) * rng.uniform(0.3, 0.9))]
+        )
         (folder / _file_name("random", number)).write_bytes(rng.bytes(len(body)))
-        (folder / _file_name("html", number)).write_text(f"<!doctype html><title>{number}</title><p>This picture was moved.</p>\n" * 20)
+        (folder / _file_name("html", number)).write_text(
+            f"<!doctype html><title>{number}</title><p>This picture was moved.</p>\n" * 20
+        )
         (folder / _file_name("empty", number)).write_bytes(b"")

@@ -29,13 +29,21 @@ def summary(values: list[float]) -> dict[str, float]:
     """Summarise decibels."""
     if not values:
         return {"count": 0}
-    return {"count": len(values), "min": min(values), "p5": float(np.percentile(values, 5)), "median": float(np.median(values))}
+    return {
+        "count": len(values),
+        "min": min(values),
+        "p5": float(np.percentile(values, 5)),
+        "median": float(np.median(values)),
+    }
 
 
 def exact_area(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     """Shrink (H, W, 3) uint8 with the box of each target pixel, in float64."""
     rows, columns = _area_weights(picture.shape[0], height), _area_weights(picture.shape[1], width)
-    planes = [rows @ picture[..., channel].astype(np.float64) @ columns.T for channel in range(picture.shape[2])]
+    planes = [
+        rows @ picture[..., channel].astype(np.float64) @ columns.T
+        for channel in range(picture.shape[2])
+    ]
     return np.floor(np.stack(planes, axis=-1) + 0.5).clip(0, 255).astype(np.uint8)
 
 
@@ -55,7 +63,13 @@ def compare_kernels(folder: str, count: int) -> dict[str, object]:
 
     found: dict[str, object] = {}
     for kernel in KERNELS:
-        options = ImageOptions(image_size=SIZE, resize_mode="keep_ratio", encode_format="png", encode_quality=1, area_kernel=kernel)
+        options = ImageOptions(
+            image_size=SIZE,
+            resize_mode="keep_ratio",
+            encode_format="png",
+            encode_quality=1,
+            area_kernel=kernel,
+        )
         transform = ImageTransform(options)
         against_cv2: list[float] = []
         against_exact: list[float] = []
@@ -67,7 +81,9 @@ def compare_kernels(folder: str, count: int) -> dict[str, object]:
             media = transform(body)
             ours = cv2.imdecode(np.frombuffer(media.payload or b"", np.uint8), cv2.IMREAD_UNCHANGED)
             height, width = ours.shape[:2]
-            against_cv2.append(psnr(ours, cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)))
+            against_cv2.append(
+                psnr(ours, cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
+            )
             against_exact.append(psnr(ours, exact_area(picture, width, height)))
             if len(against_cv2) == count:
                 break
@@ -82,17 +98,31 @@ def compare_shards(ours: str, baseline: str) -> dict[str, object]:
     sizes_differ = bytes_equal = 0
     for name in sorted(one.keys() & other.keys()):
         bytes_equal += one[name] == other[name]
-        first, second = (cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED) for body in (one[name], other[name]))
+        first, second = (
+            cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED)
+            for body in (one[name], other[name])
+        )
         if first.shape == second.shape:
             values.append(psnr(first, second))
         else:
             sizes_differ += 1
-    only = {"only_ours": len(one.keys() - other.keys()), "only_baseline": len(other.keys() - one.keys())}
+    only = {
+        "only_ours": len(one.keys() - other.keys()),
+        "only_baseline": len(other.keys() - one.keys()),
+    }
     rows = _compare_rows(_rows(f"{ours}.parquet"), _rows(f"{baseline}.parquet"))
-    return {**summary(values), **only, **rows, "sizes_differ": sizes_differ, "bytes_equal": bytes_equal}
+    return {
+        **summary(values),
+        **only,
+        **rows,
+        "sizes_differ": sizes_differ,
+        "bytes_equal": bytes_equal,
+    }
 
 
-def _compare_rows(one: dict[str, dict[str, str]], other: dict[str, dict[str, str]]) -> dict[str, int]:
+def _compare_rows(
+    one: dict[str, dict[str, str]], other: dict[str, dict[str, str]]
+) -> dict[str, int]:
     common = one.keys() & other.keys()
     return {
         "rows": len(common),
@@ -110,9 +140,17 @@ def _rows(path: str) -> dict[str, dict[str, str]]:
 
 def _pictures(path: str) -> dict[str, bytes]:
     with tarfile.open(path) as archive:
-        return {member.name: archive.extractfile(member).read() for member in archive if member.name.endswith(".jpg")}
+        return {
+            member.name: archive.extractfile(member).read()
+            for member in archive
+            if member.name.endswith(".jpg")
+        }
 
 
 if __name__ == "__main__":
     what, *rest = sys.argv[1:]
-    print(json.dumps(compare_kernels(rest[0], int(rest[1])) if what == "kernels" else compare_shards(*rest)))
+    print(
+        json.dumps(
+            compare_kernels(rest[0], int(rest[1])) if what == "kernels" else compare_shards(*rest)
+        )
+    )

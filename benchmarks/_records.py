@@ -47,8 +47,14 @@ class Contender:
     def settings_text(self) -> str:
         """Describe the settings in one line."""
         unit = "threads" if self.tool == BASELINE else "connections"
-        rest = [f"{key}={value}" for key, value in self.settings.items() if key not in ("processes_count", "thread_count")]
-        return ", ".join([f"{self.settings['processes_count']} x {self.settings['thread_count']} {unit}", *rest])
+        rest = [
+            f"{key}={value}"
+            for key, value in self.settings.items()
+            if key not in ("processes_count", "thread_count")
+        ]
+        return ", ".join(
+            [f"{self.settings['processes_count']} x {self.settings['thread_count']} {unit}", *rest]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,9 @@ class Run:
     round: int
     cost: Measurement
     rows: int  # in the sidecars
-    steady_per_s: float  # rows / (end of the last shard - start of the first), as in the shard records
+    steady_per_s: (
+        float  # rows / (end of the last shard - start of the first), as in the shard records
+    )
     ok: dict[str, int]  # kind of url -> rows with status success
     seen: dict[str, int]  # kind of url -> rows
     server_failures: int  # 5xx replies
@@ -80,7 +88,9 @@ class Run:
 class Results:
     """Everything measured: (case name, contender) -> runs, and the checks made besides."""
 
-    runs: dict[tuple[str, int], list[Run]] = field(default_factory=dict)  # (case name, number of the contender)
+    runs: dict[tuple[str, int], list[Run]] = field(
+        default_factory=dict
+    )  # (case name, number of the contender)
     contenders: dict[str, list[Contender]] = field(default_factory=dict)  # case name -> contenders
     pixels: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -91,5 +101,13 @@ class Results:
 
     def reference(self, case: str) -> int | None:
         """Number of the fastest baseline setting in a case."""
-        known = [n for n, contender in enumerate(self.contenders[case]) if contender.tool == BASELINE and self.of(case, n)]
-        return max(known, key=lambda n: statistics.median(run.per_s for run in self.of(case, n)), default=None)
+        known = [
+            n
+            for n, contender in enumerate(self.contenders[case])
+            if contender.tool == BASELINE and self.of(case, n)
+        ]
+        return max(
+            known,
+            key=lambda n: statistics.median(run.per_s for run in self.of(case, n)),
+            default=None,
+        )

@@ -32,12 +32,18 @@ def write_report(path: Path, results: Results, cases: list[Case], facts: dict[st
     text = "\n\n".join(filter(None, sections)) + "\n"
     path.write_text(text)
     runs = [
-        {**dataclasses.asdict(run), "contender": dataclasses.asdict(results.contenders[case][number])}
+        {
+            **dataclasses.asdict(run),
+            "contender": dataclasses.asdict(results.contenders[case][number]),
+        }
         for (case, number), runs in results.runs.items()
         for run in runs
     ]
     path.with_suffix(".json").write_text(
-        json.dumps({"facts": facts, "pixels": results.pixels, "notes": results.notes, "runs": runs}, indent=1)
+        json.dumps(
+            {"facts": facts, "pixels": results.pixels, "notes": results.notes, "runs": runs},
+            indent=1,
+        )
     )
     return text
 
@@ -53,7 +59,11 @@ def _spread(runs: list[Run], value: Callable[[Run], float], digits: int = 0) -> 
     """Format a median with the range it comes from."""
     values = [value(run) for run in runs]
     middle = f"{statistics.median(values):,.{digits}f}"
-    return middle if len(values) == 1 else f"{middle} [{min(values):,.{digits}f}-{max(values):,.{digits}f}]"
+    return (
+        middle
+        if len(values) == 1
+        else f"{middle} [{min(values):,.{digits}f}-{max(values):,.{digits}f}]"
+    )
 
 
 def _ratio(ours: list[Run], theirs: list[Run], value: Callable[[Run], float]) -> tuple[float, str]:
@@ -61,7 +71,13 @@ def _ratio(ours: list[Run], theirs: list[Run], value: Callable[[Run], float]) ->
     ratio = _median(ours, value) / _median(theirs, value)
     by_round = {run.round: value(run) for run in theirs}
     pairs = [value(run) / by_round[run.round] for run in ours if run.round in by_round]
-    spread = f" [{min(pairs):.2f}-{max(pairs):.2f}]" if len(pairs) > 1 else " (single run)" if len(ours) == 1 else ""
+    spread = (
+        f" [{min(pairs):.2f}-{max(pairs):.2f}]"
+        if len(pairs) > 1
+        else " (single run)"
+        if len(ours) == 1
+        else ""
+    )
     return ratio, f"{ratio:.2f}{spread}"
 
 
@@ -84,20 +100,36 @@ def _head(facts: dict[str, Any]) -> str:
         f"{photos['mean_megapixels']:.2f} MP, 4:2:0; {photos['progressive']} progressive, {photos['with_exif']} with EXIF), "
         "3 % of the urls are 404, 2 % lead to broken files"
     )
-    lines = ["# dataset_assets.download beside img2dataset", "", f"{now}. {machine(facts['work'])} Server and tools share these CPUs.", ""]
+    lines = [
+        "# dataset_assets.download beside img2dataset",
+        "",
+        f"{now}. {machine(facts['work'])} Server and tools share these CPUs.",
+        "",
+    ]
     if options["urls"] < SMALLEST_RUN:
-        lines += [f"**A run of {options['urls']} urls: start-up is most of it. The targets are meant for {SMALLEST_RUN:,} and more.**", ""]
+        lines += [
+            f"**A run of {options['urls']} urls: start-up is most of it. The targets are meant for {SMALLEST_RUN:,} and more.**",
+            "",
+        ]
     lines += [f"- ours: {our_versions()}"]
     lines += [f"- baseline: {their_versions(baseline)}" for baseline in facts["baselines"]]
     lines += [f"- {data}", f"- both: `{json.dumps(facts['common'])}`"]
-    return "\n".join([*lines, "- ours with every protection on, except that 127.0.0.0/8 is allowed (the server is there)"])
+    return "\n".join(
+        [
+            *lines,
+            "- ours with every protection on, except that 127.0.0.0/8 is allowed (the server is there)",
+        ]
+    )
 
 
 def _targets(results: Results, cases: list[Case]) -> str:
     rows = [*_case_targets(results, cases), *_pixel_targets(results)]
     if not rows:
         return ""
-    lines = [f"| {name} | {target} | {found} | {'pass' if good else '**FAIL**'} |" for name, target, found, good in rows]
+    lines = [
+        f"| {name} | {target} | {found} | {'pass' if good else '**FAIL**'} |"
+        for name, target, found, good in rows
+    ]
     return "\n".join(["## Targets", "", "| | target | measured | |", "|---|---|---|---|", *lines])
 
 
@@ -117,11 +149,26 @@ def _case_targets(results: Results, cases: list[Case]) -> Iterator[tuple[str, st
                 continue
             speed, speed_text = _ratio(ours, theirs, _per_s)
             if case.min_speedup:
-                yield f"{case.name}: images/s", f">= {case.min_speedup} x", speed_text, speed >= case.min_speedup
+                yield (
+                    f"{case.name}: images/s",
+                    f">= {case.min_speedup} x",
+                    speed_text,
+                    speed >= case.min_speedup,
+                )
             if case.max_memory:
-                yield f"{case.name}: peak PSS", f"<= {case.max_memory} x", memory_text, memory <= case.max_memory
+                yield (
+                    f"{case.name}: peak PSS",
+                    f"<= {case.max_memory} x",
+                    memory_text,
+                    memory <= case.max_memory,
+                )
             intact = all(run.ok.get(INTACT) == run.seen.get(INTACT) for run in [*ours, *theirs])
-            yield f"{case.name}: every intact photo is a success of both", "yes", "yes" if intact else "no", intact
+            yield (
+                f"{case.name}: every intact photo is a success of both",
+                "yes",
+                "yes" if intact else "no",
+                intact,
+            )
 
 
 def _is_judged(case: Case, baseline: Contender) -> bool:
@@ -159,7 +206,13 @@ def _contender_line(results: Results, case: Case, number: int, contender: Conten
     if not runs:
         return f"| {name} | {contender.settings_text} | failed | | | | | | |"
     reference = results.reference(case.name)
-    speed = "" if reference is None else "1" if number == reference else _ratio(runs, results.of(case.name, reference), _per_s)[1]
+    speed = (
+        ""
+        if reference is None
+        else "1"
+        if number == reference
+        else _ratio(runs, results.of(case.name, reference), _per_s)[1]
+    )
     last = runs[-1]
     others = sum(count for kind, count in last.ok.items() if kind != INTACT)
     return " | ".join(
@@ -183,7 +236,10 @@ def _case_notes(results: Results, case: Case) -> Iterator[str]:
     runs = [run for number, _ in numbered for run in results.of(case.name, number)]
     if not runs:
         return
-    failed = sum(len(results.runs.get((case.name, number), [])) - len(results.of(case.name, number)) for number, _ in numbered)
+    failed = sum(
+        len(results.runs.get((case.name, number), [])) - len(results.of(case.name, number))
+        for number, _ in numbered
+    )
     foreign = [run.cost.foreign_cpu_s / run.cost.wall_s for run in runs]
     server = [1000 * run.cost.server_cpu_s / run.rows for run in runs]
     yield ""
@@ -193,13 +249,25 @@ def _case_notes(results: Results, case: Case) -> Iterator[str]:
     if replies := sum(run.server_failures for run in runs):
         yield f"**The server answered {replies} requests with 5xx.**"
     by_tool = {
-        tool: next((results.of(case.name, n)[-1] for n, c in numbered if c.tool == tool and results.of(case.name, n)), None)
+        tool: next(
+            (
+                results.of(case.name, n)[-1]
+                for n, c in numbered
+                if c.tool == tool and results.of(case.name, n)
+            ),
+            None,
+        )
         for tool in (BASELINE, OURS)
     }
     theirs, ours = by_tool[BASELINE], by_tool[OURS]
     if theirs and ours and theirs.ok != ours.ok:
-        kinds = sorted(kind for kind in theirs.seen if theirs.ok.get(kind, 0) != ours.ok.get(kind, 0))
-        told = ", ".join(f"{kind} {theirs.ok.get(kind, 0)} / {ours.ok.get(kind, 0)} of {theirs.seen[kind]}" for kind in kinds)
+        kinds = sorted(
+            kind for kind in theirs.seen if theirs.ok.get(kind, 0) != ours.ok.get(kind, 0)
+        )
+        told = ", ".join(
+            f"{kind} {theirs.ok.get(kind, 0)} / {ours.ok.get(kind, 0)} of {theirs.seen[kind]}"
+            for kind in kinds
+        )
         yield f"Successes differ, img2dataset / dataset_assets: {told}."
 
 
@@ -243,7 +311,11 @@ def _reading(results: Results, cases: list[Case], facts: dict[str, Any]) -> str:
     single = [
         case.name
         for case in cases
-        if all(len(results.of(case.name, n)) == 1 for n in range(len(results.contenders[case.name])) if results.of(case.name, n))
+        if all(
+            len(results.of(case.name, n)) == 1
+            for n in range(len(results.contenders[case.name]))
+            if results.of(case.name, n)
+        )
     ]
     rounds = facts["options"]["rounds"]
     medians = (

@@ -63,7 +63,11 @@ def choose_cases(bench: Bench, cases: dict[str, Case]) -> list[Case]:
 
 def contenders_of(case: Case, baselines: list[Baseline], tools: list[str]) -> list[Contender]:
     """List who runs in a case."""
-    found = [Contender(BASELINE, each.python, each.python_version, settings) for each in baselines for settings in case.baseline]
+    found = [
+        Contender(BASELINE, each.python, each.python_version, settings)
+        for each in baselines
+        for settings in case.baseline
+    ]
     if OURS in tools:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         found.append(Contender(OURS, sys.executable, version, case.ours))
@@ -75,7 +79,9 @@ def contenders_of(case: Case, baselines: list[Baseline], tools: list[str]) -> li
 def run_all(bench: Bench, cases: list[Case], baselines: list[Baseline]) -> bool:
     """Run everything, write the report whatever happens, and return whether every run ended well."""
     results = bench.results
-    results.contenders = {case.name: contenders_of(case, baselines, bench.options.tools) for case in cases}
+    results.contenders = {
+        case.name: contenders_of(case, baselines, bench.options.tools) for case in cases
+    }
     _warm_up(bench, cases[0])
     read_into_page_cache(bench.photos)
     try:
@@ -86,7 +92,13 @@ def run_all(bench: Bench, cases: list[Case], baselines: list[Baseline]) -> bool:
                 results.runs.setdefault((case.name, number), []).append(run)
                 _tell(run, case, contender, bench.options.rounds)
         if OURS in bench.options.tools:
-            results.pixels.update(_pixels(bench, ["kernels", bench.photos.folder, str(min(PIXEL_SAMPLE, bench.photos.photos))], "kernels"))
+            results.pixels.update(
+                _pixels(
+                    bench,
+                    ["kernels", bench.photos.folder, str(min(PIXEL_SAMPLE, bench.photos.photos))],
+                    "kernels",
+                )
+            )
     except BaseException:
         results.notes.append("**this report is incomplete: the run was interrupted**")
         raise
@@ -102,7 +114,9 @@ def _warm_up(bench: Bench, case: Case) -> None:
     for contender in bench.results.contenders[case.name]:
         run = _run(bench, case, contender, round_number=0)
         if not run.ended_well:
-            raise RunError(f"{contender.label} does not work on {run.rows} urls, nothing was measured; it said:\n{run.log_tail}")
+            raise RunError(
+                f"{contender.label} does not work on {run.rows} urls, nothing was measured; it said:\n{run.log_tail}"
+            )
 
 
 def _schedule(cases: list[Case], results: Results, round_number: int) -> Iterator[tuple[Case, int]]:
@@ -111,7 +125,9 @@ def _schedule(cases: list[Case], results: Results, round_number: int) -> Iterato
         if case.single_run and round_number > 1:
             continue
         numbers = range(len(results.contenders[case.name]))
-        yield from ((case, number) for number in (numbers if round_number % 2 else reversed(numbers)))
+        yield from (
+            (case, number) for number in (numbers if round_number % 2 else reversed(numbers))
+        )
 
 
 def _run(bench: Bench, case: Case, contender: Contender, round_number: int) -> Run:
@@ -134,10 +150,21 @@ def _run(bench: Bench, case: Case, contender: Contender, round_number: int) -> R
     if contender.tool == OURS:
         arguments |= {"allow_private_networks": ("127.0.0.0/8",), "ca_file": server.bundle}
     (bench.work / "arguments.json").write_text(json.dumps(arguments))
-    command = [contender.python, str(HERE / "_run_tool.py"), contender.tool, str(bench.work / "arguments.json")]
+    command = [
+        contender.python,
+        str(HERE / "_run_tool.py"),
+        contender.tool,
+        str(bench.work / "arguments.json"),
+    ]
     log = bench.work / "log.txt"
     failures = server.failures()
-    cost = measure(command, env=_environment(contender, server), log=log, server=server.pids(), limit_s=RUN_LIMIT_S)
+    cost = measure(
+        command,
+        env=_environment(contender, server),
+        log=log,
+        server=server.pids(),
+        limit_s=RUN_LIMIT_S,
+    )
     run = _outcome(case, round_number, bench.work / "out", cost, server.failures() - failures, log)
     if round_number == 1 and case.name == "resize":
         _keep_for_pixels(bench, contender)
@@ -146,14 +173,23 @@ def _run(bench: Bench, case: Case, contender: Contender, round_number: int) -> R
 
 def _environment(contender: Contender, server: PhotoServer) -> dict[str, str]:
     """Make the tool's environment: no proxies, no settings of this Python, the server's authority trusted."""
-    kept = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy") and not key.startswith("PYTHON")}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.lower().endswith("_proxy") and not key.startswith("PYTHON")
+    }
     kept["SSL_CERT_FILE"] = server.bundle
     if contender.tool == BASELINE:
-        return {**kept, "NO_ALBUMENTATIONS_UPDATE": "1"}  # or every process asks the package index for news
+        return {
+            **kept,
+            "NO_ALBUMENTATIONS_UPDATE": "1",
+        }  # or every process asks the package index for news
     return {**kept, "PYTHONPATH": str(HERE.parent)}
 
 
-def _outcome(case: Case, round_number: int, out: Path, cost: Measurement, server_failures: int, log: Path) -> Run:
+def _outcome(
+    case: Case, round_number: int, out: Path, cost: Measurement, server_failures: int, log: Path
+) -> Run:
     ok: Counter[str] = Counter()
     seen: Counter[str] = Counter()
     for sidecar in out.glob("[0-9]*.parquet"):
@@ -162,10 +198,22 @@ def _outcome(case: Case, round_number: int, out: Path, cost: Measurement, server
             seen[kind_of(url)] += 1
             ok[kind_of(url)] += status == "success"
     records = [json.loads(path.read_text()) for path in out.glob("[0-9]*_stats.json")]
-    span_s = max((record["end_time"] for record in records), default=0) - min((record["start_time"] for record in records), default=0)
+    span_s = max((record["end_time"] for record in records), default=0) - min(
+        (record["start_time"] for record in records), default=0
+    )
     rows = seen.total()
     tail = "" if cost.exit_status == 0 and rows else log.read_text(errors="replace")[-1500:]
-    return Run(case.name, round_number, cost, rows, rows / span_s if span_s else 0.0, dict(ok), dict(seen), server_failures, tail)
+    return Run(
+        case.name,
+        round_number,
+        cost,
+        rows,
+        rows / span_s if span_s else 0.0,
+        dict(ok),
+        dict(seen),
+        server_failures,
+        tail,
+    )
 
 
 def _keep_for_pixels(bench: Bench, contender: Contender) -> None:
@@ -184,10 +232,16 @@ def _keep_for_pixels(bench: Bench, contender: Contender) -> None:
 def _pixels(bench: Bench, arguments: list[str], name: str) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     done = subprocess.run(
-        [sys.executable, str(HERE / "_pixels.py"), *arguments], capture_output=True, text=True, check=False, env=environment
+        [sys.executable, str(HERE / "_pixels.py"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
     )
     if done.returncode:
-        bench.results.notes.append(f"the pixel check `{name}` failed: {done.stderr.strip().splitlines()[-1]}")
+        bench.results.notes.append(
+            f"the pixel check `{name}` failed: {done.stderr.strip().splitlines()[-1]}"
+        )
         return {}
     return {name: json.loads(done.stdout)}
 
@@ -198,7 +252,10 @@ def _tell(run: Run, case: Case, contender: Contender, rounds: int) -> None:
         if run.ended_well
         else "FAILED"
     )
-    print(f"round {run.round}/{rounds} {case.name:16s} {contender.label:28s} {contender.settings_text:34s} {said}", flush=True)
+    print(
+        f"round {run.round}/{rounds} {case.name:16s} {contender.label:28s} {contender.settings_text:34s} {said}",
+        flush=True,
+    )
     if not run.ended_well:
         print(run.log_tail, flush=True)
 
@@ -206,7 +263,11 @@ def _tell(run: Run, case: Case, contender: Contender, rounds: int) -> None:
 def _facts(bench: Bench, baselines: list[Baseline]) -> dict[str, Any]:
     """Collect what the report says about the set-up."""
     return {
-        "options": {key: value for key, value in vars(bench.options).items() if isinstance(value, int | list)},
+        "options": {
+            key: value
+            for key, value in vars(bench.options).items()
+            if isinstance(value, int | list)
+        },
         "photos": dataclasses.asdict(bench.photos),
         "baselines": [dataclasses.asdict(baseline) for baseline in baselines],
         "work": str(bench.work),

@@ -76,7 +76,9 @@ class PhotoServer:
     def __init__(self, folder: Path, photos: str) -> None:
         self.folder = folder
         self.has_latency = _echo_module() is not None
-        self.bundle = str(folder / "trusted.pem")  # for the clients: the usual authorities and the server's own
+        self.bundle = str(
+            folder / "trusted.pem"
+        )  # for the clients: the usual authorities and the server's own
         self._photos = photos
         self._ports = dict(zip(ORIGINS, _free_ports(len(ORIGINS)), strict=True))
         self._process: subprocess.Popen[bytes] | None = None
@@ -107,8 +109,21 @@ class PhotoServer:
         config = self.folder / "nginx.conf"
         config.write_text(self._config())
         with (self.folder / "nginx.out").open("wb") as log:
-            command = [nginx_path(), "-p", str(self.folder), "-c", str(config), "-e", str(self.folder / "error.log")]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_end_with_parent)  # noqa: PLW1509 - no threads here
+            command = [
+                nginx_path(),
+                "-p",
+                str(self.folder),
+                "-c",
+                str(config),
+                "-e",
+                str(self.folder / "error.log"),
+            ]
+            self._process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - there are no threads here
+            )
         self._wait_until_up()
         return self
 
@@ -123,11 +138,22 @@ class PhotoServer:
 
     def _wait_until_up(self) -> None:
         deadline = time.monotonic() + 10
-        while time.monotonic() < deadline and self._process is not None and self._process.poll() is None:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._ports["http"]), 1):
+        while (
+            time.monotonic() < deadline
+            and self._process is not None
+            and self._process.poll() is None
+        ):
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", self._ports["http"]), 1),
+            ):
                 return
             time.sleep(0.05)
-        said = "\n".join((self.folder / name).read_text() for name in ("nginx.out", "error.log") if (self.folder / name).exists())
+        said = "\n".join(
+            (self.folder / name).read_text()
+            for name in ("nginx.out", "error.log")
+            if (self.folder / name).exists()
+        )
         self.__exit__()
         raise ServerError(f"nginx did not start; it said:\n{said}")
 
@@ -149,11 +175,19 @@ class PhotoServer:
         ports = self._ports
         yield _SERVER.format(listen=f"listen 127.0.0.1:{ports['http']} backlog=4096;", rest="")
         yield _SERVER.format(listen=f"listen 127.0.0.1:{ports['https']} ssl backlog=4096;", rest="")
-        yield _SERVER.format(listen=f"listen 127.0.0.1:{ports['closing']} ssl backlog=4096;", rest="keepalive_timeout 0;")
-        yield _SERVER.format(listen=" ".join(f"listen 127.0.1.{n}:{ports['hosts']};" for n in range(1, HOSTS + 1)), rest="")
+        yield _SERVER.format(
+            listen=f"listen 127.0.0.1:{ports['closing']} ssl backlog=4096;",
+            rest="keepalive_timeout 0;",
+        )
+        yield _SERVER.format(
+            listen=" ".join(f"listen 127.0.1.{n}:{ports['hosts']};" for n in range(1, HOSTS + 1)),
+            rest="",
+        )
         if self.has_latency:
             slow = f"location / {{ echo_sleep {LATENCY_S}; echo_exec @file; }} location @file {{ }}"
-            yield _SERVER.format(listen=f"listen 127.0.0.1:{ports['latency']} backlog=4096;", rest=slow)
+            yield _SERVER.format(
+                listen=f"listen 127.0.0.1:{ports['latency']} backlog=4096;", rest=slow
+            )
 
 
 def nginx_path() -> str:
@@ -164,13 +198,19 @@ def nginx_path() -> str:
     """
     found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if found is None:
-        raise ServerError(f"this benchmark needs nginx as its server and did not find it; {INSTALL_HINT}")
+        raise ServerError(
+            f"this benchmark needs nginx as its server and did not find it; {INSTALL_HINT}"
+        )
     return found
 
 
 def _echo_module() -> str | None:
     """Find the module that delays answers."""
-    for folder in ("/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/local/lib/nginx/modules"):
+    for folder in (
+        "/usr/lib/nginx/modules",
+        "/usr/lib64/nginx/modules",
+        "/usr/local/lib/nginx/modules",
+    ):
         if (path := Path(folder, ECHO_MODULE)).exists():
             return str(path)
     return None
@@ -183,7 +223,9 @@ def _write_certificates(folder: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1", "localhost")
     certificate.private_key_pem.write_to_path(str(folder / "server.key"))
-    (folder / "server.pem").write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
+    (folder / "server.pem").write_bytes(
+        b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
+    )
     usual = ssl.get_default_verify_paths().cafile
     bundle = Path(usual).read_bytes() if usual and Path(usual).exists() else b""
     (folder / "trusted.pem").write_bytes(bundle + b"\n" + authority.cert_pem.bytes())

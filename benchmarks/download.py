@@ -34,17 +34,30 @@ COMMON = {
     "timeout": 10,
     "retries": 0,
 }
-RESIZE = {"image_size": 256, "resize_mode": "keep_ratio", "encode_quality": 95, "encode_format": "jpg"}
+RESIZE = {
+    "image_size": 256,
+    "resize_mode": "keep_ratio",
+    "encode_quality": 95,
+    "encode_format": "jpg",
+}
 ORIGINALS = {"disable_all_reencoding": True}
 
 # img2dataset: found by trying 16 to 128 threads and 1 to 4 processes on two cores, 64 to 512 threads under latency
 THEIRS = ({"processes_count": 2, "thread_count": 32},)
-THEIRS_LATENCY = ({"processes_count": 2, "thread_count": 256}, {"processes_count": 2, "thread_count": 512})
+THEIRS_LATENCY = (
+    {"processes_count": 2, "thread_count": 256},
+    {"processes_count": 2, "thread_count": 512},
+)
 
 # dataset_assets: thread_count is connections per process; codec_threads 0 decodes in the process's main thread
 OUR_RESIZE = {"processes_count": 2, "thread_count": 32, "codec_threads": 0}
 OUR_ORIGINALS = {"processes_count": 2, "thread_count": 32, "codec_threads": 0}
-OUR_LATENCY = {"processes_count": 2, "thread_count": 1400, "codec_threads": 0, "max_buffered_bytes": 256 << 20}
+OUR_LATENCY = {
+    "processes_count": 2,
+    "thread_count": 1400,
+    "codec_threads": 0,
+    "max_buffered_bytes": 256 << 20,
+}
 OUR_RESIZE_LOW_MEMORY = {"processes_count": 1, "thread_count": 32, "codec_threads": 2}
 OUR_ORIGINALS_LOW_MEMORY = {"processes_count": 1, "thread_count": 32, "codec_threads": 0}
 
@@ -143,13 +156,19 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that server and tools are ended
     try:
         nginx_path()
-        baselines = [prepare_baseline(cache, wanted) for wanted in options.baseline_python] if BASELINE in options.tools else []
+        baselines = (
+            [prepare_baseline(cache, wanted) for wanted in options.baseline_python]
+            if BASELINE in options.tools
+            else []
+        )
         photos = prepare_photos(cache, options.photos)
         if options.prepare:
             print("ready")
             return 0
         with PhotoServer(cache / "server", photos.folder) as server:
-            bench = Bench(options, COMMON, photos, server, Path(options.work or cache / "work"), Results())
+            bench = Bench(
+                options, COMMON, photos, server, Path(options.work or cache / "work"), Results()
+            )
             bench.results.notes += [baseline.note for baseline in baselines if baseline.note]
             complete = run_all(bench, choose_cases(bench, CASES), baselines)
     except (BaselineError, RunError, ServerError) as error:
@@ -159,18 +178,43 @@ def main() -> int:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure dataset_assets.download side by side with img2dataset.")
+    parser = argparse.ArgumentParser(
+        description="Measure dataset_assets.download side by side with img2dataset."
+    )
     parser.add_argument("--rounds", type=int, help="interleaved rounds (3)")
     parser.add_argument("--urls", type=int, help="urls per run (20000)")
     parser.add_argument("--shard", type=int, help="urls per shard (2000)")
-    parser.add_argument("--photos", type=int, help="distinct photos that the urls refer to (6000; about 0.7 GB on disk)")
-    parser.add_argument("--cases", help=f"comma-separated from {', '.join([*CASES, MEMORY])} (default {','.join(DEFAULT_CASES)})")
-    parser.add_argument("--tools", default=f"{BASELINE},{OURS}", help="comma-separated; the default is both")
-    parser.add_argument("--baseline-python", default="python3.12", help="comma-separated commands or paths; of several the fastest counts")
-    parser.add_argument("--work", help="folder for the outputs, removed run by run (benchmarks/.cache/work)")
-    parser.add_argument("--results", default=str(HERE / "results" / "download.md"), help="where the report goes")
-    parser.add_argument("--quick", action="store_true", help="1 round, 400 urls, 300 photos: does it work at all")
-    parser.add_argument("--prepare", action="store_true", help="only fill the cache (photos, the baseline's environment)")
+    parser.add_argument(
+        "--photos",
+        type=int,
+        help="distinct photos that the urls refer to (6000; about 0.7 GB on disk)",
+    )
+    parser.add_argument(
+        "--cases",
+        help=f"comma-separated from {', '.join([*CASES, MEMORY])} (default {','.join(DEFAULT_CASES)})",
+    )
+    parser.add_argument(
+        "--tools", default=f"{BASELINE},{OURS}", help="comma-separated; the default is both"
+    )
+    parser.add_argument(
+        "--baseline-python",
+        default="python3.12",
+        help="comma-separated commands or paths; of several the fastest counts",
+    )
+    parser.add_argument(
+        "--work", help="folder for the outputs, removed run by run (benchmarks/.cache/work)"
+    )
+    parser.add_argument(
+        "--results", default=str(HERE / "results" / "download.md"), help="where the report goes"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="1 round, 400 urls, 300 photos: does it work at all"
+    )
+    parser.add_argument(
+        "--prepare",
+        action="store_true",
+        help="only fill the cache (photos, the baseline's environment)",
+    )
     options = parser.parse_args()
     defaults = (
         {"rounds": 1, "urls": 400, "shard": 100, "photos": 300}

@@ -32,7 +32,9 @@ WAYS = ("tutorial", "dataset_assets", "only the imports")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--child", nargs=2, metavar=("WAY", "DATASET"), help=argparse.SUPPRESS)
@@ -58,13 +60,15 @@ def run(way: str, folder: str) -> dict[str, Any]:
     import datasets
     import mlx.data  # noqa: F401 - all ways start with the same imports
 
-    from dataset_assets.loaders.mlx_stream import hf_dataset_to_mlx_stream
+    from dataset_assets.loaders.mlx.stream import hf_dataset_to_mlx_stream
 
     if way == "only the imports":
         return {"seconds": [], "batches": [], "samples": []}
     dataset = datasets.load_from_disk(folder)
     started = time.perf_counter()
-    stream = (tutorial_stream if way == "tutorial" else hf_dataset_to_mlx_stream)(dataset, shuffle=True)
+    stream = (tutorial_stream if way == "tutorial" else hf_dataset_to_mlx_stream)(
+        dataset, shuffle=True
+    )
     seconds, batches, samples = [], [], []
     for _ in range(EPOCHS):
         stream.reset()
@@ -89,12 +93,18 @@ def tutorial_stream(dataset: Any, shuffle: bool = False) -> Any:
     import mlx.data as dx
 
     numpy_data = [
-        {"image": np.array(image).copy(), "label": label} for label, image in zip(dataset["label"], dataset["image"], strict=True)
+        {"image": np.array(image).copy(), "label": label}
+        for label, image in zip(dataset["label"], dataset["image"], strict=True)
     ]
     buffer = dx.buffer_from_vector(numpy_data)
     if shuffle:
         buffer = buffer.shuffle()
-    return buffer.to_stream().key_transform("image", lambda x: x.astype("float32") / 255).batch(32).prefetch(prefetch_size=8, num_threads=4)
+    return (
+        buffer.to_stream()
+        .key_transform("image", lambda x: x.astype("float32") / 255)
+        .batch(32)
+        .prefetch(prefetch_size=8, num_threads=4)
+    )
 
 
 # --- all runs ---
@@ -102,8 +112,19 @@ def tutorial_stream(dataset: Any, shuffle: bool = False) -> Any:
 
 def measured(way: str, dataset: Path) -> tuple[Measurement, dict[str, Any]]:
     log = FOLDER / "run.log"
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "HF_HUB_OFFLINE": "1", "HF_HOME": str(FOLDER / "hf")}
-    found = measure([sys.executable, __file__, "--child", way, str(dataset)], env=env, log=log, server=[], limit_s=LIMIT_S)
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(FOLDER / "hf"),
+    }
+    found = measure(
+        [sys.executable, __file__, "--child", way, str(dataset)],
+        env=env,
+        log=log,
+        server=[],
+        limit_s=LIMIT_S,
+    )
     lines = log.read_text().splitlines()
     if found.exit_status != 0:
         sys.exit(f"{way} ended with status {found.exit_status}:\n" + "\n".join(lines[-30:]))
@@ -112,19 +133,34 @@ def measured(way: str, dataset: Path) -> tuple[Measurement, dict[str, Any]]:
 
 def report(runs: dict[str, list[tuple[Measurement, dict[str, Any]]]], images: int) -> bool:
     """Print what was measured; tell whether the target is met."""
-    print(f"{images:,} JPEGs of {SIDE} x {SIDE}, batches of 32, {EPOCHS} epochs, medians of {len(runs['tutorial'])} rounds")
+    print(
+        f"{images:,} JPEGs of {SIDE} x {SIDE}, batches of 32, {EPOCHS} epochs, medians of {len(runs['tutorial'])} rounds"
+    )
     print(machine(str(FOLDER)) + "\n")
     print(
         f"{'':18} {'peak PSS MiB':>13} {'peak RSS MiB':>13} {'first epoch img/s':>18} {'later epochs img/s':>19} {'CPU s':>6} {'short batches':>14}"
     )
     for way, found in runs.items():
-        pss, rss = (statistics.median(getattr(cost, f"peak_{kind}_bytes") / MIB for cost, _ in found) for kind in ("pss", "rss"))
+        pss, rss = (
+            statistics.median(getattr(cost, f"peak_{kind}_bytes") / MIB for cost, _ in found)
+            for kind in ("pss", "rss")
+        )
         row = f"{way:18} {pss:13,.0f} {rss:13,.0f}"
         if found[0][1]["seconds"]:
-            first = statistics.median(result["samples"][0] / result["seconds"][0] for _, result in found)
-            later = statistics.median(sum(result["samples"][1:]) / sum(result["seconds"][1:]) for _, result in found)
+            first = statistics.median(
+                result["samples"][0] / result["seconds"][0] for _, result in found
+            )
+            later = statistics.median(
+                sum(result["samples"][1:]) / sum(result["seconds"][1:]) for _, result in found
+            )
             cpu = statistics.median(cost.cpu_s for cost, _ in found)
-            short = sorted({sum(size < 32 for size in sizes) for _, result in found for sizes in result["batches"]})
+            short = sorted(
+                {
+                    sum(size < 32 for size in sizes)
+                    for _, result in found
+                    for sizes in result["batches"]
+                }
+            )
             row += f" {first:18,.0f} {later:19,.0f} {cpu:6.1f} {' or '.join(map(str, short)):>14}"
         print(row)
     ratios = {kind: _ratio(runs, f"peak_{kind}_bytes") for kind in ("pss", "rss")}
@@ -132,12 +168,17 @@ def report(runs: dict[str, list[tuple[Measurement, dict[str, Any]]]], images: in
     print(
         f"\npeak memory, ours / tutorial: PSS {ratios['pss']:.2f}, RSS {ratios['rss']:.2f}; target < {TARGET}: {'pass' if good else 'FAIL'}"
     )
-    print("The first epoch includes what comes before it: the tutorial decodes everything there and keeps it. CPU is of the whole process.")
+    print(
+        "The first epoch includes what comes before it: the tutorial decodes everything there and keeps it. CPU is of the whole process."
+    )
     return good
 
 
 def _ratio(runs: dict[str, list[tuple[Measurement, dict[str, Any]]]], value: str) -> float:
-    ours, theirs = (statistics.median(getattr(cost, value) for cost, _ in runs[way]) for way in ("dataset_assets", "tutorial"))
+    ours, theirs = (
+        statistics.median(getattr(cost, value) for cost, _ in runs[way])
+        for way in ("dataset_assets", "tutorial")
+    )
     return ours / theirs
 
 
@@ -154,7 +195,9 @@ def make_dataset(folder: Path, count: int) -> None:
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    made = datasets.Dataset.from_generator(rows, features=features, cache_dir=str(partial / "cache"))
+    made = datasets.Dataset.from_generator(
+        rows, features=features, cache_dir=str(partial / "cache")
+    )
     made.save_to_disk(str(partial / "data"))
     (partial / "data").rename(folder)
     shutil.rmtree(partial)

@@ -20,18 +20,22 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
-from dataset_assets.pipelines.plan_urls import load_plan, plan_urls, read_shard
-from dataset_assets.storage._base import open_store
-from dataset_assets.urls._base import ListOptions
+from dataset_assets.pipelines.download.plan_urls import load_plan, plan_urls, read_shard
+from dataset_assets.storage.store import open_store
+from dataset_assets.urls.lists import ListOptions
 
 _CHUNK = 100_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent / ".cache" / "plan")
-    parser.add_argument("--child", nargs=3, metavar=("LIST", "FORMAT", "PLAN"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--child", nargs=3, metavar=("LIST", "FORMAT", "PLAN"), help=argparse.SUPPRESS
+    )
     arguments = parser.parse_args()
     if arguments.child:
         print(json.dumps(measure(*arguments.child)))
@@ -48,7 +52,10 @@ def main() -> None:
             plan = arguments.folder / "plan"
             shutil.rmtree(plan, ignore_errors=True)
             output = subprocess.run(
-                [sys.executable, __file__, "--child", path, name, plan], check=True, capture_output=True, text=True
+                [sys.executable, __file__, "--child", path, name, plan],
+                check=True,
+                capture_output=True,
+                text=True,
             ).stdout
             got = json.loads(output)
             stored = sum(file.stat().st_size for file in plan.iterdir()) / 1e6
@@ -62,7 +69,9 @@ def main() -> None:
 def measure(path: str, input_format: str, plan_folder: str) -> dict[str, float]:
     """Plan once, and once more, in this process."""
     store = open_store(plan_folder)
-    options = ListOptions(input_format=input_format, caption_col="caption", save_additional_columns=("similarity",))
+    options = ListOptions(
+        input_format=input_format, caption_col="caption", save_additional_columns=("similarity",)
+    )
     started, cpu = time.perf_counter(), time.process_time()
     plan = plan_urls(path, store, options)
     wall_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu
@@ -90,7 +99,11 @@ def make_list(path: Path, rows: int) -> None:
     """Write a list, atomically."""
     partial = path.with_suffix(".partial")
     schema = pa.schema({"url": pa.string(), "caption": pa.string(), "similarity": pa.float64()})
-    writer = pq.ParquetWriter(partial, schema) if path.suffix == ".parquet" else arrow_csv.CSVWriter(partial, schema)
+    writer = (
+        pq.ParquetWriter(partial, schema)
+        if path.suffix == ".parquet"
+        else arrow_csv.CSVWriter(partial, schema)
+    )
     with writer:
         for first in range(0, rows, _CHUNK):
             writer.write_table(chunk(first, min(_CHUNK, rows - first), schema))
@@ -103,10 +116,29 @@ def chunk(first: int, rows: int, schema: pa.Schema) -> pa.Table:
     host = pa.array(rng.integers(0, 5000, rows)).cast(pa.string())
     name = pa.array(rng.integers(0, 1 << 62, rows)).cast(pa.string())
     words = np.array(
-        ["a", "the", "red", "old", "small", "house", "on", "hill,", "with", '"two"', "people", "walking", "dog", "near", "river", "light"]
+        [
+            "a",
+            "the",
+            "red",
+            "old",
+            "small",
+            "house",
+            "on",
+            "hill,",
+            "with",
+            '"two"',
+            "people",
+            "walking",
+            "dog",
+            "near",
+            "river",
+            "light",
+        ]
     )
     text = [" ".join(picked) for picked in words[rng.integers(0, len(words), (rows, 10))]]
-    url = pc.binary_join_element_wise("https://cdn", host, ".example.com/images/", name, "/photo-", number, ".jpg", "")
+    url = pc.binary_join_element_wise(
+        "https://cdn", host, ".example.com/images/", name, "/photo-", number, ".jpg", ""
+    )
     return pa.table([url, pa.array(text), pa.array(rng.random(rows))], schema=schema)
 
 

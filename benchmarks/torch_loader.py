@@ -56,19 +56,27 @@ class Run:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=800)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", default="0,1,2")
     parser.add_argument("--latencies", default="0,20", help="ms")
     parser.add_argument("--side", type=int, default=640, help="px of the samples")
-    parser.add_argument("--child", nargs=4, metavar=("WAY", "WORKERS", "SIDE", "CACHE"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--child", nargs=4, metavar=("WAY", "WORKERS", "SIDE", "CACHE"), help=argparse.SUPPRESS
+    )
     arguments = parser.parse_args()
     if arguments.child:
         way, workers, side, cache = arguments.child
         print(json.dumps(child(way, int(workers), int(side), cache)))
         return
-    settings = [Setting(int(w), float(ms) / 1000) for ms in arguments.latencies.split(",") for w in arguments.workers.split(",")]
+    settings = [
+        Setting(int(w), float(ms) / 1000)
+        for ms in arguments.latencies.split(",")
+        for w in arguments.workers.split(",")
+    ]
     runs, shards = all_runs(settings, arguments)
     sys.exit(not report(runs, shards, arguments))
 
@@ -78,10 +86,12 @@ def main() -> None:
 
 def child(way: str, workers: int, side: int, cache: str) -> dict[str, Any]:
     """Make a loader and go through two epochs; the second of the baseline is not worth its time."""
-    from dataset_assets.loaders.class_dictionary import shipped
+    from dataset_assets.loaders.labels.class_dictionary import shipped
 
     started = time.perf_counter()
-    train_ids = {number: number for number in shipped("coco").trainIds.values()}  # categories are numbered from 1 without gaps here
+    train_ids = {
+        number: number for number in shipped("coco").trainIds.values()
+    }  # categories are numbered from 1 without gaps here
     if way == WAYS[0]:
         from _image_loader import image_loader
 
@@ -99,12 +109,17 @@ def child(way: str, workers: int, side: int, cache: str) -> dict[str, Any]:
 
 
 def our_loader(side: int, workers: int, cache: str) -> Any:
-    from dataset_assets.loaders._loader_options import LoaderOptions
-    from dataset_assets.loaders.class_dictionary import ClassDictionary
-    from dataset_assets.loaders.coco import CreateCocoLoaders
+    from dataset_assets.compat.torchdatasetutil.coco import CreateCocoLoaders
+    from dataset_assets.loaders.labels.class_dictionary import ClassDictionary
+    from dataset_assets.loaders.options import LoaderOptions
 
-    objects = [{"id": n, "trainId": n, "name": f"{n}", "category": "", "display": True, "color": [n, n, n]} for n in range(81)]
-    dictionary = ClassDictionary.load({"background": 0, "ignore": 255, "classes": 81, "objects": objects, "input_type": "float32"})
+    objects = [
+        {"id": n, "trainId": n, "name": f"{n}", "category": "", "display": True, "color": [n, n, n]}
+        for n in range(81)
+    ]
+    dictionary = ClassDictionary.load(
+        {"background": 0, "ignore": 255, "classes": 81, "objects": objects, "input_type": "float32"}
+    )
     sets = [{"set": "train", "dataset": "data/coco/staged/train2017", "enable_transform": True}]
     found = CreateCocoLoaders(
         f"s3://{BUCKET}",
@@ -136,15 +151,24 @@ def check(batch: Any, side: int) -> int:
 # --- all runs ---
 
 
-def all_runs(settings: list[Setting], arguments: argparse.Namespace) -> tuple[dict[tuple[Setting, str], list[Run]], int]:
-    from dataset_assets.storage._embedded_s3 import EmbeddedS3
+def all_runs(
+    settings: list[Setting], arguments: argparse.Namespace
+) -> tuple[dict[tuple[Setting, str], list[Run]], int]:
+    from dataset_assets.storage.embedded_s3 import EmbeddedS3
     from dataset_assets_tests.support.s3_server import CountingProxy
 
     data = FOLDER / f"s3-{arguments.images}"
     shards = prepare(data, arguments.images)
-    runs: dict[tuple[Setting, str], list[Run]] = {(setting, way): [] for setting in settings for way in WAYS}
+    runs: dict[tuple[Setting, str], list[Run]] = {
+        (setting, way): [] for setting in settings for way in WAYS
+    }
     with EmbeddedS3(data) as server, CountingProxy(server.url) as proxy:
-        environment = {**os.environ, **server.environment(), "AWS_ENDPOINT_URL": proxy.url, "PYTHONPATH": str(ROOT)}
+        environment = {
+            **os.environ,
+            **server.environment(),
+            "AWS_ENDPOINT_URL": proxy.url,
+            "PYTHONPATH": str(ROOT),
+        }
         for number in range(arguments.rounds):
             for setting, way in runs if number % 2 == 0 else reversed(runs):
                 proxy.latency_s = setting.latency_s
@@ -167,9 +191,9 @@ def one_run(way: str, setting: Setting, side: int, environment: dict[str, str], 
 
 def prepare(data: Path, images: int) -> int:
     """Fill the folder that the server serves, once; return the number of shards."""
-    from dataset_assets.pipelines.stage import StageOptions, stage
-    from dataset_assets.staging import coco
-    from dataset_assets.storage._base import open_store
+    from dataset_assets.pipelines.stage.stage import StageOptions, stage
+    from dataset_assets.staging.sources import coco
+    from dataset_assets.storage.store import open_store
 
     archives = FOLDER / f"archives-{images}"
     write_archives(archives, images)
@@ -178,7 +202,14 @@ def prepare(data: Path, images: int) -> int:
     if not (staged / "manifest.json").exists():
         shutil.rmtree(data, ignore_errors=True)
         unpack(archives, data / BUCKET / "data/coco")
-    return len(stage(source, open_store(str(staged)), StageOptions(max_shard_bytes=SHARD_BYTES), partition="train2017").manifest.shards)
+    return len(
+        stage(
+            source,
+            open_store(str(staged)),
+            StageOptions(max_shard_bytes=SHARD_BYTES),
+            partition="train2017",
+        ).manifest.shards
+    )
 
 
 def unpack(archives: Path, folder: Path) -> None:
@@ -193,7 +224,9 @@ def unpack(archives: Path, folder: Path) -> None:
                 target.write_bytes(opened.read(name))
 
 
-def report(runs: dict[tuple[Setting, str], list[Run]], shards: int, arguments: argparse.Namespace) -> bool:
+def report(
+    runs: dict[tuple[Setting, str], list[Run]], shards: int, arguments: argparse.Namespace
+) -> bool:
     """Print what was measured; tell whether the targets are met."""
     print(
         f"{arguments.images:,} JPEGs of 640 x 480, {shards} shards, batches of {BATCH_SIZE} x 3 x {arguments.side} x {arguments.side}, "
@@ -205,12 +238,19 @@ def report(runs: dict[tuple[Setting, str], list[Run]], shards: int, arguments: a
     )
     good, largest = True, max(setting.latency_s for setting, _ in runs)
     for setting in dict.fromkeys(setting for setting, _ in runs):
-        rates = [statistics.median(run.images / run.epoch_s[0] for run in runs[setting, way]) for way in WAYS]
+        rates = [
+            statistics.median(run.images / run.epoch_s[0] for run in runs[setting, way])
+            for way in WAYS
+        ]
         for way, rate in zip(WAYS, rates, strict=True):
             print(row(setting, way, runs[setting, way], rate, rates[1] / rates[0]))
         requests = max(run.requests for run in runs[setting, WAYS[1]])
         judged = setting.latency_s == largest
-        good = good and requests <= shards + MORE_REQUESTS and (not judged or rates[1] >= TARGET * rates[0])
+        good = (
+            good
+            and requests <= shards + MORE_REQUESTS
+            and (not judged or rates[1] >= TARGET * rates[0])
+        )
     print(
         f"\ntargets: {TARGET} x the images/s with {largest * 1000:.0f} ms, at most {shards} + {MORE_REQUESTS} requests for loader and both epochs: "
         f"{'pass' if good else 'FAIL'}"
@@ -223,9 +263,16 @@ def report(runs: dict[tuple[Setting, str], list[Run]], shards: int, arguments: a
 
 def row(setting: Setting, way: str, runs: list[Run], rate: float, ratio: float) -> str:
     ours = way == WAYS[1]
-    again = f"{statistics.median(run.images / run.epoch_s[1] for run in runs):7,.0f}" if ours else f"{'':7}"
+    again = (
+        f"{statistics.median(run.images / run.epoch_s[1] for run in runs):7,.0f}"
+        if ours
+        else f"{'':7}"
+    )
     cpu = statistics.median(1000 * run.cost.cpu_s / (run.images * len(run.epoch_s)) for run in runs)
-    requests, ready = max(run.requests for run in runs), statistics.median(run.ready_s for run in runs)
+    requests, ready = (
+        max(run.requests for run in runs),
+        statistics.median(run.ready_s for run in runs),
+    )
     head = f"{setting.latency_s * 1000:5.0f} ms {setting.workers:8d}  {way:20}"
     return f"{head} {rate:9,.0f} {again} {requests:9,d} {ready:8.2f} {cpu:13.1f} {f'{ratio:.1f}' if ours else '':>6}"
 

@@ -25,36 +25,36 @@ from typing import TYPE_CHECKING, Any
 from dataset_assets.errors import MissingDependency
 
 if TYPE_CHECKING:
+    from dataset_assets.compat.pymlutil.buckets import Connect, s3store
+    from dataset_assets.compat.torchdatasetutil.cityscapes import CreateCityscapesLoaders
+    from dataset_assets.compat.torchdatasetutil.coco import CreateCocoLoaders
+    from dataset_assets.compat.torchdatasetutil.image_pairs import CreateImageLoaders
+    from dataset_assets.compat.torchdatasetutil.imagenet import CreateImagenetLoaders
     from dataset_assets.hub.loading import load_published, video_dataset
-    from dataset_assets.loaders.cityscapes import CreateCityscapesLoaders
-    from dataset_assets.loaders.coco import CreateCocoLoaders
-    from dataset_assets.loaders.image_pairs import CreateImageLoaders
-    from dataset_assets.loaders.imagenet import CreateImagenetLoaders
-    from dataset_assets.loaders.mlx_stream import hf_dataset_to_mlx_stream, shards_to_mlx_stream
-    from dataset_assets.loaders.torch_loader import LoaderOptions, ShardLoader, StagedRows
-    from dataset_assets.pipelines.download import DownloadReport, download, download_any
-    from dataset_assets.pipelines.stage import stage
-    from dataset_assets.storage._buckets import Connect, s3store
+    from dataset_assets.loaders.mlx.stream import hf_dataset_to_mlx_stream, shards_to_mlx_stream
+    from dataset_assets.loaders.torch.loader import LoaderOptions, ShardLoader, StagedRows
+    from dataset_assets.pipelines.download.download import DownloadReport, download, download_any
+    from dataset_assets.pipelines.stage.stage import stage
 
 #: name -> the module that has it
 _HOMES = {
-    "DownloadReport": "pipelines.download",
-    "download": "pipelines.download",
-    "download_any": "pipelines.download",
+    "DownloadReport": "pipelines.download.download",
+    "download": "pipelines.download.download",
+    "download_any": "pipelines.download.download",
     "load_published": "hub.loading",
     "video_dataset": "hub.loading",
-    "hf_dataset_to_mlx_stream": "loaders.mlx_stream",
-    "shards_to_mlx_stream": "loaders.mlx_stream",
-    "stage": "pipelines.stage",
-    "LoaderOptions": "loaders.torch_loader",
-    "ShardLoader": "loaders.torch_loader",
-    "StagedRows": "loaders.torch_loader",
-    "CreateCocoLoaders": "loaders.coco",
-    "CreateCityscapesLoaders": "loaders.cityscapes",
-    "CreateImagenetLoaders": "loaders.imagenet",
-    "CreateImageLoaders": "loaders.image_pairs",
-    "Connect": "storage._buckets",
-    "s3store": "storage._buckets",
+    "hf_dataset_to_mlx_stream": "loaders.mlx.stream",
+    "shards_to_mlx_stream": "loaders.mlx.stream",
+    "stage": "pipelines.stage.stage",
+    "LoaderOptions": "loaders.torch.loader",
+    "ShardLoader": "loaders.torch.loader",
+    "StagedRows": "loaders.torch.loader",
+    "CreateCocoLoaders": "compat.torchdatasetutil.coco",
+    "CreateCityscapesLoaders": "compat.torchdatasetutil.cityscapes",
+    "CreateImagenetLoaders": "compat.torchdatasetutil.imagenet",
+    "CreateImageLoaders": "compat.torchdatasetutil.image_pairs",
+    "Connect": "compat.pymlutil.buckets",
+    "s3store": "compat.pymlutil.buckets",
     "Dataset": "orchestration.components",  # `type: dataset_assets.Dataset` of a defs.yaml; needs the extra `dagster`
 }
 __all__ = [

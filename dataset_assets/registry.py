@@ -1,7 +1,6 @@
 """Plug-ins by file name: in a plug-in folder, the name of a module is the name a user types.
 
-`names("dataset_assets.shards")` lists the public modules of a folder; `load("dataset_assets.shards", "webdataset", "Writer")`
-imports one and returns its role class. Adding a format is adding a file: there is no list to edit.
+`names("output_format")` lists the plug-ins of a role; `load("output_format", "webdataset")` imports one and returns its role class. Adding a format is adding a file: there is no list to edit.
 A name is checked against the folder before anything is imported, so text from a configuration never reaches an arbitrary import.
 """
 
@@ -13,43 +12,43 @@ from typing import Any
 
 from dataset_assets.errors import UnknownName
 
-#: folder -> (what a file in it is, role class)
+#: role -> (its plug-in folder, the class that a plug-in defines)
 ROLES = {
-    "dataset_assets.storage": ("store", "Store"),
-    "dataset_assets.urls": ("input_format", "Reader"),
-    "dataset_assets.shards": ("output_format", "Writer"),
-    "dataset_assets.distribute": ("distributor", "Distributor"),
+    "store": ("dataset_assets.storage.stores", "Store"),
+    "input_format": ("dataset_assets.urls.formats", "Reader"),
+    "output_format": ("dataset_assets.shards.formats", "Writer"),
+    "distributor": ("dataset_assets.distribute", "Distributor"),
 }
 
 
 @cache
-def names(package: str) -> tuple[str, ...]:
+def names(role: str) -> tuple[str, ...]:
     """List the plug-ins of a folder: its modules whose name does not start with an underscore."""
-    module = importlib.import_module(package)
+    module = importlib.import_module(ROLES[role][0])
     found = (info.name for info in pkgutil.iter_modules(module.__path__))
     return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
-def check(package: str, name: str) -> str:
+def check(role: str, name: str) -> str:
     """Return `name` when the folder has such a plug-in.
 
     Raises:
         UnknownName: it has not; the message lists the names that exist.
     """
-    known = names(package)
+    known = names(role)
     if name in known:
         return name
-    kind = ROLES[package][0]
     near = get_close_matches(str(name), known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise UnknownName(f"unknown {kind} {name!r}: expected one of {', '.join(known)}{hint}")
+    raise UnknownName(f"unknown {role} {name!r}: expected one of {', '.join(known)}{hint}")
 
 
-def load(package: str, name: str) -> Any:
+def load(role: str, name: str) -> Any:
     """Import one plug-in and return its role class (see `ROLES`).
 
     Raises:
         UnknownName: the folder has no such file.
     """
-    module = importlib.import_module(f"{package}.{check(package, name)}")
-    return getattr(module, ROLES[package][1])
+    package, role_class = ROLES[role]
+    module = importlib.import_module(f"{package}.{check(role, name)}")
+    return getattr(module, role_class)

@@ -11,14 +11,12 @@ from enum import Enum
 
 from dataset_assets.demo.crops import MEDIA_TYPES, encode
 from dataset_assets.demo.photos import Crop
-from dataset_assets.records import Cause
+from dataset_assets.records.causes import Cause
 
 ROBOTS_TXT = b"User-agent: *\nDisallow: /private/\n"
 RETRY_AFTER_S = 1
 _HUGE_BYTES = 10_000_000_000
-_PAGE = (
-    b"<!DOCTYPE html><html><head><title>Gallery</title></head><body><p>This photograph has moved to our new gallery.</p></body></html>\n"
-)
+_PAGE = b"<!DOCTYPE html><html><head><title>Gallery</title></head><body><p>This photograph has moved to our new gallery.</p></body></html>\n"
 
 
 class End(Enum):
@@ -58,9 +56,14 @@ class Kind:
     among_first: float = 1.0  # share of the rows in which they lie
 
 
-def answer(status: str, body: bytes = b"", *headers: str, length: int | None = None, end: End = End.KEEP) -> Answer:
+def answer(
+    status: str, body: bytes = b"", *headers: str, length: int | None = None, end: End = End.KEEP
+) -> Answer:
     """Answer at once. `length`: what Content-Length claims, when not the truth."""
-    return Answer(((0.0, _head(status, *headers, length=len(body) if length is None else length) + body),), end)
+    return Answer(
+        ((0.0, _head(status, *headers, length=len(body) if length is None else length) + body),),
+        end,
+    )
 
 
 def json_answer(value: object) -> Answer:
@@ -69,7 +72,9 @@ def json_answer(value: object) -> Answer:
 
 
 def _head(status: str, *headers: str, length: int) -> bytes:
-    return "\r\n".join((f"HTTP/1.1 {status}", f"Content-Length: {length}", *headers, "", "")).encode()
+    return "\r\n".join(
+        (f"HTTP/1.1 {status}", f"Content-Length: {length}", *headers, "", "")
+    ).encode()
 
 
 def _media_type(asked: Asked) -> str:
@@ -85,7 +90,11 @@ def _status(status: str) -> Callable[[Asked], Answer]:
 
 
 def _first(status: str, *headers: str) -> Callable[[Asked], Answer]:
-    return lambda asked: _photo(asked) if asked.earlier else answer(status, b"try again\n", "Content-Type: text/plain", *headers)
+    return lambda asked: (
+        _photo(asked)
+        if asked.earlier
+        else answer(status, b"try again\n", "Content-Type: text/plain", *headers)
+    )
 
 
 def _moved(asked: Asked) -> Answer:
@@ -100,18 +109,27 @@ def _late(asked: Asked) -> Answer:
     body = encode(asked.crop)
     quarter = len(body) // 4 + 1
     head = _head("200 OK", _media_type(asked), length=len(body))
-    return Answer(((0.25, head), *((0.25, body[start : start + quarter]) for start in range(0, len(body), quarter))))
+    return Answer(
+        (
+            (0.25, head),
+            *((0.25, body[start : start + quarter]) for start in range(0, len(body), quarter)),
+        )
+    )
 
 
 def _drip(asked: Asked) -> Answer:
     body = encode(asked.crop)
     head = _head("200 OK", _media_type(asked), length=len(body))
-    return Answer(((0.0, head), *((0.2, body[start : start + 20]) for start in range(0, 6000, 20))), End.CLOSE)
+    return Answer(
+        ((0.0, head), *((0.2, body[start : start + 20]) for start in range(0, 6000, 20))), End.CLOSE
+    )
 
 
 def _cut(asked: Asked) -> Answer:
     body = encode(asked.crop)
-    return answer("200 OK", body[: len(body) // 2], _media_type(asked), length=len(body), end=End.CLOSE)
+    return answer(
+        "200 OK", body[: len(body) // 2], _media_type(asked), length=len(body), end=End.CLOSE
+    )
 
 
 def _torn(asked: Asked) -> Answer:
@@ -126,11 +144,15 @@ def _empty(asked: Asked) -> Answer:
 def _reset(asked: Asked) -> Answer:
     body = encode(asked.crop)
     head = _head("200 OK", _media_type(asked), length=len(body))
-    return Answer(((0.0, head + body[:1000]), (0.05, b"")), End.RESET)  # a reset right behind the bytes would overtake them
+    return Answer(
+        ((0.0, head + body[:1000]), (0.05, b"")), End.RESET
+    )  # a reset right behind the bytes would overtake them
 
 
 def _oversize(asked: Asked) -> Answer:
-    return answer("200 OK", encode(asked.crop)[:1000], _media_type(asked), length=_HUGE_BYTES, end=End.CLOSE)
+    return answer(
+        "200 OK", encode(asked.crop)[:1000], _media_type(asked), length=_HUGE_BYTES, end=End.CLOSE
+    )
 
 
 def _html(asked: Asked) -> Answer:
@@ -150,7 +172,13 @@ KINDS: dict[str, Kind] = {
     "missing": Kind(24, "404", Cause.HTTP_NOT_FOUND, _status("404 Not Found")),
     "gone": Kind(6, "410", Cause.HTTP_NOT_FOUND, _status("410 Gone")),
     "forbidden": Kind(12, "403", Cause.HTTP_FORBIDDEN, _status("403 Forbidden")),
-    "busy": Kind(8, "503, then the photograph", Cause.HTTP_SERVER_ERROR, _first("503 Service Unavailable"), on_busy_host=True),
+    "busy": Kind(
+        8,
+        "503, then the photograph",
+        Cause.HTTP_SERVER_ERROR,
+        _first("503 Service Unavailable"),
+        on_busy_host=True,
+    ),
     "limited": Kind(
         6,
         f"429 with Retry-After: {RETRY_AFTER_S}, then the photograph",
@@ -158,8 +186,20 @@ KINDS: dict[str, Kind] = {
         _first("429 Too Many Requests", f"Retry-After: {RETRY_AFTER_S}"),
         on_busy_host=True,
     ),
-    "reset": Kind(4, "a part of the photograph, then a reset connection", Cause.CONNECTION_RESET, _reset, on_busy_host=True),
-    "drip": Kind(4, "the photograph at 100 bytes/s, closed after a minute", Cause.TOO_SLOW, _drip, among_first=0.05),
+    "reset": Kind(
+        4,
+        "a part of the photograph, then a reset connection",
+        Cause.CONNECTION_RESET,
+        _reset,
+        on_busy_host=True,
+    ),
+    "drip": Kind(
+        4,
+        "the photograph at 100 bytes/s, closed after a minute",
+        Cause.TOO_SLOW,
+        _drip,
+        among_first=0.05,
+    ),
     "cut": Kind(8, "half of the photograph, then a closed connection", Cause.INCOMPLETE_BODY, _cut),
     "torn": Kind(6, "half of the file, under its own length", Cause.DECODE_ERROR, _torn),
     "html": Kind(10, "an HTML page that calls itself an image", Cause.NOT_IMAGE, _html),
@@ -167,5 +207,7 @@ KINDS: dict[str, Kind] = {
     "loop": Kind(4, "302 to itself", Cause.TOO_MANY_REDIRECTS, _loop),
     "empty": Kind(4, "no body", Cause.EMPTY_BODY, _empty),
     "oversize": Kind(4, "a Content-Length of 10 GB", Cause.TOO_LARGE, _oversize),
-    "private": Kind(8, "the photograph, although robots.txt forbids asking", Cause.ROBOTS_TXT, _photo),
+    "private": Kind(
+        8, "the photograph, although robots.txt forbids asking", Cause.ROBOTS_TXT, _photo
+    ),
 }

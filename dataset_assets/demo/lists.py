@@ -50,7 +50,15 @@ def url_table(*, port: int = PORT) -> pa.Table:
         host = BUSY_HOST if KINDS[kind].on_busy_host else HOST
         photo = PHOTOS[crop.photo]
         url = f"http://{host}:{port}/{kind}/{crop.path}"
-        rows.append({"url": url, "caption": caption, "photo": crop.photo, "credit": photo.credit, "license": photo.license})
+        rows.append(
+            {
+                "url": url,
+                "caption": caption,
+                "photo": crop.photo,
+                "credit": photo.credit,
+                "license": photo.license,
+            }
+        )
     return pa.Table.from_pylist(rows)
 
 
@@ -68,7 +76,12 @@ def _kinds(rng: Random) -> list[str]:
 
 def _crops(rng: Random) -> dict[Crop, str]:
     """Draw different crops with their captions."""
-    views = [(name, view) for name, photo in PHOTOS.items() for view in photo.views for _ in range(view.weight)]
+    views = [
+        (name, view)
+        for name, photo in PHOTOS.items()
+        for view in photo.views
+        for _ in range(view.weight)
+    ]
     crops: dict[Crop, str] = {}
     while len(crops) < ROWS:
         name, view = views[_below(rng, len(views))]
@@ -95,7 +108,9 @@ def _widths(photo: Photo, view: View, shape: tuple[int, int]) -> tuple[int, int]
     left, top, right, bottom = view.subject
     across, down = shape
     short = min(_SHORT_SIDE_PX, photo.width, photo.height)
-    least = max(right - left, -(-(bottom - top) * across // down), -(-short * across // min(across, down)))
+    least = max(
+        right - left, -(-(bottom - top) * across // down), -(-short * across // min(across, down))
+    )
     return least, min(photo.width, photo.height * across // down)
 
 

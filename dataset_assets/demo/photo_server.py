@@ -48,16 +48,28 @@ class PhotoServer:
         """
         for photo in PHOTOS.values():
             _ = photo.path
-        with listen(self.port) as listener:  # bound here, so that a taken port is an error of the caller
+        with listen(
+            self.port
+        ) as listener:  # bound here, so that a taken port is an error of the caller
             self.port = listener.getsockname()[1]
             handle = listener.fileno()
-            command = [sys.executable, "-m", _MODULE, "--handle", str(handle), "--parent", str(os.getpid())]
+            command = [
+                sys.executable,
+                "-m",
+                _MODULE,
+                "--handle",
+                str(handle),
+                "--parent",
+                str(os.getpid()),
+            ]
             self._process = subprocess.Popen(command, pass_fds=[handle], stdin=subprocess.DEVNULL)  # noqa: S603  our own interpreter and module
         try:
             self.stats()
         except (OSError, http.client.HTTPException) as exc:
             self.stop()
-            raise ConfigurationError(f"the photo server ended at once; `{sys.executable} -m {_MODULE}` shows why") from exc
+            raise ConfigurationError(
+                f"the photo server ended at once; `{sys.executable} -m {_MODULE}` shows why"
+            ) from exc
         return self
 
     def stop(self) -> None:
@@ -184,7 +196,9 @@ def _respond(site: Site, head: bytearray) -> tuple[Answer, End]:
     if version not in {"HTTP/1.1", "HTTP/1.0"} or method != "GET":
         return answer("405 Method Not Allowed", b"only GET\n", "Allow: GET"), End.CLOSE
     reply = site.get(path.partition("?")[0])
-    closes = version == "HTTP/1.0" or any(field.lower().replace(" ", "") == "connection:close" for field in fields)
+    closes = version == "HTTP/1.0" or any(
+        field.lower().replace(" ", "") == "connection:close" for field in fields
+    )
     return reply, End.CLOSE if closes and reply.end is End.KEEP else reply.end
 
 
@@ -205,16 +219,29 @@ async def serve(listener: socket.socket, parent: int | None = None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server in this process."""
-    parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description="Serve the photographs of the demo.")
-    parser.add_argument("--port", type=int, default=PORT, help="0: any free one (default: %(default)s, which the lists name)")
-    parser.add_argument("--handle", type=int, help="listening socket inherited from the parent; no port is opened")
-    parser.add_argument("--parent", type=int, help="process id: end when this is no longer the parent")
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {_MODULE}", description="Serve the photographs of the demo."
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=PORT,
+        help="0: any free one (default: %(default)s, which the lists name)",
+    )
+    parser.add_argument(
+        "--handle", type=int, help="listening socket inherited from the parent; no port is opened"
+    )
+    parser.add_argument(
+        "--parent", type=int, help="process id: end when this is no longer the parent"
+    )
     chosen = parser.parse_args(arguments)
     if chosen.handle is not None:
         listener = socket.socket(fileno=chosen.handle)
     else:
         listener = listen(chosen.port)
-        sys.stderr.write(f"photographs at http://{HOST}:{listener.getsockname()[1]}, counts at {_STATS}\n")
+        sys.stderr.write(
+            f"photographs at http://{HOST}:{listener.getsockname()[1]}, counts at {_STATS}\n"
+        )
     listener.setblocking(False)
     asyncio.run(serve(listener, chosen.parent))
     return 0

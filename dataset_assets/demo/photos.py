@@ -12,7 +12,9 @@ from typing import Self
 
 from dataset_assets.errors import MissingDependency
 
-_PATH = re.compile(r"(?P<photo>[a-z-]+)/(?P<x>\d{1,4})-(?P<y>\d{1,4})-(?P<width>\d{1,4})x(?P<height>\d{1,4})\.(?P<extension>jpg|png|webp)")
+_PATH = re.compile(
+    r"(?P<photo>[a-z-]+)/(?P<x>\d{1,4})-(?P<y>\d{1,4})-(?P<width>\d{1,4})x(?P<height>\d{1,4})\.(?P<extension>jpg|png|webp)"
+)
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom, px
 
@@ -49,7 +51,9 @@ class Photo:
         for folder in (spec.submodule_search_locations or ()) if spec else ():
             if (path := Path(folder, self.file)).is_file():
                 return path
-        raise MissingDependency(f"{self.package}/{self.file} is not installed; the demo needs `pip install 'dataset-assets[demo]'`")
+        raise MissingDependency(
+            f"{self.package}/{self.file} is not installed; the demo needs `pip install 'dataset-assets[demo]'`"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +87,26 @@ class Crop:
 
 _SCIENCE = "skimage"
 _LEARN = "sklearn"
-_MIDDLEBURY = "Nesic, Westling, Wang, Kitajima, Krathwohl and Scharstein, Middlebury 2014 stereo benchmark"
+_MIDDLEBURY = (
+    "Nesic, Westling, Wang, Kitajima, Krathwohl and Scharstein, Middlebury 2014 stereo benchmark"
+)
 _CC_BY = "CC BY 2.0"
 
 _MOTORCYCLE = (
     View(
         (95, 75, 690, 455),
         4,
-        ("A red motorcycle parked in a garage", "A vintage red motorcycle on a concrete floor", "A motorcycle in front of wooden shelves"),
+        (
+            "A red motorcycle parked in a garage",
+            "A vintage red motorcycle on a concrete floor",
+            "A motorcycle in front of wooden shelves",
+        ),
     ),
-    View((235, 150, 445, 400), 2, ("The engine of a red motorcycle", "The chrome engine and black seat of a motorcycle")),
+    View(
+        (235, 150, 445, 400),
+        2,
+        ("The engine of a red motorcycle", "The chrome engine and black seat of a motorcycle"),
+    ),
     View((480, 60, 700, 460), 1, ("The handlebar, headlight and front wheel of a motorcycle",)),
 )
 
@@ -123,11 +137,21 @@ PHOTOS: dict[str, Photo] = {
                     "An official portrait of an astronaut, with a flag and a shuttle model",
                 ),
             ),
-            View((270, 200, 500, 512), 2, ("The white and black helmet of an astronaut", "A helmet beside an orange space suit")),
+            View(
+                (270, 200, 500, 512),
+                2,
+                (
+                    "The white and black helmet of an astronaut",
+                    "A helmet beside an orange space suit",
+                ),
+            ),
             View(
                 (340, 0, 475, 250),
                 1,
-                ("A model of the Space Shuttle with its orange tank", "A model of the Space Shuttle ready for launch"),
+                (
+                    "A model of the Space Shuttle with its orange tank",
+                    "A model of the Space Shuttle ready for launch",
+                ),
             ),
         ),
     ),
@@ -162,10 +186,25 @@ PHOTOS: dict[str, Photo] = {
             View(
                 (70, 25, 350, 370),
                 9,
-                ("A Chinese pagoda above a lake", "A tower with red and green roofs among trees", "The Summer Palace under a hazy sky"),
+                (
+                    "A Chinese pagoda above a lake",
+                    "A tower with red and green roofs among trees",
+                    "The Summer Palace under a hazy sky",
+                ),
             ),
-            View((75, 25, 330, 200), 2, ("The roofs of a Chinese pagoda", "Painted roofs with upturned corners against the sky")),
-            View((300, 190, 600, 330), 2, ("A lake with boats behind the trees", "View over a calm lake on a hazy day")),
+            View(
+                (75, 25, 330, 200),
+                2,
+                (
+                    "The roofs of a Chinese pagoda",
+                    "Painted roofs with upturned corners against the sky",
+                ),
+            ),
+            View(
+                (300, 190, 600, 330),
+                2,
+                ("A lake with boats behind the trees", "View over a calm lake on a hazy day"),
+            ),
         ),
     ),
     "coffee": Photo(
@@ -185,7 +224,15 @@ PHOTOS: dict[str, Photo] = {
                     "An espresso served on a wooden table",
                 ),
             ),
-            View((165, 10, 430, 260), 4, ("An espresso seen from above", "A red and white coffee cup", "Close view of a cup of coffee")),
+            View(
+                (165, 10, 430, 260),
+                4,
+                (
+                    "An espresso seen from above",
+                    "A red and white coffee cup",
+                    "Close view of a cup of coffee",
+                ),
+            ),
         ),
     ),
     "flower": Photo(
@@ -216,15 +263,32 @@ PHOTOS: dict[str, Photo] = {
         "NASA, ESA",
         "public domain",
         (
-            View((550, 350, 800, 600), 3, ("Spiral galaxies in the Hubble deep field", "Thousands of distant galaxies")),
             View(
-                (100, 50, 420, 350), 3, ("Distant galaxies seen by the Hubble Space Telescope", "Blue and orange galaxies on a black sky")
+                (550, 350, 800, 600),
+                3,
+                ("Spiral galaxies in the Hubble deep field", "Thousands of distant galaxies"),
             ),
-            View((250, 500, 600, 800), 3, ("The Hubble extreme deep field", "A patch of sky filled with galaxies")),
+            View(
+                (100, 50, 420, 350),
+                3,
+                (
+                    "Distant galaxies seen by the Hubble Space Telescope",
+                    "Blue and orange galaxies on a black sky",
+                ),
+            ),
+            View(
+                (250, 500, 600, 800),
+                3,
+                ("The Hubble extreme deep field", "A patch of sky filled with galaxies"),
+            ),
         ),
     ),
-    "motorcycle-left": Photo(_SCIENCE, "data/motorcycle_left.png", 741, 500, _MIDDLEBURY, "not stated", _MOTORCYCLE),
-    "motorcycle-right": Photo(_SCIENCE, "data/motorcycle_right.png", 741, 500, _MIDDLEBURY, "not stated", _MOTORCYCLE),
+    "motorcycle-left": Photo(
+        _SCIENCE, "data/motorcycle_left.png", 741, 500, _MIDDLEBURY, "not stated", _MOTORCYCLE
+    ),
+    "motorcycle-right": Photo(
+        _SCIENCE, "data/motorcycle_right.png", 741, 500, _MIDDLEBURY, "not stated", _MOTORCYCLE
+    ),
     "retina": Photo(
         _SCIENCE,
         "data/retina.jpg",
@@ -233,7 +297,11 @@ PHOTOS: dict[str, Photo] = {
         "Mikael Häggström",
         "CC0 1.0",
         (
-            View((150, 250, 1260, 1160), 3, ("The fundus of a normal left eye", "Blood vessels of a human retina")),
+            View(
+                (150, 250, 1260, 1160),
+                3,
+                ("The fundus of a normal left eye", "Blood vessels of a human retina"),
+            ),
             View((30, 450, 420, 850), 1, ("The optic disc of a human eye",)),
         ),
     ),
@@ -248,12 +316,19 @@ PHOTOS: dict[str, Photo] = {
             View(
                 (270, 110, 370, 427),
                 8,
-                ("A rocket on its launch pad at dusk", "A Falcon 9 rocket before launch", "A white rocket lit by floodlights"),
+                (
+                    "A rocket on its launch pad at dusk",
+                    "A Falcon 9 rocket before launch",
+                    "A white rocket lit by floodlights",
+                ),
             ),
             View(
                 (60, 100, 560, 427),
                 4,
-                ("A rocket between lightning towers at night", "Floodlights around a rocket on the launch pad"),
+                (
+                    "A rocket between lightning towers at night",
+                    "Floodlights around a rocket on the launch pad",
+                ),
             ),
         ),
     ),

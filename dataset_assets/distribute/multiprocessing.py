@@ -19,7 +19,7 @@ from multiprocessing.context import BaseContext
 from types import ModuleType
 from typing import Any
 
-from dataset_assets.distribute._base import TaskLost, Work
+from dataset_assets.distribute import TaskLost, Work
 
 _NEXT, _EVENT, _ERROR, _DONE = "next", "event", "error", "done"
 _STOP_AFTER_S = 5.0
@@ -161,7 +161,9 @@ def _context(preload: tuple[str, ...]) -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
-    with _environment("OPENBLAS_NUM_THREADS", "1"):  # of numpy: there is a process per core, and threads that wait for work spin
+    with _environment(
+        "OPENBLAS_NUM_THREADS", "1"
+    ):  # of numpy: there is a process per core, and threads that wait for work spin
         forkserver.ensure_running()  # it imports while the caller does something else
     return context
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dataset_assets.distribute._base import Work
+from dataset_assets.distribute import Work
 
 
 class Distributor:

@@ -37,7 +37,11 @@ class Attempts:
             SourceError: it was the last, or the server asks for more patience than is allowed.
         """
         self._failures += 1
-        asked_s = (retry_after_s(exc.retry_after.encode("latin-1", "replace"), self._wall_clock) if exc.retry_after else None) or 0.0
+        asked_s = (
+            retry_after_s(exc.retry_after.encode("latin-1", "replace"), self._wall_clock)
+            if exc.retry_after
+            else None
+        ) or 0.0
         if self._failures > self._retries:
             raise SourceError(
                 f"{exc}; gave up after {self._failures} attempts without progress: run again when the server and the network are well"

@@ -11,7 +11,7 @@ from typing import NamedTuple, overload
 
 import pycurl
 
-from dataset_assets.records import Cause
+from dataset_assets.records.causes import Cause
 
 MAX_LENGTH = 200
 
@@ -76,7 +76,9 @@ _OS = {
 }
 _RESET = re.compile(r"reset by peer", re.IGNORECASE).search
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_SECRET = re.compile(r"(?i)\b(x-amz-[a-z-]+|signature|sig|token|access_token|api_?key|key|password|x-goog-[a-z-]+)=[^&\s]+")
+_SECRET = re.compile(
+    r"(?i)\b(x-amz-[a-z-]+|signature|sig|token|access_token|api_?key|key|password|x-goog-[a-z-]+)=[^&\s]+"
+)
 _USER = re.compile(r"(?<=//)[^/?#\s@]*@")
 
 
@@ -100,7 +102,9 @@ def for_status(status: int, reason: str) -> Failure:
             reason = HTTPStatus(status).phrase
         except ValueError:
             reason = ""
-    cause = _STATUS.get(status) or (Cause.HTTP_SERVER_ERROR if status >= 500 else Cause.HTTP_CLIENT_ERROR)
+    cause = _STATUS.get(status) or (
+        Cause.HTTP_SERVER_ERROR if status >= 500 else Cause.HTTP_CLIENT_ERROR
+    )
     return Failure(cause, one_line(f"HTTP Error {status}: {reason}"))
 
 
@@ -123,7 +127,9 @@ def _tls_failure(text: str) -> Failure:
     if _RESET(text):
         return failure(Cause.CONNECTION_RESET)
     kind = text.partition("certificate problem: ")[2] or text.rpartition("::")[2]
-    return Failure(Cause.TLS_ERROR, one_line(f"{MESSAGES[Cause.TLS_ERROR]}: {_QUOTED.sub('', kind)}"))
+    return Failure(
+        Cause.TLS_ERROR, one_line(f"{MESSAGES[Cause.TLS_ERROR]}: {_QUOTED.sub('', kind)}")
+    )
 
 
 def one_line(text: str) -> str:

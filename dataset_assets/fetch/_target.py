@@ -16,7 +16,7 @@ import pycurl
 
 from dataset_assets.fetch._causes import Failure, failure
 from dataset_assets.fetch.addresses import BAD_PORTS
-from dataset_assets.records import Cause
+from dataset_assets.records.causes import Cause
 
 MAX_URL_LENGTH = 8192
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -26,7 +26,9 @@ _REST = re.compile(r"//([^/?#]*)([^#]*)", re.DOTALL).match
 _USER = re.compile(r"(?<=//)[^/?#]*@").sub
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]").search
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
-_DEVIATION = frozenset("\u00df\u03c2\u200c\u200d")  # letters that the standard library's older IDNA would replace
+_DEVIATION = frozenset(
+    "\u00df\u03c2\u200c\u200d"
+)  # letters that the standard library's older IDNA would replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,9 @@ class Origin:
     host: str  # ASCII, lower case; IPv6 without brackets
     port: int
     literal: bool  # the host is a numeric address
-    authority: str  # "host:port", IPv6 in brackets: what connections and looked-up names are kept by
+    authority: (
+        str  # "host:port", IPv6 in brackets: what connections and looked-up names are kept by
+    )
     site: str  # what politeness is counted by: the host, and the port unless it is a default one
     root: str  # "https://host:port", the port left out where it is the default
 

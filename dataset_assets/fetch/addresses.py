@@ -10,7 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.records import Cause
+from dataset_assets.records.causes import Cause
 
 _BAD_PORTS = """
 0 1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 117 119 123 135 137 139 143 161 179 389
@@ -67,7 +67,9 @@ class AddressGuard:
 
     def _reachable(self, address: _Address) -> bool:
         ends = {address, _embedded(address) or address}
-        return any(end in network for network in self._allowed for end in ends) or all(_is_public(end) for end in ends)
+        return any(end in network for network in self._allowed for end in ends) or all(
+            _is_public(end) for end in ends
+        )
 
 
 def _is_public(address: _Address) -> bool:
@@ -97,4 +99,6 @@ def _network(text: str) -> _Network:
     try:
         return ip_network(text)
     except ValueError as exc:
-        raise ConfigurationError(f'allow_private_networks: expected networks such as "127.0.0.0/8", or "all", got {text!r}: {exc}') from exc
+        raise ConfigurationError(
+            f'allow_private_networks: expected networks such as "127.0.0.0/8", or "all", got {text!r}: {exc}'
+        ) from exc

@@ -14,12 +14,12 @@ from threading import Lock, Thread
 from typing import Any, Self, overload
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.fetch._backlog import Backlog, Source
-from dataset_assets.fetch._dispatch import FetchStats
-from dataset_assets.fetch._loop import Loop, Memory
-from dataset_assets.fetch._resolver import Lookup, system_lookup
+from dataset_assets.fetch.engine.backlog import Backlog, Source
+from dataset_assets.fetch.engine.dispatch import FetchStats
+from dataset_assets.fetch.engine.loop import Loop, Memory
+from dataset_assets.fetch.hosts.resolver import Lookup, system_lookup
 from dataset_assets.fetch.options import FetchOptions
-from dataset_assets.records import FetchOutcome, Request
+from dataset_assets.records.fetching import FetchOutcome, Request
 
 _JOIN_S = 1.0
 
@@ -35,7 +35,12 @@ class Fetcher:
     """
 
     def __init__(
-        self, options: FetchOptions, *, seed: int = 0, clock: Callable[[], float] = time.monotonic, lookup: Lookup = system_lookup
+        self,
+        options: FetchOptions,
+        *,
+        seed: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        lookup: Lookup = system_lookup,
     ) -> None:
         self._memory = Memory(options, seed=seed, clock=clock, lookup=lookup)
         self._loop: Loop | None = None
@@ -52,9 +57,13 @@ class Fetcher:
     def fetch(self, requests: Iterable[Request | None]) -> Generator[FetchOutcome]: ...
 
     @overload
-    def fetch(self, requests: Iterable[Request | None], *, heartbeat_s: float) -> Generator[FetchOutcome | None]: ...
+    def fetch(
+        self, requests: Iterable[Request | None], *, heartbeat_s: float
+    ) -> Generator[FetchOutcome | None]: ...
 
-    def fetch(self, requests: Iterable[Request | None], *, heartbeat_s: float | None = None) -> Generator[Any]:
+    def fetch(
+        self, requests: Iterable[Request | None], *, heartbeat_s: float | None = None
+    ) -> Generator[Any]:
         """Fetch urls and yield their outcomes in the order in which they end.
 
         `requests` is pulled on the fetch thread, one at a time, while there is room; None means: nothing to start now, ask again when the consumer has come
@@ -65,7 +74,9 @@ class Fetcher:
             ConfigurationError: another `fetch` of this fetcher has not ended.
         """
         if not self._in_use.acquire(blocking=False):
-            raise ConfigurationError("this Fetcher is fetching already: finish or close that generator first, or make another Fetcher")
+            raise ConfigurationError(
+                "this Fetcher is fetching already: finish or close that generator first, or make another Fetcher"
+            )
         try:
             yield from self._fetch(Source(requests), heartbeat_s)
         finally:
@@ -89,7 +100,9 @@ class Fetcher:
         if loop is None or loop.closed:
             loop = self._loop = Loop(self._memory)
         self._backlog = loop.new_backlog()
-        self._thread = Thread(target=loop.serve, args=(source, self._backlog), name="fetch", daemon=True)
+        self._thread = Thread(
+            target=loop.serve, args=(source, self._backlog), name="fetch", daemon=True
+        )
         self._thread.start()
         try:
             yield from self._backlog.outcomes(heartbeat_s)

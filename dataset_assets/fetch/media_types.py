@@ -149,7 +149,16 @@ _REFINED = {
     "tif": {"dng", "nef", "cr2", "arw"},
     "gz": {"tgz"},
 }
-_ALIASES = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "tiff": "tif", "htm": "html", "mpeg": "mpg", "oga": "ogg", "midi": "mid"}
+_ALIASES = {
+    "jpeg": "jpg",
+    "jpe": "jpg",
+    "jfif": "jpg",
+    "tiff": "tif",
+    "htm": "html",
+    "mpeg": "mpg",
+    "oga": "ogg",
+    "midi": "mid",
+}
 _SUFFIX = re.compile(r"\.([a-z0-9]{1,8})$")
 
 

@@ -18,7 +18,7 @@ from dataset_assets.errors import ConfigurationError, SourceError
 from dataset_assets.fetch._attempts import Interrupted
 from dataset_assets.fetch.options import MIB
 from dataset_assets.fetch.session import Session, shown, why
-from dataset_assets.storage._positioned import Positioned
+from dataset_assets.storage.positioned import Positioned
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII).fullmatch
 _CHUNK = MIB // 4  # received at a time
@@ -35,15 +35,24 @@ class RangeOptions:
     first_bytes: int = MIB // 16  # asked for at once, to learn size and version
     buffer_bytes: int = MIB
     skip_bytes: int = 4 * MIB  # a seek forward up to this far reads on instead of asking again
-    progress_bytes: int = MIB // 16  # received between two failures: they are no longer counted as in a row
-    low_speed_bytes_per_s: int = 1024  # slower than this over `low_speed_time_s` of waiting: ask again
+    progress_bytes: int = (
+        MIB // 16
+    )  # received between two failures: they are no longer counted as in a row
+    low_speed_bytes_per_s: int = (
+        1024  # slower than this over `low_speed_time_s` of waiting: ask again
+    )
     low_speed_time_s: float = 30.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            least, value = 0 if field.name in ("skip_bytes", "low_speed_bytes_per_s") else 1e-9, getattr(self, field.name)
+            least, value = (
+                0 if field.name in ("skip_bytes", "low_speed_bytes_per_s") else 1e-9,
+                getattr(self, field.name),
+            )
             if not value >= least:
-                raise ConfigurationError(f"{field.name}: expected {'0 or more' if least == 0 else 'a number above 0'}, got {value!r}")
+                raise ConfigurationError(
+                    f"{field.name}: expected {'0 or more' if least == 0 else 'a number above 0'}, got {value!r}"
+                )
 
 
 class RangeFile(io.BufferedReader):
@@ -54,7 +63,12 @@ class RangeFile(io.BufferedReader):
     """
 
     def __init__(
-        self, url: str, *, session: Session | None = None, options: RangeOptions | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        url: str,
+        *,
+        session: Session | None = None,
+        options: RangeOptions | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         options = options or RangeOptions()
         self._ranges = _Ranges(url, session, options, clock)
@@ -103,7 +117,9 @@ class _Version:
 class _Ranges(Positioned):
     """The stream of bytes below a `RangeFile`: at most one answer is being read."""
 
-    def __init__(self, url: str, session: Session | None, options: RangeOptions, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, url: str, session: Session | None, options: RangeOptions, clock: Callable[[], float]
+    ) -> None:
         self.name = shown(url)
         self._url, self._options, self._clock = url, options, clock
         self._session, self._owns_session = session or Session(), session is None
@@ -148,7 +164,12 @@ class _Ranges(Positioned):
 
     def _read(self, position: int, length: int) -> bytes:
         gap = position - self._at
-        if self._answer is None or gap < 0 or position >= self._end or (gap > self._options.skip_bytes and self._has_ranges):
+        if (
+            self._answer is None
+            or gap < 0
+            or position >= self._end
+            or (gap > self._options.skip_bytes and self._has_ranges)
+        ):
             self._open_at(position)
         while self._at < position:
             self._receive(position - self._at)
@@ -157,11 +178,15 @@ class _Ranges(Positioned):
     def _receive(self, length: int) -> bytes:
         begun = self._clock()
         try:
-            data: bytes = self._answer.read1(min(length, _CHUNK, self._end - self._at), decode_content=False)
+            data: bytes = self._answer.read1(
+                min(length, _CHUNK, self._end - self._at), decode_content=False
+            )
         except (urllib3.exceptions.HTTPError, OSError) as exc:
             raise Interrupted(f"{self.name}: at byte {self._at:,}: {why(exc)}") from exc
         if not data:
-            raise Interrupted(f"{self.name}: the connection was closed at byte {self._at:,} of {self.bytes:,}")
+            raise Interrupted(
+                f"{self.name}: the connection was closed at byte {self._at:,} of {self.bytes:,}"
+            )
         self._at += len(data)
         self.bytes_read += len(data)
         self._check_progress(len(data), self._clock() - begun)
@@ -192,7 +217,11 @@ class _Ranges(Positioned):
         self._drop()
         self.requests += 1
         answer = self._session.stream(self._url, {"Range": range_, **headers})
-        found = _CONTENT_RANGE(answer.headers.get("Content-Range", "")) if answer.status == 206 else None
+        found = (
+            _CONTENT_RANGE(answer.headers.get("Content-Range", ""))
+            if answer.status == 206
+            else None
+        )
         if found:
             return answer, int(found[1]), int(found[2]) + 1, int(found[3])
         length = answer.headers.get("Content-Length", "")
@@ -217,7 +246,9 @@ class _Ranges(Positioned):
         if not self._has_ranges:
             raise SourceError(self._no_ranges())
         answer, start, end, size = self._ask(f"bytes={position}-", self.version.condition)
-        if answer.status == 416 or (size >= 0 and (size != self.bytes or self.version.differs(_version_of(answer)))):
+        if answer.status == 416 or (
+            size >= 0 and (size != self.bytes or self.version.differs(_version_of(answer)))
+        ):
             answer.close()
             raise SourceError(
                 f"{self.name}: the file changed on its server while it was read; run again to read the new one from its beginning"
@@ -234,13 +265,21 @@ class _Ranges(Positioned):
     def _check(self, answer: Any, size: int) -> None:
         """Refuse an answer that is no part of a file."""
         coding = answer.headers.get("Content-Encoding", "identity")
-        if answer.status in (200, 206) and coding == "identity" and (answer.status == 200 or size >= 0):
+        if (
+            answer.status in (200, 206)
+            and coding == "identity"
+            and (answer.status == 200 or size >= 0)
+        ):
             return
         answer.close()
         wrong = (
-            f"HTTP status {answer.status}" if answer.status not in (200, 206) else "an answer that is packed, or says not which range it is"
+            f"HTTP status {answer.status}"
+            if answer.status not in (200, 206)
+            else "an answer that is packed, or says not which range it is"
         )
-        raise SourceError(f"{self.name}: expected a file, got {wrong}; check the url, and whether it needs a login")
+        raise SourceError(
+            f"{self.name}: expected a file, got {wrong}; check the url, and whether it needs a login"
+        )
 
     def _no_ranges(self) -> str:
         return (

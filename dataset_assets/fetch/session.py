@@ -21,7 +21,7 @@ from dataset_assets.errors import ConfigurationError, SourceError
 from dataset_assets.fetch._attempts import Attempts, Interrupted
 from dataset_assets.fetch._certificates import default_ca_file
 from dataset_assets.fetch.options import DEFAULT_USER_AGENT, MIB
-from dataset_assets.storage._base import hide_credentials
+from dataset_assets.redaction import redact
 
 #: How urllib3 begins the text of an error.
 _PLACE = re.compile(r"^.*?(?:port=\d+\)|object at 0x[0-9a-f]+>): ")
@@ -50,12 +50,23 @@ class SessionOptions:
     verify_tls: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("connect_timeout_s", "timeout_s", "backoff_s", "max_backoff_s", "max_retry_after_s", "max_body_bytes"):
+        for name in (
+            "connect_timeout_s",
+            "timeout_s",
+            "backoff_s",
+            "max_backoff_s",
+            "max_retry_after_s",
+            "max_body_bytes",
+        ):
             if not getattr(self, name) > 0:
-                raise ConfigurationError(f"{name}: expected a number above 0, got {getattr(self, name)!r}")
+                raise ConfigurationError(
+                    f"{name}: expected a number above 0, got {getattr(self, name)!r}"
+                )
         for name in ("retries", "max_redirects"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 0:
-                raise ConfigurationError(f"{name}: expected a whole number, 0 or more, got {getattr(self, name)!r}")
+                raise ConfigurationError(
+                    f"{name}: expected a whole number, 0 or more, got {getattr(self, name)!r}"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +100,9 @@ class Session:
         self._pool = urllib3.PoolManager(
             maxsize=4,
             ssl_context=_tls(self.options),
-            timeout=urllib3.Timeout(connect=self.options.connect_timeout_s, read=self.options.timeout_s),
+            timeout=urllib3.Timeout(
+                connect=self.options.connect_timeout_s, read=self.options.timeout_s
+            ),
             retries=False,
         )
 
@@ -127,7 +140,9 @@ class Session:
         """
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         try:
-            return self._answer(url, self._request("POST", url, headers, urlencode(fields).encode()))
+            return self._answer(
+                url, self._request("POST", url, headers, urlencode(fields).encode())
+            )
         except Interrupted as exc:
             raise SourceError(f"{exc}; run again when the site is well") from exc
 
@@ -143,7 +158,12 @@ class Session:
     def attempts(self) -> Attempts:
         """Return a fresh count of failures."""
         options = self.options
-        return Attempts(options.retries, (options.backoff_s, options.max_backoff_s), options.max_retry_after_s, times=self._times)
+        return Attempts(
+            options.retries,
+            (options.backoff_s, options.max_backoff_s),
+            options.max_retry_after_s,
+            times=self._times,
+        )
 
     def _follow(self, url: str, headers: dict[str, str]) -> tuple[str, Any]:
         for _ in range(self.options.max_redirects + 1):
@@ -154,43 +174,75 @@ class Session:
             response.drain_conn()
             there = urljoin(url, location)
             if _scheme(url) == "https" and _scheme(there) != "https":
-                raise SourceError(f"{shown(url)}: redirected from https to {shown(there)}, which is not followed")
+                raise SourceError(
+                    f"{shown(url)}: redirected from https to {shown(there)}, which is not followed"
+                )
             url = there
-        raise SourceError(f"{shown(url)}: redirected more than {self.options.max_redirects} times; correct the url")
+        raise SourceError(
+            f"{shown(url)}: redirected more than {self.options.max_redirects} times; correct the url"
+        )
 
-    def _request(self, method: str, url: str, headers: dict[str, str], body: bytes | None = None) -> Any:
+    def _request(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
+    ) -> Any:
         if _scheme(url) not in ("http", "https"):
             raise SourceError(f"{shown(url)}: expected an http or https url")
         request = Request(url, method=method)  # noqa: S310 -- never opened: what the cookie jar reads and writes
         self._cookies.add_cookie_header(request)
-        sent = {"User-Agent": self.options.user_agent, "Accept-Encoding": "identity", **headers, **dict(request.header_items())}
+        sent = {
+            "User-Agent": self.options.user_agent,
+            "Accept-Encoding": "identity",
+            **headers,
+            **dict(request.header_items()),
+        }
         try:
-            response = self._pool.request(method, url, headers=sent, body=body, redirect=False, preload_content=False, decode_content=False)
+            response = self._pool.request(
+                method,
+                url,
+                headers=sent,
+                body=body,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
         except urllib3.exceptions.HTTPError as exc:
             raise _explained(url, exc) from exc
         self._cookies.extract_cookies(response, request)
         if response.status in _TRANSIENT:
             response.close()
-            raise Interrupted(f"{shown(url)}: HTTP status {response.status}", response.headers.get("Retry-After"))
+            raise Interrupted(
+                f"{shown(url)}: HTTP status {response.status}", response.headers.get("Retry-After")
+            )
         return response
 
     def _answer(self, url: str, response: Any) -> Answer:
         limit, body = self.options.max_body_bytes, b""
         try:
-            while len(body) <= limit and (data := response.read(limit + 1 - len(body), decode_content=False)):
-                body += data  # a second read: only at the end does urllib3 tell that bytes are missing
+            while len(body) <= limit and (
+                data := response.read(limit + 1 - len(body), decode_content=False)
+            ):
+                body += (
+                    data  # a second read: only at the end does urllib3 tell that bytes are missing
+                )
         except (urllib3.exceptions.HTTPError, OSError) as exc:
             raise Interrupted(f"{shown(url)}: {why(exc)}") from exc
         finally:
             response.close()
         if len(body) > limit:
-            raise SourceError(f"{shown(url)}: the page has more than {limit:,} bytes; raise max_body_bytes if it should")
-        return Answer(url, response.status, {name.lower(): value for name, value in response.headers.items()}, body)
+            raise SourceError(
+                f"{shown(url)}: the page has more than {limit:,} bytes; raise max_body_bytes if it should"
+            )
+        return Answer(
+            url,
+            response.status,
+            {name.lower(): value for name, value in response.headers.items()},
+            body,
+        )
 
 
 def shown(url: str) -> str:
     """Return a url as it may stand in a message."""
-    return hide_credentials(url)
+    return redact(url)
 
 
 def _scheme(url: str) -> str:
@@ -211,8 +263,14 @@ def why(exc: BaseException) -> str:
 
 def _explained(url: str, exc: urllib3.exceptions.HTTPError) -> SourceError | Interrupted:
     message = f"{shown(url)}: {why(exc)}"
-    for_ever = isinstance(exc, urllib3.exceptions.SSLError | urllib3.exceptions.LocationValueError) or _is_unknown_host(exc)
-    return SourceError(f"{message}; correct the url, or the options of the connection") if for_ever else Interrupted(message)
+    for_ever = isinstance(
+        exc, urllib3.exceptions.SSLError | urllib3.exceptions.LocationValueError
+    ) or _is_unknown_host(exc)
+    return (
+        SourceError(f"{message}; correct the url, or the options of the connection")
+        if for_ever
+        else Interrupted(message)
+    )
 
 
 def _is_unknown_host(exc: BaseException) -> bool:

@@ -13,7 +13,10 @@ _VALUES = {"double": "float64", "float": "float32"}  # Arrow name -> name in `da
 
 def row_features(media: str, columns: dict[str, str]) -> dict[str, Any]:
     """Return the features of the rows, as JSON that every `datasets` understands. `media` and `columns` are those of the manifest."""
-    file = {"bytes": {"dtype": "binary", "_type": "Value"}, "path": {"dtype": "string", "_type": "Value"}}
+    file = {
+        "bytes": {"dtype": "binary", "_type": "Value"},
+        "path": {"dtype": "string", "_type": "Value"},
+    }
     payload: dict[str, dict[str, Any]] = {
         "frames": {
             "video": {"feature": {"_type": "Image"}, "_type": "Sequence"},
@@ -22,12 +25,22 @@ def row_features(media: str, columns: dict[str, str]) -> dict[str, Any]:
         "image": {"image": {"_type": "Image"}},
         "file": {"file": file, "extension": {"dtype": "string", "_type": "Value"}},
     }
-    values = {name: {"dtype": _VALUES.get(kind, kind), "_type": "Value"} for name, kind in {"key": "string", **columns}.items()}
-    return {**payload[media], **{name: value for name, value in values.items() if name not in payload[media]}}
+    values = {
+        name: {"dtype": _VALUES.get(kind, kind), "_type": "Value"}
+        for name, kind in {"key": "string", **columns}.items()
+    }
+    return {
+        **payload[media],
+        **{name: value for name, value in values.items() if name not in payload[media]},
+    }
 
 
 def archive_rows(
-    archive: Iterable[tuple[str, BinaryIO]], label: str, expected: int, media: str, columns: dict[str, str]
+    archive: Iterable[tuple[str, BinaryIO]],
+    label: str,
+    expected: int,
+    media: str,
+    columns: dict[str, str],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (unique id, row) of every sample of an archive, the last one too. `expected` samples; -1 when nobody knows.
 
@@ -38,11 +51,18 @@ def archive_rows(
     for key, members in _samples(archive, label, media):
         yield f"{label}:{count}", _row(key, members, media, columns)
         count += 1
-    if expected not in (-1, count):  # tarfile does not notice a tar that was cut between two members
-        raise ValueError(f"{label}: {count} samples, expected {expected}; the archive is cut or is another version: download it again")
+    if expected not in (
+        -1,
+        count,
+    ):  # tarfile does not notice a tar that was cut between two members
+        raise ValueError(
+            f"{label}: {count} samples, expected {expected}; the archive is cut or is another version: download it again"
+        )
 
 
-def _samples(archive: Iterable[tuple[str, BinaryIO]], label: str, media: str) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+def _samples(
+    archive: Iterable[tuple[str, BinaryIO]], label: str, media: str
+) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
     current = ""
     members: list[tuple[str, bytes]] = []
     seen: set[str] = set()
@@ -52,7 +72,9 @@ def _samples(archive: Iterable[tuple[str, BinaryIO]], label: str, media: str) ->
             yield current, members
             members = []
         if not members and key in seen:
-            raise ValueError(f"{label}: the members of {key!r} are not together; sort the archive by name")
+            raise ValueError(
+                f"{label}: the members of {key!r} are not together; sort the archive by name"
+            )
         current = key
         seen.add(key)
         members.append((field, file.read()))
@@ -63,29 +85,46 @@ def _samples(archive: Iterable[tuple[str, BinaryIO]], label: str, media: str) ->
 def _split_name(name: str, label: str, media: str) -> tuple[str, str]:
     parts = name[2:].split("/") if name.startswith("./") else name.split("/")
     if "\\" in name or any(part in ("", ".", "..") for part in parts):
-        raise ValueError(f"{label}: refused the member {name!r}: expected a relative name that stays in its folder")
+        raise ValueError(
+            f"{label}: refused the member {name!r}: expected a relative name that stays in its folder"
+        )
     stem, _, extension = parts[-1].partition(".")
-    one_folder_per_sample = media == "frames" and len(parts) > 1 and extension != "json" and "." not in extension
+    one_folder_per_sample = (
+        media == "frames" and len(parts) > 1 and extension != "json" and "." not in extension
+    )
     if one_folder_per_sample:
         return "/".join(parts[:-1]), parts[-1]
     return "/".join([*parts[:-1], stem]), extension
 
 
-def _row(key: str, members: list[tuple[str, bytes]], media: str, columns: dict[str, str]) -> dict[str, Any]:
+def _row(
+    key: str, members: list[tuple[str, bytes]], media: str, columns: dict[str, str]
+) -> dict[str, Any]:
     folders = key.split("/")
-    row = dict.fromkeys(columns) | {name: value for name, value in _from_folders(folders).items() if name in columns}
+    row = dict.fromkeys(columns) | {
+        name: value for name, value in _from_folders(folders).items() if name in columns
+    }
     sidecar = [data for field, data in members if field == "json"] if len(members) > 1 else []
     payloads = [member for member in members if member[0] != "json" or not sidecar]
     for data in sidecar:
         row.update({name: value for name, value in json.loads(data).items() if name in columns})
     row["key"] = key
     if media == "frames":
-        payloads.sort(key=lambda payload: _frame_number(payload[0]))  # stable: frames without a number stay as they are
-        row.update(video=[{"bytes": data, "path": field} for field, data in payloads], n_frames=len(payloads))
+        payloads.sort(
+            key=lambda payload: _frame_number(payload[0])
+        )  # stable: frames without a number stay as they are
+        row.update(
+            video=[{"bytes": data, "path": field} for field, data in payloads],
+            n_frames=len(payloads),
+        )
     else:
         part, data = payloads[0]
         stored = {"bytes": data, "path": part if "." in part else f"{folders[-1]}.{part}"}
-        row.update({"image": stored} if media == "image" else {"file": stored, "extension": part.rpartition(".")[2]})
+        row.update(
+            {"image": stored}
+            if media == "image"
+            else {"file": stored, "extension": part.rpartition(".")[2]}
+        )
     return row
 
 

@@ -3,8 +3,8 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from dataset_assets.split_records import SplitManifest
-from dataset_assets.storage._base import hide_credentials
+from dataset_assets.records.splits import SplitManifest
+from dataset_assets.redaction import redact
 
 if TYPE_CHECKING:
     from dataset_assets.hub.card import CardOptions
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 _NOUNS = {"frames": "videos, each a list of frames", "image": "pictures", "file": "files"}
 
 
-def card_body(manifest: SplitManifest, features: dict[str, Any], options: "CardOptions", repo: str) -> str:
+def card_body(
+    manifest: SplitManifest, features: dict[str, Any], options: "CardOptions", repo: str
+) -> str:
     """Return the markdown below the head."""
     sections = [
         f"# {options.pretty_name or repo.rpartition('/')[2]}",
@@ -20,10 +22,15 @@ def card_body(manifest: SplitManifest, features: dict[str, Any], options: "CardO
         options.text.strip(),
         *_loading(manifest, options, repo),
         "## Splits",
-        _table(("split", "samples", "groups", "bytes", "tables", "archives"), _split_rows(manifest)),
+        _table(
+            ("split", "samples", "groups", "bytes", "tables", "archives"), _split_rows(manifest)
+        ),
         "No group is in two splits.",
         "## Columns",
-        _table(("column", "type"), [(f"`{name}`", _type_name(feature)) for name, feature in features.items()]),
+        _table(
+            ("column", "type"),
+            [(f"`{name}`", _type_name(feature)) for name, feature in features.items()],
+        ),
         "## Provenance",
         _table(("what", "value"), _provenance(manifest, options)),
     ]
@@ -31,7 +38,10 @@ def card_body(manifest: SplitManifest, features: dict[str, Any], options: "CardO
 
 
 def _loading(manifest: SplitManifest, options: "CardOptions", repo: str) -> list[str]:
-    split = next((name for name, count in manifest.splits.items() if count.samples), next(iter(manifest.splits)))
+    split = next(
+        (name for name, count in manifest.splits.items() if count.samples),
+        next(iter(manifest.splits)),
+    )
     sections = [
         "## Load it",
         _code(
@@ -40,12 +50,19 @@ def _loading(manifest: SplitManifest, options: "CardOptions", repo: str) -> list
             f'dataset = load_dataset("{repo}", split="{split}", streaming=True)  # datasets 2.14 and later',
         ),
         "Or pinned to the newest version, from the Hub or from a local copy, never out of an old cache:",
-        _code("import dataset_assets", "", f'dataset = dataset_assets.load_published("{repo}", split="{split}", streaming=True)'),
+        _code(
+            "import dataset_assets",
+            "",
+            f'dataset = dataset_assets.load_published("{repo}", split="{split}", streaming=True)',
+        ),
     ]
     if manifest.media == "image":
         sections += [
             "As batches for MLX:",
-            _code("for batch in dataset_assets.hf_dataset_to_mlx_stream(dataset, shuffle=True, batch_size=32):", "    ..."),
+            _code(
+                "for batch in dataset_assets.hf_dataset_to_mlx_stream(dataset, shuffle=True, batch_size=32):",
+                "    ...",
+            ),
         ]
     if any(file.kind != "parquet" for file in manifest.files):
         sections += _archives(manifest, repo, split)
@@ -95,9 +112,15 @@ def _split_rows(manifest: SplitManifest) -> list[tuple[str, ...]]:
 
 
 def _provenance(manifest: SplitManifest, options: "CardOptions") -> list[tuple[str, ...]]:
-    rows = [("version", f"`{manifest.version}`"), ("fingerprint of the source", f"`{manifest.source_fingerprint}`")]
-    rows += [(name.replace("_", " "), f"`{json.dumps(value, ensure_ascii=False)}`") for name, value in manifest.options.items()]
-    rows += [("source", hide_credentials(url)) for url in options.source_urls]
+    rows = [
+        ("version", f"`{manifest.version}`"),
+        ("fingerprint of the source", f"`{manifest.source_fingerprint}`"),
+    ]
+    rows += [
+        (name.replace("_", " "), f"`{json.dumps(value, ensure_ascii=False)}`")
+        for name, value in manifest.options.items()
+    ]
+    rows += [("source", redact(url)) for url in options.source_urls]
     rows += [("code", f"dataset-assets {options.code_version}")] if options.code_version else []
     return [*rows, ("license", options.license)]
 
@@ -113,7 +136,10 @@ def _type_name(feature: dict[str, Any]) -> str:
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |"
+        for line in lines
+    )
 
 
 def _code(*lines: str) -> str:

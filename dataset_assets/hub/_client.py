@@ -7,8 +7,15 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dataset_assets.errors import AccessDenied, HubError, ObjectMissing
-from dataset_assets.hub._retry import RetryOptions, call_with_retry, causes, failures, is_transient, status_of
-from dataset_assets.storage._base import hide_credentials
+from dataset_assets.hub.retry import (
+    RetryOptions,
+    call_with_retry,
+    causes,
+    failures,
+    is_transient,
+    status_of,
+)
+from dataset_assets.redaction import redact
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi, HfFileSystem
@@ -26,7 +33,9 @@ _MAX_ANSWER = 300  # characters of what a server says, in a message
 class Client:
     """`HfApi` for one repository of datasets. The token comes from the caller only: environment and login files are never looked at."""
 
-    def __init__(self, repo: str, token: str | None, *, endpoint: str | None, retry: RetryOptions) -> None:
+    def __init__(
+        self, repo: str, token: str | None, *, endpoint: str | None, retry: RetryOptions
+    ) -> None:
         self.repo, self.retry = repo, retry
         self._token = Secret(token)
         self._endpoint = endpoint
@@ -48,13 +57,17 @@ class Client:
         from huggingface_hub import HfFileSystem
 
         _limit_waiting()
-        return HfFileSystem(endpoint=self._endpoint, token=self._token.value or False, skip_instance_cache=True)
+        return HfFileSystem(
+            endpoint=self._endpoint, token=self._token.value or False, skip_instance_cache=True
+        )
 
     def load_options(self) -> dict[str, Any]:
         """Return what `datasets` needs to know to read the repository. Holds the token."""
         return {"token": self._token.value or False}
 
-    def call(self, doing: str, call: Callable[["HfApi"], _Result], *, attempts: int | None = None) -> _Result:
+    def call(
+        self, doing: str, call: Callable[["HfApi"], _Result], *, attempts: int | None = None
+    ) -> _Result:
         """Ask the Hub, again where that can help; `doing` says in an error what was asked.
 
         Raises:
@@ -74,12 +87,18 @@ class Client:
         if status in (401, 403):
             return AccessDenied(f"{where}: {self._denied(status)} ({status}: {said})")
         if status == 404 and "xet-write-token" in said:
-            return HubError(f"{where}: this Hub has no Xet storage; set HF_HUB_DISABLE_XET=1 to send files another way")
+            return HubError(
+                f"{where}: this Hub has no Xet storage; set HF_HUB_DISABLE_XET=1 to send files another way"
+            )
         if status == 404 or isinstance(exc, FileNotFoundError):
-            return ObjectMissing(f"{where}: no such repository, revision or file, or the token may not see it ({said})")
+            return ObjectMissing(
+                f"{where}: no such repository, revision or file, or the token may not see it ({said})"
+            )
         if is_transient(exc):
             answer = f"the Hub answers {status}" if status else "the Hub does not answer"
-            return HubError(f"{where}: {answer} ({said}); readers get what they got before, what was sent is kept: run again to go on")
+            return HubError(
+                f"{where}: {answer} ({said}); readers get what they got before, what was sent is kept: run again to go on"
+            )
         return HubError(f"{where}: {f'{status}: ' if status else ''}{said}")
 
     def _denied(self, status: int) -> str:
@@ -91,10 +110,12 @@ class Client:
 
     def _said(self, exc: BaseException) -> str:
         chain = list(causes(exc))
-        by_server = next((said for each in chain if (said := getattr(each, "server_message", None))), "")
+        by_server = next(
+            (said for each in chain if (said := getattr(each, "server_message", None))), ""
+        )
         text = by_server or str(chain[-1]).partition("For more information check")[0]
         text = " ".join(text.split()) or type(chain[-1]).__name__
-        return hide_credentials(self._token.hide(text))[:_MAX_ANSWER]  # uploads go to signed urls
+        return redact(self._token.hide(text))[:_MAX_ANSWER]  # uploads go to signed urls
 
 
 class Secret:
@@ -114,7 +135,9 @@ class Secret:
 
 
 def _limit_waiting() -> None:
-    with _ONE_AT_A_TIME:  # a new client closes the one before it, and what other threads do with that
+    with (
+        _ONE_AT_A_TIME
+    ):  # a new client closes the one before it, and what other threads do with that
         _set_timeouts()
 
 
@@ -130,7 +153,9 @@ def _set_timeouts() -> None:
 
     def with_timeouts() -> Any:
         client = default_client_factory()
-        client.timeout = httpx.Timeout(_CONNECT_TIMEOUT_S, read=_READ_TIMEOUT_S, write=_READ_TIMEOUT_S)
+        client.timeout = httpx.Timeout(
+            _CONNECT_TIMEOUT_S, read=_READ_TIMEOUT_S, write=_READ_TIMEOUT_S
+        )
         return client
 
     _log.debug("requests to the Hub are given up after %.0f s without an answer", _READ_TIMEOUT_S)

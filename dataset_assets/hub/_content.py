@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dataset_assets.errors import ShardCorrupt
-from dataset_assets.split_records import PublishFile
-from dataset_assets.storage._base import open_store
-from dataset_assets.storage.local import Store as LocalStore
+from dataset_assets.records.splits import PublishFile
+from dataset_assets.storage.store import open_store
+from dataset_assets.storage.stores.local import Store as LocalStore
 
 _BLOCK_BYTES = 1 << 20
 
@@ -20,7 +20,11 @@ def open_content(file: PublishFile) -> BinaryIO:
     Raises:
         ObjectMissing: its store has them no longer.
     """
-    return io.BytesIO(file.text.encode()) if file.text is not None else open_store(file.store_url).open_read(file.key)
+    return (
+        io.BytesIO(file.text.encode())
+        if file.text is not None
+        else open_store(file.store_url).open_read(file.key)
+    )
 
 
 def local_path(file: PublishFile) -> Path | None:

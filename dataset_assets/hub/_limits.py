@@ -8,9 +8,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.split_records import PublishFile
+from dataset_assets.records.splits import PublishFile
 
-_ADVICE = "make larger archives and tables (max_archive_bytes, max_table_bytes), so that there are fewer"
+_ADVICE = (
+    "make larger archives and tables (max_archive_bytes, max_table_bytes), so that there are fewer"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,9 @@ class HubLimits:
                 f"{repo}: {changed:,} files would change in one commit, expected {self.max_files_per_commit:,}; {_ADVICE}"
             )
         if len(after) > self.max_files:
-            raise ConfigurationError(f"{repo}: there would be {len(after):,} files, expected at most {self.max_files:,}; {_ADVICE}")
+            raise ConfigurationError(
+                f"{repo}: there would be {len(after):,} files, expected at most {self.max_files:,}; {_ADVICE}"
+            )
         folders = Counter(path.rpartition("/")[0] for path in after)
         folder, entries = max(folders.items(), key=lambda item: item[1], default=("", 0))
         if entries > self.max_files_per_folder:

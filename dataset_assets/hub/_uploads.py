@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from dataset_assets.errors import ObjectMissing
 from dataset_assets.hub._client import Client
 from dataset_assets.hub._content import check_content, local_path, open_content
-from dataset_assets.split_records import PublishFile
+from dataset_assets.records.splits import PublishFile
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd
@@ -29,7 +29,9 @@ class Uploads:
     def __init__(self, client: Client, revision: str) -> None:
         self._client, self._revision = client, revision
         self._operations: dict[str, CommitOperationAdd] = {}
-        self._folder = tempfile.TemporaryDirectory(prefix="dataset-assets-upload-", ignore_cleanup_errors=True)
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="dataset-assets-upload-", ignore_cleanup_errors=True
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -52,9 +54,14 @@ class Uploads:
     def _send_batch(self, files: Sequence[PublishFile]) -> None:
         operations = [self._operation(file, number) for number, file in enumerate(files)]
         self._client.call(
-            f"uploading {files[0].path}" + (f" and {len(files) - 1} more" if len(files) > 1 else ""),
+            f"uploading {files[0].path}"
+            + (f" and {len(files) - 1} more" if len(files) > 1 else ""),
             lambda api: api.preupload_lfs_files(
-                self._client.repo, operations, repo_type="dataset", revision=self._revision, free_memory=False
+                self._client.repo,
+                operations,
+                repo_type="dataset",
+                revision=self._revision,
+                free_memory=False,
             ),
             attempts=_ATTEMPTS,
         )
@@ -63,7 +70,9 @@ class Uploads:
             check_content(file, operation.upload_info.sha256.hex())
             self._operations[file.path] = operation
         for file, operation in zip(files, operations, strict=True):
-            if file.bytes > _MAX_REGULAR_BYTES and str(operation.path_or_fileobj).startswith(self._folder.name):
+            if file.bytes > _MAX_REGULAR_BYTES and str(operation.path_or_fileobj).startswith(
+                self._folder.name
+            ):
                 Path(str(operation.path_or_fileobj)).unlink()
 
     def _operation(self, file: PublishFile, number: int) -> "CommitOperationAdd":
@@ -73,7 +82,9 @@ class Uploads:
             return CommitOperationAdd(file.path, file.text.encode())
         path = local_path(file) or self._copy(file, number)
         if not path.is_file():
-            raise ObjectMissing(f"no such object: {path}, which was to become {file.path}; nothing was published: make the split again")
+            raise ObjectMissing(
+                f"no such object: {path}, which was to become {file.path}; nothing was published: make the split again"
+            )
         return CommitOperationAdd(file.path, path)
 
     def _copy(self, file: PublishFile, number: int) -> Path:

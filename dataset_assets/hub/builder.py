@@ -17,7 +17,9 @@ from dataset_assets.hub._archive_rows import archive_rows, row_features
 class ArchivesConfig(datasets.BuilderConfig):  # type: ignore[misc]
     """What is in the archives, and how many samples each has (-1: not known)."""
 
-    archives: dict[str, list[tuple[str, int]]] = field(default_factory=dict)  # split -> paths below `base_path`
+    archives: dict[str, list[tuple[str, int]]] = field(
+        default_factory=dict
+    )  # split -> paths below `base_path`
     media: str = "frames"
     columns: dict[str, str] = field(default_factory=dict)
 
@@ -32,16 +34,27 @@ class VideoDataset(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
     DEFAULT_WRITER_BATCH_SIZE = 16  # rows held in memory; a row is a whole video
 
     def _info(self) -> datasets.DatasetInfo:
-        return datasets.DatasetInfo(features=datasets.Features.from_dict(row_features(self.config.media, self.config.columns)))
+        return datasets.DatasetInfo(
+            features=datasets.Features.from_dict(
+                row_features(self.config.media, self.config.columns)
+            )
+        )
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
-        return [self._split_generator(dl_manager, split, files) for split, files in self.config.archives.items()]
+        return [
+            self._split_generator(dl_manager, split, files)
+            for split, files in self.config.archives.items()
+        ]
 
-    def _split_generator(self, dl_manager: Any, split: str, files: list[tuple[str, int]]) -> datasets.SplitGenerator:
+    def _split_generator(
+        self, dl_manager: Any, split: str, files: list[tuple[str, int]]
+    ) -> datasets.SplitGenerator:
         labels = [path for path, _ in files]
         archives = [dl_manager.iter_archive(path) for path in dl_manager.download(labels)]
         counts = [count for _, count in files]
-        return datasets.SplitGenerator(name=split, gen_kwargs={"archives": archives, "labels": labels, "counts": counts})
+        return datasets.SplitGenerator(
+            name=split, gen_kwargs={"archives": archives, "labels": labels, "counts": counts}
+        )
 
     def _generate_examples(
         self, archives: list[Iterable[tuple[str, BinaryIO]]], labels: list[str], counts: list[int]

@@ -10,7 +10,7 @@ import re
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.hub import _archive_rows
-from dataset_assets.split_records import ArchiveFile, SplitManifest
+from dataset_assets.records.splits import ArchiveFile, SplitManifest
 
 _TEMPLATE = '''"""Loading script of {repo} for datasets < 4. Newer versions need none: load_dataset("{repo}").
 
@@ -76,7 +76,9 @@ def check_script_path(path: str, repo: str) -> str:
     """
     folder, _, name = path.rpartition("/")
     if not folder or name in (f"{repo.rpartition('/')[2]}.py", f"{folder.rpartition('/')[2]}.py"):
-        raise ConfigurationError(f"{path!r} would make {repo!r} unloadable in datasets >= 4: put the script at legacy/load_<name>.py")
+        raise ConfigurationError(
+            f"{path!r} would make {repo!r} unloadable in datasets >= 4: put the script at legacy/load_<name>.py"
+        )
     return path
 
 
@@ -86,9 +88,15 @@ def legacy_script(manifest: SplitManifest, repo: str, *, revision: str = "main")
     Raises:
         ConfigurationError: the version has no archives.
     """
-    archives = {name: [[file.name, file.samples] for file in files] for name in manifest.splits if (files := _tars(manifest, name))}
+    archives = {
+        name: [[file.name, file.samples] for file in files]
+        for name in manifest.splits
+        if (files := _tars(manifest, name))
+    }
     if not archives:
-        raise ConfigurationError("a legacy script reads archives and this version has none; make the split archives with archives=True")
+        raise ConfigurationError(
+            "a legacy script reads archives and this version has none; make the split archives with archives=True"
+        )
     head = _TEMPLATE.format(
         repo=repo,
         revision=revision,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_assets.errors import ConfigurationError, MissingDependency, ObjectMissing
 from dataset_assets.hub._publication import Publication, find_publication, patiently
-from dataset_assets.split_records import SplitManifest
+from dataset_assets.records.splits import SplitManifest
 
 if TYPE_CHECKING:
     import datasets
@@ -80,18 +80,29 @@ def video_dataset(
         dataset_name="archives",
     )
     if not builder.config.archives:
-        raise ObjectMissing(f"{target} has no archives; make them with archives=True, or use load_published, which reads the tables")
+        raise ObjectMissing(
+            f"{target} has no archives; make them with archives=True, or use load_published, which reads the tables"
+        )
     return _rows(builder, target, builder.config.archives, split, streaming=streaming)
 
 
-def _rows(builder: "datasets.DatasetBuilder", target: str, splits: Iterable[str], split: str | None, *, streaming: bool) -> Any:
+def _rows(
+    builder: "datasets.DatasetBuilder",
+    target: str,
+    splits: Iterable[str],
+    split: str | None,
+    *,
+    streaming: bool,
+) -> Any:
     names = [str(name) for name in splits]
     asked = [part.partition("[")[0].strip() for part in (split or "all").split("+")]
     if any(name not in (*names, "all") for name in asked):
         raise ConfigurationError(f"{target} has no split {split!r}; there are: {', '.join(names)}")
     if streaming:
         if split and "[" in split:
-            raise ConfigurationError(f"split {split!r}: a stream has no slices; use .skip() and .take(), or streaming=False")
+            raise ConfigurationError(
+                f"split {split!r}: a stream has no slices; use .skip() and .take(), or streaming=False"
+            )
         _let_readers_end()
         return builder.as_streaming_dataset(split)
     patiently(builder.download_and_prepare, target)
@@ -105,11 +116,17 @@ def _manifest(publication: Publication, token: str | None) -> SplitManifest | No
         from huggingface_hub.errors import EntryNotFoundError
 
         repo = publication.path.partition("datasets/")[2]
-        options: dict[str, Any] = {"repo_type": "dataset", "revision": publication.revision, "token": token}
+        options: dict[str, Any] = {
+            "repo_type": "dataset",
+            "revision": publication.revision,
+            "token": token,
+        }
         try:
             path = patiently(lambda: hf_hub_download(repo, "manifest.json", **options), repo)
         except EntryNotFoundError:
-            raise ObjectMissing(f"{repo} has no manifest.json, which lists its archives; load_published reads its tables") from None
+            raise ObjectMissing(
+                f"{repo} has no manifest.json, which lists its archives; load_published reads its tables"
+            ) from None
     elif not os.path.isfile(path):
         return None
     with open(path, "rb") as file:
@@ -118,8 +135,13 @@ def _manifest(publication: Publication, token: str | None) -> SplitManifest | No
 
 def _archives(manifest: SplitManifest) -> dict[str, list[tuple[str, int]]]:
     tars = [file for file in manifest.files if file.kind != "parquet"]
-    archives = {name: [(file.name, file.samples) for file in tars if file.split == name] for name in manifest.splits}
-    return {name: files for name, files in archives.items() if files}  # an empty split can not be prepared
+    archives = {
+        name: [(file.name, file.samples) for file in tars if file.split == name]
+        for name in manifest.splits
+    }
+    return {
+        name: files for name, files in archives.items() if files
+    }  # an empty split can not be prepared
 
 
 def _plain_archives(folder: str) -> dict[str, list[tuple[str, int]]]:
@@ -141,4 +163,6 @@ def _require_datasets() -> None:
     from importlib.util import find_spec
 
     if find_spec("datasets") is None:
-        raise MissingDependency("loading a published dataset needs the package datasets: pip install 'dataset-assets[hub]'")
+        raise MissingDependency(
+            "loading a published dataset needs the package datasets: pip install 'dataset-assets[hub]'"
+        )

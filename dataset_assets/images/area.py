@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from dataset_assets.errors import MissingDependency
-from dataset_assets.images._base import Pixels
+from dataset_assets.images.pixels import Pixels
 
 Kernel = Callable[[Pixels, int, int], Pixels]
 
@@ -34,7 +34,9 @@ def area_kernel(name: str) -> Kernel:
     if name == "opencv" or (name == "auto" and not installed):
         return shrink_opencv
     if not installed:
-        raise MissingDependency("area_kernel: 'numba' is not installed; install dataset-assets[fast], or choose 'opencv'")
+        raise MissingDependency(
+            "area_kernel: 'numba' is not installed; install dataset-assets[fast], or choose 'opencv'"
+        )
     from dataset_assets.images import area_numba
 
     kernel = partial(_shrink_numba, area_numba.shrink)
@@ -47,10 +49,14 @@ def shrink_opencv(image: Pixels, width: int, height: int) -> Pixels:
     """Shrink to (height, width) pixels with OpenCV alone."""
     multiple = _near_power_of_two(image.shape[1] / width, image.shape[0] / height)
     if multiple > 1:
-        image = cv2.resize(image, (width * multiple, height * multiple), interpolation=cv2.INTER_LINEAR)
+        image = cv2.resize(
+            image, (width * multiple, height * multiple), interpolation=cv2.INTER_LINEAR
+        )
     while multiple > 2:
         multiple //= 2
-        image = cv2.resize(image, (width * multiple, height * multiple), interpolation=cv2.INTER_AREA)
+        image = cv2.resize(
+            image, (width * multiple, height * multiple), interpolation=cv2.INTER_AREA
+        )
     result: Pixels = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     return result
 
@@ -63,7 +69,9 @@ def _near_power_of_two(*ratios: float) -> int:
     return power if all(power * low <= ratio <= power * high for ratio in ratios) else 1
 
 
-def _shrink_numba(shrink: Callable[[Pixels, Pixels, int], None], image: Pixels, width: int, height: int) -> Pixels:
+def _shrink_numba(
+    shrink: Callable[[Pixels, Pixels, int], None], image: Pixels, width: int, height: int
+) -> Pixels:
     channels = 1 if image.ndim == 2 else image.shape[2]
     source = np.ascontiguousarray(image).reshape(image.shape[0], -1)
     target = np.empty((height, width, *image.shape[2:]), np.uint8)

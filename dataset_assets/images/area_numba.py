@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
-_1, _2, _3 = np.uintp(1), np.uintp(2), np.uintp(3)  # an unsigned index needs no check for negative ones
+_1, _2, _3 = (
+    np.uintp(1),
+    np.uintp(2),
+    np.uintp(3),
+)  # an unsigned index needs no check for negative ones
 _HALF = np.float32(0.5)
 
 
@@ -40,7 +44,9 @@ def shrink(source: NDArray[np.uint8], target: NDArray[np.uint8], channels: int) 
     first_row, row_shares = _taps(height, target.shape[0])
     first_column, column_shares = _taps(width, target.shape[1] // channels)
     first_column *= np.uintp(channels)
-    total = np.zeros(source.shape[1] + channels * column_shares.shape[1], np.float32)  # zeros behind the end, where shares are 0
+    total = np.zeros(
+        source.shape[1] + channels * column_shares.shape[1], np.float32
+    )  # zeros behind the end, where shares are 0
     for y in range(target.shape[0]):
         _sum_rows(source, first_row[y], row_shares[y], total)
         if channels == 3:
@@ -66,7 +72,12 @@ def _taps(source: int, target: int) -> tuple[NDArray[np.uintp], NDArray[np.float
 
 
 @_compile
-def _sum_rows(source: NDArray[np.uint8], first: np.uintp, shares: NDArray[np.float32], total: NDArray[np.float32]) -> None:
+def _sum_rows(
+    source: NDArray[np.uint8],
+    first: np.uintp,
+    shares: NDArray[np.float32],
+    total: NDArray[np.float32],
+) -> None:
     """Store the weighted sum of consecutive rows."""
     share = shares[0]
     for x in range(source.shape[1]):
@@ -80,7 +91,12 @@ def _sum_rows(source: NDArray[np.uint8], first: np.uintp, shares: NDArray[np.flo
 
 
 @_compile
-def _sum_columns_3(total: NDArray[np.float32], first: NDArray[np.uintp], shares: NDArray[np.float32], target: NDArray[np.uint8]) -> None:
+def _sum_columns_3(
+    total: NDArray[np.float32],
+    first: NDArray[np.uintp],
+    shares: NDArray[np.float32],
+    target: NDArray[np.uint8],
+) -> None:
     """Store the weighted sums of consecutive pixels of three channels, rounded half up."""
     out = np.uintp(0)
     for i in range(len(first)):
@@ -92,12 +108,21 @@ def _sum_columns_3(total: NDArray[np.float32], first: NDArray[np.uintp], shares:
             green += share * total[x + _1]
             red += share * total[x + _2]
             x += _3
-        target[out], target[out + _1], target[out + _2] = np.uint8(blue), np.uint8(green), np.uint8(red)
+        target[out], target[out + _1], target[out + _2] = (
+            np.uint8(blue),
+            np.uint8(green),
+            np.uint8(red),
+        )
         out += _3
 
 
 @_compile
-def _sum_columns_1(total: NDArray[np.float32], first: NDArray[np.uintp], shares: NDArray[np.float32], target: NDArray[np.uint8]) -> None:
+def _sum_columns_1(
+    total: NDArray[np.float32],
+    first: NDArray[np.uintp],
+    shares: NDArray[np.float32],
+    target: NDArray[np.uint8],
+) -> None:
     """Store the weighted sums of consecutive pixels of one channel, rounded half up."""
     for i in range(len(first)):
         x = first[i]

@@ -10,8 +10,8 @@ from math import ceil, isfinite
 import cv2
 import numpy as np
 
-from dataset_assets.images._base import Pixels, RefusedImage
-from dataset_assets.records import Cause
+from dataset_assets.images.pixels import Pixels, RefusedImage
+from dataset_assets.records.causes import Cause
 
 #: left, top, right, bottom, each a share of width or height
 Box = tuple[float, float, float, float]
@@ -47,7 +47,12 @@ def blur_boxes(image: Pixels, boxes: Sequence[Box]) -> Pixels:
     mask = np.zeros((height, width), np.float32)
     longest = 0
     for left, top, right, bottom in boxes:
-        x0, y0, x1, y1 = int(left * width), int(top * height), int(right * width), int(bottom * height)
+        x0, y0, x1, y1 = (
+            int(left * width),
+            int(top * height),
+            int(right * width),
+            int(bottom * height),
+        )
         side = max(x1 - x0, y1 - y0)
         longest = max(longest, side)
         x0, x1 = (min(max(int(x), 0), width - 1) for x in (x0 - 0.1 * side, x1 + 0.1 * side))
@@ -55,7 +60,9 @@ def blur_boxes(image: Pixels, boxes: Sequence[Box]) -> Pixels:
         mask[y0:y1, x0:x1] = 1
     diameter = 2 * max(1, ceil(0.1 * longest)) + 1
     pixels = image.astype(np.float32) / 255
-    blurred = cv2.GaussianBlur(pixels, (diameter, diameter), 0)  # 0: OpenCV derives sigma from the diameter
+    blurred = cv2.GaussianBlur(
+        pixels, (diameter, diameter), 0
+    )  # 0: OpenCV derives sigma from the diameter
     mask = cv2.GaussianBlur(mask, (diameter, diameter), 0)
     if image.ndim == 3:
         mask = mask[..., None]

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.images._base import Pixels
 from dataset_assets.images.encode import encode
 from dataset_assets.images.options import ImageOptions
+from dataset_assets.images.pixels import Pixels
 from dataset_assets.images.transform import ImageTransform
 
 _WIDTHS = (800, 560, 400, 280, 200, 140, 100)  # px, of sheets within a text
@@ -47,16 +47,25 @@ def contact_sheet(
         ConfigurationError: no columns, tiles too small, or a caption for some images only.
     """
     if columns < 1 or tile_px < 8:
-        raise ConfigurationError(f"contact sheet: expected columns >= 1 and tile_px >= 8, got {columns} and {tile_px}")
+        raise ConfigurationError(
+            f"contact sheet: expected columns >= 1 and tile_px >= 8, got {columns} and {tile_px}"
+        )
     if captions is not None and len(captions) != len(images):
-        raise ConfigurationError(f"contact sheet: expected a caption for each of {len(images)} images, got {len(captions)}")
+        raise ConfigurationError(
+            f"contact sheet: expected a caption for each of {len(images)} images, got {len(captions)}"
+        )
     if format not in ("png", "jpg"):
         raise ConfigurationError(f"contact sheet: expected format png or jpg, got {format!r}")
     quality = quality if quality is not None else 95 if format == "jpg" else 9
-    return encode(_draw(images, columns, tile_px, captions), ImageOptions(encode_format=format, encode_quality=quality))
+    return encode(
+        _draw(images, columns, tile_px, captions),
+        ImageOptions(encode_format=format, encode_quality=quality),
+    )
 
 
-def inline_sheet(images: Sequence[bytes], *, columns: int = 8, rows: int = 3, max_bytes: int = 10_000) -> bytes:
+def inline_sheet(
+    images: Sequence[bytes], *, columns: int = 8, rows: int = 3, max_bytes: int = 10_000
+) -> bytes:
     """Draw the first images small enough to stand within a text, as JPEG of fewer than `max_bytes`: quality falls first, then rows.
 
     Raises:
@@ -68,7 +77,9 @@ def inline_sheet(images: Sequence[bytes], *, columns: int = 8, rows: int = 3, ma
             data = encode(sheet, ImageOptions(encode_quality=quality))
             if len(data) < max_bytes:
                 return data
-    raise ConfigurationError(f"contact sheet: a row of {columns} images does not fit into {max_bytes} bytes")
+    raise ConfigurationError(
+        f"contact sheet: a row of {columns} images does not fit into {max_bytes} bytes"
+    )
 
 
 def shrunk(sheet: bytes, *, max_bytes: int = 10_000) -> bytes:
@@ -91,7 +102,9 @@ def shrunk(sheet: bytes, *, max_bytes: int = 10_000) -> bytes:
     raise ConfigurationError(f"contact sheet: it does not fit into {max_bytes} bytes")
 
 
-def _draw(images: Sequence[bytes], columns: int, tile_px: int, captions: Sequence[str | None] | None) -> Pixels:
+def _draw(
+    images: Sequence[bytes], columns: int, tile_px: int, captions: Sequence[str | None] | None
+) -> Pixels:
     columns = max(1, min(columns, len(images)))
     rows = max(1, -(-len(images) // columns))
     step = tile_px + _GAP + (_LINE if captions else 0)
@@ -100,7 +113,10 @@ def _draw(images: Sequence[bytes], columns: int, tile_px: int, captions: Sequenc
         top, left = _GAP + index // columns * step, _GAP + index % columns * (tile_px + _GAP)
         sheet[top : top + tile_px, left : left + tile_px] = _tile(body, tile_px)
         if captions:
-            _write(sheet[top + tile_px : top + tile_px + _LINE, left : left + tile_px], captions[index] or "")
+            _write(
+                sheet[top + tile_px : top + tile_px + _LINE, left : left + tile_px],
+                captions[index] or "",
+            )
     return sheet
 
 
@@ -130,7 +146,9 @@ def _tile(body: bytes, tile_px: int) -> Pixels:
 
 def _write(line: Pixels, text: str) -> None:
     """Write a caption, cut to the width of the line. Control characters become spaces."""
-    text = " ".join("".join(letter if letter.isprintable() else " " for letter in text[:200]).split())
+    text = " ".join(
+        "".join(letter if letter.isprintable() else " " for letter in text[:200]).split()
+    )
     whole = text
     while text and cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)[0][0] > line.shape[1]:
         text = text.removesuffix("...")[:-1].rstrip()

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets.images._base import Pixels, RefusedImage
 from dataset_assets.images.header import DECODE_MESSAGE, Header, png_chunks
-from dataset_assets.records import Cause
+from dataset_assets.images.pixels import Pixels, RefusedImage
+from dataset_assets.records.causes import Cause
 
 #: JPEG only: how many times smaller -> flags for color, for gray. The decoder then skips the high frequencies.
 _REDUCED = {
@@ -52,7 +52,11 @@ def decode(body: bytes, header: Header, *, reduction: int = 1) -> tuple[Pixels, 
 
 def _still(body: bytes) -> bytes:
     """Return a PNG without its animation. OpenCV 5.0 reads later frames too, and ends the process when one of them is damaged."""
-    chunks = [body[start:end] for kind, start, end in png_chunks(body) if kind not in (b"acTL", b"fcTL", b"fdAT")]
+    chunks = [
+        body[start:end]
+        for kind, start, end in png_chunks(body)
+        if kind not in (b"acTL", b"fcTL", b"fdAT")
+    ]
     return body[:8] + b"".join(chunks)
 
 
@@ -70,7 +74,10 @@ def _opencv(body: bytes, header: Header, reduction: int) -> NDArray[Any] | None:
 def _pillow(body: bytes, header: Header) -> NDArray[Any] | None:
     module, name = _PILLOW[header.format]
     try:
-        with warnings.catch_warnings(action="ignore"), getattr(import_module(module), name)(BytesIO(body)) as image:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            getattr(import_module(module), name)(BytesIO(body)) as image,
+        ):
             if image.size != (header.width, header.height):
                 return None
             if image.mode.startswith("I;16"):
@@ -79,7 +86,9 @@ def _pillow(body: bytes, header: Header) -> NDArray[Any] | None:
                 return np.array(image.convert("L"))
             alpha = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
             pixels = np.array(image.convert("RGBA" if alpha else "RGB"))
-            return np.array(cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if alpha else cv2.COLOR_RGB2BGR))
+            return np.array(
+                cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if alpha else cv2.COLOR_RGB2BGR)
+            )
     except Exception:  # noqa: BLE001 - Pillow's plug-ins raise whatever their parsers stumble over
         return None
 

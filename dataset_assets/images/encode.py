@@ -2,11 +2,15 @@
 
 import cv2
 
-from dataset_assets.images._base import Pixels, RefusedImage
 from dataset_assets.images.options import ImageOptions
-from dataset_assets.records import Cause
+from dataset_assets.images.pixels import Pixels, RefusedImage
+from dataset_assets.records.causes import Cause
 
-_PARAMETERS = {"jpg": cv2.IMWRITE_JPEG_QUALITY, "png": cv2.IMWRITE_PNG_COMPRESSION, "webp": cv2.IMWRITE_WEBP_QUALITY}
+_PARAMETERS = {
+    "jpg": cv2.IMWRITE_JPEG_QUALITY,
+    "png": cv2.IMWRITE_PNG_COMPRESSION,
+    "webp": cv2.IMWRITE_WEBP_QUALITY,
+}
 
 
 def encode(image: Pixels, options: ImageOptions) -> bytes:
@@ -16,7 +20,11 @@ def encode(image: Pixels, options: ImageOptions) -> bytes:
         RefusedImage: the format can not hold the image, such as WebP one of more than 16383 pixels a side.
     """
     try:
-        done, data = cv2.imencode(f".{options.encode_format}", image, [_PARAMETERS[options.encode_format], options.encode_quality])
+        done, data = cv2.imencode(
+            f".{options.encode_format}",
+            image,
+            [_PARAMETERS[options.encode_format], options.encode_quality],
+        )
     except cv2.error as exc:
         raise RefusedImage(Cause.ENCODE_ERROR, "image encoding error") from exc
     if not done:

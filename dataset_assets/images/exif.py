@@ -11,8 +11,8 @@ from importlib.util import find_spec, module_from_spec
 from io import BytesIO
 from types import ModuleType
 
-from dataset_assets.images._base import RefusedImage
 from dataset_assets.images.header import read_header
+from dataset_assets.images.pixels import RefusedImage
 
 NO_TAGS = "{}"
 #: exifread reads a tag with a handful of calls. A crafted file can ask for millions of tags; no camera comes near this.
@@ -52,7 +52,9 @@ def exif_json(body: bytes) -> str | None:
         pass  # exifread knows formats that we do not, such as HEIC
     try:
         tags = exifread_module().process_file(_Limited(body), details=False)
-        text = json.dumps({name: str(value).strip() for name, value in tags.items() if value is not None})
+        text = json.dumps(
+            {name: str(value).strip() for name, value in tags.items() if value is not None}
+        )
     except Exception:  # noqa: BLE001 - exifread raises whatever a damaged file makes its parser do
         return None
     return text if len(text) <= _MAX_CHARACTERS else None

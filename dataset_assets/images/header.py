@@ -9,8 +9,8 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from dataset_assets.images._base import RefusedImage
-from dataset_assets.records import Cause
+from dataset_assets.images.pixels import RefusedImage
+from dataset_assets.records.causes import Cause
 
 DECODE_MESSAGE = "Image decoding error"  # img2dataset's words
 
@@ -34,8 +34,16 @@ _ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
 #: How much of a body is looked at to name what it is instead.
 _HEAD = 4096
 _FOREIGN = (
-    (Cause.NOT_IMAGE, "text/html", rb"(\xef\xbb\xbf)?\s*(<!--.{0,1000}?-->\s*)?<(!doctype html|html|head|body|title|meta|script)"),
-    (Cause.UNSUPPORTED_FORMAT, "image/svg+xml", rb"(\xef\xbb\xbf)?\s*<(svg|(\?xml|!--|!doctype svg).*<svg)"),
+    (
+        Cause.NOT_IMAGE,
+        "text/html",
+        rb"(\xef\xbb\xbf)?\s*(<!--.{0,1000}?-->\s*)?<(!doctype html|html|head|body|title|meta|script)",
+    ),
+    (
+        Cause.UNSUPPORTED_FORMAT,
+        "image/svg+xml",
+        rb"(\xef\xbb\xbf)?\s*<(svg|(\?xml|!--|!doctype svg).*<svg)",
+    ),
     (Cause.UNSUPPORTED_FORMAT, "application/postscript", rb"%!PS|\xc5\xd0\xd3\xc6"),
     (Cause.UNSUPPORTED_FORMAT, "application/pdf", rb"%PDF"),
     (Cause.UNSUPPORTED_FORMAT, "image/vnd.adobe.photoshop", rb"8BPS"),
@@ -165,7 +173,11 @@ def png_chunks(body: bytes) -> list[tuple[bytes, int, int]]:
 def _webp(body: bytes) -> Header:
     kind = body[12:16]
     if kind == b"VP8X":
-        flags, width, height = body[20], int.from_bytes(body[24:27], "little") + 1, int.from_bytes(body[27:30], "little") + 1
+        flags, width, height = (
+            body[20],
+            int.from_bytes(body[24:27], "little") + 1,
+            int.from_bytes(body[27:30], "little") + 1,
+        )
         return Header("webp", width, height, bool(flags & 8))
     if kind == b"VP8L":
         bits: int = struct.unpack_from("<I", body, 21)[0]
@@ -202,8 +214,19 @@ def _tiff_tags(body: bytes) -> Iterator[tuple[int, int]]:
         position = first + 2 + 12 * entry
         tag, kind, count = struct.unpack_from(f"{order}HHI", body, position)
         if kind in (3, 4):  # of 2 or 4 bytes; what does not fit into the entry stands elsewhere
-            where = position + 8 if count <= (2 if kind == 3 else 1) else struct.unpack_from(f"{order}I", body, position + 8)[0]
+            where = (
+                position + 8
+                if count <= (2 if kind == 3 else 1)
+                else struct.unpack_from(f"{order}I", body, position + 8)[0]
+            )
             yield tag, struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", body, where)[0]
 
 
-_READERS: dict[str, Callable[[bytes], Header]] = {"jpeg": _jpeg, "png": _png, "webp": _webp, "gif": _gif, "bmp": _bmp, "tiff": _tiff}
+_READERS: dict[str, Callable[[bytes], Header]] = {
+    "jpeg": _jpeg,
+    "png": _png,
+    "webp": _webp,
+    "gif": _gif,
+    "bmp": _bmp,
+    "tiff": _tiff,
+}

@@ -7,14 +7,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets.images._base import Pixels
+from dataset_assets.images.pixels import Pixels
 
 _STRENGTH = 0.55  # of the label's colour over the image
 _EDGE = (255, 255, 255)
 _IDS = 1 << 16
 
 
-def overlay(image: Pixels, labels: NDArray[Any], colors: Mapping[int, tuple[int, int, int]]) -> Pixels:
+def overlay(
+    image: Pixels, labels: NDArray[Any], colors: Mapping[int, tuple[int, int, int]]
+) -> Pixels:
     """Draw a label map over an image, with white lines where labels meet. Label 0 and labels without a colour of their own: see `color_of`.
 
     Args:
@@ -29,7 +31,10 @@ def overlay(image: Pixels, labels: NDArray[Any], colors: Mapping[int, tuple[int,
     mixed = cv2.addWeighted(image, 1 - _STRENGTH, painted, _STRENGTH, 0)
     drawn = labels != 0
     result = np.where(drawn[..., None], mixed, image)
-    edges = cv2.morphologyEx(labels.astype(np.uint16), cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)) > 0
+    edges = (
+        cv2.morphologyEx(labels.astype(np.uint16), cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8))
+        > 0
+    )
     result[edges] = _EDGE
     return result
 

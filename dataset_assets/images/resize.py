@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import cv2
 
-from dataset_assets.images._base import Pixels
 from dataset_assets.images.area import area_kernel
 from dataset_assets.images.options import ImageOptions
+from dataset_assets.images.pixels import Pixels
 
 _INTERPOLATIONS = {
     "nearest": cv2.INTER_NEAREST,
@@ -50,7 +50,9 @@ def target_of(width: int, height: int, options: ImageOptions) -> Target | None:
         return None
     factor = size / side
     square = size if mode in ("center_crop", "border") else 0
-    return Target(max(1, round(width * factor)), max(1, round(height * factor)), side > size, square)
+    return Target(
+        max(1, round(width * factor)), max(1, round(height * factor)), side > size, square
+    )
 
 
 def reduction_for(width: int, height: int, target: Target) -> int:
@@ -68,7 +70,9 @@ def scale(image: Pixels, target: Target, options: ImageOptions) -> Pixels:
     name = options.downscale_interpolation if target.shrinks else options.upscale_interpolation
     if target.shrinks and name == "area":
         return area_kernel(options.area_kernel)(image, target.width, target.height)
-    scaled: Pixels = cv2.resize(image, (target.width, target.height), interpolation=_INTERPOLATIONS[name])
+    scaled: Pixels = cv2.resize(
+        image, (target.width, target.height), interpolation=_INTERPOLATIONS[name]
+    )
     return scaled
 
 
@@ -81,5 +85,7 @@ def make_square(image: Pixels, size: int) -> Pixels:
     image = image[top : top + size, left : left + size]
     above, before = max(0, (size - height) // 2), max(0, (size - width) // 2)
     below, after = max(0, size - height - above), max(0, size - width - before)
-    square: Pixels = cv2.copyMakeBorder(image, above, below, before, after, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    square: Pixels = cv2.copyMakeBorder(
+        image, above, below, before, after, cv2.BORDER_CONSTANT, value=(255, 255, 255)
+    )
     return square

@@ -6,15 +6,16 @@ header -> limits -> decode -> scale -> blur -> square -> encode. Whatever is wro
 from collections.abc import Sequence
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.images._base import RefusedImage
 from dataset_assets.images.blur import Box, blur_boxes, check_boxes
 from dataset_assets.images.decode import decode
 from dataset_assets.images.encode import encode
 from dataset_assets.images.exif import exif_json
 from dataset_assets.images.header import DECODE_MESSAGE, Header, read_header, trailing_bytes
 from dataset_assets.images.options import ImageOptions
+from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.images.resize import Target, make_square, reduction_for, scale, target_of
-from dataset_assets.records import Cause, Media
+from dataset_assets.records.causes import Cause
+from dataset_assets.records.fetching import Media
 
 #: encode_format -> name of the format in headers
 _STORED_FORMATS = {"jpg": "jpeg", "png": "png", "webp": "webp"}
@@ -43,7 +44,11 @@ class ImageTransform:
             if not body:
                 raise RefusedImage(Cause.EMPTY_BODY, "empty body")
             boxes = check_boxes(bboxes)
-            return self._keep(body, boxes) if self.options.disable_all_reencoding else self._transform(body, boxes)
+            return (
+                self._keep(body, boxes)
+                if self.options.disable_all_reencoding
+                else self._transform(body, boxes)
+            )
         except RefusedImage as refusal:
             return Media(cause=refusal.cause, message=str(refusal))
         except ConfigurationError:
@@ -53,7 +58,9 @@ class ImageTransform:
 
     def _keep(self, body: bytes, boxes: Sequence[Box]) -> Media:
         if boxes:
-            raise RefusedImage(Cause.INVALID_BBOX, "bounding boxes can not be blurred without reencoding")
+            raise RefusedImage(
+                Cause.INVALID_BBOX, "bounding boxes can not be blurred without reencoding"
+            )
         return Media(payload=body, extension=self.options.encode_format, exif=self._exif(body))
 
     def _transform(self, body: bytes, boxes: Sequence[Box]) -> Media:
@@ -69,7 +76,12 @@ class ImageTransform:
             image = blur_boxes(image, boxes)
         if target and target.square:
             image = make_square(image, target.square)
-        keep = options.skip_reencode and image is decoded and not flattened and header.format == _STORED_FORMATS[options.encode_format]
+        keep = (
+            options.skip_reencode
+            and image is decoded
+            and not flattened
+            and header.format == _STORED_FORMATS[options.encode_format]
+        )
         return Media(
             payload=body if keep else encode(image, options),
             extension=options.encode_format,

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from dataset_assets.orchestration.spec import DatasetSpec
+from dataset_assets.orchestration.common.spec import DatasetSpec
 
 SENSOR_NAME = "automation"
 

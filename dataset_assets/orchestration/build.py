@@ -37,22 +37,34 @@ _PRELOAD = [
 ]
 
 
-def build_defs(environment: Environment | None = None, *, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
+def build_defs(
+    environment: Environment | None = None, *, resources: Mapping[str, Any] | None = None
+) -> dg.Definitions:
     """Build the definitions of a code location. `resources` replaces some, for tests.
 
     Raises:
         ConfigurationError: a `defs.yaml` or an environment variable is wrong; with file and line.
     """
     environment = environment or read_environment()
-    modules = [importlib.import_module(CATALOG), *(_package(folder) for folder in environment.catalog)]
+    modules = [
+        importlib.import_module(CATALOG),
+        *(_package(folder) for folder in environment.catalog),
+    ]
     with warnings.catch_warnings():
         for lifecycle in (dg.BetaWarning, dg.PreviewWarning, dg.SupersessionWarning):
             warnings.simplefilter("ignore", lifecycle)
         catalogs = [_load(module) for module in modules]
-        assets = [asset for catalog in catalogs for asset in catalog.assets or [] if isinstance(asset, dg.AssetsDefinition)]
+        assets = [
+            asset
+            for catalog in catalogs
+            for asset in catalog.assets or []
+            if isinstance(asset, dg.AssetsDefinition)
+        ]
         _check_names(assets)
         shared = dg.Definitions(
-            sensors=[automation_sensor(is_on=any(asset.automation_conditions_by_key for asset in assets))],
+            sensors=[
+                automation_sensor(is_on=any(asset.automation_conditions_by_key for asset in assets))
+            ],
             executor=_executor(environment.executor),
             resources={**default_resources(environment), **(resources or {})},
         )
@@ -74,7 +86,9 @@ def default_resources(environment: Environment) -> dict[str, Any]:
 def _load(module: ModuleType) -> dg.Definitions:
     folder = Path(module.__path__[0])
     try:
-        return dg.ComponentTree.from_module(defs_module=module, project_root=folder.parent).build_defs(Path())
+        return dg.ComponentTree.from_module(
+            defs_module=module, project_root=folder.parent
+        ).build_defs(Path())
     except Exception as exc:
         problems = _problems(exc)
         if problems:
@@ -102,7 +116,9 @@ def _problem(location: str, message: str) -> str:
 def _check_names(assets: Sequence[dg.AssetsDefinition]) -> None:
     for key, count in Counter(key for asset in assets for key in asset.keys).items():
         if count > 1:
-            raise ConfigurationError(f"two datasets are called {key.path[0]!r}: rename one of the folders, or give one a `name`")
+            raise ConfigurationError(
+                f"two datasets are called {key.path[0]!r}: rename one of the folders, or give one a `name`"
+            )
 
 
 def _package(folder: Path) -> ModuleType:
@@ -118,4 +134,6 @@ def _executor(name: str) -> dg.ExecutorDefinition:
     """Steps are few and work in processes of their own, so they run in the run's process unless a wide graph wants otherwise."""
     if name == "in_process":
         return dg.in_process_executor
-    return dg.multiprocess_executor.configured({"start_method": {"forkserver": {"preload_modules": _PRELOAD}}})
+    return dg.multiprocess_executor.configured(
+        {"start_method": {"forkserver": {"preload_modules": _PRELOAD}}}
+    )

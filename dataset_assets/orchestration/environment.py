@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.pipelines.open_staged import credentials
+from dataset_assets.pipelines.stage.open_staging import credentials
 
 DEFAULT_ROOT = "./data"
 EXECUTORS = ("in_process", "multiprocess")
@@ -46,7 +46,9 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
     read = os.environ if variables is None else variables
     return Environment(
         root=read.get("DATASET_ASSETS_ROOT") or DEFAULT_ROOT,
-        catalog=tuple(_folder(entry) for entry in _split(read.get("DATASET_ASSETS_CATALOG"), os.pathsep)),
+        catalog=tuple(
+            _folder(entry) for entry in _split(read.get("DATASET_ASSETS_CATALOG"), os.pathsep)
+        ),
         allow_private_networks=_split(read.get("DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS"), ","),
         executor=_executor(read.get("DATASET_ASSETS_EXECUTOR") or EXECUTORS[0]),
     )
@@ -105,5 +107,7 @@ def _folder(text: str) -> Path:
 
 def _executor(name: str) -> str:
     if name not in EXECUTORS:
-        raise ConfigurationError(f"DATASET_ASSETS_EXECUTOR: expected one of {', '.join(EXECUTORS)}, got {name!r}")
+        raise ConfigurationError(
+            f"DATASET_ASSETS_EXECUTOR: expected one of {', '.join(EXECUTORS)}, got {name!r}"
+        )
     return name

@@ -11,10 +11,17 @@ from dagster._core.errors import DagsterHomeNotSetError
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.orchestration.build import build_defs
+from dataset_assets.orchestration.common.spec import (
+    HUB_UPLOAD,
+    LOADER_PREVIEW,
+    RAW_URLS,
+    SHARDS,
+    SPLIT_ARCHIVES,
+    STAGED,
+)
 from dataset_assets.orchestration.partitions import consecutive, partitions_name, range_tags
 from dataset_assets.orchestration.resources.storage import StorageResource
-from dataset_assets.orchestration.spec import HUB_UPLOAD, LOADER_PREVIEW, RAW_URLS, SHARDS, SPLIT_ARCHIVES, STAGED
-from dataset_assets.shards._records import MANIFEST
+from dataset_assets.shards.commits import MANIFEST
 
 #: Dagster's own events are in the UI; the terminal gets what the assets say.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
@@ -58,7 +65,9 @@ def materialize_dataset(
         if session.has(stage) and all(run.success for run in runs):
             runs.append(session.run(stage, {}))
     failed = [run for run in runs if not run.success]
-    return Materialized(made, tuple(run.run_id for run in failed), tuple(_problem(run) for run in failed))
+    return Materialized(
+        made, tuple(run.run_id for run in failed), tuple(_problem(run) for run in failed)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +82,31 @@ class _Session:
     instance: dg.DagsterInstance
 
     @classmethod
-    def open(cls, name: str, instance: dg.DagsterInstance | None, definitions: dg.Definitions | None) -> "_Session":
+    def open(
+        cls, name: str, instance: dg.DagsterInstance | None, definitions: dg.Definitions | None
+    ) -> "_Session":
         definitions = definitions or build_defs()
         keys = frozenset(spec.key for spec in definitions.resolve_all_asset_specs())
-        datasets = sorted({key.path[0] for key in keys if key.path[-1] in (SHARDS, STAGED, SPLIT_ARCHIVES)})
+        datasets = sorted(
+            {key.path[0] for key in keys if key.path[-1] in (SHARDS, STAGED, SPLIT_ARCHIVES)}
+        )
         if name not in datasets:
-            raise ConfigurationError(f"unknown dataset {name!r}: expected one of {', '.join(datasets)}")
-        stage = next((stage for stage in (SHARDS, STAGED) if dg.AssetKey([name, stage]) in keys), None)
+            raise ConfigurationError(
+                f"unknown dataset {name!r}: expected one of {', '.join(datasets)}"
+            )
+        stage = next(
+            (stage for stage in (SHARDS, STAGED) if dg.AssetKey([name, stage]) in keys), None
+        )
         shards = definitions.get_assets_def([name, stage]) if stage is not None else None
         storage = (definitions.resources or {})["storage"]
-        return cls(name, definitions.resolve_implicit_global_asset_job_def(), keys, shards, storage, instance or _instance())
+        return cls(
+            name,
+            definitions.resolve_implicit_global_asset_job_def(),
+            keys,
+            shards,
+            storage,
+            instance or _instance(),
+        )
 
     def has(self, stage: str) -> bool:
         """Whether the dataset has this asset."""
@@ -92,14 +116,22 @@ class _Session:
         """Run one asset."""
         key = dg.AssetKey([self.name, stage])
         return self.job.execute_in_process(
-            instance=self.instance, asset_selection=[key], tags=tags, run_config=_QUIET, raise_on_error=False
+            instance=self.instance,
+            asset_selection=[key],
+            tags=tags,
+            run_config=_QUIET,
+            raise_on_error=False,
         )
 
-    def make_partitions(self, partitions: Sequence[str] | None) -> tuple[tuple[str, ...], list[dg.ExecuteInProcessResult]]:
+    def make_partitions(
+        self, partitions: Sequence[str] | None
+    ) -> tuple[tuple[str, ...], list[dg.ExecuteInProcessResult]]:
         """Run the plan, if there is one, then the partitions; return which, and all runs."""
         if self.shards is None:
             if partitions is not None:
-                raise ConfigurationError(f"{self.name} has no partitions: it is not made of url lists, nor staged")
+                raise ConfigurationError(
+                    f"{self.name} has no partitions: it is not made of url lists, nor staged"
+                )
             return (), []
         plan = [self.run(RAW_URLS, {})] if self.has(RAW_URLS) else []
         if not all(run.success for run in plan):
@@ -107,9 +139,14 @@ class _Session:
         stage, known = self.shards.key.path[-1], self._known(self.shards)
         wanted = self._missing(stage, known) if partitions is None else list(partitions)
         if unknown := set(wanted) - set(known):
-            raise ConfigurationError(f"{self.name} has no partitions {', '.join(sorted(unknown))}; it has {known[0]} to {known[-1]}")
+            raise ConfigurationError(
+                f"{self.name} has no partitions {', '.join(sorted(unknown))}; it has {known[0]} to {known[-1]}"
+            )
         ranges = consecutive(known, set(wanted), self._partitions_per_run(len(known)))
-        return tuple(wanted), [*plan, *(self.run(stage, range_tags(first, last)) for first, last in ranges)]
+        return tuple(wanted), [
+            *plan,
+            *(self.run(stage, range_tags(first, last)) for first, last in ranges),
+        ]
 
     def _known(self, asset: dg.AssetsDefinition) -> Sequence[str]:
         """Return the partitions, in order."""
@@ -125,7 +162,11 @@ class _Session:
     def _missing(self, stage: str, known: Sequence[str]) -> list[str]:
         """Return the partitions that were never made, or whose folder is gone."""
         made = self.instance.get_materialized_partitions(dg.AssetKey([self.name, stage]))
-        return [key for key in known if key not in made or self.storage.store(self.name, stage, key).size(MANIFEST) is None]
+        return [
+            key
+            for key in known
+            if key not in made or self.storage.store(self.name, stage, key).size(MANIFEST) is None
+        ]
 
     def _partitions_per_run(self, known: int) -> int:
         """Return how many partitions a run may take."""

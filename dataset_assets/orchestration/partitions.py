@@ -10,12 +10,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+)
 
 from dataset_assets.errors import ConfigurationError, ObjectMissing, PlanMismatch
-from dataset_assets.records import Plan
-from dataset_assets.shards._naming import shard_name
-from dataset_assets.storage._base import Store
+from dataset_assets.records.plans import Plan
+from dataset_assets.shards.naming import shard_name
+from dataset_assets.storage.store import Store
 
 #: Dagster's pages and its backfill daemon stay quick up to here.
 MAX_PARTITIONS = 10_000
@@ -33,7 +36,9 @@ class Group:
 
     def firsts(self) -> range:
         """Return the first shard of every partition."""
-        return range(self.first_shard, self.first_shard + self.shard_count, self.shards_per_partition)
+        return range(
+            self.first_shard, self.first_shard + self.shard_count, self.shards_per_partition
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,10 @@ class Partitioning:
     def shards(self) -> dict[str, range]:
         """Return the shards of each partition."""
         return {
-            shard_name(first, 5): range(first, min(first + group.shards_per_partition, group.first_shard + group.shard_count))
+            shard_name(first, 5): range(
+                first,
+                min(first + group.shards_per_partition, group.first_shard + group.shard_count),
+            )
             for group in self.groups
             for first in group.firsts()
         }
@@ -72,10 +80,14 @@ def load_partitioning(plan_store: Store) -> Partitioning:
     Raises:
         ObjectMissing: no list was planned yet.
     """
-    return Partitioning(tuple(Group(*entry) for entry in json.loads(plan_store.read(FILE))["groups"]))
+    return Partitioning(
+        tuple(Group(*entry) for entry in json.loads(plan_store.read(FILE))["groups"])
+    )
 
 
-def extend_partitioning(plan_store: Store, plan: Plan, shards_per_partition: int | None) -> Partitioning:
+def extend_partitioning(
+    plan_store: Store, plan: Plan, shards_per_partition: int | None
+) -> Partitioning:
     """Give every list of the plan that has no partitions yet its partitions. Idempotent.
 
     Raises:
@@ -87,7 +99,10 @@ def extend_partitioning(plan_store: Store, plan: Plan, shards_per_partition: int
     except ObjectMissing:
         known = ()
     planned = [(part.first_shard, part.shard_count) for part in plan.parts]
-    if any(pair != (group.first_shard, group.shard_count) for pair, group in zip(planned, known, strict=False)):
+    if any(
+        pair != (group.first_shard, group.shard_count)
+        for pair, group in zip(planned, known, strict=False)
+    ):
         raise PlanMismatch(
             f"{plan_store.locate(FILE)} belongs to another plan than plan.json beside it; delete both, and the shards, to start over"
         )
@@ -96,7 +111,9 @@ def extend_partitioning(plan_store: Store, plan: Plan, shards_per_partition: int
         size = _group_size(shard_count, MAX_PARTITIONS - partitioning.count, shards_per_partition)
         partitioning = Partitioning((*partitioning.groups, Group(first_shard, shard_count, size)))
     if len(partitioning.groups) > len(known):
-        plan_store.write(FILE, json.dumps({"groups": [astuple(group) for group in partitioning.groups]}).encode())
+        plan_store.write(
+            FILE, json.dumps({"groups": [astuple(group) for group in partitioning.groups]}).encode()
+        )
     return partitioning
 
 
@@ -133,7 +150,9 @@ def register(instance: dg.DagsterInstance, dataset: str, keys: Sequence[str]) ->
 
 
 def _chunks(keys: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (keys[start : start + _REGISTER_AT_ONCE] for start in range(0, len(keys), _REGISTER_AT_ONCE))
+    return (
+        keys[start : start + _REGISTER_AT_ONCE] for start in range(0, len(keys), _REGISTER_AT_ONCE)
+    )
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:

@@ -40,13 +40,18 @@ def find_leaks(rows: Iterable[Mapping[str, Any]]) -> list[str]:
                 continue
             split, key = first.setdefault((column, row[column]), (row["split"], row["key"]))
             if split != row["split"]:
-                leaks.append(f"{column} {row[column]!r} is in {split} ({key}) and in {row['split']} ({row['key']})")
+                leaks.append(
+                    f"{column} {row[column]!r} is in {split} ({key}) and in {row['split']} ({row['key']})"
+                )
     return leaks
 
 
 def _draw(seed: int, name: str) -> int:
     """Return a number below 2**64 that looks random."""
-    return int.from_bytes(hashlib.blake2b(f"{seed}\0{name}".encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    return int.from_bytes(
+        hashlib.blake2b(f"{seed}\0{name}".encode("utf-8", "surrogatepass"), digest_size=8).digest(),
+        "big",
+    )
 
 
 def _stable(groups: Sequence[Group], options: SplitOptions) -> dict[str, str]:
@@ -56,7 +61,9 @@ def _stable(groups: Sequence[Group], options: SplitOptions) -> dict[str, str]:
         bounds.append((reached, name))
     last = bounds[-1][1]  # rounding may leave the last bound just below 1
     draws = ((group.name, _draw(options.seed, group.name) / 2**64) for group in groups)
-    return {name: next((split for bound, split in bounds if draw < bound), last) for name, draw in draws}
+    return {
+        name: next((split for bound, split in bounds if draw < bound), last) for name, draw in draws
+    }
 
 
 def _exact(groups: Sequence[Group], options: SplitOptions) -> dict[str, str]:
@@ -66,13 +73,19 @@ def _exact(groups: Sequence[Group], options: SplitOptions) -> dict[str, str]:
             f"{len(groups)} group(s) can not fill {len(shares)} splits ({', '.join(shares)}); give more data, fewer splits, "
             "group_by: sample when samples need not stay together, or method: stable, which may leave a split empty"
         )
-    order = sorted(groups, key=lambda group: (group.stratum, _draw(options.seed, group.name), group.name))
+    order = sorted(
+        groups, key=lambda group: (group.stratum, _draw(options.seed, group.name), group.name)
+    )
     splits: dict[str, str] = {}
     given, total = dict.fromkeys(shares, 0), 0
     for group in order:
         total += group.weight
-        lacks = {name: round(share * total - given[name], _DIGITS) for name, share in shares.items()}
-        split = max(shares, key=lambda name: (lacks[name], -shares[name]))  # a tie goes to the smaller split
+        lacks = {
+            name: round(share * total - given[name], _DIGITS) for name, share in shares.items()
+        }
+        split = max(
+            shares, key=lambda name: (lacks[name], -shares[name])
+        )  # a tie goes to the smaller split
         given[split] += group.weight
         splits[group.name] = split
     _fill(splits, order, shares)
@@ -85,5 +98,8 @@ def _fill(splits: dict[str, str], order: Sequence[Group], shares: Mapping[str, f
         counts = {name: sum(split == name for split in splits.values()) for name in shares}
         if not counts[empty]:
             richest = max(shares, key=lambda name: counts[name])
-            lightest = min((group for group in order if splits[group.name] == richest), key=lambda group: group.weight)
+            lightest = min(
+                (group for group in order if splits[group.name] == richest),
+                key=lambda group: group.weight,
+            )
             splits[lightest.name] = empty

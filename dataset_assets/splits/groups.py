@@ -8,14 +8,35 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.split_records import SourceSample
+from dataset_assets.records.splits import SourceSample
 from dataset_assets.splits.options import DOMAIN, SAMPLE, SplitOptions
 
 #: Columns that hold a digest of a sample's content, the most telling first.
 DIGESTS = ("sha256", "sha512", "md5", "digest")
 #: What registries put below a country, where names of others follow: example.co.uk, example.com.br.
 _SECOND_LEVELS = frozenset(
-    {"ac", "co", "com", "edu", "go", "gob", "gouv", "gov", "govt", "gv", "info", "ltd", "me", "mil", "ne", "net", "nom", "or", "org", "plc"}
+    {
+        "ac",
+        "co",
+        "com",
+        "edu",
+        "go",
+        "gob",
+        "gouv",
+        "gov",
+        "govt",
+        "gv",
+        "info",
+        "ltd",
+        "me",
+        "mil",
+        "ne",
+        "net",
+        "nom",
+        "or",
+        "org",
+        "plc",
+    }
 )
 _NUMERIC = re.compile(r"[0-9.]+|.*:.*")  # IPv4, IPv6
 
@@ -42,7 +63,9 @@ def group_samples(samples: Sequence[SourceSample], options: SplitOptions) -> lis
     names = {sample.key: _group_of(sample, options.group_by) for sample in samples}
     if len(names) < len(samples):
         key, times = Counter(sample.key for sample in samples).most_common(1)[0]
-        raise ConfigurationError(f"the source has {times} samples with the key {key!r}; expected each key once")
+        raise ConfigurationError(
+            f"the source has {times} samples with the key {key!r}; expected each key once"
+        )
     for sample in samples:
         name = names[sample.key]
         joined.add(name)
@@ -92,7 +115,12 @@ def _group_of(sample: SourceSample, group_by: str | None) -> str:
 
 
 def _group(name: str, samples: Sequence[SourceSample], stratify_by: str | None) -> Group:
-    return Group(name, tuple(sorted(sample.key for sample in samples)), len(samples), _stratum(samples, stratify_by))
+    return Group(
+        name,
+        tuple(sorted(sample.key for sample in samples)),
+        len(samples),
+        _stratum(samples, stratify_by),
+    )
 
 
 def _stratum(samples: Sequence[SourceSample], stratify_by: str | None) -> str:
@@ -108,9 +136,17 @@ def _check_columns(samples: Sequence[SourceSample], options: SplitOptions) -> No
     if options.group_by not in (None, SAMPLE):
         wanted["group_by"] = "url" if options.group_by == DOMAIN else options.group_by
     for option, column in wanted.items():
-        if samples and column is not None and not any(column in sample.columns for sample in samples):
-            there = ", ".join(sorted(set().union(*(sample.columns for sample in samples)))) or "none"
-            raise ConfigurationError(f"{option} needs the column {column!r}, which the source does not have; it has: {there}")
+        if (
+            samples
+            and column is not None
+            and not any(column in sample.columns for sample in samples)
+        ):
+            there = (
+                ", ".join(sorted(set().union(*(sample.columns for sample in samples)))) or "none"
+            )
+            raise ConfigurationError(
+                f"{option} needs the column {column!r}, which the source does not have; it has: {there}"
+            )
 
 
 class _Joined:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from dataset_assets.archives.split_tar import check_member_name, stored_bytes
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.split_records import SourceSample
-from dataset_assets.splits.tar import check_member_name, stored_bytes
+from dataset_assets.records.splits import SourceSample
 
 LAYOUTS = ("webdataset", "frames")
 COMPRESSIONS = ("auto", "none", "gz")
@@ -49,9 +49,13 @@ class ArchiveOptions:
         for name in ("max_archive_bytes", "max_table_bytes", "row_group_bytes"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigurationError(f"{name}: expected a whole number of bytes above zero, got {value!r}")
+                raise ConfigurationError(
+                    f"{name}: expected a whole number of bytes above zero, got {value!r}"
+                )
         if not (self.archives or self.tables):
-            raise ConfigurationError("archives and tables are both off: nothing would be written; switch one of them on")
+            raise ConfigurationError(
+                "archives and tables are both off: nothing would be written; switch one of them on"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +68,46 @@ class FilePlan:
     samples: tuple[SourceSample, ...]  # in key order
 
 
-def plan_files(samples_by_split: Mapping[str, Sequence[SourceSample]], media: str, options: ArchiveOptions) -> list[FilePlan]:
+def plan_files(
+    samples_by_split: Mapping[str, Sequence[SourceSample]], media: str, options: ArchiveOptions
+) -> list[FilePlan]:
     """List the files of all splits, in name order. An empty split has one table without rows, and no archive.
 
     Raises:
         ConfigurationError: a name is not safe, a key occurs twice, or a sample does not fit what it should be written to.
     """
     _check_choice("media", media, MEDIA)
-    ordered = {split: sorted(samples, key=lambda sample: sample.key) for split, samples in samples_by_split.items()}
+    ordered = {
+        split: sorted(samples, key=lambda sample: sample.key)
+        for split, samples in samples_by_split.items()
+    }
     _check_samples(ordered, media, options)
-    kind = archive_kind((sample for samples in ordered.values() for sample in samples), options.compression)
+    kind = archive_kind(
+        (sample for samples in ordered.values() for sample in samples), options.compression
+    )
     plans: list[FilePlan] = []
     for split, samples in ordered.items():
         if options.archives and samples:
             sized = ((sample, _archived_bytes(sample, options.layout)) for sample in samples)
-            plans += _files("archives", split, kind, list(_packed(sized, options.max_archive_bytes)))
+            plans += _files(
+                "archives", split, kind, list(_packed(sized, options.max_archive_bytes))
+            )
         if options.tables:
-            sized = ((sample, sample.bytes + _ROW_OVERHEAD * len(sample.parts)) for sample in samples)
-            plans += _files("data", split, "parquet", list(_packed(sized, options.max_table_bytes)) or [()])
+            sized = (
+                (sample, sample.bytes + _ROW_OVERHEAD * len(sample.parts)) for sample in samples
+            )
+            plans += _files(
+                "data", split, "parquet", list(_packed(sized, options.max_table_bytes)) or [()]
+            )
     return sorted(plans, key=lambda plan: plan.name)
 
 
 def archive_kind(samples: Iterable[SourceSample], compression: str) -> str:
     """Return "tar" or "tar.gz"."""
     if compression == "auto":
-        extensions = {part.rpartition(".")[2].lower() for sample in samples for part in sample.parts}
+        extensions = {
+            part.rpartition(".")[2].lower() for sample in samples for part in sample.parts
+        }
         return "tar.gz" if extensions and extensions <= UNCOMPRESSED else "tar"
     return "tar.gz" if compression == "gz" else "tar"
 
@@ -97,12 +116,19 @@ def member_names(sample: SourceSample, layout: str) -> list[str]:
     """Return the name of each payload in an archive, in the order of the parts. Metadata is not among them."""
     if layout == "webdataset":
         return [f"{sample.key}.{part}" for part in sample.parts]
-    return [f"{sample.key}/{part}" if "." in part else f"{sample.key}.{part}" for part in sample.parts]
+    return [
+        f"{sample.key}/{part}" if "." in part else f"{sample.key}.{part}" for part in sample.parts
+    ]
 
 
-def sample_members(sample: SourceSample, payloads: Sequence[bytes], layout: str) -> list[tuple[str, bytes]]:
+def sample_members(
+    sample: SourceSample, payloads: Sequence[bytes], layout: str
+) -> list[tuple[str, bytes]]:
     """Return the members of a sample with their data: what `TarWriter.add` takes."""
-    return [*zip(member_names(sample, layout), payloads, strict=True), *_metadata_member(sample, layout)]
+    return [
+        *zip(member_names(sample, layout), payloads, strict=True),
+        *_metadata_member(sample, layout),
+    ]
 
 
 def _metadata_member(sample: SourceSample, layout: str) -> list[tuple[str, bytes]]:
@@ -114,16 +140,24 @@ def _metadata_member(sample: SourceSample, layout: str) -> list[tuple[str, bytes
 
 
 def _json_value(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value  # JSON has no NaN
+    return (
+        None if isinstance(value, float) and not math.isfinite(value) else value
+    )  # JSON has no NaN
 
 
 def _archived_bytes(sample: SourceSample, layout: str) -> int:
     """Return an upper bound: how `sample.bytes` spreads over the payloads is not known."""
     metadata = sum(stored_bytes(name, len(data)) for name, data in _metadata_member(sample, layout))
-    return sample.bytes + metadata + sum(stored_bytes(name, 1) for name in member_names(sample, layout))
+    return (
+        sample.bytes
+        + metadata
+        + sum(stored_bytes(name, 1) for name in member_names(sample, layout))
+    )
 
 
-def _packed(sized: Iterable[tuple[SourceSample, int]], max_bytes: int) -> Iterator[tuple[SourceSample, ...]]:
+def _packed(
+    sized: Iterable[tuple[SourceSample, int]], max_bytes: int
+) -> Iterator[tuple[SourceSample, ...]]:
     batch: list[SourceSample] = []
     total = 0
     for sample, size in sized:
@@ -136,16 +170,25 @@ def _packed(sized: Iterable[tuple[SourceSample, int]], max_bytes: int) -> Iterat
         yield tuple(batch)
 
 
-def _files(folder: str, split: str, kind: str, batches: Sequence[tuple[SourceSample, ...]]) -> list[FilePlan]:
+def _files(
+    folder: str, split: str, kind: str, batches: Sequence[tuple[SourceSample, ...]]
+) -> list[FilePlan]:
     count = len(batches)
-    return [FilePlan(f"{folder}/{split}-{i:05d}-of-{count:05d}.{kind}", split, kind, batch) for i, batch in enumerate(batches)]
+    return [
+        FilePlan(f"{folder}/{split}-{i:05d}-of-{count:05d}.{kind}", split, kind, batch)
+        for i, batch in enumerate(batches)
+    ]
 
 
-def _check_samples(samples_by_split: Mapping[str, Sequence[SourceSample]], media: str, options: ArchiveOptions) -> None:
+def _check_samples(
+    samples_by_split: Mapping[str, Sequence[SourceSample]], media: str, options: ArchiveOptions
+) -> None:
     for samples in samples_by_split.values():
         for one, other in pairwise(samples):
             if one.key == other.key:
-                raise ConfigurationError(f"two samples have the key {one.key!r}: expected every key once")
+                raise ConfigurationError(
+                    f"two samples have the key {one.key!r}: expected every key once"
+                )
         for sample in samples:
             _check_names(sample, options.layout)
             if options.tables:
@@ -156,8 +199,12 @@ def _check_names(sample: SourceSample, layout: str) -> None:
     if not sample.parts:
         raise ConfigurationError(f"sample {sample.key!r} has no payload: expected at least one")
     names = [check_member_name(name) for name in member_names(sample, layout)]
-    if len({name.lower() for name in names}) != len(names):  # readers lower extensions, and some disks do not tell the case
-        raise ConfigurationError(f"sample {sample.key!r} has two payloads of one name, or names that differ in case only: {sample.parts}")
+    if len({name.lower() for name in names}) != len(
+        names
+    ):  # readers lower extensions, and some disks do not tell the case
+        raise ConfigurationError(
+            f"sample {sample.key!r} has two payloads of one name, or names that differ in case only: {sample.parts}"
+        )
 
 
 def _check_row(sample: SourceSample, media: str) -> None:

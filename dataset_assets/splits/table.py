@@ -17,23 +17,33 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_assets.errors import ConfigurationError, ObjectMissing
-from dataset_assets.split_records import ArchiveFile, SourceSample
+from dataset_assets.records.splits import ArchiveFile, SourceSample
 from dataset_assets.splits.plan import ArchiveOptions, member_names
-from dataset_assets.storage._base import Store
-from dataset_assets.storage._sink import Sink
+from dataset_assets.storage.sink import Sink
+from dataset_assets.storage.store import Store
 
 #: Bounds what small rows cost while they wait for their row group.
 GROUP_ROWS = 10_000
 _CHUNK = 1 << 20
-_STORED = pa.struct([("bytes", pa.binary()), ("path", pa.string())])  # how `datasets` stores an image
+_STORED = pa.struct(
+    [("bytes", pa.binary()), ("path", pa.string())]
+)  # how `datasets` stores an image
 _IMAGE = {"_type": "Image"}
-_FILE = {"bytes": {"dtype": "binary", "_type": "Value"}, "path": {"dtype": "string", "_type": "Value"}}
+_FILE = {
+    "bytes": {"dtype": "binary", "_type": "Value"},
+    "path": {"dtype": "string", "_type": "Value"},
+}
 _PAYLOADS: dict[str, list[tuple[str, pa.DataType, Any]]] = {
     "image": [("image", _STORED, _IMAGE)],
-    "frames": [("video", pa.list_(_STORED), {"feature": _IMAGE, "_type": "Sequence"}), ("n_frames", pa.int32(), None)],
+    "frames": [
+        ("video", pa.list_(_STORED), {"feature": _IMAGE, "_type": "Sequence"}),
+        ("n_frames", pa.int32(), None),
+    ],
     "file": [("file", _STORED, _FILE), ("extension", pa.string(), None)],
 }
-_INTEGERS = {f"{sign}int{bits}": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+_INTEGERS = {
+    f"{sign}int{bits}": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
 #: Arrow's name of a type, and that of `datasets`.
 _VALUES = {"string": "string", "bool": "bool", "float": "float32", "double": "float64", **_INTEGERS}
 
@@ -46,7 +56,10 @@ def features_of(media: str, columns: Mapping[str, str]) -> dict[str, Any]:
     """
     fields = _fields(media, columns)
     special = {name: feature for name, _, feature in _PAYLOADS[media] if feature is not None}
-    return {field.name: special.get(field.name) or {"dtype": _VALUES[str(field.type)], "_type": "Value"} for field in fields}
+    return {
+        field.name: special.get(field.name) or {"dtype": _VALUES[str(field.type)], "_type": "Value"}
+        for field in fields
+    }
 
 
 def table_schema(media: str, columns: Mapping[str, str]) -> pa.Schema:
@@ -62,7 +75,14 @@ def table_schema(media: str, columns: Mapping[str, str]) -> pa.Schema:
 class TableWriter:
     """A table on its way into a store, invisible until `commit`. A context manager that discards unless committed."""
 
-    def __init__(self, store: Store, name: str, media: str, columns: Mapping[str, str], options: ArchiveOptions) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        media: str,
+        columns: Mapping[str, str],
+        options: ArchiveOptions,
+    ) -> None:
         self._schema = table_schema(media, columns)
         self._media = media
         self._row_group_bytes = options.row_group_bytes
@@ -73,7 +93,9 @@ class TableWriter:
         self._sink = Sink(self._staged)
         with ExitStack() as undo:
             undo.enter_context(self._staged)
-            self._writer = pq.ParquetWriter(pa.PythonFile(self._sink, mode="w"), self._schema, **_encoding(self._schema))
+            self._writer = pq.ParquetWriter(
+                pa.PythonFile(self._sink, mode="w"), self._schema, **_encoding(self._schema)
+            )
             undo.pop_all()
 
     def add(self, sample: SourceSample, payloads: Sequence[bytes]) -> None:
@@ -83,7 +105,11 @@ class TableWriter:
             ConfigurationError: a value is not of its column's type, or the sample has not one payload where a row holds one.
             DiskFull, StorageError: the store refuses the bytes.
         """
-        row = {**sample.columns, "key": sample.key, **_payload_values(self._media, sample, payloads)}
+        row = {
+            **sample.columns,
+            "key": sample.key,
+            **_payload_values(self._media, sample, payloads),
+        }
         size = sum(len(payload) for payload in payloads)
         if self._bytes + size > self._row_group_bytes or len(self._rows) >= GROUP_ROWS:
             self._flush()
@@ -162,19 +188,29 @@ def _fields(media: str, columns: Mapping[str, str]) -> list[pa.Field]:
                 f"the source has a column {name!r}, which is a name that the table gives itself: rename it or leave it out"
             )
         if kind not in _VALUES:
-            raise ConfigurationError(f"column {name!r} has the type {kind!r}: expected one of {', '.join(_VALUES)}")
+            raise ConfigurationError(
+                f"column {name!r} has the type {kind!r}: expected one of {', '.join(_VALUES)}"
+            )
     others = {name: pa.type_for_alias(kind) for name, kind in columns.items() if name not in own}
     return [pa.field(name, kind) for name, kind in {**own, **others}.items()]
 
 
 def _payload_values(media: str, sample: SourceSample, payloads: Sequence[bytes]) -> dict[str, Any]:
     names = (name.rpartition("/")[2] for name in member_names(sample, "frames"))
-    stored = [{"bytes": payload, "path": name} for name, payload in zip(names, payloads, strict=True)]
+    stored = [
+        {"bytes": payload, "path": name} for name, payload in zip(names, payloads, strict=True)
+    ]
     if media == "frames":
         return {"video": stored, "n_frames": len(stored)}
     if len(stored) != 1:
-        raise ConfigurationError(f"sample {sample.key!r} has {len(stored)} payloads, a row of a table holds one")
-    return {"image": stored[0]} if media == "image" else {"file": stored[0], "extension": sample.parts[0].rpartition(".")[2]}
+        raise ConfigurationError(
+            f"sample {sample.key!r} has {len(stored)} payloads, a row of a table holds one"
+        )
+    return (
+        {"image": stored[0]}
+        if media == "image"
+        else {"file": stored[0], "extension": sample.parts[0].rpartition(".")[2]}
+    )
 
 
 def _array(rows: Sequence[dict[str, Any]], field: pa.Field) -> pa.Array:
@@ -188,7 +224,9 @@ def _array(rows: Sequence[dict[str, Any]], field: pa.Field) -> pa.Array:
         for row in rows if len(rows) > 1 else ():
             _array([row], field)  # the message is about the sample at fault
         key = rows[0]["key"]
-        raise ConfigurationError(f"column {name!r} of sample {key!r}: expected a value of type {field.type}, got another: {exc}") from exc
+        raise ConfigurationError(
+            f"column {name!r} of sample {key!r}: expected a value of type {field.type}, got another: {exc}"
+        ) from exc
 
 
 def _encoding(schema: pa.Schema) -> dict[str, Any]:

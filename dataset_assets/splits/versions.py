@@ -13,9 +13,9 @@ import time
 from typing import NamedTuple
 
 from dataset_assets.errors import ConfigurationError, ObjectMissing, ShardCorrupt
-from dataset_assets.records import SCHEMA_VERSION
-from dataset_assets.split_records import SplitManifest
-from dataset_assets.storage._base import Store
+from dataset_assets.records.shards import SCHEMA_VERSION
+from dataset_assets.records.splits import SplitManifest
+from dataset_assets.storage.store import Store
 
 CURRENT = "current.json"
 MANIFEST = "manifest.json"
@@ -54,10 +54,14 @@ def load_split(store: Store) -> SplitManifest:
     """
     pointer = read_pointer(store)
     if pointer is None:
-        raise ObjectMissing(f"no split in {store.url}: expected {CURRENT}; run `dataset-assets split` or materialize split_archives first")
+        raise ObjectMissing(
+            f"no split in {store.url}: expected {CURRENT}; run `dataset-assets split` or materialize split_archives first"
+        )
     manifest = read_manifest(folder_of(store, pointer.version))
     if manifest is None or manifest.version != pointer.version:
-        raise ShardCorrupt(f"{store.locate(CURRENT)} points at version {pointer.version[:12]}, which is not there; split again to make it")
+        raise ShardCorrupt(
+            f"{store.locate(CURRENT)} points at version {pointer.version[:12]}, which is not there; split again to make it"
+        )
     return manifest
 
 
@@ -72,7 +76,9 @@ def read_manifest(folder: Store) -> SplitManifest | None:
         if version <= SCHEMA_VERSION:
             return SplitManifest.from_json(data)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
-        raise ShardCorrupt(f"{folder.locate(MANIFEST)} is not the manifest of a split ({exc}); delete it and split again") from exc
+        raise ShardCorrupt(
+            f"{folder.locate(MANIFEST)} is not the manifest of a split ({exc}); delete it and split again"
+        ) from exc
     raise ConfigurationError(
         f"{folder.locate(MANIFEST)} has schema version {version}, expected at most {SCHEMA_VERSION}: upgrade dataset-assets"
     )
@@ -95,7 +101,9 @@ def read_pointer(store: Store) -> Pointer | None:
             return pointer
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass  # a pointer of something else: said below
-    raise ShardCorrupt(f"{store.locate(CURRENT)} does not lead to a split: it does not point at a version; delete it and split again")
+    raise ShardCorrupt(
+        f"{store.locate(CURRENT)} does not lead to a split: it does not point at a version; delete it and split again"
+    )
 
 
 def point_at(store: Store, version: str, *, keep_versions: int, now_s: float | None = None) -> None:
@@ -105,11 +113,16 @@ def point_at(store: Store, version: str, *, keep_versions: int, now_s: float | N
     killed long ago. What another run is making at the same time stays.
     """
     before = read_pointer(store)
-    history = tuple(each for each in ((before.version, *before.previous) if before else ()) if each != version)
+    history = tuple(
+        each for each in ((before.version, *before.previous) if before else ()) if each != version
+    )
     kept, dropped = history[: keep_versions - 1], history[keep_versions - 1 :]
     if before != (version, history):
         _write(store, Pointer(version, history))
-    for old in (*dropped, *_abandoned(store, {version, *history}, time.time() if now_s is None else now_s)):
+    for old in (
+        *dropped,
+        *_abandoned(store, {version, *history}, time.time() if now_s is None else now_s),
+    ):
         folder_of(store, old).delete(MANIFEST)  # first: half a version must not look whole
         store.delete_tree(f"{_FOLDER}/{old}")
     if dropped:
@@ -125,4 +138,8 @@ def _abandoned(store: Store, kept: set[str], now_s: float) -> list[str]:
     for info in store.list(f"{_FOLDER}/"):
         version = info.key.split("/")[1]
         newest[version] = max(newest.get(version, 0.0), info.modified or now_s)
-    return [version for version, modified in newest.items() if version not in kept and now_s - modified > ABANDONED_S]
+    return [
+        version
+        for version, modified in newest.items()
+        if version not in kept and now_s - modified > ABANDONED_S
+    ]

@@ -12,7 +12,9 @@ from dataset_assets.errors import ArchiveCorrupt
 
 _WINDOW = 1 << 22  # bytes
 _LARGEST = 1 << 28  # of one element
-_UNSURE = 3  # bytes behind a value: a number whose "e+" or "." is cut there looks like a shorter one
+_UNSURE = (
+    3  # bytes behind a value: a number whose "e+" or "." is cut there looks like a shorter one
+)
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\n\r]*")
 _BOM = b"\xef\xbb\xbf"
@@ -133,7 +135,9 @@ class _Window:
 
     def error(self, expected: str) -> ArchiveCorrupt:
         """Return the error that says what is wrong at this place."""
-        came = repr(self._text[self._at : self._at + 40]) if self._at < len(self._text) else "its end"
+        came = (
+            repr(self._text[self._at : self._at + 40]) if self._at < len(self._text) else "its end"
+        )
         return ArchiveCorrupt(
             f"{self._name}: expected {expected} at byte {self._start + self._at:,} of {self._bytes:,}, came {came}; it is cut or damaged: get it again"
         )

@@ -12,13 +12,18 @@ from typing import Any
 import pyarrow as pa
 
 from dataset_assets.errors import MissingColumn, UnreadableList
-from dataset_assets.urls._base import ListOptions, Notes
 from dataset_assets.urls._text import repaired
+from dataset_assets.urls.lists import ListOptions, Notes
 
 BOXES = pa.list_(pa.list_(pa.float64()))
 #: What boxes that can not be read become: a box without corners, which is refused later, so that no face is stored unblurred by mistake.
 _UNREADABLE_BOXES: list[list[float]] = [[]]
-_STORED_AS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary(), pa.null(): pa.string(), pa.time32("s"): pa.time32("ms")}
+_STORED_AS = {
+    pa.string_view(): pa.string(),
+    pa.binary_view(): pa.binary(),
+    pa.null(): pa.string(),
+    pa.time32("s"): pa.time32("ms"),
+}
 _NOT_UTF8 = "bytes that are not UTF-8 were read as latin-1"
 _NOT_BOXES = "boxes that are not lists of numbers make their rows invalid"
 
@@ -46,7 +51,11 @@ class Columns:
     @property
     def typed(self) -> list[str]:
         """The columns whose type is that of the list."""
-        return [name for name in self.options.save_additional_columns if name not in (self.options.bbox_col, self.options.verify_hash_col)]
+        return [
+            name
+            for name in self.options.save_additional_columns
+            if name not in (self.options.bbox_col, self.options.verify_hash_col)
+        ]
 
     def check(self, available: Iterable[str], name: str) -> None:
         """Check that a list has the columns.
@@ -57,9 +66,17 @@ class Columns:
         known = [str(each) for each in available]
         for column in self.needed:
             if column not in known:
-                near = get_close_matches(column.lower(), {each.lower(): each for each in known}, n=1)
-                hint = f"; did you mean {next(each for each in known if each.lower() == near[0])!r}?" if near else ""
-                raise MissingColumn(f"{name} has no column {column!r}: its columns are {', '.join(known) or 'none'}{hint}")
+                near = get_close_matches(
+                    column.lower(), {each.lower(): each for each in known}, n=1
+                )
+                hint = (
+                    f"; did you mean {next(each for each in known if each.lower() == near[0])!r}?"
+                    if near
+                    else ""
+                )
+                raise MissingColumn(
+                    f"{name} has no column {column!r}: its columns are {', '.join(known) or 'none'}{hint}"
+                )
 
     def from_arrow(self, table: pa.Table | pa.RecordBatch, notes: Notes, row: int) -> pa.Table:
         """Build a table from columns of the list; `row` is the position of the first."""
@@ -69,10 +86,19 @@ class Columns:
             chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
             convert = self._converter(target)
             made[target] = [convert(chunk, notes, row) for chunk in chunks]
-        types = {target: self._type(target, table.schema.field(source).type) for target, source in self.sources.items()}
+        types = {
+            target: self._type(target, table.schema.field(source).type)
+            for target, source in self.sources.items()
+        }
         return pa.table({target: pa.chunked_array(made[target], types[target]) for target in made})
 
-    def from_values(self, values: Mapping[str, Sequence[Any]], types: Mapping[str, pa.DataType], notes: Notes, row: int) -> pa.Table:
+    def from_values(
+        self,
+        values: Mapping[str, Sequence[Any]],
+        types: Mapping[str, pa.DataType],
+        notes: Notes,
+        row: int,
+    ) -> pa.Table:
         """Build a table from Python values by column of the list, and the types of those that `typed` names."""
         made = {}
         for target, source in self.sources.items():
@@ -102,7 +128,11 @@ def text_array(values: Sequence[Any], notes: Notes, row: int) -> pa.Array:
     except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
         texts = [_text(value) for value in values]
     safe = [None if text is None else repaired(text) for text in texts]
-    changed = [number for number, (text, repair) in enumerate(zip(texts, safe, strict=True)) if text != repair]
+    changed = [
+        number
+        for number, (text, repair) in enumerate(zip(texts, safe, strict=True))
+        if text != repair
+    ]
     if changed:
         notes.add(_NOT_UTF8, row + changed[0], len(changed))
     return pa.array(safe, pa.string())
@@ -146,7 +176,9 @@ def _repaired_deeply(value: Any) -> Any:
 def _as_text(column: pa.Array, notes: Notes, row: int) -> pa.Array:
     try:
         text = column.cast(pa.string())
-        text.validate(full=True)  # a parquet file may hold bytes that are not UTF-8 in a string column
+        text.validate(
+            full=True
+        )  # a parquet file may hold bytes that are not UTF-8 in a string column
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return text_array(_values(column), notes, row)
     return text

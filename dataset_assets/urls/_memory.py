@@ -8,12 +8,14 @@ from typing import Any
 import pyarrow as pa
 
 from dataset_assets.errors import ConfigurationError, UnreadableList
-from dataset_assets.urls._base import BATCH_BYTES, BATCH_ROWS, ListOptions, Notes, UrlList
 from dataset_assets.urls._columns import Columns, text_array
-from dataset_assets.urls._records import tables
+from dataset_assets.urls._rows import tables
+from dataset_assets.urls.lists import BATCH_BYTES, BATCH_ROWS, ListOptions, Notes, UrlList
 
 NAME = "memory"
-_EXPECTED = "a path or url, urls, dictionaries, a pandas DataFrame, a pyarrow Table, or record batches"
+_EXPECTED = (
+    "a path or url, urls, dictionaries, a pandas DataFrame, a pyarrow Table, or record batches"
+)
 
 
 def memory_list(source: Any, options: ListOptions) -> UrlList:
@@ -46,7 +48,9 @@ def _read(source: Any, options: ListOptions) -> Iterator[pa.Table]:
     if isinstance(kind, Mapping) and isinstance(source, Sequence):
         return tables(partial(_batches, source), options, NAME)
     hint = "; put the dictionaries in a list" if isinstance(kind, Mapping) else ""
-    raise ConfigurationError(f"url_list: expected {_EXPECTED}, came {type(source).__name__} of {type(kind).__name__}{hint}")
+    raise ConfigurationError(
+        f"url_list: expected {_EXPECTED}, came {type(source).__name__} of {type(kind).__name__}{hint}"
+    )
 
 
 def _from_urls(urls: Iterable[str | None], options: ListOptions) -> Iterator[pa.Table]:
@@ -72,7 +76,9 @@ def _from_pandas(frame: Any, options: ListOptions) -> Iterator[pa.Table]:
         return tables(partial(_batches, needed.to_dict("records")), options, NAME)
 
 
-def _from_arrow(parts: Iterable[pa.Table | pa.RecordBatch], options: ListOptions) -> Iterator[pa.Table]:
+def _from_arrow(
+    parts: Iterable[pa.Table | pa.RecordBatch], options: ListOptions
+) -> Iterator[pa.Table]:
     columns, notes, row = Columns(options), Notes(NAME), 1
     schema: pa.Schema | None = None
     for part in parts:
@@ -82,8 +88,13 @@ def _from_arrow(parts: Iterable[pa.Table | pa.RecordBatch], options: ListOptions
             table = columns.from_arrow(part.slice(first, rows), notes, row)
             schema = schema or table.schema
             if table.schema != schema:
-                expected, came = (", ".join(f"{field.name} {field.type}" for field in each) for each in (schema, table.schema))
-                raise UnreadableList(f"the record batches differ: expected {expected}; came {came} at row {row}; cast them to one schema")
+                expected, came = (
+                    ", ".join(f"{field.name} {field.type}" for field in each)
+                    for each in (schema, table.schema)
+                )
+                raise UnreadableList(
+                    f"the record batches differ: expected {expected}; came {came} at row {row}; cast them to one schema"
+                )
             yield table
             row += table.num_rows
     notes.log()

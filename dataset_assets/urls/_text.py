@@ -18,14 +18,18 @@ from typing import BinaryIO, TextIO, TypeVar, cast
 import pyarrow as pa
 
 from dataset_assets.errors import MissingDependency, UnreadableList
-from dataset_assets.urls._base import BATCH_BYTES, BATCH_ROWS, ListFile
+from dataset_assets.urls.lists import BATCH_BYTES, BATCH_ROWS, ListFile
 
 T = TypeVar("T")
 
 MAX_LINE = 64 << 20  # characters
 _BUFFER = 1 << 20
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-_NOT_TEXT = {b"PAR1": "a parquet file", b"PK\x03\x04": "a zip archive or a spreadsheet", b"ARROW1": "an Arrow file"}
+_NOT_TEXT = {
+    b"PAR1": "a parquet file",
+    b"PK\x03\x04": "a zip archive or a spreadsheet",
+    b"ARROW1": "an Arrow file",
+}
 #: How bytes that are not UTF-8 look after decoding with "surrogateescape", and as latin-1.
 _ESCAPED = {0xDC80 + number: 0x80 + number for number in range(128)}
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -33,7 +37,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def _open_zstd(file: BinaryIO) -> BinaryIO:
     if not pa.Codec.is_available("zstd"):
-        raise MissingDependency("a zstd-compressed list needs a pyarrow that was built with zstd, as its wheels are: pip install pyarrow")
+        raise MissingDependency(
+            "a zstd-compressed list needs a pyarrow that was built with zstd, as its wheels are: pip install pyarrow"
+        )
     return cast("BinaryIO", pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd"))
 
 
@@ -89,7 +95,9 @@ def open_text(file: ListFile, *, newline: str | None = None) -> Iterator[TextIO]
                     f"{file.name} is {what}, expected {file.input_format}: set input_format to what it is, or give another file"
                 )
         encoding = "utf-16" if head.startswith(_UTF_16) else "utf-8-sig"
-        with io.TextIOWrapper(buffered, encoding=encoding, errors="surrogateescape", newline=newline) as text:
+        with io.TextIOWrapper(
+            buffered, encoding=encoding, errors="surrogateescape", newline=newline
+        ) as text:
             yield text
 
 
@@ -101,7 +109,9 @@ def lines(text: TextIO, name: str) -> Iterator[str]:
     """
     for number, line in enumerate(iter(partial(text.readline, MAX_LINE), ""), start=1):
         if len(line) == MAX_LINE:
-            raise UnreadableList(f"{name}: line {number} is longer than {MAX_LINE >> 20} Mi characters; is input_format what the file is?")
+            raise UnreadableList(
+                f"{name}: line {number} is longer than {MAX_LINE >> 20} Mi characters; is input_format what the file is?"
+            )
         yield line
 
 

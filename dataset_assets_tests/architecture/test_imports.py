@@ -30,14 +30,18 @@ HEAVY = {
 
 def _loaded(statement):
     code = f"{statement}\nimport sys\nprint(*sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
     return set(result.stdout.split())
 
 
 def test_package_loads_the_standard_library_only_when_imported():
     loaded = _loaded("import dataset_assets") - _loaded("pass")
-    assert {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names == {"dataset_assets"}
+    assert {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names == {
+        "dataset_assets"
+    }
 
 
 @pytest.mark.parametrize("module", ["definitions", "cli", "demo.lists", "demo.photo_server"])
@@ -50,7 +54,9 @@ def test_workers_are_started_before_anything_that_takes_long_is_loaded():
 
 
 def test_workers_do_without_pandas():
-    statement = "import dataset_assets.pipelines._worker_template, pyarrow\npyarrow.array([1])"
+    statement = (
+        "import dataset_assets.pipelines.download._worker_preload, pyarrow\npyarrow.array([1])"
+    )
     assert "pandas" in _loaded("import pyarrow\npyarrow.array([1])")
     assert "pandas" not in _loaded(statement)
 
@@ -61,11 +67,17 @@ def test_heavy_packages_are_seen_when_loaded():
 
 def test_the_extra_is_named_when_torch_is_missing():
     code = "import sys; sys.modules['torch'] = None\nimport dataset_assets; dataset_assets.CreateCocoLoaders"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.stderr.endswith("MissingDependency: CreateCocoLoaders needs torch: pip install 'dataset-assets[torch]'\n")
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.stderr.endswith(
+        "MissingDependency: CreateCocoLoaders needs torch: pip install 'dataset-assets[torch]'\n"
+    )
 
 
 def test_public_names_are_there_when_asked_for():
     code = "import dataset_assets\nfor name in [*dataset_assets.__all__, *dataset_assets._HOMES]: getattr(dataset_assets, name)"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr

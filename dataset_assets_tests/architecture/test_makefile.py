@@ -40,8 +40,19 @@ def _program(path, text):
 
 
 def _make(project, *arguments, **environment):
-    command = ["make", "PYTHON=./python", *arguments]  # nothing is inherited: the tests themselves may run below make
-    return subprocess.run(command, cwd=project, env={"PATH": os.environ["PATH"]} | environment, capture_output=True, text=True, check=False)
+    command = [
+        "make",
+        "PYTHON=./python",
+        *arguments,
+    ]  # nothing is inherited: the tests themselves may run below make
+    return subprocess.run(
+        command,
+        cwd=project,
+        env={"PATH": os.environ["PATH"]} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def _calls(project):
@@ -83,18 +94,25 @@ def test_demo_needs_no_second_install_when_the_tests_are_installed(project):
 def test_instance_lies_in_the_project_when_the_user_has_none(project, target):
     (project / "dagster.yaml").write_text("new")
     _make(project, target, PYTHONDONTWRITEBYTECODE="1")
-    assert (project / "env").read_text() == f"DAGSTER_HOME={project}/.dagster DATASET_ASSETS_ROOT={project}/data bytecode=kept\n"
+    assert (
+        (project / "env").read_text()
+        == f"DAGSTER_HOME={project}/.dagster DATASET_ASSETS_ROOT={project}/data bytecode=kept\n"
+    )
     assert (project / ".dagster" / "dagster.yaml").read_text() == "new"
 
 
 def test_instance_of_the_user_is_left_alone_when_set(project):
     _make(project, "demo", DAGSTER_HOME="/mine", DATASET_ASSETS_ROOT="/data")
-    assert (project / "env").read_text() == "DAGSTER_HOME=/mine DATASET_ASSETS_ROOT=/data bytecode=kept\n"
+    assert (
+        project / "env"
+    ).read_text() == "DAGSTER_HOME=/mine DATASET_ASSETS_ROOT=/data bytecode=kept\n"
     assert not (project / ".dagster").exists()
 
 
 def test_error_says_what_to_do_when_python_is_too_old(project):
-    _program(project / "python", '#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.8.10" || exit 1\n')
+    _program(
+        project / "python", '#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.8.10" || exit 1\n'
+    )
     result = _make(project, "demo")
     assert result.returncode != 0
     assert "Python 3.11 or newer is needed, but './python' is: Python 3.8.10" in result.stderr
@@ -110,7 +128,10 @@ def test_error_says_what_to_do_when_there_is_no_python(project):
 
 def test_help_names_every_command_when_called_alone(project):
     shown = _make(project).stdout
-    assert all(f"make {target} " in shown for target in ("demo", "ui", "test", "test-slow", "check", "bench", "clean"))
+    assert all(
+        f"make {target} " in shown
+        for target in ("demo", "ui", "test", "test-slow", "check", "bench", "clean")
+    )
 
 
 def test_data_stays_when_cleaned(project):

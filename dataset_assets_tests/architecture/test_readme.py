@@ -26,12 +26,16 @@ README = (ROOT / "README.md").read_text() if (ROOT / "README.md").exists() else 
 LIST_ROWS = slice(100, 220)  # behind the slow ones
 
 _MARK = re.compile(r"^<!-- tested: (?:photos|catalog) -->$", re.MULTILINE)
-_BLOCK = re.compile(_MARK.pattern + r"\n```(bash|python|yaml)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(
+    _MARK.pattern + r"\n```(bash|python|yaml)\n(.*?)^```$", re.DOTALL | re.MULTILINE
+)
 _CODE = re.compile(r"^```(?:bash|console|sh)\n(.*?)^```$|`([^`\n]+)`", re.DOTALL | re.MULTILINE)
 _LOAD_CATALOG = "mkdir -p catalog/shown && cat >catalog/shown/defs.yaml && dagster definitions validate -w workspace.yaml"
 
 BLOCKS = _BLOCK.findall(README)
-COMMANDS = "\n".join(block or inline for block, inline in _CODE.findall(README))  # shell blocks and inline code
+COMMANDS = "\n".join(
+    block or inline for block, inline in _CODE.findall(README)
+)  # shell blocks and inline code
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +70,15 @@ def _environment(folder):
 
 
 def _run(command, folder, text=""):
-    done = subprocess.run(command, cwd=folder, env=_environment(folder), input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=_environment(folder),
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, f"{command}\n--- stdout\n{done.stdout}\n--- stderr\n{done.stderr}"
 
 
@@ -75,7 +87,11 @@ def test_blocks_are_marked_when_they_run():
     assert {language for language, _ in BLOCKS} == {"bash", "python", "yaml"}
 
 
-@pytest.mark.parametrize(("language", "code"), BLOCKS, ids=[f"{language}-{number}" for number, (language, _) in enumerate(BLOCKS)])
+@pytest.mark.parametrize(
+    ("language", "code"),
+    BLOCKS,
+    ids=[f"{language}-{number}" for number, (language, _) in enumerate(BLOCKS)],
+)
 def test_block_succeeds_when_run(language, code, folder):
     if language == "python":
         _run([sys.executable, "-c", code], folder)

@@ -15,21 +15,44 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60  # of the body, without the docstring
 VAGUE_NAMES = {"utils", "util", "helpers", "common", "misc", "manager", "handler"}
 BANNED_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve"}
-BANNED_CALLS = {"eval", "exec", "print", "os.system", "os.popen", "yaml.load", "yaml.unsafe_load", "yaml.full_load"}
+BANNED_CALLS = {
+    "eval",
+    "exec",
+    "print",
+    "os.system",
+    "os.popen",
+    "yaml.load",
+    "yaml.unsafe_load",
+    "yaml.full_load",
+}
 BANNED_ARGUMENTS = {("shell", True), ("verify", False), ("weights_only", False)}
 MACHINE_PATH = re.compile(r"(?<![\w.$}])/(home|root|Users|work)/")
 #: In parts: this file is searched as well.
-INDEX_HOSTS = [("pypi", "org"), ("pythonhosted", "org"), ("download", "pytorch", "org"), ("anaconda", "org")]
+INDEX_HOSTS = [
+    ("pypi", "org"),
+    ("pythonhosted", "org"),
+    ("download", "pytorch", "org"),
+    ("anaconda", "org"),
+]
 INDEX_OPTIONS = [("index", "url"), ("extra", "index", "url"), ("find", "links")]
 PACKAGE_INDEX = re.compile(
-    "|".join([*(re.escape(".".join(parts)) for parts in INDEX_HOSTS), *("--" + "-".join(parts) for parts in INDEX_OPTIONS)])
+    "|".join(
+        [
+            *(re.escape(".".join(parts)) for parts in INDEX_HOSTS),
+            *("--" + "-".join(parts) for parts in INDEX_OPTIONS),
+        ]
+    )
 )
 
 
 def _text_files():
     files = [path for path in ROOT.iterdir() if path.is_file() and path.name != ".env"]
     for folder in FOLDERS:
-        files += [path for path in (ROOT / folder).rglob("*") if path.is_file() and not _is_generated(path.relative_to(ROOT / folder))]
+        files += [
+            path
+            for path in (ROOT / folder).rglob("*")
+            if path.is_file() and not _is_generated(path.relative_to(ROOT / folder))
+        ]
     return [path for path in files if path.suffix in TEXT_SUFFIXES]
 
 
@@ -42,8 +65,16 @@ def _dangers(source):
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-            found += [f"{node.lineno}: import {module}" for module in modules if module.partition(".")[0] in BANNED_MODULES]
+            modules = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+            )
+            found += [
+                f"{node.lineno}: import {module}"
+                for module in modules
+                if module.partition(".")[0] in BANNED_MODULES
+            ]
         elif isinstance(node, ast.Call):
             found += [f"{node.lineno}: {danger}" for danger in _dangerous_call(node)]
     return found
@@ -51,7 +82,11 @@ def _dangers(source):
 
 def _dangerous_call(call):
     name = ast.unparse(call.func)
-    given = {(keyword.arg, keyword.value.value) for keyword in call.keywords if isinstance(keyword.value, ast.Constant)}
+    given = {
+        (keyword.arg, keyword.value.value)
+        for keyword in call.keywords
+        if isinstance(keyword.value, ast.Constant)
+    }
     if name in BANNED_CALLS or name.endswith(".extractall"):
         yield name
     if name == "torch.load" and ("weights_only", True) not in given:
@@ -112,15 +147,29 @@ def test_long_function_is_found_when_it_is_there():
     assert list(_long_functions(f'def f(\n    a,\n):\n    """A\n\n    B"""\n{line * 60}')) == []
 
 
-@pytest.mark.parametrize("pattern", [MACHINE_PATH, PACKAGE_INDEX], ids=["machine path", "package index"])
+@pytest.mark.parametrize(
+    "pattern", [MACHINE_PATH, PACKAGE_INDEX], ids=["machine path", "package index"]
+)
 def test_project_names_no_place_of_one_machine_when_searched(pattern):
     found = []
     for path in _text_files():
         lines = enumerate(path.read_text(errors="replace").splitlines(), start=1)
-        found += [f"{path.relative_to(ROOT)}:{number}: {line.strip()}" for number, line in lines if pattern.search(line)]
+        found += [
+            f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+            for number, line in lines
+            if pattern.search(line)
+        ]
     assert found == []
 
 
-@pytest.mark.parametrize("text", ["open('/" + "home/me/x')", "cd /" + "root/x", "https://pypi" + ".org/simple", "pip --index" + "-url x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "open('/" + "home/me/x')",
+        "cd /" + "root/x",
+        "https://pypi" + ".org/simple",
+        "pip --index" + "-url x",
+    ],
+)
 def test_place_is_found_when_it_is_there(text):
     assert MACHINE_PATH.search(text) or PACKAGE_INDEX.search(text)

@@ -18,14 +18,16 @@ from hypothesis import strategies as st
 
 from dataset_assets import registry
 from dataset_assets.errors import DatasetAssetsError, ListChanged, MissingColumn, UnreadableList
-from dataset_assets.urls import _base
-from dataset_assets.urls._base import ListOptions
-from dataset_assets.urls._sources import open_lists
+from dataset_assets.urls import lists as _base
+from dataset_assets.urls.lists import ListOptions
+from dataset_assets.urls.sources import open_lists
 
 
 def separated(rows, delimiter):
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]) if rows else ["URL"], delimiter=delimiter, quoting=csv.QUOTE_NONNUMERIC)
+    writer = csv.DictWriter(
+        text, list(rows[0]) if rows else ["URL"], delimiter=delimiter, quoting=csv.QUOTE_NONNUMERIC
+    )
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
@@ -42,7 +44,9 @@ WRITERS = {
     "csv": partial(separated, delimiter=","),
     "tsv": partial(separated, delimiter="\t"),
     "json": lambda rows: json.dumps(rows).encode(),
-    "jsonl": lambda rows: "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode(),
+    "jsonl": lambda rows: "".join(
+        json.dumps(row, ensure_ascii=False) + "\n" for row in rows
+    ).encode(),
     "parquet": parquet,
 }
 COMPRESSORS = {
@@ -53,7 +57,7 @@ COMPRESSORS = {
     ".bz2": bz2.compress,
     ".xz": lzma.compress,
 }
-NAMES = registry.names("dataset_assets.urls")
+NAMES = registry.names("input_format")
 WITH_COLUMNS = [name for name in NAMES if name != "txt"]
 CAPTIONS = [
     "plain",
@@ -98,10 +102,15 @@ def test_rows_come_back_equal_and_in_order_when_compressed(tmp_path, name, compr
     if name == "txt":
         assert read(path).to_pydict() == {"url": [row["URL"] for row in rows]}
         return
-    table = read(path, url_col="URL", caption_col="TEXT", save_additional_columns=("score", "label"))
+    table = read(
+        path, url_col="URL", caption_col="TEXT", save_additional_columns=("score", "label")
+    )
     assert table.column_names == ["score", "label", "caption", "url"]
     assert table.schema.types == [pa.float64(), pa.int64(), pa.string(), pa.string()]
-    assert table.to_pylist() == [{"score": r["score"], "label": r["label"], "caption": r["TEXT"], "url": r["URL"]} for r in rows]
+    assert table.to_pylist() == [
+        {"score": r["score"], "label": r["label"], "caption": r["TEXT"], "url": r["URL"]}
+        for r in rows
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -114,9 +123,9 @@ def test_first_bytes_decide_when_the_suffix_is_wrong(tmp_path, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_come_in_bounded_batches(tmp_path, monkeypatch, name):
-    for module in ("_base", "_text", "_memory", "parquet"):
+    for module in ("lists", "_text", "_memory", "formats.parquet"):
         monkeypatch.setattr(f"dataset_assets.urls.{module}.BATCH_ROWS", 100, raising=False)
-    monkeypatch.setattr("dataset_assets.urls.csv._BLOCK", 1 << 12)
+    monkeypatch.setattr("dataset_assets.urls.formats.csv._BLOCK", 1 << 12)
     rows = [{"URL": f"http://h/{n}"} for n in range(1050)]
     path = tmp_path / f"list.{name}"
     path.write_bytes(WRITERS[name](rows))
@@ -129,7 +138,9 @@ def test_rows_come_in_bounded_batches(tmp_path, monkeypatch, name):
 def test_missing_column_names_those_there_are_and_the_nearest(tmp_path, name):
     path = tmp_path / f"list.{name}"
     path.write_bytes(WRITERS[name](rows_of(3)))
-    with pytest.raises(MissingColumn, match=r"no column 'url'.*URL, TEXT, score, label.*did you mean 'URL'"):
+    with pytest.raises(
+        MissingColumn, match=r"no column 'url'.*URL, TEXT, score, label.*did you mean 'URL'"
+    ):
         read(path, name)
     with pytest.raises(MissingColumn, match="'nothing'"):
         read(path, name, url_col="URL", save_additional_columns=("nothing",))
@@ -187,9 +198,14 @@ def test_file_of_another_format_is_rows_or_one_clear_error(tmp_path, name, conte
 def test_random_bytes_never_raise_anything_but_our_errors(tmp_path, name):
     path = tmp_path / "list"
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
     @given(
-        st.binary(max_size=200), st.sampled_from([b"", b"URL\n", b"[", b"{", b'{"URL": ', b"PAR1", b"\x1f\x8b\x08", b"\xff\xfe", b"BZh9"])
+        st.binary(max_size=200),
+        st.sampled_from(
+            [b"", b"URL\n", b"[", b"{", b'{"URL": ', b"PAR1", b"\x1f\x8b\x08", b"\xff\xfe", b"BZh9"]
+        ),
     )
     def read_random(data, head):
         path.write_bytes(head + data)
@@ -219,20 +235,27 @@ def test_list_changed_is_raised_when_the_file_is_written_to_while_read(tmp_path,
 def test_list_is_read_from_any_store_and_more_than_once(name):
     rows = rows_of(20)
     MemoryFileSystem().pipe_file(f"/readers/list.{name}.gz", gzip.compress(WRITERS[name](rows)))
-    (found,) = open_lists(f"memory://readers/list.{name}.gz", ListOptions(input_format=name, url_col="URL"))
+    (found,) = open_lists(
+        f"memory://readers/list.{name}.gz", ListOptions(input_format=name, url_col="URL")
+    )
     for _ in range(2):
         assert pa.concat_tables(found.read())["url"].to_pylist() == [row["URL"] for row in rows]
 
 
 @pytest.mark.parametrize("name", WITH_COLUMNS)
 def test_boxes_and_hashes_have_one_type_in_every_format(tmp_path, name):
-    rows = [{"url": f"http://h/{n}", "faces": [[0, 0.5, 1, 1]] if n % 2 else [], "digest": f"{n:032x}"} for n in range(10)]
+    rows = [
+        {"url": f"http://h/{n}", "faces": [[0, 0.5, 1, 1]] if n % 2 else [], "digest": f"{n:032x}"}
+        for n in range(10)
+    ]
     if name in ("csv", "tsv"):
         rows = [{**row, "faces": json.dumps(row["faces"])} for row in rows]
     path = tmp_path / f"list.{name}"
     path.write_bytes(WRITERS[name](rows))
     table = read(path, bbox_col="faces", verify_hash_col="digest")
-    assert table.schema == pa.schema({"faces": pa.list_(pa.list_(pa.float64())), "digest": pa.string(), "url": pa.string()})
+    assert table.schema == pa.schema(
+        {"faces": pa.list_(pa.list_(pa.float64())), "digest": pa.string(), "url": pa.string()}
+    )
     assert table["faces"].to_pylist() == [[[0, 0.5, 1, 1]] if n % 2 else [] for n in range(10)]
     assert table["digest"].to_pylist() == [row["digest"] for row in rows]
 

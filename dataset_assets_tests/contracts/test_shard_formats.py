@@ -6,13 +6,21 @@ from uuid import uuid4
 import pytest
 
 from dataset_assets import registry
-from dataset_assets.records import SUCCESS
-from dataset_assets.shards._reading import read_rows, read_values
-from dataset_assets.shards._verify import verify_shard
-from dataset_assets.storage._base import open_store
-from dataset_assets_tests.shards.sample_rows import EXTRA, contents, make_options, make_row, make_rows, write_files, write_shard
+from dataset_assets.records.causes import SUCCESS
+from dataset_assets.shards.reading import read_rows, read_values
+from dataset_assets.shards.verify import verify_shard
+from dataset_assets.storage.store import open_store
+from dataset_assets_tests.shards.sample_rows import (
+    EXTRA,
+    contents,
+    make_options,
+    make_row,
+    make_rows,
+    write_files,
+    write_shard,
+)
 
-PACKAGE = "dataset_assets.shards"
+PACKAGE = "output_format"
 TEXTS = ["é😀中 עברית", "\0", "\ud800", "", None, "x" * 1_000_000, 'a\n"b"\\', "<script>", "\u202e"]
 
 
@@ -23,7 +31,9 @@ def output_format(request):
 
 @pytest.fixture(params=["local", "memory"])
 def store(request, tmp_path):
-    return open_store(str(tmp_path / "set") if request.param == "local" else f"memory://{uuid4().hex}/set")
+    return open_store(
+        str(tmp_path / "set") if request.param == "local" else f"memory://{uuid4().hex}/set"
+    )
 
 
 def everything(store):
@@ -68,7 +78,9 @@ def test_every_input_row_is_in_the_metadata_when_some_failed(store, output_forma
 
 def test_bytes_are_equal_when_rows_are(tmp_path, output_format):
     first, second = open_store(str(tmp_path / "a")), open_store(str(tmp_path / "b"))
-    files = [write_files(store, output_format, make_rows(150, failed=[3])) for store in (first, second)]
+    files = [
+        write_files(store, output_format, make_rows(150, failed=[3])) for store in (first, second)
+    ]
     assert files[0] == files[1]
     assert contents(first) == contents(second)
 
@@ -91,12 +103,18 @@ def test_files_are_named_in_order_when_committed(store, output_format):
     files = write_files(store, output_format, make_rows(3))
     expected = [] if writer.suffix is None else [f"00003{writer.suffix}"]
     assert [file.name for file in files] == expected + ["00003.parquet"] * writer.sidecar
-    assert all(file.bytes == store.size(file.name) and file.sha256 for file in files if file.name != "00003")
+    assert all(
+        file.bytes == store.size(file.name) and file.sha256
+        for file in files
+        if file.name != "00003"
+    )
 
 
 def test_options_travel_to_other_processes_when_pickled(store, output_format):
     assert pickle.loads(pickle.dumps((store.url, make_options()))) == (store.url, make_options())
-    assert pickle.loads(pickle.dumps(registry.load(PACKAGE, output_format))) is registry.load(PACKAGE, output_format)
+    assert pickle.loads(pickle.dumps(registry.load(PACKAGE, output_format))) is registry.load(
+        PACKAGE, output_format
+    )
 
 
 @pytest.mark.parametrize("rows", [0, 1, 120])

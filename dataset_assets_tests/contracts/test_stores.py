@@ -14,7 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from dataset_assets.errors import ConfigurationError, ObjectMissing, StorageError
-from dataset_assets.storage._base import check_key, open_store
+from dataset_assets.storage.store import check_key, open_store
 
 
 class GrowingFileSystem(LocalFileSystem):
@@ -50,11 +50,19 @@ def open_s3(server):
     return opened
 
 
-OPENERS = {"local": open_local, "memory": open_memory, "file_system": open_growing, "moto": open_s3("moto"), "rclone": open_s3("rclone")}
+OPENERS = {
+    "local": open_local,
+    "memory": open_memory,
+    "file_system": open_growing,
+    "moto": open_s3("moto"),
+    "rclone": open_s3("rclone"),
+}
 SLOW_OPENERS = {"swift": open_s3("swift")}
 
 
-@pytest.fixture(params=[*OPENERS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_OPENERS)])
+@pytest.fixture(
+    params=[*OPENERS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_OPENERS)]
+)
 def store(request, tmp_path):
     yield (OPENERS | SLOW_OPENERS)[request.param](tmp_path, request)
     MemoryFileSystem.store.clear()
@@ -79,7 +87,14 @@ def test_write_replaces_the_whole_object_when_it_exists(store):
 
 @pytest.mark.parametrize(
     ("start", "length", "expected"),
-    [(0, None, b"0123456789"), (3, 4, b"3456"), (8, 100, b"89"), (5, 0, b""), (10, 5, b""), (99, None, b"")],
+    [
+        (0, None, b"0123456789"),
+        (3, 4, b"3456"),
+        (8, 100, b"89"),
+        (5, 0, b""),
+        (10, 5, b""),
+        (99, None, b""),
+    ],
 )
 def test_read_returns_what_there_is_when_asked_for_a_range(store, start, length, expected):
     store.write("a/b", b"0123456789")
@@ -229,14 +244,20 @@ def test_check_writable_leaves_nothing(store):
 
 def test_url_opens_an_equal_store_and_a_store_is_picklable(store):
     store.write("a/b", b"1")
-    for other in (open_store(store.url), pickle.loads(pickle.dumps(store)), open_store(store.url + "/")):
+    for other in (
+        open_store(store.url),
+        pickle.loads(pickle.dumps(store)),
+        open_store(store.url + "/"),
+    ):
         assert other.url == store.url
         assert other.read("a/b") == b"1"
         assert other.child("a").read("b") == b"1"
     assert store.locate("a/b") == f"{store.url}/a/b"
 
 
-@pytest.mark.parametrize("key", ["", "/a", "a//b", "../a", "a/../b", "a/.", "a\\b", "a\0", "a/", "_tmp/a", "a/_tmp"])
+@pytest.mark.parametrize(
+    "key", ["", "/a", "a//b", "../a", "a/../b", "a/.", "a\\b", "a\0", "a/", "_tmp/a", "a/_tmp"]
+)
 def test_key_is_refused_when_it_may_leave_the_store(store, key):
     with pytest.raises(ConfigurationError):
         check_key(key)
@@ -247,7 +268,9 @@ def test_key_is_refused_when_it_may_leave_the_store(store, key):
 
 
 def test_readers_see_the_old_or_the_new_object_when_writers_race(store, request):
-    has_gaps = "rclone" in request.node.name  # between the old and the new object it has none for a moment
+    has_gaps = (
+        "rclone" in request.node.name
+    )  # between the old and the new object it has none for a moment
     contents = [bytes([65 + number]) * 50_000 for number in range(3)]
     store.write("a", contents[0])
     problems: list[str] = []
@@ -288,7 +311,10 @@ def write_many(store, worker):
 @pytest.mark.parametrize("opener", ["local", "file_system"])
 def test_processes_write_at_once_when_each_leaves_the_temporary_folder_empty(tmp_path, opener):
     store = OPENERS[opener](tmp_path)
-    workers = [multiprocessing.get_context("fork").Process(target=write_many, args=(store, worker)) for worker in range(4)]
+    workers = [
+        multiprocessing.get_context("fork").Process(target=write_many, args=(store, worker))
+        for worker in range(4)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -48,7 +48,9 @@ def test_rows_have_unique_urls_of_existing_crops_when_listed(rows):
 
 def test_kinds_have_the_documented_rows_when_counted(rows):
     counts = Counter(map(_kind, rows))
-    assert {name: counts[name] for name in KINDS if name != PHOTOS_KIND} == {name: kind.rows for name, kind in KINDS.items() if kind.rows}
+    assert {name: counts[name] for name in KINDS if name != PHOTOS_KIND} == {
+        name: kind.rows for name, kind in KINDS.items() if kind.rows
+    }
     failing = sum(kind.rows for kind in KINDS.values() if kind.cause)
     assert 0.05 < failing / ROWS < 0.07
 

@@ -78,7 +78,10 @@ def _is_closed(server, seconds):
 def test_photograph_is_served_when_asked_for(server, extension):
     crop = Crop("china", 70, 25, 300, 400, extension)
     status, headers, body = _get(server, f"/photos/{crop.path}")
-    assert (status, headers["Content-Type"]) == (200, {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}[extension])
+    assert (status, headers["Content-Type"]) == (
+        200,
+        {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}[extension],
+    )
     assert body == encode(crop)
     with Image.open(BytesIO(body)) as image:
         image.load()
@@ -86,7 +89,21 @@ def test_photograph_is_served_when_asked_for(server, extension):
 
 
 def test_every_kind_has_a_test_when_listed():
-    tested = {"photos", "moved", "late", "missing", "gone", "forbidden", "busy", "limited", "drip", "cut", "torn", "html", "optout"}
+    tested = {
+        "photos",
+        "moved",
+        "late",
+        "missing",
+        "gone",
+        "forbidden",
+        "busy",
+        "limited",
+        "drip",
+        "cut",
+        "torn",
+        "html",
+        "optout",
+    }
     assert set(KINDS) == tested | {"loop", "empty", "oversize", "private", "reset"}
 
 
@@ -95,8 +112,12 @@ def test_status_says_no_when_the_kind_is_an_error(server, kind, status):
     assert [_get(server, f"/{kind}/{CROP.path}")[0] for _ in range(2)] == [status, status]
 
 
-@pytest.mark.parametrize(("kind", "status", "retry_after"), [("busy", 503, None), ("limited", 429, "1")])
-def test_second_answer_is_the_photograph_when_the_first_asks_to_wait(server, kind, status, retry_after):
+@pytest.mark.parametrize(
+    ("kind", "status", "retry_after"), [("busy", 503, None), ("limited", 429, "1")]
+)
+def test_second_answer_is_the_photograph_when_the_first_asks_to_wait(
+    server, kind, status, retry_after
+):
     first, headers, _ = _get(server, f"/{kind}/{CROP.path}")
     assert (first, headers["Retry-After"]) == (status, retry_after)
     assert _get(server, f"/{kind}/{CROP.path}")[::2] == (200, encode(CROP))
@@ -177,7 +198,10 @@ def test_robots_txt_forbids_the_private_photographs_when_asked(server):
     assert _get(server, f"/private/{CROP.path}")[0] == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/photos", "/photos/teapot/0-0-1x1.jpg", "/other/" + CROP.path, "/photos/../robots.txt"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/photos", "/photos/teapot/0-0-1x1.jpg", "/other/" + CROP.path, "/photos/../robots.txt"],
+)
 def test_answer_is_404_when_nothing_is_there(server, path):
     assert _get(server, path)[0] == 404
 
@@ -193,7 +217,10 @@ def test_connection_is_kept_when_http_1_1(server):
     assert len(local) == 1
 
 
-@pytest.mark.parametrize("request_head", ["GET {} HTTP/1.0\r\n\r\n", "GET {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"])
+@pytest.mark.parametrize(
+    "request_head",
+    ["GET {} HTTP/1.0\r\n\r\n", "GET {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"],
+)
 def test_connection_is_closed_when_the_client_asks(server, request_head):
     received = _raw(server, request_head.format(f"/photos/{CROP.path}").encode())
     assert _split(received)[1] == encode(CROP)
@@ -207,7 +234,10 @@ def test_answers_stand_in_order_when_requests_are_pipelined(server):
     assert received.count(b"HTTP/1.1 200 OK") == 3
 
 
-@pytest.mark.parametrize("request_bytes", [b"POST /photos HTTP/1.1\r\n\r\n", b"nonsense\r\n\r\n", b"\x16\x03\x01\r\n\r\n", b"x" * 70_000])
+@pytest.mark.parametrize(
+    "request_bytes",
+    [b"POST /photos HTTP/1.1\r\n\r\n", b"nonsense\r\n\r\n", b"\x16\x03\x01\r\n\r\n", b"x" * 70_000],
+)
 def test_connection_is_closed_when_the_request_makes_no_sense(server, request_bytes):
     received = _raw(server, request_bytes)
     assert received.startswith(b"HTTP/1.1 405") or not received
@@ -217,9 +247,18 @@ def test_connection_is_closed_when_the_request_makes_no_sense(server, request_by
 def test_requests_are_counted_by_kind_when_made():
     with PhotoServer(port=0) as counted:
         assert counted.stats() == {"requests": 0, "by_kind": {}}
-        for path in (f"/photos/{CROP.path}", f"/photos/{CROP.path}", f"/missing/{CROP.path}", "/robots.txt", "/nothing/here"):
+        for path in (
+            f"/photos/{CROP.path}",
+            f"/photos/{CROP.path}",
+            f"/missing/{CROP.path}",
+            "/robots.txt",
+            "/nothing/here",
+        ):
             _get(counted, path)
-        assert counted.stats() == {"requests": 5, "by_kind": {"photos": 2, "missing": 1, "robots.txt": 1, "unknown": 1}}
+        assert counted.stats() == {
+            "requests": 5,
+            "by_kind": {"photos": 2, "missing": 1, "robots.txt": 1, "unknown": 1},
+        }
 
 
 def test_all_listed_photographs_decode_when_fetched_over_one_connection(server):

@@ -65,4 +65,8 @@ def test_encode_gives_the_same_pixels_of_the_photograph_when_asked_twice(extensi
 
 def test_jpeg_carries_exif_when_encoded():
     with Image.open(BytesIO(encode(Crop("retina", 0, 0, 300, 300, "jpg")))) as image:
-        assert dict(image.getexif()) == {0x010E: "retina", 0x013B: "Mikael Haggstrom", 0x8298: "CC0 1.0"}
+        assert dict(image.getexif()) == {
+            0x010E: "retina",
+            0x013B: "Mikael Haggstrom",
+            0x8298: "CC0 1.0",
+        }

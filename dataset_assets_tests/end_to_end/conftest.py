@@ -35,11 +35,19 @@ class Gallery:
         """Return the url of a picture, served from now on."""
         return self.server.add(f"/{number}.jpg", jpeg(number), content_type="image/jpeg")
 
-    def table(self, rows: int, *, first: int = 0, missing: frozenset[int] = frozenset()) -> pa.Table:
+    def table(
+        self, rows: int, *, first: int = 0, missing: frozenset[int] = frozenset()
+    ) -> pa.Table:
         """Return urls and captions; those in `missing` answer 404."""
         numbers = range(first, first + rows)
         urls = [self.server.url(f"/gone/{n}.jpg") if n in missing else self.url(n) for n in numbers]
-        return pa.table({"url": urls, "caption": [f"picture {n} – ünïcode" for n in numbers], "number": list(numbers)})
+        return pa.table(
+            {
+                "url": urls,
+                "caption": [f"picture {n} – ünïcode" for n in numbers],
+                "number": list(numbers),
+            }
+        )
 
     def list(self, rows: int, *, name: str = "urls.parquet", **options) -> str:
         """Write such a table; return its path."""

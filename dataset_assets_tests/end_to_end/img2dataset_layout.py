@@ -15,8 +15,28 @@ import dataset_assets
 download = functools.partial(dataset_assets.download, layout="img2dataset")
 quickly = functools.partial(download, distributor="serial", thread_count=8)
 
-COLUMNS = ["url", "key", "status", "error_message", "width", "height", "original_width", "original_height", "exif", "sha256"]
-STATS = ["count", "successes", "failed_to_download", "failed_to_resize", "duration", "start_time", "end_time", "status_dict"]
+COLUMNS = [
+    "url",
+    "key",
+    "status",
+    "error_message",
+    "width",
+    "height",
+    "original_width",
+    "original_height",
+    "exif",
+    "sha256",
+]
+STATS = [
+    "count",
+    "successes",
+    "failed_to_download",
+    "failed_to_resize",
+    "duration",
+    "start_time",
+    "end_time",
+    "status_dict",
+]
 PLAIN_FORMATS = ["txt", "csv", "tsv", "json", "jsonl"]
 INPUT_FORMATS = [*PLAIN_FORMATS, *(f"{name}.gz" for name in PLAIN_FORMATS), "parquet"]
 OUTPUT_FORMATS = ["files", "webdataset", "parquet", "tfrecord", "dummy"]
@@ -25,7 +45,10 @@ OUTPUT_FORMATS = ["files", "webdataset", "parquet", "tfrecord", "dummy"]
 def write_list(gallery, input_format, numbers=range(4), name="urls"):
     """Write a list as pandas would: an index first, then caption and url."""
     urls = [gallery.url(number) for number in numbers]
-    rows = [{"caption": "" if number == 0 else f"caption {number}", "url": url} for number, url in zip(numbers, urls, strict=True)]
+    rows = [
+        {"caption": "" if number == 0 else f"caption {number}", "url": url}
+        for number, url in zip(numbers, urls, strict=True)
+    ]
     kind, _, compression = input_format.partition(".")
     path = gallery.folder / f"{name}.{input_format}"
     path.parent.mkdir(exist_ok=True)
@@ -49,7 +72,12 @@ TEXTS = {
     "txt": lambda rows: "".join(f"{row['url']}\n" for row in rows),
     "csv": lambda rows: separated(rows, ","),
     "tsv": lambda rows: separated(rows, "\t"),
-    "json": lambda rows: json.dumps({name: {str(index): row[name] for index, row in enumerate(rows)} for name in ("caption", "url")}),
+    "json": lambda rows: json.dumps(
+        {
+            name: {str(index): row[name] for index, row in enumerate(rows)}
+            for name in ("caption", "url")
+        }
+    ),
     "jsonl": lambda rows: "".join(json.dumps(row) + "\n" for row in rows),
 }
 

@@ -16,13 +16,14 @@ from PIL import Image
 
 from dataset_assets.fetch.options import FetchOptions
 from dataset_assets.images.options import ImageOptions
-from dataset_assets.pipelines.download_shards import download_shards
-from dataset_assets.pipelines.inspect_shards import read_manifest, verify_set
-from dataset_assets.pipelines.options import DownloadOptions
-from dataset_assets.pipelines.plan_urls import plan_urls
-from dataset_assets.records import Cause, ShardTask
-from dataset_assets.storage._base import open_store
-from dataset_assets.urls._base import ListOptions
+from dataset_assets.pipelines.download.download_shards import download_shards
+from dataset_assets.pipelines.download.options import DownloadOptions
+from dataset_assets.pipelines.download.plan_urls import plan_urls
+from dataset_assets.pipelines.verify.shards import read_manifest, verify_set
+from dataset_assets.records.causes import Cause
+from dataset_assets.records.shards import ShardTask
+from dataset_assets.storage.store import open_store
+from dataset_assets.urls.lists import ListOptions
 from dataset_assets_tests.end_to_end.conftest import jpeg
 from dataset_assets_tests.support.http_server import HttpServer
 
@@ -89,7 +90,9 @@ def server():
         server.add("/page.html", b"<html>sorry</html>", content_type="text/html")
         server.add("/half.jpg", jpeg(3)[: len(jpeg(3)) // 2], content_type="image/jpeg")
         server.add("/small.jpg", small(), content_type="image/jpeg")
-        server.add("/no.jpg", jpeg(1), content_type="image/jpeg", headers=[("X-Robots-Tag", "noai")])
+        server.add(
+            "/no.jpg", jpeg(1), content_type="image/jpeg", headers=[("X-Robots-Tag", "noai")]
+        )
         server.add("/large.jpg", jpeg(1) + bytes(MAX_BYTES), content_type="image/jpeg")
         yield server
 
@@ -103,7 +106,13 @@ def small() -> bytes:
 def run(server, mix, folder):
     """Plan and download; return the results."""
     urls = [server.url(answer) if answer in PATHS else answer for answer in mix.answers]
-    table = pa.table({"url": urls, "caption": [f"caption {row}" for row in range(len(urls))], "number": range(len(urls))})
+    table = pa.table(
+        {
+            "url": urls,
+            "caption": [f"caption {row}" for row in range(len(urls))],
+            "number": range(len(urls)),
+        }
+    )
     plan_store, out = open_store(str(folder / "plan")), folder / "out"
     lists = ListOptions(caption_col="caption", save_additional_columns=("number",))
     plan = plan_urls(table, plan_store, lists, samples_per_shard=mix.samples_per_shard)
@@ -136,14 +145,24 @@ def check(server, mix):
         results = run(server, mix, folder)
         assert [result.error for result in results] == [None] * len(results)
         records = sorted((result.record for result in results), key=lambda record: record.shard_id)
-        assert [record.shard_id for record in records] == list(range(-(-len(mix.answers) // mix.samples_per_shard)))
+        assert [record.shard_id for record in records] == list(
+            range(-(-len(mix.answers) // mix.samples_per_shard))
+        )
         assert sum(record.requests for record in records) == server.requests
         for record in records:
             first = record.shard_id * mix.samples_per_shard
-            check_shard(folder / "out", record, mix, range(first, min(first + mix.samples_per_shard, len(mix.answers))))
+            check_shard(
+                folder / "out",
+                record,
+                mix,
+                range(first, min(first + mix.samples_per_shard, len(mix.answers))),
+            )
         manifest = read_manifest(open_store(str(folder / "out")))
         causes = Counter(str(cause) for answer in mix.answers if (cause := expected(answer)))
-        assert (manifest.rows, manifest.successes) == (len(mix.answers), len(mix.answers) - causes.total())
+        assert (manifest.rows, manifest.successes) == (
+            len(mix.answers),
+            len(mix.answers) - causes.total(),
+        )
         assert manifest.causes == causes
         assert verify_set(open_store(str(folder / "out"))) == []
         server.forget()
@@ -163,7 +182,10 @@ def check_shard(out, record, mix, numbers):
     assert record.count == len(numbers)
     assert record.successes == len(numbers) - len(failed)
     assert record.causes == Counter(failed)
-    assert (record.failed_to_download, record.failed_to_resize) == (statuses["failed_to_download"], statuses["failed_to_resize"])
+    assert (record.failed_to_download, record.failed_to_resize) == (
+        statuses["failed_to_download"],
+        statuses["failed_to_resize"],
+    )
     assert sum(record.status_dict.values()) == len(numbers)
     assert record.status_dict.get("success", 0) == record.successes
     if mix.output_format == "dummy":
@@ -172,7 +194,9 @@ def check_shard(out, record, mix, numbers):
     assert [row["number"] for row in rows] == list(numbers)
     assert [row["cause"] for row in rows] == causes
     assert Counter(row["error_message"] or "success" for row in rows) == record.status_dict
-    assert [row["status"] for row in rows] == ["success" if cause is None else cause.status for cause in causes]
+    assert [row["status"] for row in rows] == [
+        "success" if cause is None else cause.status for cause in causes
+    ]
     keys = [row["key"] for row in rows if row["cause"] is None]
     assert [row["sha256"] is not None for row in rows] == [cause is None for cause in causes]
     members = [f"{key}.{extension}" for key in keys for extension in ("jpg", "json", "txt")]
@@ -201,5 +225,7 @@ def test_every_row_is_counted_once_when_answers_are_mixed_at_length(server, mix)
 
 @pytest.mark.parametrize("output_format", ["webdataset", "files", "parquet", "tfrecord", "dummy"])
 @pytest.mark.parametrize("codec_threads", [0, 2])
-def test_every_row_is_counted_once_when_all_answers_come_at_the_same_time(server, output_format, codec_threads):
+def test_every_row_is_counted_once_when_all_answers_come_at_the_same_time(
+    server, output_format, codec_threads
+):
     check(server, Mix([*PATHS, *URLS] * 3, 50, 64, codec_threads, 0, output_format))

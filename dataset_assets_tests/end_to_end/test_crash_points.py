@@ -24,10 +24,10 @@ from threading import Lock
 import pytest
 
 from dataset_assets import download, registry
-from dataset_assets.pipelines.inspect_shards import verify_set
-from dataset_assets.shards._reading import read_samples
-from dataset_assets.shards._records import list_records, read_manifest
-from dataset_assets.storage._base import open_store
+from dataset_assets.pipelines.verify.shards import verify_set
+from dataset_assets.shards.commits import list_records, read_manifest
+from dataset_assets.shards.reading import read_samples
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.support.failing_store import FailingStore, Killed, Steps
 
 ROWS, ROWS_PER_SHARD = 16, 8
@@ -44,7 +44,9 @@ OPTIONS = {
     "codec_threads": 0,
 }
 RETRY = {"retry_failed": ["transient"]}
-SECOND = {"user_agent_token": "second"}  # tells requests of the run after from late ones of the run that died
+SECOND = {
+    "user_agent_token": "second"
+}  # tells requests of the run after from late ones of the run that died
 FORMATS = ("webdataset", "files", "parquet", "tfrecord")
 EVERY_STEP = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -87,7 +89,7 @@ def failing_stores(steps: Steps) -> Iterator[None]:
 
     def load_failing(package, name):
         role = load(package, name)
-        return (lambda url: FailingStore(role(url), steps)) if package == "dataset_assets.storage" else role
+        return (lambda url: FailingStore(role(url), steps)) if package == "store" else role
 
     registry.load = load_failing
     try:
@@ -99,7 +101,9 @@ def failing_stores(steps: Steps) -> Iterator[None]:
 def run(source, out, output_format, steps=None, **options):
     """Download, on stores that count and fail."""
     with failing_stores(steps or Steps()):
-        return download(source, output_folder=str(out), output_format=output_format, **OPTIONS, **options)
+        return download(
+            source, output_folder=str(out), output_format=output_format, **OPTIONS, **options
+        )
 
 
 def die(arguments):
@@ -113,9 +117,13 @@ def kill_for_real(runs, points, **options):
     root = Path(__file__).parents[2]
     running = []
     for point in points:
-        arguments = json.dumps([runs.source, str(runs.out(point)), runs.output_format, point, options])
+        arguments = json.dumps(
+            [runs.source, str(runs.out(point)), runs.output_format, point, options]
+        )
         command = [sys.executable, "-c", f"from {__name__} import die; die({arguments!r})"]
-        running.append(subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE))
+        running.append(
+            subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        )
         if len(running) == 2 or point == points[-1]:
             for process in running:
                 _, said = process.communicate(timeout=60)
@@ -138,40 +146,66 @@ def kinds_of(points):
     alike = defaultdict(list)
     for point in points:
         alike[re.sub(r"/.*", "", point[0])].append(point)  # all the members of a folder are alike
-    chosen = {point for each in alike.values() for point in (each[0], each[len(each) // 2], each[-1])}
+    chosen = {
+        point for each in alike.values() for point in (each[0], each[len(each) // 2], each[-1])
+    }
     return [point for point in points if point in chosen]
 
 
 def spread(points, some):
     """Choose about `some` of them: the first, one while the list is planned, and so on to the last."""
     planning = [point for point in points if point[0].startswith("append part")]
-    return list(dict.fromkeys([planning[1], *(points[round(number * (len(points) - 1) / (some - 1))] for number in range(some))]))
+    return list(
+        dict.fromkeys(
+            [
+                planning[1],
+                *(points[round(number * (len(points) - 1) / (some - 1))] for number in range(some)),
+            ]
+        )
+    )
 
 
 def data(out):
     """Return the hash of every file of the set, but for the records, which have times, and what is not of the set."""
-    found = [path for path in out.rglob("*") if path.is_file() and not str(path.relative_to(out)).startswith("_")]
+    found = [
+        path
+        for path in out.rglob("*")
+        if path.is_file() and not str(path.relative_to(out)).startswith("_")
+    ]
     kept = [path for path in found if not path.name.endswith("_stats.json")]
-    return {str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept
+    }
 
 
 def records(out):
     """Return the records without what differs from run to run."""
     found = [json.loads(path.read_text()) for path in sorted(out.glob("*_stats.json"))]
-    return [{name: value for name, value in record.items() if not name.endswith("time") and name != "duration"} for record in found]
+    return [
+        {
+            name: value
+            for name, value in record.items()
+            if not name.endswith("time") and name != "duration"
+        }
+        for record in found
+    ]
 
 
 def samples(out):
     """Return the hash of every sample that can be read."""
     store = open_store(str(out))
     return {
-        sample.key: hashlib.sha256(sample.payload).hexdigest() for record in list_records(store) for sample in read_samples(store, record)
+        sample.key: hashlib.sha256(sample.payload).hexdigest()
+        for record in list_records(store)
+        for sample in read_samples(store, record)
     }
 
 
 def asked(gallery):
     """Count what the run after has asked for."""
-    return dict(Counter(seen.path for seen in gallery.server.log if "second" in seen.headers["user-agent"]))
+    return dict(
+        Counter(seen.path for seen in gallery.server.log if "second" in seen.headers["user-agent"])
+    )
 
 
 def paths(numbers):
@@ -202,12 +236,18 @@ class Downloads:
         committed = {record.name for record in list_records(open_store(str(out)))}
         at_commit = re.fullmatch(r"(?:stage|append|close|commit|write) (\d{5})\W?.*", point[0])
         assert at_commit is None or at_commit[1] not in committed
-        assert committed == {"00000", "00001"} or not point[0].endswith(("manifest.json", "_plan/*"))
+        assert committed == {"00000", "00001"} or not point[0].endswith(
+            ("manifest.json", "_plan/*")
+        )
         self.gallery.server.forget()
         report = run(self.source, out, self.output_format, **SECOND)
         expected = set().union(*(shard_paths(name) for name in {"00000", "00001"} - committed))
         assert asked(self.gallery) == dict.fromkeys(expected, 1)
-        assert (report.made, report.skipped, report.requests) == (2 - len(committed), len(committed), len(expected))
+        assert (report.made, report.skipped, report.requests) == (
+            2 - len(committed),
+            len(committed),
+            len(expected),
+        )
         check_whole(out, self.clean)
         assert records(out) == records(self.clean)
 
@@ -218,11 +258,16 @@ class Retries:
     def __init__(self, gallery, output_format):
         self.gallery, self.output_format = gallery, output_format
         self.source = gallery.list(ROWS, missing=GONE)
-        self.clean, self.before, counted = (gallery.folder / name for name in ("clean", "before", "counted"))
+        self.clean, self.before, counted = (
+            gallery.folder / name for name in ("clean", "before", "counted")
+        )
         run(self.source, self.clean, output_format)
         for number in BUSY:
             gallery.server.add(f"/{number}.jpg", status=503)
-        assert run(self.source, self.before, output_format).causes == {"http_server_error": 2, "http_not_found": 1}
+        assert run(self.source, self.before, output_format).causes == {
+            "http_server_error": 2,
+            "http_not_found": 1,
+        }
         for number in BUSY:
             gallery.url(number)
         self.old = samples(self.before)
@@ -247,7 +292,9 @@ class Retries:
         assert {key: kept.get(key) for key in self.old} == self.old
         assert set(kept) - set(self.old) <= {key_of(number) for number in BUSY}
         run(self.source, out, self.output_format, **RETRY, **SECOND)
-        assert asked(self.gallery) == dict.fromkeys(paths(number for number in BUSY if key_of(number) not in kept), 1)
+        assert asked(self.gallery) == dict.fromkeys(
+            paths(number for number in BUSY if key_of(number) not in kept), 1
+        )
         check_whole(out, self.clean)
 
 
@@ -261,13 +308,20 @@ def check_whole(out, clean):
     store = open_store(str(out))
     assert verify_set(store) == []
     manifest = read_manifest(store)
-    assert (manifest.rows, manifest.successes, manifest.causes) == (ROWS, ROWS - len(GONE), {"http_not_found": len(GONE)})
+    assert (manifest.rows, manifest.successes, manifest.causes) == (
+        ROWS,
+        ROWS - len(GONE),
+        {"http_not_found": len(GONE)},
+    )
 
 
 CASES = {"download": (Downloads, {}), "retry": (Retries, RETRY)}
 
 
-@pytest.mark.parametrize("output_format", ["webdataset", "files", "parquet", pytest.param("tfrecord", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "output_format",
+    ["webdataset", "files", "parquet", pytest.param("tfrecord", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("case", CASES)
 def test_next_run_makes_it_whole_when_a_run_died_at_any_step(gallery, case, output_format):
     kind, options = CASES[case]
@@ -287,7 +341,10 @@ def test_next_run_makes_it_whole_when_a_run_died_at_any_step(gallery, case, outp
     [
         ("webdataset", 10),
         ("files", 4),
-        *(pytest.param(output_format, None, marks=EVERY_STEP, id=f"{output_format}-every step") for output_format in FORMATS),
+        *(
+            pytest.param(output_format, None, marks=EVERY_STEP, id=f"{output_format}-every step")
+            for output_format in FORMATS
+        ),
     ],
 )
 def test_next_run_makes_it_whole_when_the_process_was_killed(gallery, case, output_format, some):

@@ -12,20 +12,31 @@ from PIL import Image
 
 from dataset_assets.demo.faults import KINDS
 from dataset_assets.demo.lists import ROWS
-from dataset_assets.pipelines.inspect_shards import read_manifest, verify_set
-from dataset_assets.pipelines.split_archives import load_split, verify_split
-from dataset_assets.storage._base import open_store
+from dataset_assets.pipelines.split.split_archives import load_split, verify_split
+from dataset_assets.pipelines.verify.shards import read_manifest, verify_set
+from dataset_assets.storage.store import open_store
 
 #: Answers that are only bad the first time; the demo tries again.
 CURED_BY_RETRYING = {"busy", "limited"}
 
 
 def run_demo(folder) -> str:
-    environment = {**os.environ, "DATASET_ASSETS_ROOT": str(folder / "data"), "DAGSTER_HOME": str(folder / "home"), "COLUMNS": "100"}
+    environment = {
+        **os.environ,
+        "DATASET_ASSETS_ROOT": str(folder / "data"),
+        "DAGSTER_HOME": str(folder / "home"),
+        "COLUMNS": "100",
+    }
     environment |= {"HF_HOME": str(folder / "huggingface")}
     script = "import sys; from dataset_assets.cli import main; sys.exit(main(['demo']))"
     shown = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=290, check=False, env=environment, cwd=folder
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=290,
+        check=False,
+        env=environment,
+        cwd=folder,
     )
     assert shown.returncode == 0, shown.stderr
     return shown.stdout
@@ -34,7 +45,10 @@ def run_demo(folder) -> str:
 @pytest.mark.timeout(600)
 def test_the_demo_accounts_for_every_row_and_fetches_nothing_the_second_time(tmp_path):
     shown = run_demo(tmp_path)
-    manifests = [read_manifest(open_store(str(path))) for path in sorted((tmp_path / "data" / "demo" / "shards").iterdir())]
+    manifests = [
+        read_manifest(open_store(str(path)))
+        for path in sorted((tmp_path / "data" / "demo" / "shards").iterdir())
+    ]
     assert len(manifests) == 8
     causes = Counter()
     for manifest in manifests:
@@ -50,7 +64,11 @@ def test_the_demo_accounts_for_every_row_and_fetches_nothing_the_second_time(tmp
         assert re.search(rf"{cause}\W+{rows}\b", shown)
     with Image.open(tmp_path / "data" / "demo" / "contact_sheet.png") as sheet:
         assert sheet.width > 500
-    assert [problem for path in (tmp_path / "data" / "demo" / "shards").iterdir() for problem in verify_set(open_store(str(path)))] == []
+    assert [
+        problem
+        for path in (tmp_path / "data" / "demo" / "shards").iterdir()
+        for problem in verify_set(open_store(str(path)))
+    ] == []
     splits = open_store(str(tmp_path / "data" / "demo" / "split_archives"))
     assert verify_split(splits) == []
     assert load_split(splits).samples == ROWS - expected.total()

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from dataset_assets import download, download_any
-from dataset_assets.pipelines.inspect_shards import verify_set
-from dataset_assets.storage._base import open_store
+from dataset_assets.pipelines.verify.shards import verify_set
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.end_to_end.downloads import PARQUET, files, make, sidecar
 
 STATS_OF_IMG2DATASET = {
@@ -36,7 +36,11 @@ def test_every_row_is_a_sample_or_has_a_cause(gallery):
     report = make(gallery, source=source)
     assert (report.rows, report.successes, report.made) == (25, 22, 3)
     assert report.causes == {"http_not_found": 2, "not_image": 1}
-    rows = sidecar(gallery.folder / "out") + sidecar(gallery.folder / "out", "00001") + sidecar(gallery.folder / "out", "00002")
+    rows = (
+        sidecar(gallery.folder / "out")
+        + sidecar(gallery.folder / "out", "00001")
+        + sidecar(gallery.folder / "out", "00002")
+    )
     assert [row["number"] for row in rows] == list(range(25))
     assert [row["number"] for row in rows if row["status"] != "success"] == [3, 7, 14]
     assert verify_set(open_store(str(gallery.folder / "out"))) == []
@@ -46,7 +50,12 @@ def test_files_columns_and_statistics_are_those_of_img2dataset(gallery):
     make(gallery, source=gallery.list(12, missing=frozenset({2})))
     out = gallery.folder / "out"
     assert sorted(path.name for path in out.iterdir()) == sorted(
-        [f"0000{shard}{suffix}" for shard in (0, 1) for suffix in (".tar", ".parquet", "_stats.json")] + ["manifest.json"]
+        [
+            f"0000{shard}{suffix}"
+            for shard in (0, 1)
+            for suffix in (".tar", ".parquet", "_stats.json")
+        ]
+        + ["manifest.json"]
     )
     columns = [
         "number",
@@ -70,7 +79,11 @@ def test_files_columns_and_statistics_are_those_of_img2dataset(gallery):
         assert tar.getnames()[:4] == ["000000.jpg", "000000.json", "000000.txt", "000001.jpg"]
         meta = json.loads(tar.extractfile("000001.json").read())
         assert list(meta) == columns
-        assert meta["caption"] == tar.extractfile("000001.txt").read().decode() == "picture 1 – ünïcode"
+        assert (
+            meta["caption"]
+            == tar.extractfile("000001.txt").read().decode()
+            == "picture 1 – ünïcode"
+        )
         image = Image.open(io.BytesIO(tar.extractfile("000001.jpg").read()))
         assert min(image.size) == 64
         assert image.size == (meta["width"], meta["height"])
@@ -79,7 +92,11 @@ def test_files_columns_and_statistics_are_those_of_img2dataset(gallery):
 def test_the_img2dataset_layout_adds_nothing(gallery):
     make(gallery, rows=5, layout="img2dataset")
     out = gallery.folder / "out"
-    assert sorted(path.name for path in out.iterdir()) == ["00000.parquet", "00000.tar", "00000_stats.json"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "00000.parquet",
+        "00000.tar",
+        "00000_stats.json",
+    ]
     assert pq.read_schema(out / "00000.parquet").names == [
         *(
             "number",
@@ -112,7 +129,14 @@ rows = [(row["__key__"], row["txt"], row["jpg"].size) for row in datasets.load_d
 print(json.dumps([[key for key, *_ in keys], [key for key, *_ in rows], keys[7][1], rows[7][1]]))
 """
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(gallery.folder / "hf")}
-    shown = subprocess.run([sys.executable, "-c", script, *tars], capture_output=True, text=True, timeout=120, check=True, env=environment)
+    shown = subprocess.run(
+        [sys.executable, "-c", script, *tars],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        env=environment,
+    )
     webdataset_keys, datasets_keys, *captions = json.loads(shown.stdout.splitlines()[-1])
     assert webdataset_keys == datasets_keys == [f"{n:06d}" for n in range(25)]
     assert captions == ["picture 7 – ünïcode"] * 2
@@ -120,21 +144,36 @@ print(json.dumps([[key for key, *_ in keys], [key for key, *_ in rows], keys[7][
 
 @pytest.mark.parametrize("output_format", ["files", "parquet", "tfrecord", "dummy"])
 def test_the_other_formats_are_whole_too(gallery, output_format):
-    report = make(gallery, output_format=output_format, source=gallery.list(25, missing=frozenset({5})))
+    report = make(
+        gallery, output_format=output_format, source=gallery.list(25, missing=frozenset({5}))
+    )
     assert (report.rows, report.successes) == (25, 24)
     assert verify_set(open_store(str(gallery.folder / "out"))) == []
     before = gallery.server.requests
-    assert make(gallery, output_format=output_format, source=gallery.list(25, missing=frozenset({5}))).skipped == 3
+    assert (
+        make(
+            gallery, output_format=output_format, source=gallery.list(25, missing=frozenset({5}))
+        ).skipped
+        == 3
+    )
     assert gallery.server.requests == before
 
 
 @pytest.mark.parametrize("codec_threads", [0, 2])
 @pytest.mark.parametrize(("distributor", "processes"), [("serial", 1), ("multiprocessing", 2)])
-def test_bytes_do_not_depend_on_how_the_work_is_done(gallery, distributor, processes, codec_threads):
+def test_bytes_do_not_depend_on_how_the_work_is_done(
+    gallery, distributor, processes, codec_threads
+):
     source = gallery.list(60, missing=frozenset({9, 33}))
     make(gallery, source=source, out="one", thread_count=1, codec_threads=0)
     make(
-        gallery, source=source, out="two", thread_count=64, distributor=distributor, processes_count=processes, codec_threads=codec_threads
+        gallery,
+        source=source,
+        out="two",
+        thread_count=64,
+        distributor=distributor,
+        processes_count=processes,
+        codec_threads=codec_threads,
     )
     assert files(gallery.folder / "one") == files(gallery.folder / "two")
 
@@ -149,7 +188,9 @@ def test_one_slow_url_does_not_stop_a_shard(gallery):
 
 def test_rows_that_wait_come_out_in_order(gallery):
     source = gallery.list(40)
-    gallery.server.add("/0.jpg", body=gallery.server.routes["/0.jpg"].body, content_type="image/jpeg", delay_s=1)
+    gallery.server.add(
+        "/0.jpg", body=gallery.server.routes["/0.jpg"].body, content_type="image/jpeg", delay_s=1
+    )
     make(gallery, source=source, number_sample_per_shard=40)
     make(gallery, source=source, number_sample_per_shard=40, out="again", thread_count=1)
     assert files(gallery.folder / "out") == files(gallery.folder / "again")
@@ -162,13 +203,20 @@ def test_any_file_is_kept_as_it_is(gallery):
         "/clip.mp4": (b"\x00\x00\x00\x18ftypmp42" + bytes(40), "application/octet-stream", "mp4"),
         "/blob": (b"\x01\x02\x03", "application/octet-stream", "bin"),
     }
-    urls = [gallery.server.add(path, body, content_type=media) for path, (body, media, _) in bodies.items()]
+    urls = [
+        gallery.server.add(path, body, content_type=media)
+        for path, (body, media, _) in bodies.items()
+    ]
     out = gallery.folder / "files"
-    report = download_any(urls, output_folder=str(out), output_format="webdataset", distributor="serial")
+    report = download_any(
+        urls, output_folder=str(out), output_format="webdataset", distributor="serial"
+    )
     assert (report.rows, report.successes) == (4, 4)
     rows = sidecar(out)
     assert [row["extension"] for row in rows] == [extension for _, _, extension in bodies.values()]
-    assert [row["md5"] for row in rows] == [hashlib.md5(body).hexdigest() for body, _, _ in bodies.values()]
+    assert [row["md5"] for row in rows] == [
+        hashlib.md5(body).hexdigest() for body, _, _ in bodies.values()
+    ]
     with tarfile.open(out / "00000.tar") as tar:
         names = tar.getnames()
         assert names[0] == "000000000.flac"
@@ -188,7 +236,11 @@ def test_a_promised_hash_is_checked_before_anything_is_stored(gallery):
     table = gallery.table(6)
     hashes = [hashlib.sha256(gallery.server.routes[f"/{n}.jpg"].body).hexdigest() for n in range(6)]
     hashes[2] = "0" * 64
-    report = make(gallery, source=table.append_column("digest", pa.array(hashes)), verify_hash=["digest", "sha256"])
+    report = make(
+        gallery,
+        source=table.append_column("digest", pa.array(hashes)),
+        verify_hash=["digest", "sha256"],
+    )
     assert report.causes == {"hash_mismatch": 1}
     rows = sidecar(gallery.folder / "out")
     assert "digest" not in rows[0]
@@ -197,10 +249,15 @@ def test_a_promised_hash_is_checked_before_anything_is_stored(gallery):
 
 
 def test_boxes_are_blurred(gallery):
-    table = gallery.table(2).append_column("faces", pa.array([[[0.1, 0.1, 0.9, 0.9]], []], pa.list_(pa.list_(pa.float64()))))
+    table = gallery.table(2).append_column(
+        "faces", pa.array([[[0.1, 0.1, 0.9, 0.9]], []], pa.list_(pa.list_(pa.float64())))
+    )
     make(gallery, source=table, bbox_col="faces")
     make(gallery, source=gallery.table(2), out="plain")
-    with tarfile.open(gallery.folder / "out" / "00000.tar") as blurred, tarfile.open(gallery.folder / "plain" / "00000.tar") as plain:
+    with (
+        tarfile.open(gallery.folder / "out" / "00000.tar") as blurred,
+        tarfile.open(gallery.folder / "plain" / "00000.tar") as plain,
+    ):
         assert blurred.extractfile("000000.jpg").read() != plain.extractfile("000000.jpg").read()
         assert blurred.extractfile("000001.jpg").read() == plain.extractfile("000001.jpg").read()
 
@@ -212,10 +269,14 @@ def test_several_lists_never_share_a_shard(gallery):
         pq.write_table(gallery.table(5, first=first), lists / f"{name}.parquet")
     report = make(gallery, source=str(lists))
     assert (report.rows, report.made) == (10, 2)
-    assert [row["number"] for row in sidecar(gallery.folder / "out", "00001")] == list(range(100, 105))
+    assert [row["number"] for row in sidecar(gallery.folder / "out", "00001")] == list(
+        range(100, 105)
+    )
 
 
 def test_stores_of_other_schemes_work(gallery):
-    report = download(gallery.list(15), output_folder="memory://set/out", number_sample_per_shard=10, **PARQUET)
+    report = download(
+        gallery.list(15), output_folder="memory://set/out", number_sample_per_shard=10, **PARQUET
+    )
     assert (report.rows, report.successes, report.made) == (15, 15, 2)
     assert verify_set(open_store("memory://set/out")) == []

@@ -5,8 +5,8 @@ import pytest
 from dataset_assets.errors import (
     PlanMismatch,
 )
-from dataset_assets.pipelines.inspect_shards import verify_set
-from dataset_assets.storage._base import open_store
+from dataset_assets.pipelines.verify.shards import verify_set
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.end_to_end.downloads import files, make, sidecar
 
 
@@ -37,7 +37,9 @@ def test_a_cut_shard_is_made_again(gallery):
     assert files(gallery.folder / "out") == before
 
 
-@pytest.mark.parametrize("change", [{"image_size": 32}, {"number_sample_per_shard": 9}, {"output_format": "parquet"}])
+@pytest.mark.parametrize(
+    "change", [{"image_size": 32}, {"number_sample_per_shard": 9}, {"output_format": "parquet"}]
+)
 def test_other_options_are_never_mixed_in(gallery, change):
     make(gallery, source=(source := gallery.list(25)))
     before = files(gallery.folder / "out")
@@ -76,8 +78,13 @@ def test_extend_adds_shards_behind_those_that_exist(gallery):
     assert {name: after[name] for name in before if name != "manifest.json"} == {
         name: before[name] for name in before if name != "manifest.json"
     }
-    assert [row["key"] for row in sidecar(gallery.folder / "out", "00002")][:2] == ["000020", "000021"]
-    assert [row["url"] for row in sidecar(gallery.folder / "out", "00003")] == [gallery.url(n) for n in range(110, 115)]
+    assert [row["key"] for row in sidecar(gallery.folder / "out", "00002")][:2] == [
+        "000020",
+        "000021",
+    ]
+    assert [row["url"] for row in sidecar(gallery.folder / "out", "00003")] == [
+        gallery.url(n) for n in range(110, 115)
+    ]
 
 
 @pytest.mark.parametrize("output_format", ["webdataset", "files", "parquet", "tfrecord"])
@@ -92,7 +99,12 @@ def test_retry_failed_fetches_only_rows_with_the_named_causes(gallery, output_fo
     gallery.server.forget()
     report = make(gallery, source=source, output_format=output_format, retry_failed=["transient"])
     assert dict(gallery.server.hits) == {"/7.jpg": 1, "/12.jpg": 1}
-    assert (report.successes, report.causes, report.made, report.skipped) == (24, {"http_not_found": 1}, 2, 1)
+    assert (report.successes, report.causes, report.made, report.skipped) == (
+        24,
+        {"http_not_found": 1},
+        2,
+        1,
+    )
     assert verify_set(open_store(str(gallery.folder / "out"))) == []
     make(gallery, source=source, output_format=output_format, out="clean")
     assert files(gallery.folder / "out") == files(gallery.folder / "clean")
@@ -118,4 +130,6 @@ def test_retry_failed_keeps_the_new_cause_when_it_changed(gallery):
     gallery.server.add("/4.jpg", status=503)
     make(gallery, source=source)
     gallery.server.add("/4.jpg", status=404)
-    assert make(gallery, source=source, retry_failed=["http_server_error"]).causes == {"http_not_found": 1}
+    assert make(gallery, source=source, retry_failed=["http_server_error"]).causes == {
+        "http_not_found": 1
+    }

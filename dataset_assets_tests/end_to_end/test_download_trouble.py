@@ -40,7 +40,11 @@ def test_private_addresses_are_refused_unless_allowed(gallery, monkeypatch):
     ("options", "error", "said"),
     [
         ({"source": "nowhere.parquet"}, SourceError, "nowhere.parquet"),
-        ({"source": [], "caption_col": None, "save_additional_columns": None}, EmptyList, "expected at least one url"),
+        (
+            {"source": [], "caption_col": None, "save_additional_columns": None},
+            EmptyList,
+            "expected at least one url",
+        ),
         ({"url_col": "link"}, MissingColumn, "link"),
         ({"caption_col": "captoin"}, MissingColumn, "caption"),
         ({"save_additional_columns": ["nope"]}, MissingColumn, "nope"),
@@ -53,7 +57,9 @@ def test_private_addresses_are_refused_unless_allowed(gallery, monkeypatch):
         ({"encode_quality": 200}, ConfigurationError, "encode_quality"),
     ],
 )
-def test_bad_input_is_one_clear_error_and_nothing_is_requested(gallery, monkeypatch, options, error, said):
+def test_bad_input_is_one_clear_error_and_nothing_is_requested(
+    gallery, monkeypatch, options, error, said
+):
     monkeypatch.chdir(gallery.folder)
     with pytest.raises(error, match=said) as caught:
         make(gallery, rows=3, **options)
@@ -69,7 +75,10 @@ def test_a_list_that_is_not_what_it_says_is_named(gallery):
         make(gallery, source=str(broken))
 
 
-@pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc/self").exists(), reason="needs a place where even root may not write")
+@pytest.mark.skipif(
+    os.geteuid() == 0 and not Path("/proc/self").exists(),
+    reason="needs a place where even root may not write",
+)
 def test_an_output_that_can_not_be_written_is_found_before_the_first_request(gallery):
     with pytest.raises(NotWritable, match="/proc/self/out"):
         download(gallery.list(3), output_folder="/proc/self/out", **PARQUET)
@@ -100,11 +109,20 @@ if __name__ == "__main__":
     download_any({str(gallery.folder / "urls.txt")!r}, **{options!r})
 """
     (gallery.folder / "run.py").write_text(script)
-    stopped = subprocess.run([sys.executable, str(gallery.folder / "run.py")], capture_output=True, text=True, timeout=60, check=False)
+    stopped = subprocess.run(
+        [sys.executable, str(gallery.folder / "run.py")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert stopped.returncode == 1
     assert "DiskFull: no space left for" in stopped.stderr
     assert "free some space and run again" in stopped.stderr
-    assert sorted(path.name for path in (gallery.folder / "out").glob("*.tar")) == ["00000.tar", "00001.tar"]
+    assert sorted(path.name for path in (gallery.folder / "out").glob("*.tar")) == [
+        "00000.tar",
+        "00001.tar",
+    ]
     assert not list((gallery.folder / "out").glob("_tmp/*"))
     report = download_any(str(gallery.folder / "urls.txt"), **options)
     assert (report.rows, report.successes, report.skipped) == (30, 30, 2)
@@ -127,5 +145,11 @@ if __name__ == "__main__":
     print(report.rows, report.successes, report.made)
 """
     (gallery.folder / "run.py").write_text(script)
-    done = subprocess.run([sys.executable, str(gallery.folder / "run.py")], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, str(gallery.folder / "run.py")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
     assert done.stdout.split() == ["40", "39", "4"]

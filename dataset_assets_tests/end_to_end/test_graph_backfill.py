@@ -42,7 +42,18 @@ def dagster_dev(folder):
         "DATASET_ASSETS_CATALOG": str(folder / "catalog"),
         "DATASET_ASSETS_ROOT": str(folder / "data"),
     }
-    command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "dev",
+        "-w",
+        "workspace.yaml",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+    ]
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # ignored in the background of a shell, and Dagster would ignore SIGTERM with it
@@ -51,7 +62,9 @@ def dagster_dev(folder):
 
     def ask(query, **variables):
         body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", body, {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/graphql", body, {"Content-Type": "application/json"}
+        )
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)["data"]
 
@@ -93,14 +106,23 @@ def test_shards_have_the_same_bytes_when_a_backfill_makes_them(tmp_path):
             with dg.DagsterInstance.from_config(str(tmp_path / "backfill" / "dagster")) as recorded:
                 _plan(recorded, tmp_path / "backfill")
                 keys = recorded.get_dynamic_partitions("photos__shards")
-                selection = {"assetSelection": [{"path": ["photos", "shards"]}], "partitionNames": keys}
+                selection = {
+                    "assetSelection": [{"path": ["photos", "shards"]}],
+                    "partitionNames": keys,
+                }
                 launched = ask(_LAUNCH, parameters=selection)["launchPartitionBackfill"]
                 assert launched["__typename"] == "LaunchBackfillSuccess", launched
                 status = _wait(lambda: _finished(ask(_STATUS, id=launched["backfillId"])))
-                assert status == "COMPLETED_SUCCESS", (tmp_path / "backfill" / "dev.log").read_text()
-                runs = recorded.get_runs(dg.RunsFilter(tags={"dagster/backfill": launched["backfillId"]}))
+                assert status == "COMPLETED_SUCCESS", (
+                    tmp_path / "backfill" / "dev.log"
+                ).read_text()
+                runs = recorded.get_runs(
+                    dg.RunsFilter(tags={"dagster/backfill": launched["backfillId"]})
+                )
                 assert len(runs) == 2  # two partitions to a run
-                assert recorded.get_materialized_partitions(dg.AssetKey(["photos", "shards"])) == set(keys)
+                assert recorded.get_materialized_partitions(
+                    dg.AssetKey(["photos", "shards"])
+                ) == set(keys)
     made = files_of(tmp_path / "backfill" / "data" / "photos" / "shards")
     assert made == files_of(expected.root / "photos" / "shards")
 
@@ -112,4 +134,6 @@ def _finished(answer):
 
 def _plan(recorded, folder):
     job = load(folder / "catalog", folder / "data").resolve_implicit_global_asset_job_def()
-    assert job.execute_in_process(instance=recorded, asset_selection=[dg.AssetKey(["photos", "raw_urls"])]).success
+    assert job.execute_in_process(
+        instance=recorded, asset_selection=[dg.AssetKey(["photos", "raw_urls"])]
+    ).success

@@ -14,7 +14,10 @@ from dataset_assets_tests.orchestration.yaml_datasets import MINIMAL, write_data
 
 ROOT = Path(__file__).parents[2]
 #: Every url answers the same each time it is asked.
-LISTS = {"a": ["photos"] * 6 + ["missing", "html", "optout", "private", "moved"], "b": ["photos"] * 4}
+LISTS = {
+    "a": ["photos"] * 6 + ["missing", "html", "optout", "private", "moved"],
+    "b": ["photos"] * 4,
+}
 TEXT = PHOTOS.replace("max_partitions_per_run: 2", "max_partitions_per_run: all")
 
 
@@ -29,7 +32,12 @@ def dagster(folder, *arguments):
         "DATASET_ASSETS_ROOT": str(folder / "data"),
     }
     return subprocess.run(
-        [sys.executable, "-m", "dagster", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "dagster", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -45,15 +53,25 @@ def test_definitions_are_valid_without_warnings_of_ours_when_validated(tmp_path)
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
     assert "Validation successful for code location dataset_assets" in output
-    warned = [line for line in output.splitlines() if "arning" in line and "definitions_validate_command` is superseded" not in line]
+    warned = [
+        line
+        for line in output.splitlines()
+        if "arning" in line and "definitions_validate_command` is superseded" not in line
+    ]
     assert warned == []
 
 
 @pytest.mark.parametrize(
     ("mistake", "expected"),
     [
-        ("  shards: {output_format: webdatset}\n", "attributes.shards.output_format: unknown output_format 'webdatset': expected one of"),
-        ("  shards: {outptu_format: webdataset}\n", "attributes.shards.outptu_format: unknown key 'outptu_format': expected one of"),
+        (
+            "  shards: {output_format: webdatset}\n",
+            "attributes.shards.output_format: unknown output_format 'webdatset': expected one of",
+        ),
+        (
+            "  shards: {outptu_format: webdataset}\n",
+            "attributes.shards.outptu_format: unknown key 'outptu_format': expected one of",
+        ),
     ],
 )
 def test_mistake_is_named_with_file_and_line_when_validated(tmp_path, mistake, expected):
@@ -65,7 +83,16 @@ def test_mistake_is_named_with_file_and_line_when_validated(tmp_path, mistake, e
 
 def test_range_of_partitions_has_the_same_bytes_when_made_by_the_command_line(tmp_path, server):
     def materialize(asset, *more):
-        done = dagster(tmp_path / "cli", "asset", "materialize", "-m", "dataset_assets.definitions", "--select", asset, *more)
+        done = dagster(
+            tmp_path / "cli",
+            "asset",
+            "materialize",
+            "-m",
+            "dataset_assets.definitions",
+            "--select",
+            asset,
+            *more,
+        )
         assert done.returncode == 0, done.stderr
 
     with dg.DagsterInstance.ephemeral() as instance:

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 import dataset_assets
-from dataset_assets.shards._reading import read_samples
-from dataset_assets.shards._records import list_records
-from dataset_assets.storage._base import open_store
+from dataset_assets.shards.commits import list_records
+from dataset_assets.shards.reading import read_samples
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.end_to_end.conftest import jpeg
 from dataset_assets_tests.end_to_end.img2dataset_layout import (
     COLUMNS,
@@ -96,18 +96,39 @@ ARGUMENTS_OF_ANY2DATASET = [
 
 
 @pytest.mark.parametrize(
-    ("function", "arguments"), [(dataset_assets.download, ARGUMENTS), (dataset_assets.download_any, ARGUMENTS_OF_ANY2DATASET)]
+    ("function", "arguments"),
+    [(dataset_assets.download, ARGUMENTS), (dataset_assets.download_any, ARGUMENTS_OF_ANY2DATASET)],
 )
-def test_arguments_have_the_order_names_and_defaults_of_the_other_tool_when_inspected(function, arguments):
+def test_arguments_have_the_order_names_and_defaults_of_the_other_tool_when_inspected(
+    function, arguments
+):
     parameters = list(inspect.signature(function).parameters.values())
     assert [(each.name, each.default) for each in parameters[: len(arguments)]] == arguments
-    assert {each.kind for each in parameters[: len(arguments)]} == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    assert {each.kind for each in parameters[: len(arguments)]} == {
+        inspect.Parameter.POSITIONAL_OR_KEYWORD
+    }
     ours = parameters[len(arguments) :]
-    assert {each.kind for each in ours} <= {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD}
+    assert {each.kind for each in ours} <= {
+        inspect.Parameter.KEYWORD_ONLY,
+        inspect.Parameter.VAR_KEYWORD,
+    }
 
 
 def test_arguments_mean_the_same_when_given_by_position(gallery, out):
-    download(str(write_list(gallery, "txt")), 64, str(out), 1, "keep_ratio", False, "lanczos", "area", 9, "png", False, "webdataset")
+    download(
+        str(write_list(gallery, "txt")),
+        64,
+        str(out),
+        1,
+        "keep_ratio",
+        False,
+        "lanczos",
+        "area",
+        9,
+        "png",
+        False,
+        "webdataset",
+    )
     tar = contents(out / "00000.tar")
     assert list(tar)[:2] == ["000000000.json", "000000000.png"]
     assert min(Image.open(io.BytesIO(tar["000000000.png"])).size) == 64
@@ -115,14 +136,28 @@ def test_arguments_mean_the_same_when_given_by_position(gallery, out):
 
 @pytest.mark.parametrize("output_format", OUTPUT_FORMATS)
 @pytest.mark.parametrize("input_format", INPUT_FORMATS)
-def test_files_columns_and_members_are_those_of_img2dataset_when_any_list_becomes_any_format(gallery, out, input_format, output_format):
+def test_files_columns_and_members_are_those_of_img2dataset_when_any_list_becomes_any_format(
+    gallery, out, input_format, output_format
+):
     source = str(write_list(gallery, input_format))
     has_captions = not input_format.startswith("txt")
     captions = "caption" if has_captions else None
-    quickly(source, 32, str(out), input_format=input_format, output_format=output_format, caption_col=captions, compute_hash="md5")
+    quickly(
+        source,
+        32,
+        str(out),
+        input_format=input_format,
+        output_format=output_format,
+        caption_col=captions,
+        compute_hash="md5",
+    )
 
     keys = [f"00000000{number}" for number in range(4)]
-    members = [f"{key}.{extension}" for key in keys for extension in (["jpg", "json", "txt"] if has_captions else ["jpg", "json"])]
+    members = [
+        f"{key}.{extension}"
+        for key in keys
+        for extension in (["jpg", "json", "txt"] if has_captions else ["jpg", "json"])
+    ]
     beside = {
         "files": {"00000.parquet", *(f"00000/{member}" for member in members)},
         "webdataset": {"00000.parquet", "00000.tar"},
@@ -135,26 +170,48 @@ def test_files_columns_and_members_are_those_of_img2dataset_when_any_list_become
     if output_format == "webdataset":
         assert names_in(out / "00000.tar") == members
     if output_format != "dummy":
-        columns = [*(["caption"] if has_captions else []), *COLUMNS[:-1], "md5", *(["jpg"] if output_format == "parquet" else [])]
+        columns = [
+            *(["caption"] if has_captions else []),
+            *COLUMNS[:-1],
+            "md5",
+            *(["jpg"] if output_format == "parquet" else []),
+        ]
         assert pq.read_schema(out / "00000.parquet").names == columns
         rows = rows_of(out)
         assert [row["key"] for row in rows] == keys
         assert [row["url"] for row in rows] == [gallery.url(number) for number in range(4)]
-        assert [row.get("caption") for row in rows] == (["", "caption 1", "caption 2", "caption 3"] if has_captions else [None] * 4)
+        assert [row.get("caption") for row in rows] == (
+            ["", "caption 1", "caption 2", "caption 3"] if has_captions else [None] * 4
+        )
 
 
 @pytest.mark.parametrize(
-    ("encode_format", "magic"), [("jpg", b"\xff\xd8\xff"), ("png", b"\x89PNG"), ("webp", b"RIFF")], ids=["jpg", "png", "webp"]
+    ("encode_format", "magic"),
+    [("jpg", b"\xff\xd8\xff"), ("png", b"\x89PNG"), ("webp", b"RIFF")],
+    ids=["jpg", "png", "webp"],
 )
 @pytest.mark.parametrize("output_format", ["files", "webdataset", "parquet", "tfrecord"])
-def test_payloads_are_named_after_what_they_are_when_encoded(gallery, out, output_format, encode_format, magic):
+def test_payloads_are_named_after_what_they_are_when_encoded(
+    gallery, out, output_format, encode_format, magic
+):
     source = str(write_list(gallery, "txt", range(2)))
     quality = 5 if encode_format == "png" else 90
-    quickly(source, 32, str(out), output_format=output_format, encode_format=encode_format, encode_quality=quality)
+    quickly(
+        source,
+        32,
+        str(out),
+        output_format=output_format,
+        encode_format=encode_format,
+        encode_quality=quality,
+    )
     if output_format == "files":
-        payloads = [(out / f"00000/00000000{number}.{encode_format}").read_bytes() for number in range(2)]
+        payloads = [
+            (out / f"00000/00000000{number}.{encode_format}").read_bytes() for number in range(2)
+        ]
     elif output_format == "webdataset":
-        payloads = [contents(out / "00000.tar")[f"00000000{number}.{encode_format}"] for number in range(2)]
+        payloads = [
+            contents(out / "00000.tar")[f"00000000{number}.{encode_format}"] for number in range(2)
+        ]
     elif output_format == "parquet":
         payloads = [row[encode_format] for row in rows_of(out)]
     else:
@@ -170,10 +227,42 @@ SQUARES = [(80, 80)] * 7
 SIZES = {
     ("no", False): ORIGINALS,
     ("no", True): ORIGINALS,
-    ("keep_ratio", False): [(160, 80), (80, 160), (120, 80), (80, 297), (80, 80), (80, 256), (82, 80)],
-    ("keep_ratio", True): [(160, 80), (80, 160), (60, 40), (80, 297), (80, 80), (50, 160), (81, 79)],
-    ("keep_ratio_largest", False): [(80, 40), (40, 80), (80, 53), (22, 80), (80, 80), (25, 80), (80, 78)],
-    ("keep_ratio_largest", True): [(80, 40), (40, 80), (60, 40), (22, 80), (80, 80), (25, 80), (80, 78)],
+    ("keep_ratio", False): [
+        (160, 80),
+        (80, 160),
+        (120, 80),
+        (80, 297),
+        (80, 80),
+        (80, 256),
+        (82, 80),
+    ],
+    ("keep_ratio", True): [
+        (160, 80),
+        (80, 160),
+        (60, 40),
+        (80, 297),
+        (80, 80),
+        (50, 160),
+        (81, 79),
+    ],
+    ("keep_ratio_largest", False): [
+        (80, 40),
+        (40, 80),
+        (80, 53),
+        (22, 80),
+        (80, 80),
+        (25, 80),
+        (80, 78),
+    ],
+    ("keep_ratio_largest", True): [
+        (80, 40),
+        (40, 80),
+        (60, 40),
+        (22, 80),
+        (80, 80),
+        (25, 80),
+        (80, 78),
+    ],
     ("center_crop", False): SQUARES,
     ("center_crop", True): [(80, 80), (80, 80), (60, 40), (80, 80), (80, 80), (50, 160), (81, 79)],
     ("border", False): SQUARES,
@@ -183,10 +272,19 @@ SIZES = {
 
 @pytest.mark.parametrize("skip_reencode", [False, True])
 @pytest.mark.parametrize(("resize_mode", "only_if_bigger"), SIZES)
-def test_sizes_are_those_of_img2dataset_when_resized(gallery, out, resize_mode, only_if_bigger, skip_reencode):
+def test_sizes_are_those_of_img2dataset_when_resized(
+    gallery, out, resize_mode, only_if_bigger, skip_reencode
+):
     bodies = [picture(width, height) for width, height in ORIGINALS]
-    urls = [gallery.server.add(f"/{number}.jpg", body, content_type="image/jpeg") for number, body in enumerate(bodies)]
-    shape = {"resize_mode": resize_mode, "resize_only_if_bigger": only_if_bigger, "skip_reencode": skip_reencode}
+    urls = [
+        gallery.server.add(f"/{number}.jpg", body, content_type="image/jpeg")
+        for number, body in enumerate(bodies)
+    ]
+    shape = {
+        "resize_mode": resize_mode,
+        "resize_only_if_bigger": only_if_bigger,
+        "skip_reencode": skip_reencode,
+    }
     quickly(urls, 80, str(out), output_format="parquet", **shape)
     rows = rows_of(out)
     expected = SIZES[resize_mode, only_if_bigger]
@@ -195,7 +293,9 @@ def test_sizes_are_those_of_img2dataset_when_resized(gallery, out, resize_mode, 
     assert [(row["original_width"], row["original_height"]) for row in rows] == ORIGINALS
     if skip_reencode:
         untouched = [row["jpg"] == body for row, body in zip(rows, bodies, strict=True)]
-        assert untouched == [size == original for size, original in zip(expected, ORIGINALS, strict=True)]
+        assert untouched == [
+            size == original for size, original in zip(expected, ORIGINALS, strict=True)
+        ]
 
 
 def picture(width, height, mode="RGB", name="JPEG", **options):
@@ -214,13 +314,29 @@ def test_statuses_and_messages_are_those_of_img2dataset_when_answers_are_bad(gal
         (server.url("/status/410"), "failed_to_download", "HTTP Error 410: Gone"),
         (server.url("/status/401"), "failed_to_download", "HTTP Error 401: Unauthorized"),
         (server.url("/status/403"), "failed_to_download", "HTTP Error 403: Forbidden"),
-        (server.url("/status/451"), "failed_to_download", "HTTP Error 451: Unavailable For Legal Reasons"),
+        (
+            server.url("/status/451"),
+            "failed_to_download",
+            "HTTP Error 451: Unavailable For Legal Reasons",
+        ),
         (server.url("/status/429"), "failed_to_download", "HTTP Error 429: Too Many Requests"),
         (server.url("/status/500"), "failed_to_download", "HTTP Error 500: Internal Server Error"),
         (server.url("/status/503"), "failed_to_download", "HTTP Error 503: Service Unavailable"),
-        (server.add("/page", b"<html>sorry</html>", content_type="text/html"), "failed_to_resize", "Image decoding error"),
-        (server.add("/lie.jpg", b"%PDF-1.4 sorry", content_type="image/jpeg"), "failed_to_resize", "Image decoding error"),
-        (server.add("/half.jpg", jpeg(1)[: len(jpeg(1)) // 2]), "failed_to_resize", "Image decoding error"),
+        (
+            server.add("/page", b"<html>sorry</html>", content_type="text/html"),
+            "failed_to_resize",
+            "Image decoding error",
+        ),
+        (
+            server.add("/lie.jpg", b"%PDF-1.4 sorry", content_type="image/jpeg"),
+            "failed_to_resize",
+            "Image decoding error",
+        ),
+        (
+            server.add("/half.jpg", jpeg(1)[: len(jpeg(1)) // 2]),
+            "failed_to_resize",
+            "Image decoding error",
+        ),
         (server.add("/small.jpg", picture(79, 90)), "failed_to_resize", "image too small"),
         (server.add("/large.jpg", picture(500, 300)), "failed_to_resize", "image area too large"),
         (server.add("/long.jpg", picture(300, 90)), "failed_to_resize", "aspect ratio too large"),
@@ -229,7 +345,13 @@ def test_statuses_and_messages_are_those_of_img2dataset_when_answers_are_bad(gal
             "failed_to_download",
             "Use of image disallowed by X-Robots-Tag directive",
         ),
-        (server.add("/other.jpg", jpeg(2), headers=[("X-Robots-Tag", "otherbot: noai, nofollow")]), "success", None),
+        (
+            server.add(
+                "/other.jpg", jpeg(2), headers=[("X-Robots-Tag", "otherbot: noai, nofollow")]
+            ),
+            "success",
+            None,
+        ),
         (server.add("/moved", status=302, headers=[("Location", "/0.jpg")]), "success", None),
     ]
     limits = {"min_image_size": 80, "max_image_area": 100_000, "max_aspect_ratio": 3.0}
@@ -262,8 +384,12 @@ def test_statuses_and_messages_are_those_of_img2dataset_when_answers_are_bad(gal
 
 def test_our_own_layout_says_what_came_when_it_is_no_image(gallery, out):
     page = gallery.server.add("/page", b"<html>sorry</html>", content_type="image/jpeg")
-    dataset_assets.download([page], output_folder=str(out), output_format="webdataset", distributor="serial")
-    assert [(row["cause"], row["error_message"]) for row in rows_of(out)] == [("not_image", "text/html")]
+    dataset_assets.download(
+        [page], output_folder=str(out), output_format="webdataset", distributor="serial"
+    )
+    assert [(row["cause"], row["error_message"]) for row in rows_of(out)] == [
+        ("not_image", "text/html")
+    ]
 
 
 def test_members_and_table_have_the_exact_text_and_types_when_columns_are_kept(gallery, out):
@@ -282,7 +408,14 @@ def test_members_and_table_have_the_exact_text_and_types_when_columns_are_kept(g
     pq.write_table(table, gallery.folder / "list.parquet")
     kept = ["score", "number", "nsfw", "tags"]
     names = {"url_col": "LINK", "caption_col": "TEXT", "save_additional_columns": kept}
-    quickly(str(gallery.folder / "list.parquet"), 32, str(out), input_format="parquet", output_format="webdataset", **names)
+    quickly(
+        str(gallery.folder / "list.parquet"),
+        32,
+        str(out),
+        input_format="parquet",
+        output_format="webdataset",
+        **names,
+    )
     tar = contents(out / "00000.tar")
     assert list(tar) == ["000000000.jpg", "000000000.json", "000000000.txt"]
     assert tar["000000000.txt"].decode() == 'Ü "quoted"\n日本'

@@ -33,13 +33,21 @@ def test_missing_captions_are_empty_members_when_other_rows_have_some(gallery, o
     quickly(table, 32, str(out), caption_col="caption", output_format="webdataset")
     tar = contents(out / "00000.tar")
     assert [tar[f"00000000{number}.txt"] for number in range(3)] == [b"", b"", b"two"]
-    assert [json.loads(tar[f"00000000{number}.json"])["caption"] for number in range(3)] == [None, "", "two"]
+    assert [json.loads(tar[f"00000000{number}.json"])["caption"] for number in range(3)] == [
+        None,
+        "",
+        "two",
+    ]
 
 
 @pytest.mark.parametrize("input_format", ["txt", "txt.gz"])
 def test_captions_are_ignored_when_a_txt_list_can_not_have_any(gallery, out, caplog, input_format):
     source = str(write_list(gallery, input_format))
-    asked = {"caption_col": "caption", "save_additional_columns": ["license"], "input_format": input_format}
+    asked = {
+        "caption_col": "caption",
+        "save_additional_columns": ["license"],
+        "input_format": input_format,
+    }
     quickly(source, 32, str(out), **asked)
     assert "caption_col and save_additional_columns are ignored" in caplog.text
     assert pq.read_schema(out / "00000.parquet").names == COLUMNS
@@ -48,12 +56,27 @@ def test_captions_are_ignored_when_a_txt_list_can_not_have_any(gallery, out, cap
 
 
 @pytest.mark.parametrize(
-    ("compute_hash", "of_nothing"), [("md5", 32), ("sha256", 64), ("sha512", 128), (None, None)], ids=["md5", "sha256", "sha512", "none"]
+    ("compute_hash", "of_nothing"),
+    [("md5", 32), ("sha256", 64), ("sha512", 128), (None, None)],
+    ids=["md5", "sha256", "sha512", "none"],
 )
 @pytest.mark.parametrize("extract_exif", [True, False])
-def test_hash_and_exif_columns_come_and_go_when_asked(gallery, out, compute_hash, of_nothing, extract_exif):
-    quickly([gallery.url(0)], 32, str(out), output_format="webdataset", compute_hash=compute_hash, extract_exif=extract_exif)
-    columns = [*COLUMNS[:-2], *(["exif"] if extract_exif else []), *([compute_hash] if compute_hash else [])]
+def test_hash_and_exif_columns_come_and_go_when_asked(
+    gallery, out, compute_hash, of_nothing, extract_exif
+):
+    quickly(
+        [gallery.url(0)],
+        32,
+        str(out),
+        output_format="webdataset",
+        compute_hash=compute_hash,
+        extract_exif=extract_exif,
+    )
+    columns = [
+        *COLUMNS[:-2],
+        *(["exif"] if extract_exif else []),
+        *([compute_hash] if compute_hash else []),
+    ]
     row = rows_of(out)[0]
     assert list(row) == columns
     assert list(json.loads(contents(out / "00000.tar")["000000000.json"])) == columns
@@ -67,12 +90,23 @@ def test_only_rows_with_the_promised_hash_succeed_when_it_is_verified(gallery, o
     digests = [row["sha256"] for row in hashed(gallery)]
     promised = [digests[0], "0" * 64, None, digests[3].upper()]
     table = gallery.table(4).append_column(column, pa.array(promised, pa.string()))
-    quickly(table, 32, str(out), caption_col="caption", output_format="webdataset", verify_hash=[column, "sha256"])
+    quickly(
+        table,
+        32,
+        str(out),
+        caption_col="caption",
+        output_format="webdataset",
+        verify_hash=[column, "sha256"],
+    )
     rows = rows_of(out)
     assert [row["error_message"] for row in rows] == [None, "hash mismatch", "hash mismatch", None]
     assert [row["sha256"] for row in rows] == [digests[0], None, None, digests[3]]
     assert stats_of(out)["status_dict"] == {"success": 2, "hash mismatch": 2}
-    assert list(rows[0]) == ["caption", "sha256", *COLUMNS[:-1]]  # the table has it in the place of the column that was verified
+    assert list(rows[0]) == [
+        "caption",
+        "sha256",
+        *COLUMNS[:-1],
+    ]  # the table has it in the place of the column that was verified
     assert list(json.loads(contents(out / "00000.tar")["000000000.json"])) == ["caption", *COLUMNS]
 
 
@@ -84,11 +118,20 @@ def hashed(gallery):
 def test_boxes_are_kept_and_blurred_when_a_column_has_them(gallery, out):
     boxes = pa.array([[[0.2, 0.2, 0.8, 0.8]], []], pa.list_(pa.list_(pa.float64())))
     table = gallery.table(2).append_column("faces", boxes)
-    quickly(table, 64, str(out), save_additional_columns=["number"], bbox_col="faces", output_format="webdataset")
+    quickly(
+        table,
+        64,
+        str(out),
+        save_additional_columns=["number"],
+        bbox_col="faces",
+        output_format="webdataset",
+    )
     quickly(gallery.table(2), 64, str(gallery.folder / "plain"), output_format="webdataset")
     assert pq.read_schema(out / "00000.parquet").names == ["number", "faces", *COLUMNS]
     blurred, plain = contents(out / "00000.tar"), contents(gallery.folder / "plain" / "00000.tar")
-    assert [blurred[f"00000000{number}.jpg"] == plain[f"00000000{number}.jpg"] for number in range(2)] == [False, True]
+    assert [
+        blurred[f"00000000{number}.jpg"] == plain[f"00000000{number}.jpg"] for number in range(2)
+    ] == [False, True]
 
 
 def test_alpha_is_composed_on_white_when_a_png_has_it(gallery, out):
@@ -97,7 +140,16 @@ def test_alpha_is_composed_on_white_when_a_png_has_it(gallery, out):
     body = io.BytesIO()
     clear.save(body, "PNG")
     url = gallery.server.add("/clear.png", body.getvalue(), content_type="image/png")
-    quickly([url], 40, str(out), output_format="parquet", encode_format="png", encode_quality=1, resize_mode="no", skip_reencode=True)
+    quickly(
+        [url],
+        40,
+        str(out),
+        output_format="parquet",
+        encode_format="png",
+        encode_quality=1,
+        resize_mode="no",
+        skip_reencode=True,
+    )
     image = Image.open(io.BytesIO(rows_of(out)[0]["png"]))
     assert image.mode == "RGB"
     assert (image.getpixel((5, 5)), image.getpixel((30, 5))) == ((0, 0, 255), (255, 255, 255))
@@ -109,7 +161,12 @@ def test_anything_is_a_sample_when_all_reencoding_is_off(gallery, out, answer):
     quickly([url], 32, str(out), output_format="webdataset", disable_all_reencoding=True)
     assert contents(out / "00000.tar")["000000000.jpg"] == answer
     row = rows_of(out)[0]
-    assert (row["status"], row["width"], row["original_width"], row["exif"]) == ("success", None, None, "{}")
+    assert (row["status"], row["width"], row["original_width"], row["exif"]) == (
+        "success",
+        None,
+        None,
+        "{}",
+    )
 
 
 @pytest.mark.parametrize("input_format", INPUT_FORMATS)
@@ -128,10 +185,20 @@ def test_shards_and_keys_count_on_when_a_folder_has_several_lists(gallery, out, 
 
 
 @pytest.mark.parametrize(
-    ("samples", "digits", "key"), [(10_000, 5, "000000000"), (1000, 5, "00000000"), (100, 2, "0000"), (7, 5, "000000")]
+    ("samples", "digits", "key"),
+    [(10_000, 5, "000000000"), (1000, 5, "00000000"), (100, 2, "0000"), (7, 5, "000000")],
 )
-def test_keys_have_the_digits_of_shard_and_sample_when_numbers_are_chosen(gallery, out, samples, digits, key):
-    quickly([gallery.url(0)], 32, str(out), output_format="webdataset", number_sample_per_shard=samples, oom_shard_count=digits)
+def test_keys_have_the_digits_of_shard_and_sample_when_numbers_are_chosen(
+    gallery, out, samples, digits, key
+):
+    quickly(
+        [gallery.url(0)],
+        32,
+        str(out),
+        output_format="webdataset",
+        number_sample_per_shard=samples,
+        oom_shard_count=digits,
+    )
     assert names_in(out / f"{'0' * digits}.tar") == [f"{key}.jpg", f"{key}.json"]
 
 
@@ -156,8 +223,12 @@ def test_each_mode_does_what_it_does_there_when_run_again(gallery, out):
 
     def run(**options):
         gallery.server.forget()
-        quickly(source, 32, str(out), output_format="webdataset", number_sample_per_shard=2, **options)
-        done = sorted(int(path.name.split("_")[0]) for path in out.glob("*.json"))  # how img2dataset finds the shards that are done
+        quickly(
+            source, 32, str(out), output_format="webdataset", number_sample_per_shard=2, **options
+        )
+        done = sorted(
+            int(path.name.split("_")[0]) for path in out.glob("*.json")
+        )  # how img2dataset finds the shards that are done
         return gallery.server.requests, done
 
     assert run() == (5, [0, 1, 2])
@@ -167,13 +238,23 @@ def test_each_mode_does_what_it_does_there_when_run_again(gallery, out):
     assert run(incremental_mode="extend") == (5, [0, 1, 2, 3, 4, 5])
     assert names_in(out / "00003.tar") == ["000030.jpg", "000030.json", "000031.jpg", "000031.json"]
     assert run(incremental_mode="overwrite") == (5, [0, 1, 2])
-    assert listing(out) == {f"0000{shard}{end}" for shard in range(3) for end in (".tar", ".parquet", "_stats.json")}
+    assert listing(out) == {
+        f"0000{shard}{end}" for shard in range(3) for end in (".tar", ".parquet", "_stats.json")
+    }
 
 
-@pytest.mark.parametrize(("wanted", "accepted"), [(None, [True, False, False]), ([], [True, True, True]), (["NoML "], [True, True, False])])
-def test_opt_out_directives_are_the_ones_asked_for_when_answers_have_some(gallery, out, wanted, accepted):
+@pytest.mark.parametrize(
+    ("wanted", "accepted"),
+    [(None, [True, False, False]), ([], [True, True, True]), (["NoML "], [True, True, False])],
+)
+def test_opt_out_directives_are_the_ones_asked_for_when_answers_have_some(
+    gallery, out, wanted, accepted
+):
     tags = enumerate(["nofollow", "noindex", "noml, noai"])
-    urls = [gallery.server.add(f"/{number}.jpg", jpeg(number), headers=[("X-Robots-Tag", tag)]) for number, tag in tags]
+    urls = [
+        gallery.server.add(f"/{number}.jpg", jpeg(number), headers=[("X-Robots-Tag", tag)])
+        for number, tag in tags
+    ]
     quickly(urls, 32, str(out), output_format="webdataset", disallowed_header_directives=wanted)
     assert [row["status"] == "success" for row in rows_of(out)] == accepted
 
@@ -181,8 +262,15 @@ def test_opt_out_directives_are_the_ones_asked_for_when_answers_have_some(galler
 @pytest.mark.parametrize("distributor", ["serial", "multiprocessing"])
 def test_the_shards_are_the_same_when_processes_share_the_work(gallery, out, distributor):
     source = str(write_list(gallery, "txt", range(6)))
-    processes = {"distributor": distributor, "processes_count": 2, "subjob_size": 1, "max_shard_retry": 2}
-    download(source, 32, str(out), output_format="webdataset", number_sample_per_shard=3, **processes)
+    processes = {
+        "distributor": distributor,
+        "processes_count": 2,
+        "subjob_size": 1,
+        "max_shard_retry": 2,
+    }
+    download(
+        source, 32, str(out), output_format="webdataset", number_sample_per_shard=3, **processes
+    )
     assert [names_in(out / f"0000{shard}.tar")[::2] for shard in range(2)] == [
         ["000000.jpg", "000001.jpg", "000002.jpg"],
         ["000010.jpg", "000011.jpg", "000012.jpg"],
@@ -191,12 +279,28 @@ def test_the_shards_are_the_same_when_processes_share_the_work(gallery, out, dis
 
 @pytest.mark.parametrize(("compute_md5", "hashes"), [(True, ["md5"]), (False, [])])
 @pytest.mark.parametrize("output_format", OUTPUT_FORMATS)
-def test_any_file_has_the_columns_of_any2dataset_when_kept_as_it_is(gallery, out, output_format, compute_md5, hashes):
+def test_any_file_has_the_columns_of_any2dataset_when_kept_as_it_is(
+    gallery, out, output_format, compute_md5, hashes
+):
     gallery.server.add("/sound", b"fLaC\x00\x00\x00\x22" + bytes(30), content_type="audio/flac")
-    table = pa.table({"URL": [gallery.server.url("/sound"), gallery.server.url("/gone")], "TEXT": ["a bell", "nothing"], "id": [1, 2]})
+    table = pa.table(
+        {
+            "URL": [gallery.server.url("/sound"), gallery.server.url("/gone")],
+            "TEXT": ["a bell", "nothing"],
+            "id": [1, 2],
+        }
+    )
     pq.write_table(table, gallery.folder / "sounds.parquet")
-    asked = {"url_col": "URL", "caption_col": "TEXT", "save_additional_columns": ["id"], "file_size": 256, "disable_all_reencoding": True}
-    download_any = functools.partial(dataset_assets.download_any, layout="img2dataset", distributor="serial")
+    asked = {
+        "url_col": "URL",
+        "caption_col": "TEXT",
+        "save_additional_columns": ["id"],
+        "file_size": 256,
+        "disable_all_reencoding": True,
+    }
+    download_any = functools.partial(
+        dataset_assets.download_any, layout="img2dataset", distributor="serial"
+    )
     source = str(gallery.folder / "sounds.parquet")
     download_any(source, str(out), 1, output_format, "parquet", compute_md5=compute_md5, **asked)
     assert stats_of(out)["status_dict"] == {"success": 1, "HTTP Error 404: Not Found": 1}

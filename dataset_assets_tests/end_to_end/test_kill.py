@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from dataset_assets.pipelines.inspect_shards import verify_set
-from dataset_assets.shards._records import list_records, read_manifest
-from dataset_assets.storage._base import open_store
+from dataset_assets.pipelines.verify.shards import verify_set
+from dataset_assets.shards.commits import list_records, read_manifest
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.end_to_end.downloads import files, sidecar
 
 SHARDS, ROWS_PER_SHARD = 20, 25
@@ -30,12 +30,21 @@ def start(source: str, out: Path) -> subprocess.Popen:
         f"download({source!r}, output_folder={str(out)!r}, input_format='parquet', caption_col='caption', output_format='webdataset',\n"
         f"         save_additional_columns=['number'], number_sample_per_shard={ROWS_PER_SHARD}, image_size=64, processes_count=2, thread_count=2)\n"
     )
-    return subprocess.Popen([sys.executable, "-c", script], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def committed_urls(out: Path) -> set[str]:
     """Return the paths of all urls in committed shards."""
-    return {f"/{row['url'].split('/', 3)[3]}" for record in list_records(open_store(str(out))) for row in sidecar(out, record.name)}
+    return {
+        f"/{row['url'].split('/', 3)[3]}"
+        for record in list_records(open_store(str(out)))
+        for row in sidecar(out, record.name)
+    }
 
 
 def slow_down(gallery, delay_s=0.02) -> None:
@@ -82,7 +91,11 @@ def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(gallery, kills)
     store = open_store(str(out))
     assert verify_set(store) == []
     manifest = read_manifest(store)
-    assert (manifest.rows, manifest.successes, manifest.causes) == (ROWS, ROWS - len(MISSING), {"http_not_found": len(MISSING)})
+    assert (manifest.rows, manifest.successes, manifest.causes) == (
+        ROWS,
+        ROWS - len(MISSING),
+        {"http_not_found": len(MISSING)},
+    )
     numbers = [row["number"] for record in list_records(store) for row in sidecar(out, record.name)]
     assert numbers == list(range(ROWS))
 
@@ -101,7 +114,9 @@ def wait_for_orphans(group: int) -> None:
 
 def test_an_interrupted_run_stops_soon_and_leaves_no_open_shard(gallery):
     source = gallery.list(200)
-    slow_down(gallery, 9)  # no answer comes before the run is interrupted, however busy this machine is
+    slow_down(
+        gallery, 9
+    )  # no answer comes before the run is interrupted, however busy this machine is
     out = gallery.folder / "out"
     run = start(source, out)
     deadline = time.monotonic() + 30

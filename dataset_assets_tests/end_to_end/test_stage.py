@@ -7,13 +7,20 @@ from pathlib import Path
 import pytest
 
 from dataset_assets.errors import LoginRefused, NotRedistributable
-from dataset_assets.hub.directory import DirectoryTarget
-from dataset_assets.pipelines._shard_source import ShardSource
-from dataset_assets.pipelines.inspect_shards import verify_set
-from dataset_assets.pipelines.publish import PublishOptions, publish
-from dataset_assets.pipelines.split_archives import SplitOptions, load_split, split_archives
-from dataset_assets.storage._base import open_store
-from dataset_assets_tests.end_to_end.stagings import PASSWORD, PUBLISHERS, SERVERS, SMALL, folder_and_bucket, s3_server
+from dataset_assets.hub.targets.directory import DirectoryTarget
+from dataset_assets.pipelines.publish.publish import PublishOptions, publish
+from dataset_assets.pipelines.split.split_archives import SplitOptions, load_split, split_archives
+from dataset_assets.pipelines.verify.shards import verify_set
+from dataset_assets.splits.sources.shards import ShardSource
+from dataset_assets.storage.store import open_store
+from dataset_assets_tests.end_to_end.stagings import (
+    PASSWORD,
+    PUBLISHERS,
+    SERVERS,
+    SMALL,
+    folder_and_bucket,
+    s3_server,
+)
 from dataset_assets_tests.pipelines.zip_source import contents
 
 
@@ -50,7 +57,11 @@ def test_nothing_changes_when_connections_break(tmp_path, published):
 
 def disk_in_use(store) -> int:
     """Return the bytes that are not of committed files: what is staged, and files without a name that this process has open."""
-    staged = sum(path.stat().st_size for path in Path(store.url).glob("_tmp/*")) if Path(store.url).is_dir() else 0
+    staged = (
+        sum(path.stat().st_size for path in Path(store.url).glob("_tmp/*"))
+        if Path(store.url).is_dir()
+        else 0
+    )
     for descriptor in Path("/proc/self/fd").iterdir():
         try:
             if str(descriptor.readlink()).endswith("(deleted)"):
@@ -66,7 +77,9 @@ def test_disk_in_use_stays_under_a_shard_and_a_member(tmp_path, published, where
         store = folder_and_bucket(tmp_path / "out", "staged/train")[where]
         used = []
         before = disk_in_use(store)
-        manifest = published.stage(store, progress=lambda done, total: used.append(disk_in_use(store) - before)).manifest
+        manifest = published.stage(
+            store, progress=lambda done, total: used.append(disk_in_use(store) - before)
+        ).manifest
     shard = max(sum(file.bytes for file in record.files) for record in manifest.shards)
     member = max((file.bytes for file in manifest.extra_files), default=0)
     assert len(used) == manifest.rows
@@ -98,4 +111,8 @@ def test_data_that_may_not_be_passed_on_is_not_published(tmp_path, published):
     else:
         assert "redistributable" not in load_split(split).options
         assert publish(split, target, PublishOptions(license="other")).changed
-        assert not {name for name in load_split(split).columns if name.endswith(("_offset", "_bytes")) and name != "archive_offset"}
+        assert not {
+            name
+            for name in load_split(split).columns
+            if name.endswith(("_offset", "_bytes")) and name != "archive_offset"
+        }

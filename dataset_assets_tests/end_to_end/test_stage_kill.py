@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from dataset_assets.fetch.ranges import RangeOptions
-from dataset_assets.pipelines.inspect_shards import verify_set
-from dataset_assets.pipelines.open_staged import open_staging
-from dataset_assets.pipelines.stage import StageOptions, StoreAccess, stage
-from dataset_assets.shards._records import list_records
-from dataset_assets.storage._base import open_store
+from dataset_assets.pipelines.stage.open_staging import open_staging
+from dataset_assets.pipelines.stage.stage import StageOptions, StoreAccess, stage
+from dataset_assets.pipelines.verify.shards import verify_set
+from dataset_assets.shards.commits import list_records
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.end_to_end.stagings import folder_and_bucket, s3_server
 from dataset_assets_tests.pipelines.zip_source import contents
 from dataset_assets_tests.support.archive_server import ArchiveServer
@@ -39,16 +39,25 @@ RANGES = RangeOptions(first_bytes=PROBE, buffer_bytes=PROBE, skip_bytes=0)
 def stage_coco(server_url, out):
     source = open_staging("coco", {"folder": server_url, "partitions": ["train2017"]})
     store = open_store(out)
-    options, access = StageOptions(max_shard_samples=PER_SHARD, workers=2), StoreAccess(store, ranges=RANGES)
+    options, access = (
+        StageOptions(max_shard_samples=PER_SHARD, workers=2),
+        StoreAccess(store, ranges=RANGES),
+    )
     return stage(source, store, options, partition="train2017", access=access)
 
 
 def publish_coco(folder):
     """Write the archives, with large images."""
     write_coco(folder, images=IMAGES)
-    with zipfile.ZipFile(folder / ARCHIVE) as small, zipfile.ZipFile(folder / "large.zip", "w") as large:
+    with (
+        zipfile.ZipFile(folder / ARCHIVE) as small,
+        zipfile.ZipFile(folder / "large.zip", "w") as large,
+    ):
         for info in small.infolist():
-            large.writestr(zipfile.ZipInfo(info.filename), b"" if info.is_dir() else small.read(info) + bytes(PADDING))
+            large.writestr(
+                zipfile.ZipInfo(info.filename),
+                b"" if info.is_dir() else small.read(info) + bytes(PADDING),
+            )
     (folder / "large.zip").replace(folder / ARCHIVE)
 
 
@@ -56,13 +65,18 @@ def start(server, out, environment=None):
     """Stage in a process of its own."""
     script = f"from {__name__} import stage_coco; stage_coco({server.url().rstrip('/')!r}, {out!r})"
     command = [sys.executable, "-c", script]
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
 
 
 def members(archive):
     """Return where each image begins and ends in the archive, in archive order, and where its directory begins."""
     with zipfile.ZipFile(archive) as opened:
-        infos = sorted((info for info in opened.infolist() if not info.is_dir()), key=lambda info: info.header_offset)
+        infos = sorted(
+            (info for info in opened.infolist() if not info.is_dir()),
+            key=lambda info: info.header_offset,
+        )
         starts = [info.header_offset for info in infos]
         return starts, opened.start_dir
 
@@ -97,7 +111,10 @@ def all_kept(store):
 def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(tmp_path, kills, where):
     publish_coco(tmp_path / "published")
     moments = random.Random(2026 + where)
-    with s3_server("rclone", tmp_path / "s3") as environment, ArchiveServer(tmp_path / "published") as server:
+    with (
+        s3_server("rclone", tmp_path / "s3") as environment,
+        ArchiveServer(tmp_path / "published") as server,
+    ):
         clean = open_store(str(tmp_path / "clean"))
         stage_coco(server.url().rstrip("/"), clean.url)
         store = folder_and_bucket(tmp_path, "coco/staged/train2017")[where]
@@ -128,7 +145,9 @@ def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(tmp_path, kills
         starts, _ = members(server.folder / ARCHIVE)
         size = (server.folder / ARCHIVE).stat().st_size
         assert most_done > 0
-        assert server.bytes_sent(ARCHIVE) <= GAP + 3 * PROBE + size - (starts[done] if done < IMAGES else size)
+        assert server.bytes_sent(ARCHIVE) <= GAP + 3 * PROBE + size - (
+            starts[done] if done < IMAGES else size
+        )
         assert contents(store) == contents(clean)
         assert verify_set(store) == []
         assert list((tmp_path / "coco").rglob("_*")) == []

@@ -10,9 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from dataset_assets.pipelines.inspect_shards import verify_set
-from dataset_assets.storage._base import open_store
-from dataset_assets_tests.end_to_end.stagings import PUBLISHERS, Published, folder_and_bucket, s3_server
+from dataset_assets.pipelines.verify.shards import verify_set
+from dataset_assets.storage.store import open_store
+from dataset_assets_tests.end_to_end.stagings import (
+    PUBLISHERS,
+    Published,
+    folder_and_bucket,
+    s3_server,
+)
 from dataset_assets_tests.pipelines.zip_source import contents
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +28,9 @@ PAUSE_S = 0.02  # behind each image, so that there is time to be killed in
 def stage_slowly(text):
     """Stage as the JSON says: what the process runs that is killed."""
     said = json.loads(text)
-    published = Published(said["kind"], said["options"], (said["partition"],), secrets=said["secrets"])
+    published = Published(
+        said["kind"], said["options"], (said["partition"],), secrets=said["secrets"]
+    )
     published.stage(open_store(said["out"]), progress=lambda *_: time.sleep(PAUSE_S))
 
 
@@ -36,7 +43,13 @@ def start(published, out, environment):
         "out": out,
     }
     script = f"import sys; from {__name__} import stage_slowly; stage_slowly(sys.stdin.read())"
-    run = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    run = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     run.stdin.write(json.dumps(said).encode())
     run.stdin.close()
     return run
@@ -55,8 +68,14 @@ def began(store, run):
 @pytest.mark.parametrize("kind", PUBLISHERS)
 def test_kills_at_random_moments_change_nothing_for_any_source(tmp_path, kind, where):
     moments = random.Random(f"{kind} {where}")
-    with s3_server("rclone", tmp_path / "s3") as environment, PUBLISHERS[kind](tmp_path / "published") as published:
-        clean, store = open_store(str(tmp_path / "clean")), folder_and_bucket(tmp_path, f"{kind}/staged/part")[where]
+    with (
+        s3_server("rclone", tmp_path / "s3") as environment,
+        PUBLISHERS[kind](tmp_path / "published") as published,
+    ):
+        clean, store = (
+            open_store(str(tmp_path / "clean")),
+            folder_and_bucket(tmp_path, f"{kind}/staged/part")[where],
+        )
         published.stage(clean)
         killed = 0
         while killed < KILLS:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from tqdm import tqdm
 
-from dataset_assets.loaders.class_dictionary import shipped
-from dataset_assets.loaders.label_maps import described
-from dataset_assets.storage._buckets import Connect
+from dataset_assets.compat.pymlutil.buckets import Connect
+from dataset_assets.loaders.labels.class_dictionary import shipped
+from dataset_assets.loaders.labels.label_maps import described
 from dataset_assets_tests.loaders.staged_sets import stage_coco
 from dataset_assets_tests.support.s3_server import ACCESS_KEY, SECRET_KEY, CountingProxy, moto  # noqa: F401
 
@@ -31,7 +31,7 @@ s3:
     test: {"bucket":"imgml","prefix":"test", "dataset_filter":"" }
 """
 
-IMPORT = "from dataset_assets.loaders.coco import CreateCocoLoaders"
+IMPORT = "from dataset_assets.compat.torchdatasetutil.coco import CreateCocoLoaders"
 SNIPPET = """\
 # Create dataset loaders
 dataset_bucket = s3def['sets']['dataset']['bucket']
@@ -76,23 +76,43 @@ def proxy(moto):  # noqa: F811
 def connected(moto, proxy, tmp_path):  # noqa: F811
     moto.bucket("imgml")
     address = proxy.url.removeprefix("http://")
-    text = CREDENTIALS.replace("<address>:<port>", address).replace("<access key>", ACCESS_KEY).replace("<secret key>", SECRET_KEY)
+    text = (
+        CREDENTIALS.replace("<address>:<port>", address)
+        .replace("<access key>", ACCESS_KEY)
+        .replace("<secret key>", SECRET_KEY)
+    )
     path = tmp_path / "creds.yaml"
     path.write_text(text)
     s3, _, s3def = Connect(str(path))
     stage_coco(tmp_path / "archives", s3.store("imgml"), images=IMAGES)
     dictionary = shipped("coco")
-    objects = {"background": dictionary.background, "ignore": dictionary.ignore, "classes": dictionary.classes, "input_type": "float32"}
-    s3.PutObject("imgml", DICTIONARY, json.dumps(objects | {"objects": described(dictionary)}).encode())
+    objects = {
+        "background": dictionary.background,
+        "ignore": dictionary.ignore,
+        "classes": dictionary.classes,
+        "input_type": "float32",
+    }
+    s3.PutObject(
+        "imgml", DICTIONARY, json.dumps(objects | {"objects": described(dictionary)}).encode()
+    )
     return s3, s3def
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_snippet_runs_one_epoch_when_coco_is_staged_on_s3(connected, proxy, workers, monkeypatch, tmp_path):
+def test_snippet_runs_one_epoch_when_coco_is_staged_on_s3(
+    connected, proxy, workers, monkeypatch, tmp_path
+):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     s3, s3def = connected
     args = Namespace(
-        dataset="coco", coco_class_dict=DICTIONARY, batch_size=4, num_workers=workers, cuda=False, height=80, width=96, job=True
+        dataset="coco",
+        coco_class_dict=DICTIONARY,
+        batch_size=4,
+        num_workers=workers,
+        cuda=False,
+        height=80,
+        width=96,
+        job=True,
     )
     names = {"s3": s3, "s3def": s3def, "args": args, "tqdm": tqdm, "seen": []}
     proxy.reset()

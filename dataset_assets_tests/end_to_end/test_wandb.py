@@ -57,8 +57,14 @@ def records(path: Path) -> Iterator[Record]:
 @pytest.fixture
 def logged(gallery):
     """Download ten rows in a process of its own, with secrets in every place that has room for one; return the folder of the run."""
-    urls = [gallery.url(number) for number in range(8)] + [gallery.server.url("/gone"), gallery.server.url("/fault/html")]
-    secret = urls[0].replace("http://", "http://user:secret-password@") + "?X-Amz-Signature=secret-signature"
+    urls = [gallery.url(number) for number in range(8)] + [
+        gallery.server.url("/gone"),
+        gallery.server.url("/fault/html"),
+    ]
+    secret = (
+        urls[0].replace("http://", "http://user:secret-password@")
+        + "?X-Amz-Signature=secret-signature"
+    )
     (gallery.folder / "urls.txt").write_text("\n".join([secret, *urls[1:]]))
     (gallery.folder / "run.py").write_text(SCRIPT)
     environment = {
@@ -67,10 +73,26 @@ def logged(gallery):
         "WANDB_DIR": str(gallery.folder),
         "WANDB_BASE_URL": gallery.server.url(""),
         "WANDB_API_KEY": "0" * 40,
-        **dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), gallery.server.url("")),
+        **dict.fromkeys(
+            ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), gallery.server.url("")
+        ),
     }
-    command = [sys.executable, "run.py", "urls.txt", f"file://{gallery.folder}/out?token=secret-store", "--token=secret-argument"]
-    done = subprocess.run(command, cwd=gallery.folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    command = [
+        sys.executable,
+        "run.py",
+        "urls.txt",
+        f"file://{gallery.folder}/out?token=secret-store",
+        "--token=secret-argument",
+    ]
+    done = subprocess.run(
+        command,
+        cwd=gallery.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return next((gallery.folder / "wandb").glob("offline-run-*"))
 
@@ -79,15 +101,21 @@ def values_of(items):
     return {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
-def test_speed_and_statuses_are_logged_under_the_keys_of_img2dataset_and_no_secret_is(gallery, logged):
+def test_speed_and_statuses_are_logged_under_the_keys_of_img2dataset_and_no_secret_is(
+    gallery, logged
+):
     found = list(records(next(logged.glob("*.wandb"))))
     assert [record.run.project for record in found if record.HasField("run")] == ["cats"]
     history = [values_of(record.history.item) for record in found if record.HasField("history")]
     speeds = [{name: value for name, value in step.items() if "/" in name} for step in history]
     workers = [step for step in speeds if "worker/count" in step]
     totals = [step for step in speeds if "total/count" in step]
-    assert {tuple(sorted(step)) for step in workers} == {tuple(sorted(f"worker/{name}" for name in SPEEDS))}
-    assert {tuple(sorted(step)) for step in totals} == {tuple(sorted(f"total/{name}" for name in SPEEDS))}
+    assert {tuple(sorted(step)) for step in workers} == {
+        tuple(sorted(f"worker/{name}" for name in SPEEDS))
+    }
+    assert {tuple(sorted(step)) for step in totals} == {
+        tuple(sorted(f"total/{name}" for name in SPEEDS))
+    }
     assert sorted(step["worker/count"] for step in workers) == [2, 4, 4]
     last = totals[-1]
     assert last["total/img_per_sec"] > 0
@@ -101,10 +129,18 @@ def test_speed_and_statuses_are_logged_under_the_keys_of_img2dataset_and_no_secr
     assert history[-1]["status._type"] == "table-file"
     table = json.loads((logged / "files" / history[-1]["status.path"]).read_text())
     assert table["columns"] == ["status", "frequency", "count"]
-    assert table["data"] == [["success", 0.8, 8], ["HTTP Error 404: Not Found", 0.1, 1], ["text/html", 0.1, 1]]
+    assert table["data"] == [
+        ["success", 0.8, 8],
+        ["HTTP Error 404: Not Found", 0.1, 1],
+        ["text/html", 0.1, 1],
+    ]
 
     config = values_of(next(record.run.config.update for record in found if record.HasField("run")))
-    assert (config["image_size"], config["output_format"], config["wandb_project"]) == (32, "webdataset", "cats")
+    assert (config["image_size"], config["output_format"], config["wandb_project"]) == (
+        32,
+        "webdataset",
+        "cats",
+    )
     assert config["output_folder"] == f"file://{gallery.folder}/out?token=***"
     assert not {"url_list", "request_headers"} & set(config)
     texts = [path for path in logged.rglob("*") if path.is_file()]
@@ -113,11 +149,20 @@ def test_speed_and_statuses_are_logged_under_the_keys_of_img2dataset_and_no_secr
 
 def test_nothing_is_sent_when_offline(gallery, logged):
     """The server stands for the address of Weights & Biases, and for the proxy on the way to every other."""
-    assert {seen.path for seen in gallery.server.log} == {*(f"/{number}.jpg" for number in range(8)), "/gone", "/fault/html"}
+    assert {seen.path for seen in gallery.server.log} == {
+        *(f"/{number}.jpg" for number in range(8)),
+        "/gone",
+        "/fault/html",
+    }
 
 
 def test_error_names_the_extra_when_wandb_is_not_installed(gallery, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(MissingDependency, match=r"pip install 'dataset-assets\[wandb\]'"):
-        download([gallery.url(0)], output_folder=str(gallery.folder / "out"), enable_wandb=True, distributor="serial")
+        download(
+            [gallery.url(0)],
+            output_folder=str(gallery.folder / "out"),
+            enable_wandb=True,
+            distributor="serial",
+        )
     assert gallery.server.requests == 0

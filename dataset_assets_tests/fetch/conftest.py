@@ -7,7 +7,7 @@ import pytest
 
 from dataset_assets.fetch.client import Fetcher
 from dataset_assets.fetch.options import FetchOptions
-from dataset_assets.records import FetchOutcome, Request
+from dataset_assets.records.fetching import FetchOutcome, Request
 from dataset_assets_tests.support.http_server import HttpServer
 
 LOCAL = ("127.0.0.0/8", "::1/128")
@@ -25,7 +25,9 @@ def quick(**changes: Any) -> FetchOptions:
     return FetchOptions(**(values | changes))
 
 
-def fetch_all(urls: list[Any], options: FetchOptions | None = None, **arguments: Any) -> list[FetchOutcome]:
+def fetch_all(
+    urls: list[Any], options: FetchOptions | None = None, **arguments: Any
+) -> list[FetchOutcome]:
     """Fetch urls; return their outcomes in the order of the urls, after checking that each has exactly one."""
     with Fetcher(options or quick(), **arguments) as fetcher:
         outcomes = list(fetcher.fetch(Request(url, token) for token, url in enumerate(urls)))

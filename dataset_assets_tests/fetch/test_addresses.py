@@ -2,7 +2,7 @@ import pytest
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch.addresses import AddressGuard
-from dataset_assets.records import Cause
+from dataset_assets.records.causes import Cause
 
 PUBLIC = [
     "93.184.216.34",
@@ -38,9 +38,38 @@ PRIVATE = [
         "240.0.0.1",
         "255.255.255.255",
     ),
-    *("::", "::1", "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:0:7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1", "64:ff9b:1::1", "100::1"),
-    *("2001::1", "2001:0:a9fe:a9fe::1", "2001:10::1", "2001:db8::1", "2002:7f00:1::", "2002:a00:1::1", "3fff::1", "4000::1", "5f00::1"),
-    *("fc00::1", "fd00:ec2::254", "fe80::1", "fe80::1%eth0", "fec0::1", "ff02::1", "not an address", ""),
+    *(
+        "::",
+        "::1",
+        "::127.0.0.1",
+        "::ffff:127.0.0.1",
+        "::ffff:0:7f00:1",
+        "64:ff9b::a9fe:a9fe",
+        "64:ff9b::7f00:1",
+        "64:ff9b:1::1",
+        "100::1",
+    ),
+    *(
+        "2001::1",
+        "2001:0:a9fe:a9fe::1",
+        "2001:10::1",
+        "2001:db8::1",
+        "2002:7f00:1::",
+        "2002:a00:1::1",
+        "3fff::1",
+        "4000::1",
+        "5f00::1",
+    ),
+    *(
+        "fc00::1",
+        "fd00:ec2::254",
+        "fe80::1",
+        "fe80::1%eth0",
+        "fec0::1",
+        "ff02::1",
+        "not an address",
+        "",
+    ),
 ]
 
 

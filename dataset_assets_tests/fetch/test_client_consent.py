@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from dataset_assets.fetch.client import Fetcher
-from dataset_assets.records import Cause, Request
+from dataset_assets.records.causes import Cause
+from dataset_assets.records.fetching import Request
 from dataset_assets_tests.fetch.conftest import fetch_all, fetch_one, quick
 from dataset_assets_tests.support.http_server import HttpServer
 
@@ -24,7 +25,9 @@ from dataset_assets_tests.support.http_server import HttpServer
         ([("TDM-Reservation", "0")], None),
     ],
 )
-def test_header_is_honoured_when_it_speaks_to_us(server: HttpServer, headers: list[tuple[str, str]], cause: Cause | None) -> None:
+def test_header_is_honoured_when_it_speaks_to_us(
+    server: HttpServer, headers: list[tuple[str, str]], cause: Cause | None
+) -> None:
     url = server.add("/x", b"body", headers=headers)
     outcome = fetch_one(url, quick(user_agent_token="MyBot"))
 
@@ -39,8 +42,15 @@ def test_headers_are_ignored_when_nothing_is_disallowed(server: HttpServer) -> N
 
 
 def test_robots_txt_is_asked_once_when_many_urls_are_on_its_origin(server: HttpServer) -> None:
-    server.add("/robots.txt", b"User-agent: *\nDisallow: /private/\n", headers=[("X-Robots-Tag", "noindex")])
-    urls = [server.url(f"/bytes/10?{n}") for n in range(20)] + [server.url("/private/a"), server.url("/bytes/../private/b")]
+    server.add(
+        "/robots.txt",
+        b"User-agent: *\nDisallow: /private/\n",
+        headers=[("X-Robots-Tag", "noindex")],
+    )
+    urls = [server.url(f"/bytes/10?{n}") for n in range(20)] + [
+        server.url("/private/a"),
+        server.url("/bytes/../private/b"),
+    ]
     outcomes = fetch_all(urls, quick(robots_txt=True))
 
     assert [outcome.cause for outcome in outcomes] == [None] * 20 + [Cause.ROBOTS_TXT] * 2
@@ -51,7 +61,9 @@ def test_robots_txt_is_asked_once_when_many_urls_are_on_its_origin(server: HttpS
 def test_robots_txt_is_kept_when_fetch_is_called_again(server: HttpServer) -> None:
     with Fetcher(quick(robots_txt=True)) as fetcher:
         for _ in range(3):
-            assert [outcome.cause for outcome in fetcher.fetch([Request(server.url("/bytes/10"))])] == [None]
+            assert [
+                outcome.cause for outcome in fetcher.fetch([Request(server.url("/bytes/10"))])
+            ] == [None]
 
     assert server.hits["/robots.txt"] == 1
 
@@ -72,11 +84,19 @@ def test_robots_txt_group_is_the_one_for_our_name_when_there_are_several(
 ) -> None:
     server.add("/robots.txt", rules)
 
-    assert fetch_one(server.url("/bytes/10"), quick(robots_txt=True, user_agent_token=token)).cause is cause
+    assert (
+        fetch_one(server.url("/bytes/10"), quick(robots_txt=True, user_agent_token=token)).cause
+        is cause
+    )
 
 
-@pytest.mark.parametrize(("status", "cause"), [(404, None), (403, None), (410, None), (500, Cause.ROBOTS_TXT), (503, Cause.ROBOTS_TXT)])
-def test_missing_robots_txt_allows_and_a_failing_one_does_not_when_asked(server: HttpServer, status: int, cause: Cause | None) -> None:
+@pytest.mark.parametrize(
+    ("status", "cause"),
+    [(404, None), (403, None), (410, None), (500, Cause.ROBOTS_TXT), (503, Cause.ROBOTS_TXT)],
+)
+def test_missing_robots_txt_allows_and_a_failing_one_does_not_when_asked(
+    server: HttpServer, status: int, cause: Cause | None
+) -> None:
     server.add("/robots.txt", b"sorry", status=status)
     outcome = fetch_one(server.url("/bytes/10"), quick(robots_txt=True))
 
@@ -90,7 +110,9 @@ def test_nothing_is_fetched_when_robots_txt_times_out(server: HttpServer) -> Non
         return False
 
     server.handler = handler
-    outcomes = fetch_all([server.url("/bytes/10"), server.url("/bytes/20")], quick(robots_txt=True, timeout_s=0.2))
+    outcomes = fetch_all(
+        [server.url("/bytes/10"), server.url("/bytes/20")], quick(robots_txt=True, timeout_s=0.2)
+    )
 
     assert {outcome.cause for outcome in outcomes} == {Cause.ROBOTS_TXT}
     assert server.requests == 1
@@ -125,7 +147,9 @@ def test_only_the_start_counts_when_robots_txt_is_huge(server: HttpServer) -> No
     assert fetch_one(server.url("/bytes/10"), quick(robots_txt=True)).cause is Cause.ROBOTS_TXT
 
 
-def test_request_says_who_we_are_and_that_nothing_is_decompressed_when_sent(server: HttpServer) -> None:
+def test_request_says_who_we_are_and_that_nothing_is_decompressed_when_sent(
+    server: HttpServer,
+) -> None:
     fetch_one(server.url("/bytes/10"), quick(user_agent="shop-bot/2 (+https://example.org/bot)"))
 
     assert [seen.target for seen in server.log] == ["/bytes/10"]

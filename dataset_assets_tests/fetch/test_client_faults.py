@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from dataset_assets.fetch.client import Fetcher
-from dataset_assets.records import Cause, Request
+from dataset_assets.records.causes import Cause
+from dataset_assets.records.fetching import Request
 from dataset_assets_tests.fetch.conftest import fetch_all, fetch_one, quick
 from dataset_assets_tests.support.http_server import HttpServer, payload
 
@@ -44,8 +45,13 @@ from dataset_assets_tests.support.http_server import HttpServer, payload
         ("opt_out_then_body", Cause.OPT_OUT, 1),
     ],
 )
-def test_fault_has_its_cause_and_requests_when_two_retries_are_allowed(server: HttpServer, fault: str, cause: Cause, requests: int) -> None:
-    outcome = fetch_one(server.url(f"/fault/{fault}"), quick(retries=2, max_bytes=1_000_000, timeout_s=0.25, low_speed_time_s=0.2))
+def test_fault_has_its_cause_and_requests_when_two_retries_are_allowed(
+    server: HttpServer, fault: str, cause: Cause, requests: int
+) -> None:
+    outcome = fetch_one(
+        server.url(f"/fault/{fault}"),
+        quick(retries=2, max_bytes=1_000_000, timeout_s=0.25, low_speed_time_s=0.2),
+    )
 
     assert (outcome.cause, outcome.requests, outcome.body) == (cause, requests, None)
     assert server.hits[f"/fault/{fault}"] == requests
@@ -68,7 +74,9 @@ def test_fault_has_its_cause_and_requests_when_two_retries_are_allowed(server: H
         (302, Cause.HTTP_CLIENT_ERROR, "HTTP Error 302: Found"),
     ],
 )
-def test_status_is_final_when_trying_again_can_not_help(server: HttpServer, status: int, cause: Cause, message: str) -> None:
+def test_status_is_final_when_trying_again_can_not_help(
+    server: HttpServer, status: int, cause: Cause, message: str
+) -> None:
     outcome = fetch_one(server.url(f"/status/{status}"), quick(retries=2))
 
     assert (outcome.cause, outcome.message, outcome.http_status) == (cause, message, status)
@@ -85,7 +93,11 @@ def test_status_is_tried_again_when_it_is_transient(server: HttpServer, status: 
 def test_transient_status_fails_at_once_when_no_retries_are_allowed(server: HttpServer) -> None:
     outcome = fetch_one(server.url("/flaky/1/503/x"))
 
-    assert (outcome.cause, outcome.message, outcome.requests) == (Cause.HTTP_SERVER_ERROR, "HTTP Error 503: Service Unavailable", 1)
+    assert (outcome.cause, outcome.message, outcome.requests) == (
+        Cause.HTTP_SERVER_ERROR,
+        "HTTP Error 503: Service Unavailable",
+        1,
+    )
 
 
 def test_reason_phrase_is_the_standard_one_when_the_server_sends_none(server: HttpServer) -> None:
@@ -98,7 +110,9 @@ def test_reason_phrase_is_the_standard_one_when_the_server_sends_none(server: Ht
     assert fetch_one(server.url("/x")).message == "HTTP Error 404: Not Found"
 
 
-def test_retry_waits_as_long_as_the_server_asks_when_it_sends_retry_after(server: HttpServer) -> None:
+def test_retry_waits_as_long_as_the_server_asks_when_it_sends_retry_after(
+    server: HttpServer,
+) -> None:
     began = time.monotonic()
     outcome = fetch_one(server.url("/flaky/1/429/x?after=1"), quick(retries=1))
 
@@ -116,7 +130,9 @@ def test_retry_is_given_up_when_retry_after_is_beyond_the_cap(server: HttpServer
 
 
 def test_body_is_what_was_declared_when_the_server_sends_more(server: HttpServer) -> None:
-    outcomes = fetch_all([server.url(f"/fault/longer?{n}") for n in range(3)], quick(max_connections=1))
+    outcomes = fetch_all(
+        [server.url(f"/fault/longer?{n}") for n in range(3)], quick(max_connections=1)
+    )
 
     assert [outcome.body for outcome in outcomes] == [b"x" * 100] * 3
 
@@ -146,7 +162,9 @@ def test_reading_stops_near_the_cap_when_a_body_has_no_end(server: HttpServer, c
 
 
 def test_body_of_exactly_the_cap_is_kept_when_one_more_is_refused(server: HttpServer) -> None:
-    outcomes = fetch_all([server.url("/bytes/1000"), server.url("/bytes/1001")], quick(max_bytes=1000))
+    outcomes = fetch_all(
+        [server.url("/bytes/1000"), server.url("/bytes/1001")], quick(max_bytes=1000)
+    )
 
     assert [outcome.cause for outcome in outcomes] == [None, Cause.TOO_LARGE]
 
@@ -175,14 +193,28 @@ def test_redirect_loop_ends_when_the_limit_is_reached(server: HttpServer) -> Non
 
 @pytest.mark.parametrize(
     ("location", "path"),
-    [("../up.jpg", "/up.jpg"), ("?q=1", "/a/b"), ("/sp ace/\u00fc", "/sp%20ace/%C3%BC"), ("//{host}/x#part", "/x"), ("\udce4", "/a/%E4")],
+    [
+        ("../up.jpg", "/up.jpg"),
+        ("?q=1", "/a/b"),
+        ("/sp ace/\u00fc", "/sp%20ace/%C3%BC"),
+        ("//{host}/x#part", "/x"),
+        ("\udce4", "/a/%E4"),
+    ],
 )
-def test_redirect_is_resolved_when_the_location_is_relative_or_raw(server: HttpServer, location: str, path: str) -> None:
-    where = location.replace("{host}", f"127.0.0.1:{server.port}").encode("utf-8", "surrogateescape")
+def test_redirect_is_resolved_when_the_location_is_relative_or_raw(
+    server: HttpServer, location: str, path: str
+) -> None:
+    where = location.replace("{host}", f"127.0.0.1:{server.port}").encode(
+        "utf-8", "surrogateescape"
+    )
 
     async def handler(exchange) -> bool:
         first = exchange.seen.target == "/a/b"
-        await exchange.send(b"HTTP/1.1 301 Moved\r\nLocation: " + where + b"\r\nContent-Length: 0\r\n\r\n" if first else b"")
+        await exchange.send(
+            b"HTTP/1.1 301 Moved\r\nLocation: " + where + b"\r\nContent-Length: 0\r\n\r\n"
+            if first
+            else b""
+        )
         if not first:
             await exchange.reply(b"here")
         return True
@@ -214,7 +246,11 @@ def test_connection_refused_is_tried_again_when_nobody_listens() -> None:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/"
         outcome = fetch_one(url, quick(retries=2))
 
-    assert (outcome.cause, outcome.message, outcome.requests) == (Cause.CONNECTION_REFUSED, "connection refused", 3)
+    assert (outcome.cause, outcome.message, outcome.requests) == (
+        Cause.CONNECTION_REFUSED,
+        "connection refused",
+        3,
+    )
 
 
 def test_connecting_times_out_when_nobody_accepts() -> None:
@@ -232,10 +268,14 @@ def test_connecting_times_out_when_nobody_accepts() -> None:
     assert outcome.cause is Cause.TIMEOUT_CONNECT
 
 
-def test_closed_connection_is_replaced_when_the_server_dropped_it_between_requests(server: HttpServer) -> None:
+def test_closed_connection_is_replaced_when_the_server_dropped_it_between_requests(
+    server: HttpServer,
+) -> None:
     urls = [server.url(f"/fault/closes_idle?{n}") for n in range(20)]
 
-    assert all(outcome.body == payload(100) for outcome in fetch_all(urls, quick(max_connections=1)))
+    assert all(
+        outcome.body == payload(100) for outcome in fetch_all(urls, quick(max_connections=1))
+    )
 
 
 def test_other_urls_come_first_when_many_are_slow(server: HttpServer) -> None:
@@ -249,9 +289,17 @@ def test_other_urls_come_first_when_many_are_slow(server: HttpServer) -> None:
 
 @pytest.mark.parametrize(
     ("sent", "kept"),
-    [("image/PNG; q=1", "image/png"), ("", ""), ("im\xe4ge/png", "im\xe4ge/png"), ("a\x1b[31mb", ""), ("x" * 5000, "")],
+    [
+        ("image/PNG; q=1", "image/png"),
+        ("", ""),
+        ("im\xe4ge/png", "im\xe4ge/png"),
+        ("a\x1b[31mb", ""),
+        ("x" * 5000, ""),
+    ],
 )
-def test_content_type_is_safe_to_store_when_the_server_is_hostile(server: HttpServer, sent: str, kept: str) -> None:
+def test_content_type_is_safe_to_store_when_the_server_is_hostile(
+    server: HttpServer, sent: str, kept: str
+) -> None:
     async def handler(exchange) -> bool:
         await exchange.reply(b"body", headers=[("Content-Type", sent)])
         return True
@@ -264,9 +312,7 @@ def test_content_type_is_safe_to_store_when_the_server_is_hostile(server: HttpSe
 
 def test_every_url_has_one_outcome_when_answers_are_random_bytes(server: HttpServer) -> None:
     dice = random.Random(3)
-    whole = (
-        b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Type: a/b\r\nRetry-After: 1\r\nX-Robots-Tag: all\r\nContent-Length: 4\r\n\r\nbody"
-    )
+    whole = b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Type: a/b\r\nRetry-After: 1\r\nX-Robots-Tag: all\r\nContent-Length: 4\r\n\r\nbody"
 
     async def handler(exchange) -> bool:
         answer = bytearray(whole.replace(b"302", dice.choice([b"200", b"302", b"503", b"100"])))
@@ -278,13 +324,16 @@ def test_every_url_has_one_outcome_when_answers_are_random_bytes(server: HttpSer
 
     server.handler = handler
     outcomes = fetch_all(
-        [server.url(f"/{n}") for n in range(400)], quick(timeout_s=0.3, retries=1, max_retry_after_s=0.01, max_redirects=3)
+        [server.url(f"/{n}") for n in range(400)],
+        quick(timeout_s=0.3, retries=1, max_retry_after_s=0.01, max_redirects=3),
     )
 
     assert all(outcome.message is None or outcome.message.isprintable() for outcome in outcomes)
 
 
-def test_every_url_has_one_outcome_when_faults_are_mixed_at_random(server: HttpServer, tmp_path: Path) -> None:
+def test_every_url_has_one_outcome_when_faults_are_mixed_at_random(
+    server: HttpServer, tmp_path: Path
+) -> None:
     dice = random.Random(7)
     faults = (
         "truncated",
@@ -300,7 +349,10 @@ def test_every_url_has_one_outcome_when_faults_are_mixed_at_random(server: HttpS
         "large_headers",
         "closes_idle",
     )
-    kinds = [*(f"/fault/{name}" for name in faults), *["/bytes/1000", "/redirect/2", "/status/404", "/flaky/1/503/x"] * 12]
+    kinds = [
+        *(f"/fault/{name}" for name in faults),
+        *["/bytes/1000", "/redirect/2", "/status/404", "/flaky/1/503/x"] * 12,
+    ]
     urls = [server.url(f"{dice.choice(kinds)}?{n}") for n in range(400)] + [
         "",
         None,
@@ -310,7 +362,12 @@ def test_every_url_has_one_outcome_when_faults_are_mixed_at_random(server: HttpS
         "nonsense",
     ] * 5
     dice.shuffle(urls)
-    outcomes = fetch_all(urls, quick(retries=1, timeout_s=0.3, low_speed_time_s=0.2, max_bytes=200_000, max_connections=64))
+    outcomes = fetch_all(
+        urls,
+        quick(
+            retries=1, timeout_s=0.3, low_speed_time_s=0.2, max_bytes=200_000, max_connections=64
+        ),
+    )
 
     assert len(outcomes) == len(urls)
     assert all((outcome.body is None) == (outcome.cause is not None) for outcome in outcomes)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.fetch import _engine
-from dataset_assets.fetch._poller import SelectorPoller
 from dataset_assets.fetch.client import Fetcher
-from dataset_assets.records import Request
+from dataset_assets.fetch.engine import multi as _engine
+from dataset_assets.fetch.engine.poller import SelectorPoller
+from dataset_assets.records.fetching import Request
 from dataset_assets_tests.fetch.conftest import fetch_all, quick
 from dataset_assets_tests.support.http_server import HttpServer, payload
 
@@ -29,13 +29,24 @@ def _fetch_threads() -> list[threading.Thread]:
 
 def test_outcomes_come_as_they_end_when_some_are_slow(server: HttpServer) -> None:
     with Fetcher(quick()) as fetcher:
-        outcomes = list(fetcher.fetch([Request(server.url("/slow/0.2/10"), "slow"), Request(server.url("/bytes/10"), "fast")]))
+        outcomes = list(
+            fetcher.fetch(
+                [
+                    Request(server.url("/slow/0.2/10"), "slow"),
+                    Request(server.url("/bytes/10"), "fast"),
+                ]
+            )
+        )
 
     assert [outcome.token for outcome in outcomes] == ["fast", "slow"]
 
 
-def test_nothing_times_out_and_little_is_started_when_the_consumer_is_slow(server: HttpServer) -> None:
-    with Fetcher(quick(max_connections=4, max_buffered_bytes=2_000_000, timeout_s=0.2, low_speed_time_s=0.2)) as fetcher:
+def test_nothing_times_out_and_little_is_started_when_the_consumer_is_slow(
+    server: HttpServer,
+) -> None:
+    with Fetcher(
+        quick(max_connections=4, max_buffered_bytes=2_000_000, timeout_s=0.2, low_speed_time_s=0.2)
+    ) as fetcher:
         outcomes = fetcher.fetch(Request(server.url(f"/bytes/500000?{n}")) for n in range(40))
         first = next(outcomes)
         time.sleep(1)
@@ -43,7 +54,9 @@ def test_nothing_times_out_and_little_is_started_when_the_consumer_is_slow(serve
         rest = list(outcomes)
 
     assert {outcome.cause for outcome in [first, *rest]} == {None}
-    assert started <= 9  # 2 MB are 4 bodies, and each of the 4 connections may have had one under way
+    assert (
+        started <= 9
+    )  # 2 MB are 4 bodies, and each of the 4 connections may have had one under way
 
 
 def test_requests_are_pulled_lazily_when_the_consumer_is_slow(server: HttpServer) -> None:
@@ -80,7 +93,9 @@ def test_requests_that_fail_at_once_count_as_room_when_the_consumer_is_slow() ->
         outcomes.close()
 
 
-def test_caller_is_asked_again_after_an_outcome_was_consumed_when_it_had_nothing(server: HttpServer) -> None:
+def test_caller_is_asked_again_after_an_outcome_was_consumed_when_it_had_nothing(
+    server: HttpServer,
+) -> None:
     consumed = asked = 0
 
     def requests() -> Iterator[Request | None]:
@@ -144,7 +159,9 @@ def test_nothing_times_out_when_the_caller_blocks_for_long(server: HttpServer) -
         assert {outcome.cause for outcome in fetcher.fetch(requests())} == {None}
 
 
-def test_error_of_the_caller_reaches_the_consumer_when_its_requests_fail(server: HttpServer) -> None:
+def test_error_of_the_caller_reaches_the_consumer_when_its_requests_fail(
+    server: HttpServer,
+) -> None:
     def requests() -> Iterator[Request]:
         yield Request(server.url("/bytes/10"))
         raise LookupError("the list ends here")
@@ -158,7 +175,9 @@ def test_error_of_the_caller_reaches_the_consumer_when_its_requests_fail(server:
 def test_everything_stops_within_a_second_when_the_generator_is_closed(server: HttpServer) -> None:
     before = _descriptors()
     fetcher = Fetcher(quick(timeout_s=30))
-    outcomes = fetcher.fetch(Request(server.url(path)) for path in ["/bytes/10"] + ["/fault/hang"] * 50)
+    outcomes = fetcher.fetch(
+        Request(server.url(path)) for path in ["/bytes/10"] + ["/fault/hang"] * 50
+    )
     next(outcomes)
     began = time.monotonic()
     outcomes.close()
@@ -166,7 +185,9 @@ def test_everything_stops_within_a_second_when_the_generator_is_closed(server: H
     assert time.monotonic() - began < 1
     assert not _fetch_threads()
     deadline = time.monotonic() + 2
-    while _descriptors() > before and time.monotonic() < deadline:  # the server's ends of the connections close a little later
+    while (
+        _descriptors() > before and time.monotonic() < deadline
+    ):  # the server's ends of the connections close a little later
         time.sleep(0.01)
     assert _descriptors() <= before
     assert len(list(fetcher.fetch([Request(server.url("/bytes/10"))]))) == 1
@@ -175,7 +196,9 @@ def test_everything_stops_within_a_second_when_the_generator_is_closed(server: H
 
 def test_everything_stops_when_the_fetcher_is_closed_before_the_end(server: HttpServer) -> None:
     with Fetcher(quick(timeout_s=30)) as fetcher:
-        outcomes = fetcher.fetch(Request(server.url(path)) for path in ["/bytes/10"] + ["/fault/hang"] * 10)
+        outcomes = fetcher.fetch(
+            Request(server.url(path)) for path in ["/bytes/10"] + ["/fault/hang"] * 10
+        )
         next(outcomes)
 
     assert not _fetch_threads()
@@ -206,7 +229,10 @@ def test_closing_does_not_wait_when_the_caller_blocks(server: HttpServer) -> Non
 def test_connection_is_kept_when_fetch_is_called_again(server: HttpServer) -> None:
     with Fetcher(quick(max_connections=1)) as fetcher:
         for _ in range(3):
-            assert len(list(fetcher.fetch(Request(server.url(f"/bytes/10?{n}")) for n in range(5)))) == 5
+            assert (
+                len(list(fetcher.fetch(Request(server.url(f"/bytes/10?{n}")) for n in range(5))))
+                == 5
+            )
 
     assert server.connections == 1
 
@@ -215,7 +241,11 @@ def test_descriptors_do_not_grow_when_hosts_are_many(server: HttpServer) -> None
     with Fetcher(quick(max_connections=16), lookup=lambda *_: ["127.0.0.1"]) as fetcher:
         counts = []
         for _ in range(4):
-            list(fetcher.fetch(Request(f"http://h{n}.example:{server.port}/bytes/10") for n in range(300)))
+            list(
+                fetcher.fetch(
+                    Request(f"http://h{n}.example:{server.port}/bytes/10") for n in range(300)
+                )
+            )
             counts.append(_descriptors())
 
     assert counts[-1] <= counts[0] + 16
@@ -232,7 +262,12 @@ def test_second_fetch_is_refused_when_one_is_going_on(server: HttpServer) -> Non
 
 def test_counters_add_up_when_redirects_and_retries_happen(server: HttpServer) -> None:
     with Fetcher(quick(retries=1)) as fetcher:
-        urls = [server.url("/bytes/1000"), server.url("/redirect/2"), server.url("/flaky/1/500/x"), "nonsense"]
+        urls = [
+            server.url("/bytes/1000"),
+            server.url("/redirect/2"),
+            server.url("/flaky/1/500/x"),
+            "nonsense",
+        ]
         list(fetcher.fetch(Request(url) for url in urls))
 
     assert (fetcher.stats.requests, fetcher.stats.retries) == (server.requests, 1)
@@ -244,14 +279,22 @@ def test_nothing_comes_when_nothing_is_asked() -> None:
         assert list(fetcher.fetch([])) == []
 
 
-def test_bodies_arrive_whole_when_the_standard_selector_is_used(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bodies_arrive_whole_when_the_standard_selector_is_used(
+    server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(_engine, "new_poller", SelectorPoller)
-    urls = [server.url(f"/bytes/{size}?{n}") for n in range(20) for size in (10, 300_000)] + [server.url("/fault/hang")]
+    urls = [server.url(f"/bytes/{size}?{n}") for n in range(20) for size in (10, 300_000)] + [
+        server.url("/fault/hang")
+    ]
 
-    assert [outcome.body for outcome in fetch_all(urls)] == [payload(10), payload(300_000)] * 20 + [None]
+    assert [outcome.body for outcome in fetch_all(urls)] == [payload(10), payload(300_000)] * 20 + [
+        None
+    ]
 
 
-def test_everything_is_fetched_when_few_files_may_be_open(server: HttpServer, tmp_path: Path) -> None:
+def test_everything_is_fetched_when_few_files_may_be_open(
+    server: HttpServer, tmp_path: Path
+) -> None:
     script = tmp_path / "few.py"
     script.write_text(
         "import resource, sys\n"
@@ -265,14 +308,21 @@ def test_everything_is_fetched_when_few_files_may_be_open(server: HttpServer, tm
         "    print(sum(outcome.body is not None for outcome in fetcher.fetch(Request(url) for url in urls)))\n"
     )
     done = subprocess.run(
-        [sys.executable, str(script), str(server.port)], capture_output=True, text=True, timeout=60, check=False, cwd=Path.cwd()
+        [sys.executable, str(script), str(server.port)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=Path.cwd(),
     )
 
     assert (done.stdout.strip(), done.returncode) == ("300", 0), done.stderr
     assert 4 <= server.peak <= 48
 
 
-def test_bodies_are_bounded_when_many_are_large_and_the_consumer_is_slow(server: HttpServer) -> None:
+def test_bodies_are_bounded_when_many_are_large_and_the_consumer_is_slow(
+    server: HttpServer,
+) -> None:
     with Fetcher(quick(max_connections=8, max_buffered_bytes=8_000_000)) as fetcher:
         outcomes = fetcher.fetch(Request(server.url(f"/bytes/4000000?{n}")) for n in range(30))
         for held, outcome in enumerate(outcomes, start=1):

@@ -10,7 +10,8 @@ from itertools import pairwise
 import pytest
 
 from dataset_assets.fetch.client import Fetcher
-from dataset_assets.records import Cause, Request
+from dataset_assets.records.causes import Cause
+from dataset_assets.records.fetching import Request
 from dataset_assets_tests.fetch.conftest import fetch_all, quick
 from dataset_assets_tests.support.http_server import HttpServer
 
@@ -29,7 +30,9 @@ def refusing() -> Iterator[str]:
         yield f"http://127.0.0.1:{closed.getsockname()[1]}"
 
 
-def test_few_connections_are_open_at_once_when_a_host_has_a_limit(server: HttpServer, other: HttpServer) -> None:
+def test_few_connections_are_open_at_once_when_a_host_has_a_limit(
+    server: HttpServer, other: HttpServer
+) -> None:
     urls = [each.url(f"/slow/0.02/10?{n}") for n in range(60) for each in (server, other)]
     outcomes = fetch_all(urls, quick(max_connections_per_host=4))
 
@@ -38,14 +41,18 @@ def test_few_connections_are_open_at_once_when_a_host_has_a_limit(server: HttpSe
 
 
 def test_requests_are_spaced_when_a_host_has_a_rate(server: HttpServer) -> None:
-    outcomes = fetch_all([server.url(f"/bytes/10?{n}") for n in range(21)], quick(max_requests_per_s_per_host=50))
+    outcomes = fetch_all(
+        [server.url(f"/bytes/10?{n}") for n in range(21)], quick(max_requests_per_s_per_host=50)
+    )
     times = [seen.at for seen in server.log]
 
     assert {outcome.cause for outcome in outcomes} == {None}
     assert times[-1] - times[0] >= 0.38
 
 
-def test_host_is_left_alone_for_as_long_as_it_asks_when_it_answers_429(server: HttpServer, other: HttpServer) -> None:
+def test_host_is_left_alone_for_as_long_as_it_asks_when_it_answers_429(
+    server: HttpServer, other: HttpServer
+) -> None:
     async def handler(exchange) -> bool:
         if exchange.path != "/busy":
             return False
@@ -53,7 +60,11 @@ def test_host_is_left_alone_for_as_long_as_it_asks_when_it_answers_429(server: H
         return True
 
     server.handler = handler
-    urls = [server.url("/busy"), *(server.url(f"/bytes/10?{n}") for n in range(50)), *(other.url(f"/bytes/10?{n}") for n in range(200))]
+    urls = [
+        server.url("/busy"),
+        *(server.url(f"/bytes/10?{n}") for n in range(50)),
+        *(other.url(f"/bytes/10?{n}") for n in range(200)),
+    ]
     with Fetcher(quick(max_connections=1)) as fetcher:
         outcomes = list(fetcher.fetch(Request(url) for url in urls))
 
@@ -71,7 +82,9 @@ def test_one_request_tries_first_when_a_pause_is_over(server: HttpServer) -> Non
         return True
 
     server.handler = handler
-    outcomes = fetch_all([server.url(f"/bytes/10?{n}") for n in range(30)], quick(max_connections=1))
+    outcomes = fetch_all(
+        [server.url(f"/bytes/10?{n}") for n in range(30)], quick(max_connections=1)
+    )
 
     assert Counter(outcome.cause for outcome in outcomes) == {Cause.HTTP_RATE_LIMITED: 3, None: 27}
     gaps = [after.at - before.at for before, after in pairwise(server.log)]
@@ -79,7 +92,9 @@ def test_one_request_tries_first_when_a_pause_is_over(server: HttpServer) -> Non
     assert gaps[1] >= 0.029
 
 
-def test_rest_of_a_host_is_given_up_when_it_refuses_again_and_again(refusing: str, other: HttpServer) -> None:
+def test_rest_of_a_host_is_given_up_when_it_refuses_again_and_again(
+    refusing: str, other: HttpServer
+) -> None:
     dead = [f"{refusing}/{n}" for n in range(200)]
     good = [other.url(f"/slow/0.01/10?{n}") for n in range(200)]
     mixed = [url for pair in zip(dead, good, strict=True) for url in pair]
@@ -98,7 +113,9 @@ def test_host_stays_given_up_when_fetch_is_called_again(refusing: str) -> None:
         list(fetcher.fetch(Request(f"{refusing}/{n}") for n in range(50)))
         outcomes = list(fetcher.fetch(Request(f"{refusing}/{n}") for n in range(10)))
 
-    assert {(outcome.cause, outcome.requests) for outcome in outcomes} == {(Cause.HOST_UNAVAILABLE, 0)}
+    assert {(outcome.cause, outcome.requests) for outcome in outcomes} == {
+        (Cause.HOST_UNAVAILABLE, 0)
+    }
 
 
 def test_delays_stay_below_the_promise_when_a_host_overloads_for_ever(server: HttpServer) -> None:
@@ -129,7 +146,10 @@ def test_host_is_not_paused_when_few_of_its_answers_are_503(server: HttpServer) 
 
     server.handler = handler
     began = time.monotonic()
-    outcomes = fetch_all([server.url(f"/bytes/10?{n}") for n in range(100)], quick(backoff_s=5, max_backoff_s=5, max_connections=1))
+    outcomes = fetch_all(
+        [server.url(f"/bytes/10?{n}") for n in range(100)],
+        quick(backoff_s=5, max_backoff_s=5, max_connections=1),
+    )
 
     assert Counter(outcome.cause for outcome in outcomes) == {Cause.HTTP_SERVER_ERROR: 10, None: 90}
     assert time.monotonic() - began < 2
@@ -141,7 +161,10 @@ def test_others_are_not_affected_when_names_do_not_exist(server: HttpServer) -> 
             raise socket.gaierror(socket.EAI_NONAME, "no such name")
         return ["127.0.0.1"]
 
-    urls = [f"http://{'gone' if n % 2 else 'here'}{n}.example:{server.port}/bytes/10" for n in range(200)]
+    urls = [
+        f"http://{'gone' if n % 2 else 'here'}{n}.example:{server.port}/bytes/10"
+        for n in range(200)
+    ]
     outcomes = fetch_all(urls, lookup=lookup)
 
     assert Counter(outcome.cause for outcome in outcomes) == {None: 100, Cause.DNS_NOT_FOUND: 100}
@@ -149,9 +172,15 @@ def test_others_are_not_affected_when_names_do_not_exist(server: HttpServer) -> 
 
 @pytest.mark.parametrize(
     ("error", "cause", "asked"),
-    [(socket.EAI_NONAME, Cause.DNS_NOT_FOUND, 1), (socket.EAI_AGAIN, Cause.DNS_TEMPORARY, 3), (socket.EAI_FAIL, Cause.DNS_TEMPORARY, 3)],
+    [
+        (socket.EAI_NONAME, Cause.DNS_NOT_FOUND, 1),
+        (socket.EAI_AGAIN, Cause.DNS_TEMPORARY, 3),
+        (socket.EAI_FAIL, Cause.DNS_TEMPORARY, 3),
+    ],
 )
-def test_name_is_looked_up_again_only_when_the_failure_may_pass(error: int, cause: Cause, asked: int) -> None:
+def test_name_is_looked_up_again_only_when_the_failure_may_pass(
+    error: int, cause: Cause, asked: int
+) -> None:
     seen = []
 
     def lookup(host: str, port: int) -> list[str]:
@@ -178,7 +207,9 @@ def test_other_names_go_on_when_many_lookups_hang(server: HttpServer) -> None:
     assert [outcome.cause for outcome in outcomes] == [None] * 40 + [Cause.DNS_TEMPORARY] * 40
 
 
-def test_hop_to_another_host_waits_its_turn_when_that_host_has_a_limit(server: HttpServer, other: HttpServer) -> None:
+def test_hop_to_another_host_waits_its_turn_when_that_host_has_a_limit(
+    server: HttpServer, other: HttpServer
+) -> None:
     async def handler(exchange) -> bool:
         await asyncio.sleep(0.02)
         return False
@@ -186,7 +217,9 @@ def test_hop_to_another_host_waits_its_turn_when_that_host_has_a_limit(server: H
     other.handler = handler
     for n in range(20):
         server.add(f"/{n}", status=302, headers=[("Location", other.url(f"/bytes/10?{n}"))])
-    outcomes = fetch_all([server.url(f"/{n}") for n in range(20)], quick(max_connections_per_host=2))
+    outcomes = fetch_all(
+        [server.url(f"/{n}") for n in range(20)], quick(max_connections_per_host=2)
+    )
 
     assert {outcome.cause for outcome in outcomes} == {None}
     assert other.peak == 2

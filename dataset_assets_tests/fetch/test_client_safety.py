@@ -4,23 +4,55 @@ from collections.abc import Iterator
 
 import pytest
 
-from dataset_assets.fetch import _resolver
 from dataset_assets.fetch.client import Fetcher
+from dataset_assets.fetch.hosts import resolver as _resolver
 from dataset_assets.fetch.options import FetchOptions
-from dataset_assets.records import Cause, Request
+from dataset_assets.records.causes import Cause
+from dataset_assets.records.fetching import Request
 from dataset_assets_tests.fetch.conftest import fetch_all, fetch_one, quick
 from dataset_assets_tests.support.http_server import HttpServer
 
 PRIVATE_HOSTS = [
-    *("127.0.0.1", "127.1", "0x7f.1", "0177.0.0.1", "2130706433", "0", "127.0.0.1.", "[::1]", "[::ffff:127.0.0.1]", "[::]", "localhost"),
-    *("[64:ff9b::a9fe:a9fe]", "[64:ff9b:1::1]", "[2002:7f00:1::]", "[::127.0.0.1]", "[fd00:ec2::254]", "[fe80::1]", "[ff02::1]"),
-    *("10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "100.100.100.200", "168.63.129.16", "192.0.0.8"),
+    *(
+        "127.0.0.1",
+        "127.1",
+        "0x7f.1",
+        "0177.0.0.1",
+        "2130706433",
+        "0",
+        "127.0.0.1.",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[::]",
+        "localhost",
+    ),
+    *(
+        "[64:ff9b::a9fe:a9fe]",
+        "[64:ff9b:1::1]",
+        "[2002:7f00:1::]",
+        "[::127.0.0.1]",
+        "[fd00:ec2::254]",
+        "[fe80::1]",
+        "[ff02::1]",
+    ),
+    *(
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.8",
+    ),
     *("224.0.0.1", "255.255.255.255", "198.18.0.1", "192.88.99.1", "metadata.google.internal"),
 ]
 
 
 def _lookup(host: str, port: int) -> list[str]:
-    return {"localhost": ["127.0.0.1", "::1"], "metadata.google.internal": ["169.254.169.254"]}.get(host.rstrip("."), ["127.0.0.1"])
+    return {"localhost": ["127.0.0.1", "::1"], "metadata.google.internal": ["169.254.169.254"]}.get(
+        host.rstrip("."), ["127.0.0.1"]
+    )
 
 
 @pytest.fixture
@@ -32,16 +64,22 @@ def both() -> Iterator[list[HttpServer]]:
 
 @pytest.mark.parametrize("host", PRIVATE_HOSTS)
 def test_no_connection_is_made_when_a_host_is_not_public(server: HttpServer, host: str) -> None:
-    outcome = fetch_one(f"http://{host}:{server.port}/bytes/10", FetchOptions(timeout_s=1), lookup=_lookup)
+    outcome = fetch_one(
+        f"http://{host}:{server.port}/bytes/10", FetchOptions(timeout_s=1), lookup=_lookup
+    )
 
     assert (outcome.cause, outcome.http_status) == (Cause.BLOCKED_ADDRESS, 0)
     assert server.connections == 0
 
 
-def test_no_connection_is_made_when_a_name_turns_private_after_it_was_checked(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_connection_is_made_when_a_name_turns_private_after_it_was_checked(
+    server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trusting = _resolver.Name(expires=float("inf"), pin=f"+rebound.example:{server.port}:127.0.0.1")
     monkeypatch.setattr(_resolver.Resolver, "_name_of", lambda *_: trusting)
-    outcome = fetch_one(f"http://rebound.example:{server.port}/bytes/10", FetchOptions(timeout_s=1), lookup=_lookup)
+    outcome = fetch_one(
+        f"http://rebound.example:{server.port}/bytes/10", FetchOptions(timeout_s=1), lookup=_lookup
+    )
 
     assert outcome.cause is Cause.BLOCKED_ADDRESS
     assert server.connections == 0
@@ -51,7 +89,11 @@ def test_only_allowed_addresses_are_tried_when_a_name_has_both(both: list[HttpSe
     allowed, forbidden = both
     options = quick(allow_private_networks=("127.0.0.1/32",))
     for order in (["127.0.0.2", "127.0.0.1"], ["127.0.0.1", "127.0.0.2"]):
-        outcome = fetch_one(f"http://mixed.example:{allowed.port}/bytes/10", options, lookup=lambda *_, order=order: order)
+        outcome = fetch_one(
+            f"http://mixed.example:{allowed.port}/bytes/10",
+            options,
+            lookup=lambda *_, order=order: order,
+        )
         assert outcome.cause is None
 
     assert (allowed.requests, forbidden.connections) == (2, 0)
@@ -59,10 +101,14 @@ def test_only_allowed_addresses_are_tried_when_a_name_has_both(both: list[HttpSe
 
 def test_redirect_is_stopped_when_it_leaves_the_allowed_network(both: list[HttpServer]) -> None:
     allowed, forbidden = both
-    for n, where in enumerate([forbidden.url("/secret"), f"http://sneaky.example:{forbidden.port}/secret"]):
+    for n, where in enumerate(
+        [forbidden.url("/secret"), f"http://sneaky.example:{forbidden.port}/secret"]
+    ):
         allowed.add(f"/{n}", status=302, headers=[("Location", where)])
     urls = [allowed.url("/0"), allowed.url("/1")]
-    outcomes = fetch_all(urls, quick(allow_private_networks=("127.0.0.1/32",)), lookup=lambda *_: ["127.0.0.2"])
+    outcomes = fetch_all(
+        urls, quick(allow_private_networks=("127.0.0.1/32",)), lookup=lambda *_: ["127.0.0.2"]
+    )
 
     assert [outcome.cause for outcome in outcomes] == [Cause.BLOCKED_ADDRESS] * 2
     assert forbidden.connections == 0
@@ -76,7 +122,15 @@ def test_no_connection_is_made_when_a_port_is_not_for_http(port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "gopher://127.0.0.1/x", "ftp://127.0.0.1/x", "data:text/plain,x", "FILE:///etc/passwd", "s3://b/k"]
+    "url",
+    [
+        "file:///etc/passwd",
+        "gopher://127.0.0.1/x",
+        "ftp://127.0.0.1/x",
+        "data:text/plain,x",
+        "FILE:///etc/passwd",
+        "s3://b/k",
+    ],
 )
 def test_url_is_refused_when_its_scheme_is_not_http(url: str) -> None:
     outcome = fetch_one(url)
@@ -84,7 +138,9 @@ def test_url_is_refused_when_its_scheme_is_not_http(url: str) -> None:
     assert (outcome.cause, outcome.requests) == (Cause.BLOCKED_SCHEME, 0)
 
 
-def test_proxies_of_the_environment_are_ignored_when_set(both: list[HttpServer], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_environment_are_ignored_when_set(
+    both: list[HttpServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
     server, proxy = both
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, proxy.url())
@@ -100,7 +156,9 @@ def test_requests_go_through_the_proxy_when_one_is_given(server: HttpServer) -> 
 
 
 def test_no_request_is_made_when_a_private_literal_is_asked_of_a_proxy(server: HttpServer) -> None:
-    outcome = fetch_one("http://169.254.169.254/x", quick(proxy=server.url(), allow_private_networks=()))
+    outcome = fetch_one(
+        "http://169.254.169.254/x", quick(proxy=server.url(), allow_private_networks=())
+    )
 
     assert outcome.cause is Cause.BLOCKED_ADDRESS
     assert server.connections == 0
@@ -114,7 +172,9 @@ def test_user_and_password_are_sent_but_not_kept_when_a_url_has_them(server: Htt
     assert "s3cret" not in repr(outcome)
 
 
-def test_user_and_password_stay_behind_when_redirected_to_another_host(both: list[HttpServer]) -> None:
+def test_user_and_password_stay_behind_when_redirected_to_another_host(
+    both: list[HttpServer],
+) -> None:
     server, other = both
     server.add("/x", status=302, headers=[("Location", other.url("/bytes/10"))])
 
@@ -150,12 +210,16 @@ def test_names_are_looked_up_once_when_many_urls_share_them(server: HttpServer) 
     with Fetcher(quick(), lookup=lookup) as fetcher:
         for _ in range(2):
             urls = [f"http://h{n % 5}.example:{server.port}/bytes/10?{n}" for n in range(100)]
-            assert all(outcome.cause is None for outcome in fetcher.fetch(Request(url) for url in urls))
+            assert all(
+                outcome.cause is None for outcome in fetcher.fetch(Request(url) for url in urls)
+            )
 
     assert sorted(asked) == [f"h{n}.example" for n in range(5)]
 
 
-def test_host_is_punycode_and_path_is_encoded_when_a_url_is_international(server: HttpServer) -> None:
+def test_host_is_punycode_and_path_is_encoded_when_a_url_is_international(
+    server: HttpServer,
+) -> None:
     asked = []
 
     def lookup(host: str, port: int) -> list[str]:
@@ -163,13 +227,29 @@ def test_host_is_punycode_and_path_is_encoded_when_a_url_is_international(server
         return ["127.0.0.1"]
 
     server.add("/%C3%BC.jpg", b"found")
-    outcome = fetch_one(f"http://b\u00fccher.example:{server.port}/\u00fc.jpg?x=\u00e4 b", lookup=lookup)
+    outcome = fetch_one(
+        f"http://b\u00fccher.example:{server.port}/\u00fc.jpg?x=\u00e4 b", lookup=lookup
+    )
 
     assert (outcome.body, asked, server.requests) == (b"found", ["xn--bcher-kva.example"], 1)
     assert server.log[0].target == "/%C3%BC.jpg?x=%C3%A4%20b"
 
 
-@pytest.mark.parametrize("url", [None, "", " ", "\n", "x" * 500_000, "http://" + "a" * 9000, 7, "http://", "/x.jpg", "http://a\nb/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        "",
+        " ",
+        "\n",
+        "x" * 500_000,
+        "http://" + "a" * 9000,
+        7,
+        "http://",
+        "/x.jpg",
+        "http://a\nb/",
+    ],
+)
 def test_outcome_is_invalid_url_when_the_text_is_none(url: object) -> None:
     outcome = fetch_one(url)
 

@@ -14,7 +14,8 @@ import trustme
 
 from dataset_assets.fetch._certificates import default_ca_file
 from dataset_assets.fetch.client import Fetcher
-from dataset_assets.records import Cause, Request
+from dataset_assets.records.causes import Cause
+from dataset_assets.records.fetching import Request
 from dataset_assets_tests.fetch.conftest import fetch_one, quick
 from dataset_assets_tests.support.http_server import HttpServer
 
@@ -49,7 +50,9 @@ def secure() -> Iterator[HttpServer]:
         yield running
 
 
-def test_bodies_arrive_over_one_connection_when_the_certificate_is_good(secure: HttpServer, ca_file: str) -> None:
+def test_bodies_arrive_over_one_connection_when_the_certificate_is_good(
+    secure: HttpServer, ca_file: str
+) -> None:
     with Fetcher(quick(ca_file=ca_file, max_connections=1)) as fetcher:
         outcomes = list(fetcher.fetch(Request(secure.url(f"/bytes/1000?{n}")) for n in range(10)))
 
@@ -57,7 +60,9 @@ def test_bodies_arrive_over_one_connection_when_the_certificate_is_good(secure: 
     assert secure.connections == 1
 
 
-def test_session_is_resumed_when_a_second_connection_is_made(secure: HttpServer, ca_file: str) -> None:
+def test_session_is_resumed_when_a_second_connection_is_made(
+    secure: HttpServer, ca_file: str
+) -> None:
     resumed = []
 
     async def handler(exchange) -> bool:
@@ -77,13 +82,18 @@ def test_session_is_resumed_when_a_second_connection_is_made(secure: HttpServer,
     ("context", "said"),
     [
         (lambda: _context(not_after=datetime.now(UTC) - timedelta(days=1)), "expired"),
-        (lambda: _context(STRANGER), "self-signed certificate|unable to get local issuer|self signed"),
+        (
+            lambda: _context(STRANGER),
+            "self-signed certificate|unable to get local issuer|self signed",
+        ),
         (lambda: _context(AUTHORITY, "other.example"), "subject name"),
         (_old_context, "unexpected eof|protocol|alert"),
     ],
     ids=["expired", "unknown issuer", "wrong host", "old version"],
 )
-def test_failure_is_named_and_not_repeated_when_the_connection_is_not_secure(context: Any, said: str, ca_file: str) -> None:
+def test_failure_is_named_and_not_repeated_when_the_connection_is_not_secure(
+    context: Any, said: str, ca_file: str
+) -> None:
     with HttpServer(tls=context()) as server:
         outcome = fetch_one(server.url("/bytes/10"), quick(ca_file=ca_file, retries=3))
 
@@ -112,18 +122,28 @@ def test_failure_is_named_when_the_server_does_not_speak_tls() -> None:
         outcome = fetch_one(f"https://127.0.0.1:{listener.getsockname()[1]}/")
         thread.join()
 
-    assert (outcome.cause, outcome.message) == (Cause.TLS_ERROR, "no secure connection: wrong version number")
+    assert (outcome.cause, outcome.message) == (
+        Cause.TLS_ERROR,
+        "no secure connection: wrong version number",
+    )
 
 
-def test_redirect_to_plain_http_is_followed_and_counted_when_it_leaves_https(secure: HttpServer, server: HttpServer, ca_file: str) -> None:
+def test_redirect_to_plain_http_is_followed_and_counted_when_it_leaves_https(
+    secure: HttpServer, server: HttpServer, ca_file: str
+) -> None:
     secure.add("/x", status=302, headers=[("Location", server.url("/bytes/10"))])
     with Fetcher(quick(ca_file=ca_file)) as fetcher:
         outcomes = list(fetcher.fetch([Request(secure.url("/x"))]))
 
-    assert ([outcome.cause for outcome in outcomes], fetcher.stats.insecure_redirects) == ([None], 1)
+    assert ([outcome.cause for outcome in outcomes], fetcher.stats.insecure_redirects) == (
+        [None],
+        1,
+    )
 
 
-def test_headers_of_the_proxy_do_not_count_when_it_tunnels(secure: HttpServer, ca_file: str) -> None:
+def test_headers_of_the_proxy_do_not_count_when_it_tunnels(
+    secure: HttpServer, ca_file: str
+) -> None:
     secure.add("/x", b"body", headers=[("Content-Type", "image/png")])
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -139,7 +159,10 @@ def test_headers_of_the_proxy_do_not_count_when_it_tunnels(secure: HttpServer, c
 
         thread = threading.Thread(target=tunnel)
         thread.start()
-        outcome = fetch_one(secure.url("/x"), quick(ca_file=ca_file, proxy=f"http://127.0.0.1:{listener.getsockname()[1]}"))
+        outcome = fetch_one(
+            secure.url("/x"),
+            quick(ca_file=ca_file, proxy=f"http://127.0.0.1:{listener.getsockname()[1]}"),
+        )
         thread.join()
 
     assert (outcome.body, outcome.http_status, outcome.content_type) == (b"body", 200, "image/png")

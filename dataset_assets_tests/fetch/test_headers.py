@@ -1,12 +1,16 @@
 import pytest
 
-from dataset_assets.fetch._headers import HeaderCheck
+from dataset_assets.fetch.engine.headers import HeaderCheck
 from dataset_assets.fetch.options import FetchOptions
-from dataset_assets.records import Cause
+from dataset_assets.records.causes import Cause
 
 
 def _refuses(*headers: str, **options: object) -> Cause | None:
-    lines = [b"HTTP/1.1 200 OK\r\n", *(f"{header}\r\n".encode("latin-1") for header in headers), b"\r\n"]
+    lines = [
+        b"HTTP/1.1 200 OK\r\n",
+        *(f"{header}\r\n".encode("latin-1") for header in headers),
+        b"\r\n",
+    ]
     return HeaderCheck(FetchOptions(**options)).refuses(lines)  # type: ignore[arg-type]
 
 
@@ -28,12 +32,22 @@ def _refuses(*headers: str, **options: object) -> Cause | None:
     ],
 )
 def test_directives_speak_to_us_when_they_name_nobody_or_us(value: str, opted_out: bool) -> None:
-    assert _refuses(f"X-Robots-Tag: {value}", user_agent_token="Bot") == (Cause.OPT_OUT if opted_out else None)
+    assert _refuses(f"X-Robots-Tag: {value}", user_agent_token="Bot") == (
+        Cause.OPT_OUT if opted_out else None
+    )
 
 
 @pytest.mark.parametrize(
     ("value", "refused"),
-    [("gzip", True), ("br, identity", True), ("GZIP", True), ("identity", False), ("", False), ("utf-8", False), ("none", False)],
+    [
+        ("gzip", True),
+        ("br, identity", True),
+        ("GZIP", True),
+        ("identity", False),
+        ("", False),
+        ("utf-8", False),
+        ("none", False),
+    ],
 )
 def test_body_is_refused_when_it_is_compressed(value: str, refused: bool) -> None:
     assert _refuses(f"Content-Encoding: {value}") == (Cause.BAD_ENCODING if refused else None)

@@ -4,16 +4,18 @@ from random import Random
 
 import pytest
 
-from dataset_assets.fetch._hosts import GIVEN_UP_S, MAX_PAUSES, End, Host, Hosts
+from dataset_assets.fetch.hosts.politeness import GIVEN_UP_S, MAX_PAUSES, End, Host, Hosts
 from dataset_assets.fetch.options import FetchOptions
-from dataset_assets.records import Cause
+from dataset_assets.records.causes import Cause
 
 
 def _hosts(**options: object) -> Hosts:
     return Hosts(FetchOptions(**options), Random(1))  # type: ignore[arg-type]
 
 
-def _end(now: float, status: int, cause: Cause | None = None, retry_after_s: float | None = None) -> End:
+def _end(
+    now: float, status: int, cause: Cause | None = None, retry_after_s: float | None = None
+) -> End:
     return End(now, status, cause, retry_after_s)
 
 
@@ -49,18 +51,36 @@ def test_pauses_double_up_to_the_limit_when_a_host_overloads_again_and_again() -
 def test_pause_is_what_the_host_asks_for_when_it_says_so() -> None:
     assert _fail(_hosts(), 0, _end(0, 429, Cause.HTTP_RATE_LIMITED, 7)).wait_s(0) == 7
     assert _fail(_hosts(), 0, _end(0, 503, Cause.HTTP_SERVER_ERROR, 7)).wait_s(0) == 7
-    assert _fail(_hosts(max_retry_after_s=3), 0, _end(0, 429, Cause.HTTP_RATE_LIMITED, 7)).wait_s(0) == 3
-
-
-@pytest.mark.parametrize("end", [(503, Cause.HTTP_SERVER_ERROR), (0, Cause.CONNECTION_REFUSED), (0, Cause.TIMEOUT_CONNECT)])
-def test_host_is_paused_only_after_three_in_a_row_when_a_failure_says_little(end: tuple[int, Cause]) -> None:
-    hosts = _hosts()
-
-    assert [_fail(hosts, 0, _end(0, *end)).paused_until > 0 for _ in range(3)] == [False, False, True]
+    assert (
+        _fail(_hosts(max_retry_after_s=3), 0, _end(0, 429, Cause.HTTP_RATE_LIMITED, 7)).wait_s(0)
+        == 3
+    )
 
 
 @pytest.mark.parametrize(
-    "end", [(404, Cause.HTTP_NOT_FOUND), (500, Cause.HTTP_SERVER_ERROR), (0, Cause.DNS_NOT_FOUND), (0, Cause.TLS_ERROR)]
+    "end",
+    [(503, Cause.HTTP_SERVER_ERROR), (0, Cause.CONNECTION_REFUSED), (0, Cause.TIMEOUT_CONNECT)],
+)
+def test_host_is_paused_only_after_three_in_a_row_when_a_failure_says_little(
+    end: tuple[int, Cause],
+) -> None:
+    hosts = _hosts()
+
+    assert [_fail(hosts, 0, _end(0, *end)).paused_until > 0 for _ in range(3)] == [
+        False,
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        (404, Cause.HTTP_NOT_FOUND),
+        (500, Cause.HTTP_SERVER_ERROR),
+        (0, Cause.DNS_NOT_FOUND),
+        (0, Cause.TLS_ERROR),
+    ],
 )
 def test_host_is_never_paused_when_the_failure_is_not_its_own(end: tuple[int, Cause]) -> None:
     hosts = _hosts()

@@ -75,12 +75,16 @@ def test_extension_comes_from_the_bytes_when_they_say_it(body: bytes, extension:
         (b"\x1aE\xdf\xa3", "video/webm", "http://x/y", "webm"),
     ],
 )
-def test_next_best_source_names_the_extension_when_bytes_do_not(body: bytes, content_type: str, url: str, extension: str) -> None:
+def test_next_best_source_names_the_extension_when_bytes_do_not(
+    body: bytes, content_type: str, url: str, extension: str
+) -> None:
     assert extension_for(body, content_type, url) == extension
 
 
 def test_extensions_are_safe_in_file_names_when_taken_from_the_table() -> None:
-    assert all(extension.isalnum() and extension == extension.lower() for extension in NAMES.values())
+    assert all(
+        extension.isalnum() and extension == extension.lower() for extension in NAMES.values()
+    )
 
 
 def test_time_is_short_when_markup_is_hostile() -> None:

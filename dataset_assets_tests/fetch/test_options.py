@@ -35,12 +35,17 @@ from dataset_assets.fetch.options import FetchOptions
         ("proxy", "localhost:3128", "a url such as http://host:port, or None"),
     ],
 )
-def test_message_names_the_option_and_what_it_takes_when_a_value_can_not_work(name: str, value: Any, expected: str) -> None:
+def test_message_names_the_option_and_what_it_takes_when_a_value_can_not_work(
+    name: str, value: Any, expected: str
+) -> None:
     with pytest.raises(ConfigurationError, match=f"^{name}: expected .*{re.escape(expected)}"):
         FetchOptions(**{name: value})
 
 
-@pytest.mark.parametrize(("name", "value"), [("headers", (("Authorization", "Token canary\n"),)), ("proxy", "ftp://user:canary@host:1")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("headers", (("Authorization", "Token canary\n"),)), ("proxy", "ftp://user:canary@host:1")],
+)
 def test_message_keeps_secrets_when_a_value_can_not_work(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         FetchOptions(**{name: value})

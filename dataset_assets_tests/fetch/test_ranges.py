@@ -31,11 +31,17 @@ def server(tmp_path: Path) -> Iterator[ArchiveServer]:
 
 def session(pauses: list[float] | None = None, **options) -> Session:
     quick = {"backoff_s": 0.001, "max_backoff_s": 0.01, "timeout_s": 0.5}
-    return Session(SessionOptions(**(quick | options)), **({} if pauses is None else {"sleep": pauses.append}))
+    return Session(
+        SessionOptions(**(quick | options)), **({} if pauses is None else {"sleep": pauses.append})
+    )
 
 
-def remote(server: ArchiveServer, name: str = NAME, visitor: Session | None = None, **options) -> RangeFile:
-    return RangeFile(server.url(name), session=visitor or session(), options=RangeOptions(**options))
+def remote(
+    server: ArchiveServer, name: str = NAME, visitor: Session | None = None, **options
+) -> RangeFile:
+    return RangeFile(
+        server.url(name), session=visitor or session(), options=RangeOptions(**options)
+    )
 
 
 def test_file_is_read_with_two_requests_when_read_forward(server):
@@ -60,14 +66,23 @@ def test_empty_file_is_read_when_there_is_no_range_of_it(server):
         assert (file.bytes, file.read(), file.seek(0, 2), file.read(5)) == (0, b"", 0, b"")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
-    steps=st.lists(st.tuples(st.integers(-3_100_000, 3_100_000), st.sampled_from([0, 1, 2]), st.integers(0, 400_000)), max_size=8),
+    steps=st.lists(
+        st.tuples(
+            st.integers(-3_100_000, 3_100_000), st.sampled_from([0, 1, 2]), st.integers(0, 400_000)
+        ),
+        max_size=8,
+    ),
     cuts=st.lists(st.integers(1, len(DATA) - 1), max_size=4),
     skip_bytes=st.sampled_from([0, 100_000, 4_000_000]),
     buffer_bytes=st.sampled_from([1000, 1_000_000]),
 )
-def test_reads_are_those_of_a_file_on_disk_when_sought_and_cut_at_random(server, steps, cuts, skip_bytes, buffer_bytes):
+def test_reads_are_those_of_a_file_on_disk_when_sought_and_cut_at_random(
+    server, steps, cuts, skip_bytes, buffer_bytes
+):
     server.heal()
     for cut in cuts:
         server.cut_at(NAME, cut)
@@ -98,7 +113,9 @@ def test_connection_is_kept_when_an_answer_was_read_to_its_end(server):
         file.read()
         file.seek(-2000, 2)
         file.read()
-    assert visitor._pool.connection_from_url(server.url()).num_connections <= 2  # one for the beginning that was given up
+    assert (
+        visitor._pool.connection_from_url(server.url()).num_connections <= 2
+    )  # one for the beginning that was given up
 
 
 @pytest.mark.parametrize("fault", ["cut_after", "stall_after"])
@@ -109,7 +126,9 @@ def test_read_goes_on_at_the_next_byte_when_the_connection_breaks(server, fault)
     ranges = server.ranges(NAME)
     assert len(ranges) == 5
     assert ranges[2:] == [f"bytes={65_536 + 500_000 * number}-" for number in (1, 2, 3)]
-    assert all(seen.headers["if-range"] == server.log[1].headers["if-range"] for seen in server.log[1:])
+    assert all(
+        seen.headers["if-range"] == server.log[1].headers["if-range"] for seen in server.log[1:]
+    )
 
 
 def test_any_number_of_cuts_is_survived_when_each_time_some_bytes_came(server):
@@ -120,7 +139,9 @@ def test_any_number_of_cuts_is_survived_when_each_time_some_bytes_came(server):
 
 def test_reading_gives_up_when_no_progress_is_made(server):
     server.cut_after(NAME, 100, FOREVER)
-    with pytest.raises(SourceError, match=r"train2017.zip: .*gave up after 4 attempts without progress"):
+    with pytest.raises(
+        SourceError, match=r"train2017.zip: .*gave up after 4 attempts without progress"
+    ):
         remote(server, visitor=session(retries=3)).read()
     assert server.requests(NAME) == 4
 
@@ -156,7 +177,10 @@ def test_reading_fails_at_once_when_there_is_no_such_file(server, code):
     assert server.requests() == 1
 
 
-@pytest.mark.parametrize(("validators", "size"), [(True, 2_999_999), (True, 3_000_000), (True, 1000), (False, 2_999_999), (False, 1000)])
+@pytest.mark.parametrize(
+    ("validators", "size"),
+    [(True, 2_999_999), (True, 3_000_000), (True, 1000), (False, 2_999_999), (False, 1000)],
+)
 def test_two_versions_are_never_mixed_when_the_file_changes(server, validators, size):
     if not validators:
         server.no_validators(NAME)
@@ -186,7 +210,9 @@ def test_reading_fails_with_advice_when_the_server_sends_no_ranges(server, when)
         if when == "sought back":
             assert file.read() == DATA[1_500_000:]
             file.seek(0)
-        with pytest.raises(SourceError, match="the server sends no ranges, so reading can not go on at byte"):
+        with pytest.raises(
+            SourceError, match="the server sends no ranges, so reading can not go on at byte"
+        ):
             file.read()
 
 
@@ -215,7 +241,9 @@ def test_crawling_server_is_given_up_when_it_sends_a_few_bytes_now_and_then(serv
     server.slow(NAME, 500)
     begun = time.monotonic()
     with pytest.raises(SourceError, match="bytes/s at byte .*gave up after 2 attempts"):
-        remote(server, visitor=session(retries=1), low_speed_time_s=0.3, low_speed_bytes_per_s=10_000).read()
+        remote(
+            server, visitor=session(retries=1), low_speed_time_s=0.3, low_speed_bytes_per_s=10_000
+        ).read()
     assert time.monotonic() - begun < 5
 
 
@@ -224,7 +252,9 @@ def test_signature_is_in_no_message_when_a_url_has_one(server):
     with pytest.raises(SourceError, match="HTTP status 404") as caught:
         RangeFile(url, session=session())
     assert "topsecret" not in str(caught.value)
-    assert "topsecret" not in repr(RangeFile(server.url(NAME) + "?X-Amz-Signature=topsecret", session=session()))
+    assert "topsecret" not in repr(
+        RangeFile(server.url(NAME) + "?X-Amz-Signature=topsecret", session=session())
+    )
 
 
 def test_closed_file_is_not_read_when_it_is_used_again(server):
@@ -235,7 +265,10 @@ def test_closed_file_is_not_read_when_it_is_used_again(server):
         file.read(1)
 
 
-@pytest.mark.parametrize("options", [{"buffer_bytes": 0}, {"first_bytes": -1}, {"skip_bytes": -1}, {"low_speed_time_s": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [{"buffer_bytes": 0}, {"first_bytes": -1}, {"skip_bytes": -1}, {"low_speed_time_s": 0}],
+)
 def test_options_are_refused_when_they_can_not_work(options):
     with pytest.raises(ConfigurationError, match=f"{next(iter(options))}: expected"):
         RangeOptions(**options)

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from dataset_assets.fetch._resolver import Name, Resolver, system_lookup
 from dataset_assets.fetch._target import Origin, parse
 from dataset_assets.fetch.addresses import AddressGuard
-from dataset_assets.records import Cause
+from dataset_assets.fetch.hosts.resolver import Name, Resolver, system_lookup
+from dataset_assets.records.causes import Cause
 
 
 def _origin(host: str) -> Origin:
@@ -27,14 +27,25 @@ def _ask(resolver: Resolver, *hosts: str, within_s: float = 2) -> dict[str, Name
     return found
 
 
-def _resolver(lookup, *, threads: int = 8, timeout_s: float = 1.0, woken: list[int] | None = None) -> Resolver:
+def _resolver(
+    lookup, *, threads: int = 8, timeout_s: float = 1.0, woken: list[int] | None = None
+) -> Resolver:
     wake = (lambda: woken.append(1)) if woken is not None else (lambda: None)
-    return Resolver(lookup, AddressGuard(("127.0.0.0/8",)), threads=threads, timeout_s=timeout_s, clock=time.monotonic, wake=wake)
+    return Resolver(
+        lookup,
+        AddressGuard(("127.0.0.0/8",)),
+        threads=threads,
+        timeout_s=timeout_s,
+        clock=time.monotonic,
+        wake=wake,
+    )
 
 
 def test_allowed_addresses_are_pinned_when_a_name_has_several() -> None:
     woken: list[int] = []
-    resolver = _resolver(lambda host, port: ["10.0.0.1", "127.0.0.1", "::1", "93.184.216.34"], woken=woken)
+    resolver = _resolver(
+        lambda host, port: ["10.0.0.1", "127.0.0.1", "::1", "93.184.216.34"], woken=woken
+    )
     names = _ask(resolver, "a.com")
 
     assert names["a.com:80"].pin == "+a.com:80:127.0.0.1,93.184.216.34"
@@ -56,7 +67,9 @@ def test_failure_says_what_kind_when_a_name_is_not_found() -> None:
         return {"private.com": ["10.0.0.1"], "nothing.com": []}[host]
 
     resolver = _resolver(lookup)
-    names = _ask(resolver, "gone.com", "empty.com", "later.com", "broken.com", "private.com", "nothing.com")
+    names = _ask(
+        resolver, "gone.com", "empty.com", "later.com", "broken.com", "private.com", "nothing.com"
+    )
     causes = {authority: name.failure.cause for authority, name in names.items() if name.failure}
 
     assert causes == {
@@ -79,7 +92,9 @@ def test_name_fails_for_now_when_the_lookup_has_a_bug() -> None:
     resolver.close()
 
 
-def test_lookups_go_on_when_the_system_allows_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lookups_go_on_when_the_system_allows_no_more_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     start, started = threading.Thread.start, []
 
     def limited(self: threading.Thread) -> None:

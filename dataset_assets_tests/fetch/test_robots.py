@@ -1,10 +1,10 @@
 import pytest
 
-from dataset_assets.fetch import _robots
 from dataset_assets.fetch._causes import Failure
-from dataset_assets.fetch._robots import RobotsCache
 from dataset_assets.fetch._target import Target, parse
-from dataset_assets.records import Cause
+from dataset_assets.fetch.hosts import robots as _robots
+from dataset_assets.fetch.hosts.robots import RobotsCache
+from dataset_assets.records.causes import Cause
 
 
 def _target(url: str) -> Target:
@@ -52,7 +52,9 @@ def test_failure_is_forgotten_sooner_when_there_may_be_rules_later() -> None:
         (0, Cause.TLS_ERROR, Cause.TLS_ERROR),
     ],
 )
-def test_what_a_missing_file_means_depends_on_why_when_it_is_missing(status: int, cause: Cause, meant: Cause | None) -> None:
+def test_what_a_missing_file_means_depends_on_why_when_it_is_missing(
+    status: int, cause: Cause, meant: Cause | None
+) -> None:
     robots = RobotsCache("bot", _Clock())
     robots.failed("http://a.com", status, Failure(cause, "because"))
     failure = robots.refuses(_target("http://a.com/x"))

@@ -26,22 +26,32 @@ def site(tmp_path: Path) -> Iterator[CityscapesSite]:
 
 
 def session(**options) -> Session:
-    return Session(SessionOptions(**({"backoff_s": 0.001, "max_backoff_s": 0.01, "timeout_s": 0.5} | options)))
+    return Session(
+        SessionOptions(**({"backoff_s": 0.001, "max_backoff_s": 0.01, "timeout_s": 0.5} | options))
+    )
 
 
 def logged_in(site: CityscapesSite, password: str = PASSWORD) -> tuple[Session, int]:
     visitor = session()
     assert visitor.get(f"{site.base_url}/login").status == 200
-    return visitor, visitor.post_form(f"{site.base_url}/login", {"username": "me", "password": password, "submit": "Login"}).status
+    return visitor, visitor.post_form(
+        f"{site.base_url}/login", {"username": "me", "password": password, "submit": "Login"}
+    ).status
 
 
 def test_login_opens_the_site_when_the_password_is_right(site):
     visitor, status = logged_in(site)
-    packages = {entry["name"]: entry["packageID"] for entry in json.loads(visitor.get(f"{site.base_url}/downloads/?list").text)}
+    packages = {
+        entry["name"]: entry["packageID"]
+        for entry in json.loads(visitor.get(f"{site.base_url}/downloads/?list").text)
+    }
 
     assert status == 302
     assert packages == {"gtFine_trainvaltest.zip": 1, "leftImg8bit_trainvaltest.zip": 2}
-    assert visitor.get(f"{site.base_url}/md5-sum/?packageID=2").text.split()[1] == "leftImg8bit_trainvaltest.zip"
+    assert (
+        visitor.get(f"{site.base_url}/md5-sum/?packageID=2").text.split()[1]
+        == "leftImg8bit_trainvaltest.zip"
+    )
     with RangeFile(site.package_url("gtFine_trainvaltest.zip"), session=visitor) as file:
         assert file.read() == b"zip" * 100_000
     assert site.ranges("gtFine_trainvaltest.zip") == ["bytes=0-65535", "bytes=65536-"]
@@ -55,13 +65,18 @@ def test_login_page_comes_instead_when_the_password_is_wrong(site):
 
 def test_form_is_not_sent_to_where_a_redirect_points_when_posted(site):
     logged_in(site)
-    assert [(seen.method, seen.target) for seen in site.log] == [("GET", "/login"), ("POST", "/login")]
+    assert [(seen.method, seen.target) for seen in site.log] == [
+        ("GET", "/login"),
+        ("POST", "/login"),
+    ]
 
 
 def test_password_is_in_no_message_when_a_form_can_not_be_sent(site):
     site.__exit__()
     visitor = session(retries=0)
-    with pytest.raises(SourceError, match=r"/login: NewConnectionError: .*Connection refused") as caught:
+    with pytest.raises(
+        SourceError, match=r"/login: NewConnectionError: .*Connection refused"
+    ) as caught:
         visitor.post_form(f"{site.base_url}/login", {"password": PASSWORD})
     text = f"{caught.value!r} {caught.value} {visitor!r} {vars(visitor)!r}"
     assert PASSWORD not in text
@@ -70,7 +85,11 @@ def test_password_is_in_no_message_when_a_form_can_not_be_sent(site):
 
 
 def test_form_is_sent_once_when_the_site_fails():
-    with HttpServer() as server, session() as visitor, pytest.raises(SourceError, match="HTTP status 503"):
+    with (
+        HttpServer() as server,
+        session() as visitor,
+        pytest.raises(SourceError, match="HTTP status 503"),
+    ):
         visitor.post_form(server.url("/status/503"), {"a": "b"})
     assert server.requests == 1
 
@@ -104,12 +123,19 @@ def test_status_is_an_answer_when_trying_again_would_not_help(tmp_path, code):
     with ArchiveServer(tmp_path) as server:
         server.status("page", code, FOREVER)
         answer = session().get(server.url("page"))
-        assert (answer.status, answer.body, answer.headers["content-length"]) == (code, b"sorry", "5")
+        assert (answer.status, answer.body, answer.headers["content-length"]) == (
+            code,
+            b"sorry",
+            "5",
+        )
         assert server.requests() == 1
 
 
 def test_page_is_refused_when_it_is_larger_than_pages_are():
-    with HttpServer() as server, pytest.raises(SourceError, match="the page has more than 1,000 bytes"):
+    with (
+        HttpServer() as server,
+        pytest.raises(SourceError, match="the page has more than 1,000 bytes"),
+    ):
         session(max_body_bytes=1000).get(server.url("/bytes/1001"))
 
 
@@ -154,7 +180,9 @@ def test_certificates_are_checked_and_https_is_not_left_when_secure(tmp_path):
         assert plain.requests == 0
 
 
-@pytest.mark.parametrize("options", [{"timeout_s": 0}, {"retries": -1}, {"max_redirects": 1.5}, {"backoff_s": -1}])
+@pytest.mark.parametrize(
+    "options", [{"timeout_s": 0}, {"retries": -1}, {"max_redirects": 1.5}, {"backoff_s": -1}]
+)
 def test_options_are_refused_when_they_can_not_work(options):
     with pytest.raises(ConfigurationError, match=f"{next(iter(options))}: expected"):
         SessionOptions(**options)

@@ -1,6 +1,6 @@
 import pytest
 
-from dataset_assets.storage._base import open_store
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.hub.publications import small_publication
 from dataset_assets_tests.support.hub_server import HubServer, in_process
 

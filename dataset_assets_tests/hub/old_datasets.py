@@ -36,7 +36,9 @@ def environment_folder(cache: Path) -> Path:
     if not folder.exists():
         made = Path(mkdtemp(dir=cache))
         subprocess.run([sys.executable, "-m", "venv", made], check=True)
-        subprocess.run([made / "bin" / "python", "-m", "pip", "install", "-q", *PACKAGES], check=True)
+        subprocess.run(
+            [made / "bin" / "python", "-m", "pip", "install", "-q", *PACKAGES], check=True
+        )
         try:
             made.rename(folder)
         except OSError:  # another process was faster
@@ -44,10 +46,19 @@ def environment_folder(cache: Path) -> Path:
     return folder
 
 
-def load_with_old_datasets(folder: Path, home: Path, path: str, *, environment: dict[str, str] | None = None, **options):
+def load_with_old_datasets(
+    folder: Path, home: Path, path: str, *, environment: dict[str, str] | None = None, **options
+):
     """Run `load_dataset` there with a fresh cache; return its rows per split, images as nested lists."""
     command = [folder / "bin" / "python", "-c", _READER, json.dumps({"path": path, **options})]
-    variables = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0" if environment else "1", **(environment or {})}
-    done = subprocess.run(command, env=variables, cwd=home, capture_output=True, text=True, timeout=150, check=False)
+    variables = {
+        **os.environ,
+        "HF_HOME": str(home),
+        "HF_HUB_OFFLINE": "0" if environment else "1",
+        **(environment or {}),
+    }
+    done = subprocess.run(
+        command, env=variables, cwd=home, capture_output=True, text=True, timeout=150, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.partition("ROWS")[2])

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dataset_assets.hub.directory import DirectoryTarget
-from dataset_assets.pipelines.publish import PublishOptions, publish
-from dataset_assets.pipelines.split_archives import split_archives
-from dataset_assets.split_records import SplitManifest
+from dataset_assets.hub.targets.directory import DirectoryTarget
+from dataset_assets.pipelines.publish.publish import PublishOptions, publish
+from dataset_assets.pipelines.split.split_archives import split_archives
+from dataset_assets.records.splits import SplitManifest
 from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import ArchiveOptions
-from dataset_assets.staging import files
-from dataset_assets.staging.recordings import Source
-from dataset_assets.storage.local import Store
+from dataset_assets.splits.sources import files
+from dataset_assets.splits.sources.recordings import Source
+from dataset_assets.storage.stores.local import Store
 
 REPO = "me/videos"
 SPLITS = {"train": 14, "validation": 4, "test": 2}
@@ -37,7 +37,10 @@ def write_recordings(folder: Path, *, brightness: int = 0) -> dict[str, list[byt
     for recording in range(10):
         for camera in range(2):
             key = f"rec_{recording:02d}/cam_{camera}"
-            frames = [_pgm(recording, camera, number, brightness) for number in range(9 + (recording + camera) % 4)]
+            frames = [
+                _pgm(recording, camera, number, brightness)
+                for number in range(9 + (recording + camera) % 4)
+            ]
             (folder / key).mkdir(parents=True)
             for number, frame in enumerate(frames):
                 (folder / key / f"frame_{number}.pgm").write_bytes(frame)
@@ -45,18 +48,26 @@ def write_recordings(folder: Path, *, brightness: int = 0) -> dict[str, list[byt
     return videos
 
 
-def make_version(folder: Path, *, layout: str = "webdataset", compression: str = "none", brightness: int = 0):
+def make_version(
+    folder: Path, *, layout: str = "webdataset", compression: str = "none", brightness: int = 0
+):
     """Make split archives; return the folder of the version, its manifest and the videos of the source."""
     videos = write_recordings(folder / "recordings", brightness=brightness)
     store = Store(str(folder / "split"))
-    options = ArchiveOptions(layout=layout, compression=compression, max_archive_bytes=60_000, max_table_bytes=10_000)
+    options = ArchiveOptions(
+        layout=layout, compression=compression, max_archive_bytes=60_000, max_table_bytes=10_000
+    )
     manifest = split_archives(Source(Store(str(folder / "recordings"))), store, archives=options)
     return folder / "split" / "versions" / manifest.version, manifest, videos
 
 
 def publish_into(root: Path, split_folder: Path) -> Path:
     """Publish the current version of a split; return the snapshot."""
-    published = publish(Store(str(split_folder)), DirectoryTarget(str(root), REPO), PublishOptions(license="cc-by-4.0"))
+    published = publish(
+        Store(str(split_folder)),
+        DirectoryTarget(str(root), REPO),
+        PublishOptions(license="cc-by-4.0"),
+    )
     return Path(published.url)
 
 
@@ -64,26 +75,45 @@ def make_files(folder: Path, *, media: str) -> Publication:
     """Publish 6 pictures or texts with a column, one of three splits empty. `videos` holds the bytes of each."""
     (folder / "source").mkdir()
     extension = {"image": "png", "file": "bin"}[media]
-    contents = {f"s{number}": [_png(number) if media == "image" else b"\0" * (number + 1)] for number in range(6)}
+    contents = {
+        f"s{number}": [_png(number) if media == "image" else b"\0" * (number + 1)]
+        for number in range(6)
+    }
     for key, [content] in contents.items():
         (folder / "source" / f"{key}.{extension}").write_bytes(content)
         (folder / "source" / f"{key}.json").write_text(json.dumps({"weight": int(key[1:]) / 4}))
     options = files.FileOptions(group="(.*)")
     splits = SplitOptions(ratios={"train": 0.5, "test": 0.5, "spare": 0})
-    manifest = split_archives(files.Source(Store(str(folder / "source")), options), Store(str(folder / "split")), splits)
-    return Publication(folder / "hub" / REPO, publish_into(folder / "hub", folder / "split"), manifest, contents, folder / "split")
+    manifest = split_archives(
+        files.Source(Store(str(folder / "source")), options), Store(str(folder / "split")), splits
+    )
+    return Publication(
+        folder / "hub" / REPO,
+        publish_into(folder / "hub", folder / "split"),
+        manifest,
+        contents,
+        folder / "split",
+    )
 
 
 def make_publication(folder: Path, **options) -> Publication:
     _, manifest, videos = make_version(folder, **options)
-    return Publication(folder / "hub" / REPO, publish_into(folder / "hub", folder / "split"), manifest, videos, folder / "split")
+    return Publication(
+        folder / "hub" / REPO,
+        publish_into(folder / "hub", folder / "split"),
+        manifest,
+        videos,
+        folder / "split",
+    )
 
 
 def pixels_of(frames: list[bytes]) -> list[list[list[int]]]:
     return [np.asarray(Image.open(io.BytesIO(frame))).tolist() for frame in frames]
 
 
-def assert_rows_are_the_source(rows_by_split, videos: dict[str, list[bytes]], splits: dict[str, int] = SPLITS) -> None:
+def assert_rows_are_the_source(
+    rows_by_split, videos: dict[str, list[bytes]], splits: dict[str, int] = SPLITS
+) -> None:
     """Compare decoded rows, split by split, with the source: counts, every key once, every pixel, every column."""
     rows = {split: list(found) for split, found in rows_by_split.items()}
     assert {split: len(found) for split, found in rows.items()} == splits
@@ -104,4 +134,7 @@ def _png(number: int) -> bytes:
 
 def _pgm(recording: int, camera: int, number: int, brightness: int) -> bytes:
     header = b"P5\n8 6\n255\n"
-    return header + bytes((recording * 20 + camera * 7 + number * 11 + pixel + brightness) % 256 for pixel in range(48))
+    return header + bytes(
+        (recording * 20 + camera * 7 + number * 11 + pixel + brightness) % 256
+        for pixel in range(48)
+    )

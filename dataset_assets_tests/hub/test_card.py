@@ -6,7 +6,7 @@ from huggingface_hub import DatasetCard
 
 from dataset_assets.errors import ConfigurationError, ShardIncomplete
 from dataset_assets.hub.card import CardOptions, card_text, size_category
-from dataset_assets.split_records import ArchiveFile, SplitCount, SplitManifest
+from dataset_assets.records.splits import ArchiveFile, SplitCount, SplitManifest
 
 FEATURES = {
     "video": {"feature": {"_type": "Image"}, "_type": "Sequence"},
@@ -18,11 +18,21 @@ OPTIONS = CardOptions(license="cc-by-4.0")
 
 
 def table(split, number, of, samples, prefix="data/"):
-    return ArchiveFile(f"{prefix}{split}-{number:05d}-of-{of:05d}.parquet", split, "parquet", 100, "0" * 64, samples, samples)
+    return ArchiveFile(
+        f"{prefix}{split}-{number:05d}-of-{of:05d}.parquet",
+        split,
+        "parquet",
+        100,
+        "0" * 64,
+        samples,
+        samples,
+    )
 
 
 def tar(split, samples):
-    return ArchiveFile(f"archives/{split}-00000-of-00001.tar", split, "tar", 1000, "0" * 64, samples, samples * 3)
+    return ArchiveFile(
+        f"archives/{split}-00000-of-00001.tar", split, "tar", 1000, "0" * 64, samples, samples * 3
+    )
 
 
 def make_manifest(**changes):
@@ -31,7 +41,11 @@ def make_manifest(**changes):
         source_fingerprint="f" * 64,
         media="frames",
         columns={"fps": "double"},
-        splits={"train": SplitCount(3, 2, 900), "test": SplitCount(1, 1, 300), "spare": SplitCount(0, 0, 0)},
+        splits={
+            "train": SplitCount(3, 2, 900),
+            "test": SplitCount(1, 1, 300),
+            "spare": SplitCount(0, 0, 0),
+        },
         files=(
             tar("test", 1),
             tar("train", 3),
@@ -40,7 +54,12 @@ def make_manifest(**changes):
             table("train", 0, 2, 2),
             table("train", 1, 2, 1),
         ),
-        options={"ratios": {"train": 0.75, "test": 0.25, "spare": 0}, "seed": 42, "method": "exact", "group_by": None},
+        options={
+            "ratios": {"train": 0.75, "test": 0.25, "spare": 0},
+            "seed": 42,
+            "method": "exact",
+            "group_by": None,
+        },
     )
     return replace(manifest, **changes)
 
@@ -50,7 +69,14 @@ def head_of(text):
 
 
 def test_head_names_features_splits_and_files_when_a_version_is_described():
-    head = head_of(card_text(make_manifest(), FEATURES, replace(OPTIONS, languages=("en",), tags=("video",)), "me/videos"))
+    head = head_of(
+        card_text(
+            make_manifest(),
+            FEATURES,
+            replace(OPTIONS, languages=("en",), tags=("video",)),
+            "me/videos",
+        )
+    )
     assert head == {
         "license": "cc-by-4.0",
         "pretty_name": "videos",
@@ -93,11 +119,22 @@ def test_clients_read_back_features_splits_and_configs_when_they_parse_the_card(
     card = DatasetCard(card_text(make_manifest(), FEATURES, OPTIONS, "me/videos"))
     info = DatasetInfosDict.from_dataset_card_data(card.data)["default"]
     assert info.features == Features(
-        {"video": Features.from_dict(FEATURES)["video"], "n_frames": Value("int32"), "key": Value("string"), "fps": Value("float64")}
+        {
+            "video": Features.from_dict(FEATURES)["video"],
+            "n_frames": Value("int32"),
+            "key": Value("string"),
+            "fps": Value("float64"),
+        }
     )
     assert isinstance(info.features["video"].feature, Image)
-    assert {name: split.num_examples for name, split in info.splits.items()} == {"train": 3, "test": 1}
-    assert MetadataConfigs.from_dataset_card_data(card.data)["default"]["description"] == "snapshot abcdef0123456789"
+    assert {name: split.num_examples for name, split in info.splits.items()} == {
+        "train": 3,
+        "test": 1,
+    }
+    assert (
+        MetadataConfigs.from_dataset_card_data(card.data)["default"]["description"]
+        == "snapshot abcdef0123456789"
+    )
     assert card.data.license == "cc-by-4.0"
 
 
@@ -106,17 +143,27 @@ def test_structures_are_listed_when_rows_hold_files():
     from datasets.info import DatasetInfosDict
 
     features = {
-        "file": {"bytes": {"dtype": "binary", "_type": "Value"}, "path": {"dtype": "string", "_type": "Value"}},
+        "file": {
+            "bytes": {"dtype": "binary", "_type": "Value"},
+            "path": {"dtype": "string", "_type": "Value"},
+        },
         "extension": {"dtype": "string", "_type": "Value"},
     }
     card = DatasetCard(card_text(make_manifest(media="file"), features, OPTIONS, "me/files"))
-    assert DatasetInfosDict.from_dataset_card_data(card.data)["default"].features == Features.from_dict(features)
+    assert DatasetInfosDict.from_dataset_card_data(card.data)[
+        "default"
+    ].features == Features.from_dict(features)
 
 
 def test_card_is_equal_when_made_twice_and_another_when_the_version_changed():
     text = card_text(make_manifest(), FEATURES, OPTIONS, "me/videos")
     assert text == card_text(make_manifest(), FEATURES, OPTIONS, "me/videos")
-    assert head_of(text)["configs"] != head_of(card_text(make_manifest(version="1234"), FEATURES, OPTIONS, "me/videos"))["configs"]
+    assert (
+        head_of(text)["configs"]
+        != head_of(card_text(make_manifest(version="1234"), FEATURES, OPTIONS, "me/videos"))[
+            "configs"
+        ]
+    )
 
 
 def test_body_tells_how_to_load_what_is_in_it_and_where_it_comes_from():
@@ -151,13 +198,17 @@ def test_body_tells_how_to_load_what_is_in_it_and_where_it_comes_from():
 
 
 def test_body_shows_streams_of_pictures_when_rows_are_pictures():
-    text = card_text(make_manifest(media="image"), {"image": {"_type": "Image"}}, OPTIONS, "me/pictures")
+    text = card_text(
+        make_manifest(media="image"), {"image": {"_type": "Image"}}, OPTIONS, "me/pictures"
+    )
     assert '"hf://datasets/me/pictures/archives/train-*.tar"' in text
     assert "hf_dataset_to_mlx_stream" in text
     assert "legacy" not in text
 
 
-@pytest.mark.parametrize("word", ["yes", "null", "1", "a: b", "- x", "'", "ü\U0001f600", "#", "---\nlicense: mit\n---"])
+@pytest.mark.parametrize(
+    "word", ["yes", "null", "1", "a: b", "- x", "'", "ü\U0001f600", "#", "---\nlicense: mit\n---"]
+)
 def test_words_of_people_stay_words_when_yaml_would_read_them_otherwise(word):
     options = CardOptions(license="other", pretty_name=word, tags=(word,))
     card = DatasetCard(card_text(make_manifest(), FEATURES, options, "me/videos"))
@@ -173,12 +224,16 @@ def test_every_table_is_named_when_one_pattern_does_not_cover_them():
 
 def test_card_is_refused_when_tables_hold_other_counts_than_the_manifest():
     with pytest.raises(ShardIncomplete, match="'train'.*hold 3 samples.*counts 4"):
-        card_text(make_manifest(splits={"train": SplitCount(4, 2, 900)}), FEATURES, OPTIONS, "me/videos")
+        card_text(
+            make_manifest(splits={"train": SplitCount(4, 2, 900)}), FEATURES, OPTIONS, "me/videos"
+        )
 
 
 def test_card_is_refused_when_there_are_no_tables():
     with pytest.raises(ConfigurationError, match="tables=True"):
-        card_text(make_manifest(files=(tar("train", 3), tar("test", 1))), FEATURES, OPTIONS, "me/videos")
+        card_text(
+            make_manifest(files=(tar("train", 3), tar("test", 1))), FEATURES, OPTIONS, "me/videos"
+        )
 
 
 def test_card_is_refused_when_a_feature_is_unknown_to_old_clients():
@@ -188,7 +243,11 @@ def test_card_is_refused_when_a_feature_is_unknown_to_old_clients():
 
 @pytest.mark.parametrize(
     ("options", "word"),
-    [({"license": ""}, "license"), ({"license": "CC BY"}, "license"), ({"license": "mit", "languages": ("English",)}, "languages")],
+    [
+        ({"license": ""}, "license"),
+        ({"license": "CC BY"}, "license"),
+        ({"license": "mit", "languages": ("English",)}, "languages"),
+    ],
 )
 def test_options_are_refused_when_the_hub_would_not_know_them(options, word):
     with pytest.raises(ConfigurationError, match=f"^{word}: expected"):

@@ -11,8 +11,8 @@ from dataclasses import asdict
 import pytest
 
 from dataset_assets.errors import ConfigurationError, ObjectMissing, ShardCorrupt
-from dataset_assets.hub.directory import DirectoryTarget
-from dataset_assets.storage._base import open_store
+from dataset_assets.hub.targets.directory import DirectoryTarget
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.hub.publications import hashes, made, small_publication, stored
 
 REPO = "org/photos"
@@ -34,7 +34,11 @@ def _publish(target, files, *, version="0" * 64, tag=""):
 
 def _content(target):
     top = target.load_path(target.head())
-    return {os.path.relpath(os.path.join(folder, name), top) for folder, _, names in os.walk(top) for name in names}
+    return {
+        os.path.relpath(os.path.join(folder, name), top)
+        for folder, _, names in os.walk(top)
+        for name in names
+    }
 
 
 def _names(folder):
@@ -43,13 +47,26 @@ def _names(folder):
 
 def test_snapshot_holds_everything_when_published_first(target, root, files):
     published = _publish(target, files)
-    assert (published.target, published.changed, published.added, published.deleted) == ("directory", True, len(files), 0)
+    assert (published.target, published.changed, published.added, published.deleted) == (
+        "directory",
+        True,
+        len(files),
+        0,
+    )
     assert published.bytes_added == sum(file.bytes for file in files)
     assert published.revision == target.head()
-    assert published.url == target.load_path(published.revision) == str(root / REPO / "snapshots" / published.revision)
+    assert (
+        published.url
+        == target.load_path(published.revision)
+        == str(root / REPO / "snapshots" / published.revision)
+    )
     assert _content(target) == set(hashes(files))
     assert target.verify(files, published.revision) == []
-    assert (root / REPO / "refs/main").read_text() == (root / REPO / "refs/tags" / published.tag).read_text() == published.revision
+    assert (
+        (root / REPO / "refs/main").read_text()
+        == (root / REPO / "refs/tags" / published.tag).read_text()
+        == published.revision
+    )
     assert target.load_options(published.revision) == {}
 
 
@@ -72,7 +89,9 @@ def test_files_are_links_when_the_disk_allows_it(target, files, store):
 
 
 def test_files_are_copied_when_the_disk_allows_no_links(target, files, monkeypatch):
-    monkeypatch.setattr(os, "link", lambda *names: (_ for _ in ()).throw(OSError(18, "Invalid cross-device link")))
+    monkeypatch.setattr(
+        os, "link", lambda *names: (_ for _ in ()).throw(OSError(18, "Invalid cross-device link"))
+    )
     published = _publish(target, files)
     assert target.verify(files, published.revision) == []
 
@@ -114,12 +133,19 @@ def test_plan_says_what_would_change_when_asked_without_publishing(target, root,
     _publish(target, files)
     assert target.plan(files).is_empty
     plan = target.plan([made(files[0].path, "changed"), made("notes.md", "x"), *files[2:]])
-    assert (plan.added, plan.changed, plan.deleted) == (("notes.md",), (files[0].path,), (files[1].path,))
+    assert (plan.added, plan.changed, plan.deleted) == (
+        ("notes.md",),
+        (files[0].path,),
+        (files[1].path,),
+    )
 
 
 def test_old_snapshots_go_with_their_tags_when_there_are_too_many(root, files, store):
     target = DirectoryTarget(str(root), REPO, keep_snapshots=2)
-    published = [_publish(target, small_publication(store, seed=seed), version=f"{seed}" * 64) for seed in range(4)]
+    published = [
+        _publish(target, small_publication(store, seed=seed), version=f"{seed}" * 64)
+        for seed in range(4)
+    ]
     kept = sorted(one.revision for one in published[2:])
     assert _names(root / REPO / "snapshots") == kept
     assert _names(root / REPO / "refs/tags") == sorted(one.tag for one in published[2:])
@@ -129,7 +155,9 @@ def test_old_snapshots_go_with_their_tags_when_there_are_too_many(root, files, s
 def test_published_snapshot_stays_when_it_is_the_oldest(root, files, store):
     target = DirectoryTarget(str(root), REPO, keep_snapshots=1)
     first = _publish(target, files)
-    DirectoryTarget(str(root), REPO, keep_snapshots=5).publish(small_publication(store, seed=1), version="1" * 64, message="Publish")
+    DirectoryTarget(str(root), REPO, keep_snapshots=5).publish(
+        small_publication(store, seed=1), version="1" * 64, message="Publish"
+    )
     small_publication(store)
     _publish(target, files)
     assert _names(root / REPO / "snapshots") == [first.revision]
@@ -144,10 +172,16 @@ def test_tag_never_moves_when_it_names_something_else(target, files, store):
 
 
 @pytest.mark.parametrize("linked", [True, False])
-def test_nothing_becomes_visible_when_a_file_has_changed_since_its_split(target, root, files, store, monkeypatch, linked):
+def test_nothing_becomes_visible_when_a_file_has_changed_since_its_split(
+    target, root, files, store, monkeypatch, linked
+):
     first = _publish(target, files)
     if not linked:
-        monkeypatch.setattr(os, "link", lambda *names: (_ for _ in ()).throw(OSError(18, "Invalid cross-device link")))
+        monkeypatch.setattr(
+            os,
+            "link",
+            lambda *names: (_ for _ in ()).throw(OSError(18, "Invalid cross-device link")),
+        )
     wanted = [*files, stored(store, "data/more.parquet", b"as recorded")]
     store.write("data/more.parquet", b"as changed!")
     with pytest.raises(ShardCorrupt, match=r"data/more\.parquet"):
@@ -168,7 +202,9 @@ def made_elsewhere(store):
 def test_snapshot_is_made_again_when_somebody_has_damaged_it(target, files):
     published = _publish(target, files)
     os.unlink(os.path.join(target.load_path(published.revision), files[0].path))
-    assert [files[0].path in problem for problem in target.verify(files, published.revision)] == [True]
+    assert [files[0].path in problem for problem in target.verify(files, published.revision)] == [
+        True
+    ]
     assert _publish(target, files).changed is False
     assert target.verify(files, published.revision) == []
 
@@ -185,7 +221,7 @@ def test_difference_is_found_when_bytes_are_wrong(target, files):
 PUBLISH_IN_A_PROCESS = """
     import json, os, signal, sys
     from dataset_assets.hub import directory
-    from dataset_assets.split_records import PublishFile
+    from dataset_assets.records.splits import PublishFile
 
     name = sys.argv[3]
     def die(*args, **options):
@@ -196,12 +232,23 @@ PUBLISH_IN_A_PROCESS = """
 """
 
 
-@pytest.mark.parametrize("killed_in", ["_write_record", "_tag", "_prune", "_is_whole", "_known_files"])
-def test_readers_get_one_whole_snapshot_when_the_writer_is_killed(target, root, files, store, tmp_path, killed_in):
+@pytest.mark.parametrize(
+    "killed_in", ["_write_record", "_tag", "_prune", "_is_whole", "_known_files"]
+)
+def test_readers_get_one_whole_snapshot_when_the_writer_is_killed(
+    target, root, files, store, tmp_path, killed_in
+):
     first = _publish(target, files)
     wanted = small_publication(store, seed=1)
     (tmp_path / "files.json").write_text(json.dumps([asdict(file) for file in wanted]))
-    command = [sys.executable, "-c", textwrap.dedent(PUBLISH_IN_A_PROCESS), str(tmp_path / "files.json"), str(root), killed_in]
+    command = [
+        sys.executable,
+        "-c",
+        textwrap.dedent(PUBLISH_IN_A_PROCESS),
+        str(tmp_path / "files.json"),
+        str(root),
+        killed_in,
+    ]
     assert subprocess.run(command, check=False, timeout=100).returncode == -9
     head = target.head()
     assert (head == first.revision) == (killed_in != "_prune")
@@ -214,10 +261,15 @@ def test_readers_get_one_whole_snapshot_when_the_writer_is_killed(target, root, 
 
 
 def test_one_whole_snapshot_counts_when_many_writers_publish_at_once(root, tmp_path):
-    publications = [small_publication(open_store(str(tmp_path / f"split-{seed}")), seed=seed) for seed in range(4)] * 3
+    publications = [
+        small_publication(open_store(str(tmp_path / f"split-{seed}")), seed=seed)
+        for seed in range(4)
+    ] * 3
 
     def publish(files):
-        return DirectoryTarget(str(root), REPO, keep_snapshots=9).publish(files, version=files[-1].sha256, message="Publish")
+        return DirectoryTarget(str(root), REPO, keep_snapshots=9).publish(
+            files, version=files[-1].sha256, message="Publish"
+        )
 
     with ThreadPoolExecutor(12) as writers:
         done = list(writers.map(publish, publications))

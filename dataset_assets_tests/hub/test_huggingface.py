@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from dataset_assets.errors import ConfigurationError, MissingDependency, ObjectMissing, ShardCorrupt
-from dataset_assets.hub import huggingface
 from dataset_assets.hub._limits import HubLimits
-from dataset_assets.hub._retry import RetryOptions
-from dataset_assets.hub.huggingface import HuggingFaceTarget
-from dataset_assets.storage._base import open_store
+from dataset_assets.hub.retry import RetryOptions
+from dataset_assets.hub.targets import huggingface
+from dataset_assets.hub.targets.huggingface import HuggingFaceTarget
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.hub.publications import hashes, made, small_publication, stored
 
 REPO = "org/photos"
@@ -17,7 +17,9 @@ VERSION = "0123456789abcdef" * 4
 
 
 def _target(hub, **options):
-    return HuggingFaceTarget(REPO, token=hub.token, retry=RetryOptions(first_delay_s=0.01), **options)
+    return HuggingFaceTarget(
+        REPO, token=hub.token, retry=RetryOptions(first_delay_s=0.01), **options
+    )
 
 
 def _publish(hub, files, *, version=VERSION, tag="", **options):
@@ -29,7 +31,11 @@ def _titles(hub):
 
 
 def _ours(hub, revision="main"):
-    return {path: digest for path, digest in hub.files(REPO, revision).items() if path != ".gitattributes"}
+    return {
+        path: digest
+        for path, digest in hub.files(REPO, revision).items()
+        if path != ".gitattributes"
+    }
 
 
 def test_one_commit_holds_everything_when_published_first(any_hub, files):
@@ -80,7 +86,12 @@ def test_only_the_changed_file_is_sent_when_one_changes(any_hub, files, store):
 def test_files_of_others_stay_when_ours_are_deleted(hub, store):
     before = small_publication(store, tables=2)
     _publish(hub, before)
-    others = {"notes.md": b"mine", "data/mine.parquet": b"x", "archives/mine.tar": b"x", "legacy/load_mine.py": b"x"}
+    others = {
+        "notes.md": b"mine",
+        "data/mine.parquet": b"x",
+        "archives/mine.tar": b"x",
+        "legacy/load_mine.py": b"x",
+    }
     hub.write(REPO, others)
     after = small_publication(store, tables=1)
     published = _publish(hub, after, version="f" * 64)
@@ -99,13 +110,21 @@ def test_nothing_is_deleted_when_the_manifest_is_somebody_elses(hub, files, mani
 
 def test_plan_says_what_would_change_when_asked_without_publishing(hub, files, store):
     before = _target(hub).plan(files)
-    assert (len(before.added), before.bytes_added, before.is_empty) == (len(files), sum(file.bytes for file in files), False)
+    assert (len(before.added), before.bytes_added, before.is_empty) == (
+        len(files),
+        sum(file.bytes for file in files),
+        False,
+    )
     assert hub.repositories() == {}
     _publish(hub, files)
     hub.forget()
     changed = [stored(store, files[0].path, b"new"), made("data/more.parquet", "x"), *files[2:]]
     plan = _target(hub).plan(changed)
-    assert (plan.added, plan.changed, plan.deleted) == (("data/more.parquet",), (files[0].path,), (files[1].path,))
+    assert (plan.added, plan.changed, plan.deleted) == (
+        ("data/more.parquet",),
+        (files[0].path,),
+        (files[1].path,),
+    )
     assert (len(plan.unchanged), plan.bytes_added) == (len(files) - 2, 4)
     assert hub.count("POST|PUT|DELETE", "") == 0
     assert _target(hub).plan(files).is_empty
@@ -124,7 +143,9 @@ def test_content_is_sent_when_its_store_is_not_a_local_folder(any_hub):
 
 
 @pytest.mark.parametrize("path", ["data/train-00000-of-00003.parquet", "data/labels.json"])
-def test_nothing_becomes_visible_when_a_file_has_changed_since_its_split(any_hub, files, store, path):
+def test_nothing_becomes_visible_when_a_file_has_changed_since_its_split(
+    any_hub, files, store, path
+):
     wanted = [file for file in files if file.path != path] + [stored(store, path, b"{'a': 1}")]
     store.write(path, b"{'a': 2}")
     with pytest.raises(ShardCorrupt, match=path):
@@ -148,7 +169,10 @@ def test_missing_file_is_named_when_opened(hub, files):
 def test_revision_is_pinned_when_loaded(hub, files):
     published = _publish(hub, files)
     assert _target(hub).load_path(published.revision) == REPO
-    assert _target(hub).load_options(published.revision) == {"revision": published.revision, "token": hub.token}
+    assert _target(hub).load_options(published.revision) == {
+        "revision": published.revision,
+        "token": hub.token,
+    }
     with _target(hub).open_read(files[0].path, published.revision) as file:
         assert len(file.read()) == files[0].bytes
     assert _target(hub).verify(files, published.revision) == []
@@ -215,7 +239,19 @@ def test_nothing_is_sent_when_the_hub_would_not_take_it(hub, files, limits, said
     assert hub.count("PUT", "") == 0
 
 
-@pytest.mark.parametrize("repo", ["photos", "org/a--b", "org/..", "org/a.git", "../photos", "org/photos/more", "org/" + "x" * 96, "org/-a"])
+@pytest.mark.parametrize(
+    "repo",
+    [
+        "photos",
+        "org/a--b",
+        "org/..",
+        "org/a.git",
+        "../photos",
+        "org/photos/more",
+        "org/" + "x" * 96,
+        "org/-a",
+    ],
+)
 def test_repository_is_refused_when_the_hub_would_not_take_its_name(repo):
     with pytest.raises(ConfigurationError, match="not a repository"):
         HuggingFaceTarget(repo, token=None)
@@ -227,7 +263,9 @@ def test_extra_is_named_when_the_client_is_not_installed(monkeypatch):
         HuggingFaceTarget(REPO, token=None)
 
 
-@pytest.mark.parametrize("path", ["../up", "/root", "data//x", "data/./x", "a\\b", ".git/config", "new\nline"])
+@pytest.mark.parametrize(
+    "path", ["../up", "/root", "data//x", "data/./x", "a\\b", ".git/config", "new\nline"]
+)
 def test_path_is_refused_when_it_leaves_the_repository(hub, files, path):
     with pytest.raises(ConfigurationError, match="not a path in a repository"):
         _publish(hub, [*files, made(path, "x")])

@@ -15,9 +15,9 @@ import pytest
 
 from dataset_assets.errors import AccessDenied, DatasetAssetsError, HubError
 from dataset_assets.hub import _client
-from dataset_assets.hub._retry import RetryOptions
-from dataset_assets.hub.huggingface import HuggingFaceTarget
-from dataset_assets.storage._base import open_store
+from dataset_assets.hub.retry import RetryOptions
+from dataset_assets.hub.targets.huggingface import HuggingFaceTarget
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.hub.publications import hashes, small_publication
 
 REPO = "org/photos"
@@ -25,7 +25,12 @@ VERSION = "0123456789abcdef" * 4
 
 
 def _target(hub, token=None, **options):
-    return HuggingFaceTarget(REPO, token=token or hub.token, retry=RetryOptions(first_delay_s=0.01, attempts=4), **options)
+    return HuggingFaceTarget(
+        REPO,
+        token=token or hub.token,
+        retry=RetryOptions(first_delay_s=0.01, attempts=4),
+        **options,
+    )
 
 
 def _publish(hub, files, **options):
@@ -78,7 +83,11 @@ def test_exactly_one_commit_is_made_when_the_hub_has_a_bad_moment(hub, files, me
 
 
 def test_both_are_kept_when_somebody_commits_at_the_same_time(any_hub, files):
-    any_hub.fault("POST", "/commit/", action=lambda: any_hub.write(REPO, {"other.txt": b"x", "data/other.parquet": b"x"}))
+    any_hub.fault(
+        "POST",
+        "/commit/",
+        action=lambda: any_hub.write(REPO, {"other.txt": b"x", "data/other.parquet": b"x"}),
+    )
     published = _publish(any_hub, files)
     assert _titles(any_hub) == ["Publish", "Someone else", "initial commit"]
     assert _ours(any_hub).keys() == {*hashes(files), "other.txt", "data/other.parquet"}
@@ -87,7 +96,12 @@ def test_both_are_kept_when_somebody_commits_at_the_same_time(any_hub, files):
 
 def test_publishing_stops_when_others_never_stop_to_commit(hub, files):
     numbers = iter(range(100))
-    hub.fault("POST", "/commit/", 100, action=lambda: hub.write(REPO, {"other.txt": b"%d" % next(numbers)}))
+    hub.fault(
+        "POST",
+        "/commit/",
+        100,
+        action=lambda: hub.write(REPO, {"other.txt": b"%d" % next(numbers)}),
+    )
     with pytest.raises(HubError, match="gave up after 4 attempts"):
         _publish(hub, files)
     assert _ours(hub).keys() == {"other.txt"}
@@ -108,7 +122,12 @@ def test_head_stays_when_the_hub_does_not_come_back(hub, files, store, no_backof
 
 
 def test_publishing_stops_when_the_hub_does_not_answer_at_all(files):
-    target = HuggingFaceTarget(REPO, token="hf_none", endpoint="http://127.0.0.1:9", retry=RetryOptions(first_delay_s=0, attempts=2))
+    target = HuggingFaceTarget(
+        REPO,
+        token="hf_none",
+        endpoint="http://127.0.0.1:9",
+        retry=RetryOptions(first_delay_s=0, attempts=2),
+    )
     with pytest.raises(HubError, match="the Hub does not answer"):
         target.publish(files, version=VERSION, message="Publish")
 
@@ -121,7 +140,12 @@ def test_publishing_stops_when_the_hub_is_silent_for_too_long(hub, files, monkey
     set_client_factory(default_client_factory)
     _client._set_timeouts.cache_clear()
     asked = []
-    hub.fault("POST", "/repos/create", 2, action=lambda: asked.append(1) or (len(asked) == 1 and time.sleep(2)))
+    hub.fault(
+        "POST",
+        "/repos/create",
+        2,
+        action=lambda: asked.append(1) or (len(asked) == 1 and time.sleep(2)),
+    )
     try:
         assert _publish(hub, files).changed
     finally:
@@ -136,7 +160,9 @@ def test_wrong_bytes_are_found_when_the_commit_is_not_what_was_sent(hub, files):
             hub.tamper(REPO, files[0].path, b"something else")
 
     hub.fault("GET", "/tree/", 100, action=tamper)
-    with pytest.raises(HubError, match=rf"{files[0].path} differs .* right after its commit \(1 of"):
+    with pytest.raises(
+        HubError, match=rf"{files[0].path} differs .* right after its commit \(1 of"
+    ):
         _publish(hub, files)
     assert hub.tags(REPO) == {}
 
@@ -144,8 +170,8 @@ def test_wrong_bytes_are_found_when_the_commit_is_not_what_was_sent(hub, files):
 PUBLISH_IN_A_PROCESS = """
     import json, os, signal, sys
     from huggingface_hub import HfApi
-    from dataset_assets.hub.huggingface import HuggingFaceTarget
-    from dataset_assets.split_records import PublishFile
+    from dataset_assets.hub.targets.huggingface import HuggingFaceTarget
+    from dataset_assets.records.splits import PublishFile
 
     if sys.argv[4] == "killed":
         HfApi.create_commit = lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL)
@@ -156,8 +182,20 @@ PUBLISH_IN_A_PROCESS = """
 
 def test_nothing_is_sent_twice_when_killed_between_upload_and_commit(any_hub, files, tmp_path):
     (tmp_path / "files.json").write_text(json.dumps([asdict(file) for file in files]))
-    command = [sys.executable, "-c", textwrap.dedent(PUBLISH_IN_A_PROCESS), str(tmp_path / "files.json"), REPO, any_hub.token]
-    where = {"env": os.environ | any_hub.environment(signed_in=False), "capture_output": True, "text": True, "timeout": 100}
+    command = [
+        sys.executable,
+        "-c",
+        textwrap.dedent(PUBLISH_IN_A_PROCESS),
+        str(tmp_path / "files.json"),
+        REPO,
+        any_hub.token,
+    ]
+    where = {
+        "env": os.environ | any_hub.environment(signed_in=False),
+        "capture_output": True,
+        "text": True,
+        "timeout": 100,
+    }
 
     killed = subprocess.run([*command, "killed"], check=False, **where)
     assert killed.returncode == -9, killed.stderr
@@ -192,23 +230,52 @@ def test_advice_is_given_when_the_hub_has_no_xet_storage(hub, files, monkeypatch
 FAILURES = {
     "bad token": (AccessDenied, "does not take this token", {"token": "hf_bad_0123456789"}, None),
     "token that may only read": (AccessDenied, "may not do that", {"token": "hf_read"}, None),
-    "upload forbidden": (AccessDenied, "may not do that", {}, ("PUT|GET", "/lfs/|write-token", {"status": 403})),
-    "commit forbidden": (AccessDenied, "may not do that", {}, ("POST", "/commit/", {"status": 403})),
-    "commit refused": (HubError, "committing failed: 400", {}, ("POST", "/commit/", {"status": 400})),
-    "commit never answered": (HubError, "does not answer", {}, ("POST", "/commit/", {"close": True})),
+    "upload forbidden": (
+        AccessDenied,
+        "may not do that",
+        {},
+        ("PUT|GET", "/lfs/|write-token", {"status": 403}),
+    ),
+    "commit forbidden": (
+        AccessDenied,
+        "may not do that",
+        {},
+        ("POST", "/commit/", {"status": 403}),
+    ),
+    "commit refused": (
+        HubError,
+        "committing failed: 400",
+        {},
+        ("POST", "/commit/", {"status": 400}),
+    ),
+    "commit never answered": (
+        HubError,
+        "does not answer",
+        {},
+        ("POST", "/commit/", {"close": True}),
+    ),
     "tree never listed": (HubError, "answers 503", {}, ("GET", "/tree/", {"status": 503})),
-    "repository never made": (HubError, "answers 500", {}, ("POST", "/repos/create", {"status": 500})),
+    "repository never made": (
+        HubError,
+        "answers 500",
+        {},
+        ("POST", "/repos/create", {"status": 500}),
+    ),
     "tag refused": (HubError, "creating the tag", {}, ("POST", "/tag/", {"status": 400})),
     "too many requests": (HubError, "answers 429", {}, ("POST", "/repos/create", {"status": 429})),
 }
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_one_line_says_what_to_do_and_no_token_when_it_fails(hub, files, name, no_backoff, caplog, capfd):
+def test_one_line_says_what_to_do_and_no_token_when_it_fails(
+    hub, files, name, no_backoff, caplog, capfd
+):
     _check_failure(hub, files, name, caplog, capfd)
 
 
-def test_one_line_says_what_to_do_and_no_token_when_xet_is_forbidden(any_hub, files, no_backoff, caplog, capfd):
+def test_one_line_says_what_to_do_and_no_token_when_xet_is_forbidden(
+    any_hub, files, no_backoff, caplog, capfd
+):
     _check_failure(any_hub, files, "upload forbidden", caplog, capfd)
 
 
@@ -218,7 +285,9 @@ def _check_failure(hub, files, name, caplog, capfd):
     caplog.set_level(logging.DEBUG)
     if fault:
         method, path, how = fault
-        hub.fault(method, path, 10_000, **how, headers={"X-Error-Message": f"not with the token {token}"})
+        hub.fault(
+            method, path, 10_000, **how, headers={"X-Error-Message": f"not with the token {token}"}
+        )
     target = _target(hub, **options)
     with pytest.raises(DatasetAssetsError) as caught:
         target.publish(files, version=VERSION, message="Publish")
@@ -227,9 +296,13 @@ def _check_failure(hub, files, name, caplog, capfd):
     assert "\n" not in str(caught.value)
     assert REPO in str(caught.value)
     out, err = capfd.readouterr()
-    frames = [*traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()]
+    frames = [
+        *traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
+    ]
     own = "".join(frame for frame in frames if __file__ not in frame)
-    logged = "\n".join(record.getMessage() for record in caplog.records if not record.name.startswith("httpcore"))
+    logged = "\n".join(
+        record.getMessage() for record in caplog.records if not record.name.startswith("httpcore")
+    )
     for text in (str(caught.value), own, repr(target), str(vars(target)), logged, out, err):
         assert token not in text
     assert hub.leaks == []
@@ -261,7 +334,10 @@ def test_one_commit_is_made_when_two_writers_publish_the_same_at_once(any_hub, f
 
 
 def test_head_is_one_whole_publication_when_two_writers_publish_at_once(hub, tmp_path):
-    publications = [small_publication(open_store(str(tmp_path / f"split-{seed}")), seed=seed) for seed in range(2)]
+    publications = [
+        small_publication(open_store(str(tmp_path / f"split-{seed}")), seed=seed)
+        for seed in range(2)
+    ]
     with ThreadPoolExecutor(2) as writers:
         list(writers.map(lambda files: _publish(hub, files), publications))
     assert _titles(hub) == ["Publish", "Publish", "initial commit"]

@@ -21,7 +21,9 @@ def test_script_has_a_name_that_can_be_imported_and_breaks_no_client(repo, path)
     assert script_path(repo) == path
 
 
-@pytest.mark.parametrize("path", ["videos.py", "load_videos.py", "legacy/videos.py", "legacy/legacy.py"])
+@pytest.mark.parametrize(
+    "path", ["videos.py", "load_videos.py", "legacy/videos.py", "legacy/legacy.py"]
+)
 def test_path_is_refused_when_newer_clients_would_stumble_over_it(path):
     with pytest.raises(ConfigurationError, match="unloadable.*legacy/load_<name>.py"):
         check_script_path(path, "me/videos")
@@ -30,15 +32,27 @@ def test_path_is_refused_when_newer_clients_would_stumble_over_it(path):
 def test_script_stands_alone_when_read_as_python():
     tree = ast.parse(legacy_script(make_manifest(), "me/videos", revision="v1"))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)} | {
-        alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
     }
-    assert modules == {"os", "json", "re", "collections.abc", "typing", "datasets", "huggingface_hub"}
+    assert modules == {
+        "os",
+        "json",
+        "re",
+        "collections.abc",
+        "typing",
+        "datasets",
+        "huggingface_hub",
+    }
     names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert archive_rows.__name__ in names
     values = {
         node.targets[0].id: ast.literal_eval(node.value)
         for node in tree.body
-        if isinstance(node, ast.Assign) and node.targets[0].id in ("_ARCHIVES", "_REVISION", "_REPO")
+        if isinstance(node, ast.Assign)
+        and node.targets[0].id in ("_ARCHIVES", "_REVISION", "_REPO")
     }
     assert values == {
         "_REPO": "me/videos",

@@ -7,11 +7,11 @@ import pytest
 
 from dataset_assets.errors import AccessDenied, ConfigurationError, HubError, ObjectMissing
 from dataset_assets.hub import _publication
-from dataset_assets.hub._retry import RetryOptions
-from dataset_assets.hub.huggingface import HuggingFaceTarget
 from dataset_assets.hub.loading import load_published, video_dataset
-from dataset_assets.pipelines.publish import PublishOptions, publish
-from dataset_assets.storage.local import Store
+from dataset_assets.hub.retry import RetryOptions
+from dataset_assets.hub.targets.huggingface import HuggingFaceTarget
+from dataset_assets.pipelines.publish.publish import PublishOptions, publish
+from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.hub.old_datasets import environment_folder, load_with_old_datasets
 from dataset_assets_tests.hub.small_publication import (
     REPO,
@@ -52,45 +52,69 @@ def impatient(monkeypatch):
 
 
 def files_below(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def upload(hub, made):
     """Publish to the Hub, private; return the commit."""
     target = HuggingFaceTarget(REPO, token=hub.token, endpoint=hub.url)
-    return publish(Store(str(made.split_folder)), target, PublishOptions(license="cc-by-4.0")).revision
+    return publish(
+        Store(str(made.split_folder)), target, PublishOptions(license="cc-by-4.0")
+    ).revision
 
 
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("load", [load_published, video_dataset])
-def test_rows_are_those_of_the_source_when_a_folder_is_loaded(publication, tmp_path, load, streaming):
+def test_rows_are_those_of_the_source_when_a_folder_is_loaded(
+    publication, tmp_path, load, streaming
+):
     rows = load(str(publication.folder), streaming=streaming, cache_dir=str(tmp_path))
     assert_rows_are_the_source(rows, publication.videos)
 
 
 def assert_samples_are_the_source(rows_by_split, publication):
     rows = [row for found in rows_by_split.values() for row in found]
-    assert {split: len(list(found)) for split, found in rows_by_split.items()} == {"train": 3, "test": 3}
-    assert {row["key"]: row["weight"] for row in rows} == {f"s{number}": number / 4 for number in range(6)}
+    assert {split: len(list(found)) for split, found in rows_by_split.items()} == {
+        "train": 3,
+        "test": 3,
+    }
+    assert {row["key"]: row["weight"] for row in rows} == {
+        f"s{number}": number / 4 for number in range(6)
+    }
     for row in rows:
         if publication.manifest.media == "image":
             assert np.asarray(row["image"]).tolist() == pixels_of(publication.videos[row["key"]])[0]
         else:
-            assert (row["file"]["bytes"], row["extension"]) == (publication.videos[row["key"]][0], "bin")
+            assert (row["file"]["bytes"], row["extension"]) == (
+                publication.videos[row["key"]][0],
+                "bin",
+            )
 
 
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("load", [load_published, video_dataset])
 @pytest.mark.parametrize("media", ["image", "file"])
-def test_rows_are_those_of_the_source_when_they_are_no_videos_and_a_split_is_empty(tmp_path, media, load, streaming):
+def test_rows_are_those_of_the_source_when_they_are_no_videos_and_a_split_is_empty(
+    tmp_path, media, load, streaming
+):
     made = make_files(tmp_path, media=media)
-    assert_samples_are_the_source(load(str(made.folder), streaming=streaming, cache_dir=str(tmp_path / "cache")), made)
+    assert_samples_are_the_source(
+        load(str(made.folder), streaming=streaming, cache_dir=str(tmp_path / "cache")), made
+    )
 
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_a_split_comes_alone_when_it_is_asked_for(publication, tmp_path, streaming):
     rows = load_published(str(publication.folder), "validation", streaming, cache_dir=str(tmp_path))
-    assert_rows_are_the_source({"validation": rows}, {row["key"]: publication.videos[row["key"]] for row in rows}, {"validation": 4})
+    assert_rows_are_the_source(
+        {"validation": rows},
+        {row["key"]: publication.videos[row["key"]] for row in rows},
+        {"validation": 4},
+    )
 
 
 def test_expressions_of_splits_work_when_datasets_knows_them(publication, tmp_path):
@@ -99,19 +123,27 @@ def test_expressions_of_splits_work_when_datasets_knows_them(publication, tmp_pa
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_rows_are_the_newest_when_a_version_was_published_in_between(publication, second, tmp_path, streaming):
+def test_rows_are_the_newest_when_a_version_was_published_in_between(
+    publication, second, tmp_path, streaming
+):
     folder = tmp_path / "hub"
     shutil.copytree(publication.folder.parent.parent, folder)
     target, cache_dir = str(folder / REPO), str(tmp_path / "cache")
-    assert_rows_are_the_source(load_published(target, streaming=streaming, cache_dir=cache_dir), publication.videos)
+    assert_rows_are_the_source(
+        load_published(target, streaming=streaming, cache_dir=cache_dir), publication.videos
+    )
     publish_into(folder, second.split_folder)
-    assert_rows_are_the_source(load_published(target, streaming=streaming, cache_dir=cache_dir), second.videos)
+    assert_rows_are_the_source(
+        load_published(target, streaming=streaming, cache_dir=cache_dir), second.videos
+    )
     for revision in (f"v{publication.manifest.version[:12]}", publication.snapshot.name):
         rows = load_published(target, streaming=streaming, revision=revision, cache_dir=cache_dir)
         assert_rows_are_the_source(rows, publication.videos)
 
 
-def test_rows_are_the_newest_when_files_change_in_place_or_folders_have_one_name(publication, second, tmp_path):
+def test_rows_are_the_newest_when_files_change_in_place_or_folders_have_one_name(
+    publication, second, tmp_path
+):
     target, cache_dir = tmp_path / "a" / "copy", str(tmp_path / "cache")
     shutil.copytree(publication.snapshot, target)
     assert_rows_are_the_source(load_published(str(target), cache_dir=cache_dir), publication.videos)
@@ -119,18 +151,26 @@ def test_rows_are_the_newest_when_files_change_in_place_or_folders_have_one_name
         shutil.copyfile(second.snapshot / "data" / name, target / "data" / name)
     assert_rows_are_the_source(load_published(str(target), cache_dir=cache_dir), second.videos)
     shutil.copytree(publication.snapshot, tmp_path / "b" / "copy")
-    assert_rows_are_the_source(load_published(str(tmp_path / "b" / "copy"), cache_dir=cache_dir), publication.videos)
+    assert_rows_are_the_source(
+        load_published(str(tmp_path / "b" / "copy"), cache_dir=cache_dir), publication.videos
+    )
 
 
-def test_load_dataset_itself_reads_the_newest_when_another_version_lies_under_the_same_path(publication, second, tmp_path):
+def test_load_dataset_itself_reads_the_newest_when_another_version_lies_under_the_same_path(
+    publication, second, tmp_path
+):
     from datasets import load_dataset
 
     for made in (publication, second):
         shutil.rmtree(tmp_path / "copy", ignore_errors=True)
         shutil.copytree(made.snapshot, tmp_path / "copy", copy_function=shutil.copyfile)
         card = tmp_path / "copy" / "README.md"
-        card.write_text(re.sub(r"download_size: \d+", "download_size: 1", card.read_text()))  # as if tables had one size by chance
-        assert_rows_are_the_source(load_dataset(str(tmp_path / "copy"), cache_dir=str(tmp_path / "cache")), made.videos)
+        card.write_text(
+            re.sub(r"download_size: \d+", "download_size: 1", card.read_text())
+        )  # as if tables had one size by chance
+        assert_rows_are_the_source(
+            load_dataset(str(tmp_path / "copy"), cache_dir=str(tmp_path / "cache")), made.videos
+        )
 
 
 def test_missing_rows_are_noticed_when_a_table_is_gone(publication, tmp_path):
@@ -144,21 +184,29 @@ def test_missing_rows_are_noticed_when_a_table_is_gone(publication, tmp_path):
 
 @pytest.mark.parametrize("load", [load_published, video_dataset])
 @pytest.mark.parametrize("streaming", [False, True])
-def test_splits_are_listed_when_one_is_asked_for_that_is_not_there(publication, tmp_path, load, streaming):
-    with pytest.raises(ConfigurationError, match=r"no split 'valid'; there are: train, validation, test$"):
+def test_splits_are_listed_when_one_is_asked_for_that_is_not_there(
+    publication, tmp_path, load, streaming
+):
+    with pytest.raises(
+        ConfigurationError, match=r"no split 'valid'; there are: train, validation, test$"
+    ):
         load(str(publication.folder), "valid", streaming, cache_dir=str(tmp_path))
 
 
 def test_a_slice_is_refused_when_it_is_streamed(publication, tmp_path):
     with pytest.raises(ConfigurationError, match="a stream has no slices"):
-        load_published(str(publication.folder), "train[:3]", streaming=True, cache_dir=str(tmp_path))
+        load_published(
+            str(publication.folder), "train[:3]", streaming=True, cache_dir=str(tmp_path)
+        )
 
 
 def test_a_folder_is_refused_when_nothing_is_published_in_it(publication, tmp_path):
     with pytest.raises(ObjectMissing, match="no published version.*publish first"):
         load_published(str(tmp_path))
     (tmp_path / "me" / "videos" / "snapshots").mkdir(parents=True)
-    with pytest.raises(ObjectMissing, match="no published version 'main'; there are: none; publish first"):
+    with pytest.raises(
+        ObjectMissing, match="no published version 'main'; there are: none; publish first"
+    ):
         load_published(str(tmp_path / "me" / "videos"))
     with pytest.raises(ObjectMissing, match="published datasets below it: me/videos"):
         load_published(str(publication.folder.parent.parent))
@@ -169,9 +217,13 @@ def test_a_folder_is_refused_when_nothing_is_published_in_it(publication, tmp_pa
 
 
 @pytest.mark.parametrize("target", ["/nowhere/at/all", "nowhere", "./a/b", "../a", "a/b/c", ""])
-def test_a_target_is_refused_when_it_is_neither_a_folder_nor_a_repository(target, tmp_path, monkeypatch):
+def test_a_target_is_refused_when_it_is_neither_a_folder_nor_a_repository(
+    target, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises((ObjectMissing, ConfigurationError), match="is not a folder|no published version"):
+    with pytest.raises(
+        (ObjectMissing, ConfigurationError), match="is not a folder|no published version"
+    ):
         load_published(target)
 
 
@@ -190,11 +242,17 @@ def test_archives_are_missed_when_a_publication_has_none(publication, tmp_path):
 
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("load", [load_published, video_dataset])
-def test_rows_are_those_of_the_source_when_the_hub_is_asked(publication, hub, tmp_path, load, streaming):
+def test_rows_are_those_of_the_source_when_the_hub_is_asked(
+    publication, hub, tmp_path, load, streaming
+):
     sha = upload(hub, publication)
     rows = load(REPO, streaming=streaming, cache_dir=str(tmp_path / "cache"))
     assert_rows_are_the_source(rows, publication.videos)
-    revisions = {path.partition("/resolve/")[2].partition("/")[0] for _, path, _ in hub.log if "/resolve/" in path}
+    revisions = {
+        path.partition("/resolve/")[2].partition("/")[0]
+        for _, path, _ in hub.log
+        if "/resolve/" in path
+    }
     assert revisions == {sha}
 
 
@@ -203,7 +261,11 @@ def test_the_code_on_the_card_runs_when_it_is_pasted(publication, hub, tmp_path,
     made = publication if media == "frames" else make_files(tmp_path, media=media)
     upload(hub, made)
     card = hub.read(REPO, "README.md").decode()
-    blocks = [block for block in re.findall(r"```python\n(.*?)```", card, re.DOTALL) if "legacy" not in block]
+    blocks = [
+        block
+        for block in re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+        if "legacy" not in block
+    ]
     names = {}
     for block in blocks:
         exec(block, names)  # of our own card
@@ -213,12 +275,19 @@ def test_the_code_on_the_card_runs_when_it_is_pasted(publication, hub, tmp_path,
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_rows_are_the_newest_or_those_of_the_revision_when_the_head_moved(publication, second, hub, tmp_path, streaming):
+def test_rows_are_the_newest_or_those_of_the_revision_when_the_head_moved(
+    publication, second, hub, tmp_path, streaming
+):
     first = upload(hub, publication)
     cache_dir = str(tmp_path / "cache")
-    assert_rows_are_the_source(load_published(REPO, streaming=streaming, cache_dir=cache_dir), publication.videos)
+    assert_rows_are_the_source(
+        load_published(REPO, streaming=streaming, cache_dir=cache_dir), publication.videos
+    )
     upload(hub, second)
-    assert_rows_are_the_source(load_published(f"hf://datasets/{REPO}", streaming=streaming, cache_dir=cache_dir), second.videos)
+    assert_rows_are_the_source(
+        load_published(f"hf://datasets/{REPO}", streaming=streaming, cache_dir=cache_dir),
+        second.videos,
+    )
     rows = load_published(REPO, revision=first, streaming=streaming, cache_dir=cache_dir)
     assert_rows_are_the_source(rows, publication.videos)
 
@@ -226,8 +295,14 @@ def test_rows_are_the_newest_or_those_of_the_revision_when_the_head_moved(public
 @pytest.mark.parametrize("load", [load_published, video_dataset])
 def test_rows_come_when_the_hub_has_bad_moments(publication, hub, tmp_path, impatient, load):
     upload(hub, publication)
-    faults = [hub.fault("GET", regex, status=503) for regex in ("/api/datasets/", "/data/train", "/archives/train")]
-    faults += [hub.fault("GET", regex, close=True) for regex in ("/api/datasets/", "/data/test", "/archives/test")]
+    faults = [
+        hub.fault("GET", regex, status=503)
+        for regex in ("/api/datasets/", "/data/train", "/archives/train")
+    ]
+    faults += [
+        hub.fault("GET", regex, close=True)
+        for regex in ("/api/datasets/", "/data/test", "/archives/test")
+    ]
     assert_rows_are_the_source(load(REPO, cache_dir=str(tmp_path / "cache")), publication.videos)
     assert sum(fault.times for fault in faults) == 2  # of tables or of archives
 
@@ -240,10 +315,14 @@ def test_nothing_comes_from_the_cache_when_the_hub_fails(publication, hub, tmp_p
         load_published(REPO, "test", cache_dir=str(tmp_path / "cache"))
 
 
-def test_a_private_repository_asks_for_a_token_when_none_or_a_wrong_one_is_sent(publication, hub, tmp_path, monkeypatch):
+def test_a_private_repository_asks_for_a_token_when_none_or_a_wrong_one_is_sent(
+    publication, hub, tmp_path, monkeypatch
+):
     upload(hub, publication)
     monkeypatch.setenv("HF_TOKEN", "")
-    with pytest.raises(ObjectMissing, match=f"{REPO} is no folder here.*no token was sent: set HF_TOKEN"):
+    with pytest.raises(
+        ObjectMissing, match=f"{REPO} is no folder here.*no token was sent: set HF_TOKEN"
+    ):
         load_published(REPO, "test", cache_dir=str(tmp_path / "cache"))
     wrong = hub.token[::-1]
     with pytest.raises(AccessDenied, match="refuses the token") as caught:
@@ -251,7 +330,9 @@ def test_a_private_repository_asks_for_a_token_when_none_or_a_wrong_one_is_sent(
     assert wrong not in "".join(traceback.format_exception(caught.value))
 
 
-def test_the_token_is_sent_and_kept_nowhere_when_a_private_repository_is_read(publication, hub, tmp_path, monkeypatch):
+def test_the_token_is_sent_and_kept_nowhere_when_a_private_repository_is_read(
+    publication, hub, tmp_path, monkeypatch
+):
     upload(hub, publication)
     monkeypatch.setenv("HF_TOKEN", "")
     for streaming in (False, True):
@@ -284,7 +365,9 @@ def old_datasets(request):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("script", [False, True])
-def test_old_datasets_read_the_same_rows_when_they_load_a_folder(publication, old_datasets, tmp_path, script, streaming):
+def test_old_datasets_read_the_same_rows_when_they_load_a_folder(
+    publication, old_datasets, tmp_path, script, streaming
+):
     path = publication.snapshot / SCRIPT if script else publication.snapshot
     options = {"trust_remote_code": True} if script else {}
     rows = load_with_old_datasets(old_datasets, tmp_path, str(path), streaming=streaming, **options)
@@ -294,29 +377,43 @@ def test_old_datasets_read_the_same_rows_when_they_load_a_folder(publication, ol
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("streaming", [False, True])
-def test_old_datasets_read_the_same_rows_when_a_script_reads_the_layout_of_the_how_to(old_datasets, tmp_path, streaming):
+def test_old_datasets_read_the_same_rows_when_a_script_reads_the_layout_of_the_how_to(
+    old_datasets, tmp_path, streaming
+):
     made = make_publication(tmp_path, layout="frames", compression="gz")
     options = {"streaming": streaming, "trust_remote_code": True}
-    assert_rows_are_the_source(load_with_old_datasets(old_datasets, tmp_path, str(made.snapshot / SCRIPT), **options), made.videos)
+    assert_rows_are_the_source(
+        load_with_old_datasets(old_datasets, tmp_path, str(made.snapshot / SCRIPT), **options),
+        made.videos,
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("script", [False, True])
-def test_old_datasets_read_the_same_rows_when_they_are_pictures_and_a_split_is_empty(old_datasets, tmp_path, script, streaming):
+def test_old_datasets_read_the_same_rows_when_they_are_pictures_and_a_split_is_empty(
+    old_datasets, tmp_path, script, streaming
+):
     made = make_files(tmp_path, media="image")
     path = made.snapshot / SCRIPT if script else made.snapshot
     options = {"trust_remote_code": True} if script else {}
-    assert_samples_are_the_source(load_with_old_datasets(old_datasets, tmp_path, str(path), streaming=streaming, **options), made)
+    assert_samples_are_the_source(
+        load_with_old_datasets(old_datasets, tmp_path, str(path), streaming=streaming, **options),
+        made,
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("script", [False, True])
-def test_old_datasets_read_the_same_rows_when_they_ask_the_hub(publication, old_datasets, hub, tmp_path, script, streaming):
+def test_old_datasets_read_the_same_rows_when_they_ask_the_hub(
+    publication, old_datasets, hub, tmp_path, script, streaming
+):
     upload(hub, publication)
     options = {"script": SCRIPT, "trust_remote_code": True} if script else {}
-    rows = load_with_old_datasets(old_datasets, tmp_path, REPO, environment=hub.environment(), streaming=streaming, **options)
+    rows = load_with_old_datasets(
+        old_datasets, tmp_path, REPO, environment=hub.environment(), streaming=streaming, **options
+    )
     assert_rows_are_the_source(rows, publication.videos)

@@ -5,7 +5,13 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.hub._retry import RetryOptions, asked_delay_s, call_with_retry, is_transient, status_of
+from dataset_assets.hub.retry import (
+    RetryOptions,
+    asked_delay_s,
+    call_with_retry,
+    is_transient,
+    status_of,
+)
 
 
 def _answer(status, **headers):
@@ -19,7 +25,9 @@ def _because(error, cause):
 
 
 def _xet(status):
-    return ConnectionError(f"Network error: Request error: HTTP status client error ({status} Some Words), domain: http://hub")
+    return ConnectionError(
+        f"Network error: Request error: HTTP status client error ({status} Some Words), domain: http://hub"
+    )
 
 
 class Calls:
@@ -37,32 +45,47 @@ class Calls:
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_failure_passes_when_the_server_is_busy(status):
-    for error in (_answer(status), _because(RuntimeError("uploading"), _answer(status)), _xet(status)):
+    for error in (
+        _answer(status),
+        _because(RuntimeError("uploading"), _answer(status)),
+        _xet(status),
+    ):
         assert is_transient(error)
         assert status_of(error) == status
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412, 413])
 def test_failure_stays_when_a_person_has_to_act(status):
-    for error in (_answer(status), _because(RuntimeError("uploading"), _answer(status)), _xet(status)):
+    for error in (
+        _answer(status),
+        _because(RuntimeError("uploading"), _answer(status)),
+        _xet(status),
+    ):
         assert not is_transient(error)
 
 
-@pytest.mark.parametrize("error", [httpx.ConnectError("x"), httpx.ReadTimeout("x"), ConnectionResetError("x"), TimeoutError("x")])
+@pytest.mark.parametrize(
+    "error",
+    [httpx.ConnectError("x"), httpx.ReadTimeout("x"), ConnectionResetError("x"), TimeoutError("x")],
+)
 def test_failure_passes_when_no_answer_came(error):
     assert is_transient(error)
     assert is_transient(_because(RuntimeError("uploading"), error))
     assert status_of(error) is None
 
 
-@pytest.mark.parametrize("error", [OfflineModeIsEnabled("x"), ValueError("x"), RuntimeError("x"), FileNotFoundError("x")])
+@pytest.mark.parametrize(
+    "error", [OfflineModeIsEnabled("x"), ValueError("x"), RuntimeError("x"), FileNotFoundError("x")]
+)
 def test_failure_stays_when_it_is_on_this_machine(error):
     assert not is_transient(error)
 
 
 def test_call_is_repeated_with_longer_waits_when_it_fails_for_a_moment():
     slept, call = [], Calls(_answer(503), httpx.ReadError("x"), _answer(500))
-    options = RetryOptions(attempts=4, first_delay_s=1, max_delay_s=3, sleep=slept.append, chance=lambda: 0)
+    options = RetryOptions(
+        attempts=4, first_delay_s=1, max_delay_s=3, sleep=slept.append, chance=lambda: 0
+    )
     assert call_with_retry(call, options) == "done"
     assert slept == [1, 2, 3]
 
@@ -101,7 +124,9 @@ def test_server_is_asked_how_long_when_it_says(error, asked_s):
 
 def test_wait_has_an_end_when_the_server_asks_for_hours():
     slept = []
-    RetryOptions(max_delay_s=60, sleep=slept.append).wait(0, _answer(429, **{"Retry-After": "7200"}))
+    RetryOptions(max_delay_s=60, sleep=slept.append).wait(
+        0, _answer(429, **{"Retry-After": "7200"})
+    )
     assert slept == [60]
 
 

@@ -57,18 +57,30 @@ def psnr(first: Pixels, second: Pixels) -> float:
     return 99.0 if error == 0 else min(99.0, 10 * float(np.log10(255**2 / error)))
 
 
-def png(width: int, height: int, before: Iterable[tuple[bytes, bytes]] = (), after: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
+def png(
+    width: int,
+    height: int,
+    before: Iterable[tuple[bytes, bytes]] = (),
+    after: Iterable[tuple[bytes, bytes]] = (),
+) -> bytes:
     """A black one-bit PNG, with chunks before and after the one of its pixels."""
     packer = zlib.compressobj(9)
     row = bytes(1 + (width + 7) // 8)
     data = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
     head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in ((b"IHDR", head), *before, (b"IDAT", data), *after, (b"IEND", b"")))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        chunk(*each) for each in ((b"IHDR", head), *before, (b"IDAT", data), *after, (b"IEND", b""))
+    )
 
 
 def chunk(kind: bytes, data: bytes, length: int | None = None) -> bytes:
     """A PNG chunk, which may lie about its length."""
-    return struct.pack(">I", len(data) if length is None else length) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return (
+        struct.pack(">I", len(data) if length is None else length)
+        + kind
+        + data
+        + struct.pack(">I", zlib.crc32(kind + data))
+    )
 
 
 def with_exif(jpeg: bytes, tiff: bytes) -> bytes:

@@ -38,17 +38,25 @@ def means(source: Pixels, width: int, height: int) -> np.ndarray:
 
     def weights(old: int, new: int) -> np.ndarray:
         edges = np.arange(new + 1) * old / new
-        overlap = np.minimum(edges[1:, None], np.arange(1, old + 1)) - np.maximum(edges[:-1, None], np.arange(old))
+        overlap = np.minimum(edges[1:, None], np.arange(1, old + 1)) - np.maximum(
+            edges[:-1, None], np.arange(old)
+        )
         return overlap.clip(0) * new / old
 
     return np.einsum(
-        "yh,xw,hw...->yx...", weights(source.shape[0], height), weights(source.shape[1], width), source.astype(float), optimize=True
+        "yh,xw,hw...->yx...",
+        weights(source.shape[0], height),
+        weights(source.shape[1], width),
+        source.astype(float),
+        optimize=True,
     )
 
 
 @pytest.mark.parametrize(("size", "target"), SIZES)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_machine_code_gives_the_rounded_means_when_shrinking(size: tuple[int, int], target: tuple[int, int], channels: int) -> None:
+def test_machine_code_gives_the_rounded_means_when_shrinking(
+    size: tuple[int, int], target: tuple[int, int], channels: int
+) -> None:
     source = noise(*size, channels)
     result = area_kernel("numba")(source, *target)
     assert np.abs(result - means(source, *target)).max() < 0.5 + 1e-3
@@ -62,14 +70,31 @@ def test_pixels_are_those_of_inter_area_when_a_photograph_shrinks(
     kernel: str, size: tuple[int, int], target: tuple[int, int], channels: int
 ) -> None:
     source = photo(*size, channels)
-    assert psnr(area_kernel(kernel)(source, *target), cv2.resize(source, target, interpolation=cv2.INTER_AREA)) >= 50
+    assert (
+        psnr(
+            area_kernel(kernel)(source, *target),
+            cv2.resize(source, target, interpolation=cv2.INTER_AREA),
+        )
+        >= 50
+    )
 
 
-@pytest.mark.parametrize("ratio", [1.0, 1.1, 1.5, 1.79, 1.81, 1.9, 2.0, 2.2, 2.29, 2.31, 3.0, 3.61, 4.0, 4.5, 6.0, 7.3, 8.0, 9.1])
-def test_opencv_stays_above_fifty_decibel_when_the_ratio_is_near_a_power_of_two_and_when_not(ratio: float) -> None:
+@pytest.mark.parametrize(
+    "ratio",
+    [1.0, 1.1, 1.5, 1.79, 1.81, 1.9, 2.0, 2.2, 2.29, 2.31, 3.0, 3.61, 4.0, 4.5, 6.0, 7.3, 8.0, 9.1],
+)
+def test_opencv_stays_above_fifty_decibel_when_the_ratio_is_near_a_power_of_two_and_when_not(
+    ratio: float,
+) -> None:
     source = photo(512, 512)
     side = round(512 / ratio)
-    assert psnr(shrink_opencv(source, side, side), cv2.resize(source, (side, side), interpolation=cv2.INTER_AREA)) >= 50
+    assert (
+        psnr(
+            shrink_opencv(source, side, side),
+            cv2.resize(source, (side, side), interpolation=cv2.INTER_AREA),
+        )
+        >= 50
+    )
 
 
 @pytest.mark.parametrize("value", [0, 1, 254, 255])
@@ -83,10 +108,14 @@ def test_a_picture_that_is_not_contiguous_is_shrunk_when_given() -> None:
     source = photo(200, 150)
     view = np.ascontiguousarray(source[:, ::-1])[:, ::-1]
     assert not view.flags.c_contiguous
-    np.testing.assert_array_equal(area_kernel("numba")(view, 50, 40), area_kernel("numba")(source, 50, 40))
+    np.testing.assert_array_equal(
+        area_kernel("numba")(view, 50, 40), area_kernel("numba")(source, 50, 40)
+    )
 
 
-def test_a_missing_kernel_is_an_error_and_no_bad_image_when_a_transform_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_kernel_is_an_error_and_no_bad_image_when_a_transform_needs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     area_kernel.cache_clear()
     monkeypatch.setattr(area, "find_spec", lambda _: None)
     with pytest.raises(MissingDependency, match="numba"):
@@ -94,7 +123,9 @@ def test_a_missing_kernel_is_an_error_and_no_bad_image_when_a_transform_needs_it
     area_kernel.cache_clear()
 
 
-def test_the_faster_kernel_is_chosen_when_numba_is_installed_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_faster_kernel_is_chosen_when_numba_is_installed_or_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert area_kernel("auto") is not shrink_opencv
     area_kernel.cache_clear()
     monkeypatch.setattr(area, "find_spec", lambda _: None)
@@ -120,9 +151,19 @@ def _run(folder: Path, **environment: str) -> tuple[str, str]:
     """Run the kernel in a new process, from a folder that nothing can be written to."""
     shutil.copy(area_numba.__file__, folder)
     (folder / "__pycache__").touch()  # a file: not even root can create the folder
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("NUMBA", "XDG", "HOME"))}
+    clean = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("NUMBA", "XDG", "HOME"))
+    }
     program = _PROGRAM.format(folder=str(folder))
-    done = subprocess.run([sys.executable, "-c", program], env={**clean, **environment}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     hits, misses = done.stdout.split()
     return hits, misses

@@ -9,7 +9,9 @@ TILE, STEP = 64, 68
 
 
 def test_tiles_stand_in_rows_when_there_are_more_images_than_columns() -> None:
-    images = [file(np.full((90, 90, 3), level, np.uint8), "png") for level in (10, 60, 110, 160, 210)]
+    images = [
+        file(np.full((90, 90, 3), level, np.uint8), "png") for level in (10, 60, 110, 160, 210)
+    ]
     sheet = pixels(contact_sheet(images, columns=3, tile_px=TILE))
     assert sheet.shape == (2 * STEP + 4, 3 * STEP + 4, 3)
     for index, level in enumerate((10, 60, 110, 160, 210)):
@@ -20,9 +22,15 @@ def test_tiles_stand_in_rows_when_there_are_more_images_than_columns() -> None:
 
 @pytest.mark.parametrize(
     ("size", "inner"),
-    [((128, 64), (slice(16, 48), slice(0, 64))), ((64, 128), (slice(0, 64), slice(16, 48))), ((20, 10), (slice(27, 37), slice(22, 42)))],
+    [
+        ((128, 64), (slice(16, 48), slice(0, 64))),
+        ((64, 128), (slice(0, 64), slice(16, 48))),
+        ((20, 10), (slice(27, 37), slice(22, 42))),
+    ],
 )
-def test_the_whole_image_is_seen_when_it_is_not_square_or_small(size: tuple[int, int], inner: tuple[slice, slice]) -> None:
+def test_the_whole_image_is_seen_when_it_is_not_square_or_small(
+    size: tuple[int, int], inner: tuple[slice, slice]
+) -> None:
     image = photo(*size)
     tile = pixels(contact_sheet([file(image, "png")], tile_px=TILE))[4 : 4 + TILE, 4 : 4 + TILE]
     shown = tile[inner]
@@ -39,7 +47,10 @@ def test_captions_are_written_below_the_tiles_when_given() -> None:
     captions = ["a cat", None, "été 日本\n" + "long " * 100]
     sheet = pixels(contact_sheet(images, tile_px=TILE, captions=captions))
     assert sheet.shape == (4 + TILE + 16 + 4 + 0, 3 * STEP + 4, 3)
-    lines = [sheet[4 + TILE : 4 + TILE + 16, 4 + index * STEP : 4 + index * STEP + TILE] for index in range(3)]
+    lines = [
+        sheet[4 + TILE : 4 + TILE + 16, 4 + index * STEP : 4 + index * STEP + TILE]
+        for index in range(3)
+    ]
     assert lines[0].min() < 150
     assert lines[1].min() == 255
     assert lines[2].min() < 150
@@ -61,12 +72,17 @@ def test_an_empty_sheet_comes_back_when_there_are_no_images() -> None:
 @pytest.mark.parametrize("file_format", ["png", "jpg"])
 def test_the_bytes_are_the_same_when_a_sheet_is_drawn_again(file_format: str) -> None:
     images = [pillow(photo(60 + index, 50), "WEBP") for index in range(5)]
-    assert contact_sheet(images, format=file_format, captions=["x"] * 5) == contact_sheet(images, format=file_format, captions=["x"] * 5)
+    assert contact_sheet(images, format=file_format, captions=["x"] * 5) == contact_sheet(
+        images, format=file_format, captions=["x"] * 5
+    )
 
 
 def test_jpg_is_smaller_when_the_quality_is_lower() -> None:
     images = [file(photo(128, 128), "jpg")] * 4
-    assert len(contact_sheet(images, format="jpg", quality=40)) < len(contact_sheet(images, format="jpg")) / 2
+    assert (
+        len(contact_sheet(images, format="jpg", quality=40))
+        < len(contact_sheet(images, format="jpg")) / 2
+    )
 
 
 @pytest.mark.parametrize("count", [1, 8, 24, 200])
@@ -87,7 +103,9 @@ def test_the_sheet_fits_into_a_text_when_it_is_inline(count: int) -> None:
         ({"quality": 500}, "500"),
     ],
 )
-def test_one_line_says_what_was_expected_when_an_option_is_wrong(options: dict[str, object], message: str) -> None:
+def test_one_line_says_what_was_expected_when_an_option_is_wrong(
+    options: dict[str, object], message: str
+) -> None:
     with pytest.raises(ConfigurationError, match=message):
         contact_sheet([file(photo(8, 8), "jpg")], **options)  # type: ignore[arg-type]
 

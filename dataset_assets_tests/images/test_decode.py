@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataset_assets.images._base import RefusedImage
 from dataset_assets.images.decode import decode
 from dataset_assets.images.header import Header, read_header
-from dataset_assets.records import Cause
+from dataset_assets.images.pixels import RefusedImage
+from dataset_assets.records.causes import Cause
 from dataset_assets_tests.images import pictures
 from dataset_assets_tests.images.pictures import Pixels, chunk, file, photo, pillow, psnr
 
@@ -23,7 +23,14 @@ def decoded(body: bytes) -> Pixels:
 
 
 @pytest.mark.parametrize(
-    "body", [file(PHOTO, "png"), pillow(PHOTO, "WEBP", lossless=True), pillow(PHOTO, "BMP"), pillow(PHOTO, "TIFF"), file(PHOTO, "tiff")]
+    "body",
+    [
+        file(PHOTO, "png"),
+        pillow(PHOTO, "WEBP", lossless=True),
+        pillow(PHOTO, "BMP"),
+        pillow(PHOTO, "TIFF"),
+        file(PHOTO, "tiff"),
+    ],
 )
 def test_pixels_are_the_stored_ones_when_the_format_is_lossless(body: bytes) -> None:
     image, flattened = decode(body, read_header(body))
@@ -45,7 +52,9 @@ def test_pixels_are_close_when_the_format_is_lossy(body: bytes, decibel: float) 
     assert psnr(decoded(body), PHOTO) > decibel
 
 
-@pytest.mark.parametrize("body", [file(GRAY, "png"), pillow(GRAY, "TIFF", "L"), pillow(GRAY, "BMP", "L")])
+@pytest.mark.parametrize(
+    "body", [file(GRAY, "png"), pillow(GRAY, "TIFF", "L"), pillow(GRAY, "BMP", "L")]
+)
 def test_gray_stays_gray_when_the_image_has_one_channel(body: bytes) -> None:
     np.testing.assert_array_equal(decoded(body), GRAY)
 
@@ -62,7 +71,9 @@ def test_one_bit_becomes_black_and_white_when_the_image_has_no_more() -> None:
 
 @pytest.mark.parametrize("image", [GRAY, PHOTO])
 @pytest.mark.parametrize("extension", ["png", "tiff"])
-def test_sixteen_bits_are_scaled_to_eight_when_the_image_has_them(image: Pixels, extension: str) -> None:
+def test_sixteen_bits_are_scaled_to_eight_when_the_image_has_them(
+    image: Pixels, extension: str
+) -> None:
     np.testing.assert_array_equal(decoded(file(image.astype(np.uint16) * 257, extension)), image)
     rounded = decoded(file(np.array([[0, 128, 129, 65_535]], np.uint16), "png"))
     np.testing.assert_array_equal(rounded, [[0, 0, 1, 255]])
@@ -78,7 +89,9 @@ def test_alpha_is_composed_on_white_exactly_when_the_image_has_it() -> None:
     np.testing.assert_array_equal(image, expected)
 
 
-@pytest.mark.parametrize(("file_format", "mode"), [("PNG", "LA"), ("PNG", "RGBA"), ("WEBP", "RGBA"), ("TIFF", "RGBA")])
+@pytest.mark.parametrize(
+    ("file_format", "mode"), [("PNG", "LA"), ("PNG", "RGBA"), ("WEBP", "RGBA"), ("TIFF", "RGBA")]
+)
 def test_the_image_is_white_when_it_is_transparent(file_format: str, mode: str) -> None:
     buffer = pictures.BytesIO()
     Image.new(mode, (5, 4)).save(buffer, file_format, lossless=True)
@@ -86,7 +99,9 @@ def test_the_image_is_white_when_it_is_transparent(file_format: str, mode: str) 
 
 
 @pytest.mark.parametrize("transparency", [(255, 255, 255), None])
-def test_a_transparent_color_becomes_white_when_a_gif_or_png_names_one(transparency: tuple[int, ...] | None) -> None:
+def test_a_transparent_color_becomes_white_when_a_gif_or_png_names_one(
+    transparency: tuple[int, ...] | None,
+) -> None:
     image = Image.new("RGB", (4, 4), (10, 20, 30))
     image.putpixel((1, 2), (255, 255, 255))
     buffer = pictures.BytesIO()
@@ -110,16 +125,25 @@ def test_sixteen_bit_alpha_is_composed_when_the_image_has_it() -> None:
 def test_the_first_frame_is_taken_when_the_image_moves(file_format: str) -> None:
     frames = [Image.new("RGB", (20, 10), color) for color in ("red", "lime", "blue")]
     buffer = pictures.BytesIO()
-    frames[0].save(buffer, file_format, save_all=True, append_images=frames[1:], duration=50, lossless=True)
+    frames[0].save(
+        buffer, file_format, save_all=True, append_images=frames[1:], duration=50, lossless=True
+    )
     np.testing.assert_array_equal(decoded(buffer.getvalue()), np.full((10, 20, 3), (0, 0, 255)))
 
 
 @pytest.mark.parametrize("filter_byte", [0, 9])
-def test_the_still_picture_is_taken_when_the_animation_of_a_png_is_damaged(filter_byte: int) -> None:
+def test_the_still_picture_is_taken_when_the_animation_of_a_png_is_damaged(
+    filter_byte: int,
+) -> None:
     """OpenCV 5.0.0 ends the process on a filter byte that does not exist in a later frame."""
     control = struct.pack(">IIIIIHHBB", 1, 8, 4, 0, 0, 1, 10, 0, 0)
     frame = struct.pack(">I", 2) + zlib.compress(bytes([filter_byte, 0]) * 4)
-    body = pictures.png(8, 4, before=[(b"acTL", struct.pack(">II", 2, 0))], after=[(b"fcTL", control), (b"fdAT", frame)])
+    body = pictures.png(
+        8,
+        4,
+        before=[(b"acTL", struct.pack(">II", 2, 0))],
+        after=[(b"fcTL", control), (b"fdAT", frame)],
+    )
     np.testing.assert_array_equal(decoded(body), np.zeros((4, 8)))
 
 
@@ -186,7 +210,9 @@ def test_the_image_is_refused_when_its_pixels_have_another_size_than_its_header(
 
 
 @pytest.mark.parametrize("compression", ["zstd", "lzma"])
-def test_pillow_decodes_silently_when_opencv_can_not(compression: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pillow_decodes_silently_when_opencv_can_not(
+    compression: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     body = pillow(PHOTO, "TIFF", compression=compression)
     assert cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED) is None
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 48 - 1)  # Pillow would warn
@@ -195,9 +221,16 @@ def test_pillow_decodes_silently_when_opencv_can_not(compression: str, monkeypat
         np.testing.assert_array_equal(decoded(body), PHOTO)
 
 
-@pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("1", 1), ("I;16", 1), ("RGBA", 3), ("LA", 3), ("CMYK", 3), ("P", 3)])
+@pytest.mark.parametrize(
+    ("mode", "channels"),
+    [("L", 1), ("1", 1), ("I;16", 1), ("RGBA", 3), ("LA", 3), ("CMYK", 3), ("P", 3)],
+)
 def test_pillow_gives_the_same_kinds_of_pixels_when_it_stands_in(mode: str, channels: int) -> None:
-    picture = Image.fromarray(GRAY.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(GRAY).convert(mode)
+    picture = (
+        Image.fromarray(GRAY.astype(np.uint16) * 257)
+        if mode == "I;16"
+        else Image.fromarray(GRAY).convert(mode)
+    )
     buffer = pictures.BytesIO()
     picture.save(buffer, "TIFF", compression="zstd")
     image = decoded(buffer.getvalue())
@@ -214,4 +247,7 @@ def test_the_image_is_refused_when_its_pixels_are_fractions() -> None:
     assert (caught.value.cause, str(caught.value)) == (Cause.UNSUPPORTED_FORMAT, "float32 pixels")
     with pytest.raises(RefusedImage) as caught:
         read_header(body)
-    assert (caught.value.cause, str(caught.value)) == (Cause.UNSUPPORTED_FORMAT, "image/tiff of more than 16 bits")
+    assert (caught.value.cause, str(caught.value)) == (
+        Cause.UNSUPPORTED_FORMAT,
+        "image/tiff of more than 16 bits",
+    )

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataset_assets.images._base import RefusedImage
 from dataset_assets.images.encode import encode
 from dataset_assets.images.options import ImageOptions
-from dataset_assets.records import Cause
+from dataset_assets.images.pixels import RefusedImage
+from dataset_assets.records.causes import Cause
 from dataset_assets_tests.images.pictures import BytesIO, file, photo, pixels, psnr
 
 PHOTO = photo(64, 48)
@@ -20,7 +20,9 @@ def test_the_file_is_opencvs_when_the_format_is_jpg() -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("file_format", "quality"), [("png", 0), ("png", 9), ("webp", 101)])
-def test_pixels_are_kept_when_the_format_is_lossless(file_format: str, quality: int, channels: int) -> None:
+def test_pixels_are_kept_when_the_format_is_lossless(
+    file_format: str, quality: int, channels: int
+) -> None:
     source = photo(64, 48, channels)
     result = pixels(encode(source, ImageOptions(encode_format=file_format, encode_quality=quality)))
     if file_format == "webp" and channels == 1:
@@ -29,7 +31,10 @@ def test_pixels_are_kept_when_the_format_is_lossless(file_format: str, quality: 
 
 
 def test_png_is_smaller_when_the_quality_is_higher() -> None:
-    sizes = [len(encode(PHOTO, ImageOptions(encode_format="png", encode_quality=level))) for level in (0, 9)]
+    sizes = [
+        len(encode(PHOTO, ImageOptions(encode_format="png", encode_quality=level)))
+        for level in (0, 9)
+    ]
     assert sizes[1] < sizes[0]
 
 
@@ -39,7 +44,9 @@ def test_webp_is_lossy_when_the_quality_is_at_most_100() -> None:
 
 
 def test_a_view_is_encoded_when_an_image_was_cropped() -> None:
-    assert encode(PHOTO[5:30, 7:33], ImageOptions()) == encode(PHOTO[5:30, 7:33].copy(), ImageOptions())
+    assert encode(PHOTO[5:30, 7:33], ImageOptions()) == encode(
+        PHOTO[5:30, 7:33].copy(), ImageOptions()
+    )
 
 
 def test_the_image_is_refused_when_the_format_can_not_hold_it() -> None:

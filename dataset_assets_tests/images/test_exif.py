@@ -21,7 +21,12 @@ JPEG = file(photo(8, 8), "jpg")
 def tagged(file_format: str) -> bytes:
     image = Image.new("RGB", (8, 8))
     exif = image.getexif()
-    exif[0x010F], exif[0x0110], exif[0x0112], exif[0x0132] = "Canon", "EOS 5D", 6, "2020:01:02 03:04:05"
+    exif[0x010F], exif[0x0110], exif[0x0112], exif[0x0132] = (
+        "Canon",
+        "EOS 5D",
+        6,
+        "2020:01:02 03:04:05",
+    )
     exif.get_ifd(0x8769).update({0x829A: (1, 100), 0x8827: 200})
     buffer = BytesIO()
     image.save(buffer, file_format, exif=exif)
@@ -40,7 +45,9 @@ def directory(*entries: bytes, following: int = 0) -> bytes:
 def test_the_text_is_img2datasets_when_an_image_has_tags(file_format: str) -> None:
     body = tagged(file_format)
     tags = exifread.process_file(BytesIO(body), details=False)
-    assert exif_json(body) == json.dumps({name: str(value).strip() for name, value in tags.items() if value is not None})
+    assert exif_json(body) == json.dumps(
+        {name: str(value).strip() for name, value in tags.items() if value is not None}
+    )
 
 
 class Counted(BytesIO):
@@ -58,17 +65,24 @@ def test_the_text_is_exifreads_when_bytes_are_damaged(data: st.DataObject) -> No
     body = bytearray(tagged(data.draw(st.sampled_from(["JPEG", "TIFF"]))))
     start = body.index(b"II*\0") if b"II*\0" in body else body.index(b"MM\0*")
     for _ in range(data.draw(st.integers(1, 6))):
-        body[data.draw(st.integers(start, min(len(body), start + 200) - 1))] = data.draw(st.integers(0, 255))
+        body[data.draw(st.integers(start, min(len(body), start + 200) - 1))] = data.draw(
+            st.integers(0, 255)
+        )
     body = body[: data.draw(st.integers(start + 8, len(body)))]
     file = Counted(body)
     try:
         tags = exifread.process_file(file, details=False)
-        expected = json.dumps({name: str(value).strip() for name, value in tags.items() if value is not None})
+        expected = json.dumps(
+            {name: str(value).strip() for name, value in tags.items() if value is not None}
+        )
     except Exception:
         expected = None
     found = exif_json(bytes(body))
     gave_up = found is None and file.reads > MAX_READS // 2  # a damaged count of entries
-    assert gave_up or found in (expected, "{}")  # "{}": our own header reader did not find the damaged block
+    assert gave_up or found in (
+        expected,
+        "{}",
+    )  # "{}": our own header reader did not find the damaged block
 
 
 def test_exifread_itself_is_not_changed() -> None:
@@ -114,15 +128,28 @@ def test_exifread_is_not_called_when_an_image_has_no_exif(monkeypatch: pytest.Mo
 
 def test_bytes_that_are_no_text_are_escaped_when_a_tag_holds_them() -> None:
     tiff = b"II*\0\x08\0\0\0" + directory(entry(0x010F, 2, 6, 26)) + b"\xff\xfe\xfaab\0"
-    assert json.loads(exif_json(with_exif(JPEG, tiff)) or "") == {"Image Make": r"b'\xff\xfe\xfaab'"}
+    assert json.loads(exif_json(with_exif(JPEG, tiff)) or "") == {
+        "Image Make": r"b'\xff\xfe\xfaab'"
+    }
 
 
-def test_nothing_is_logged_when_exif_is_damaged(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_logged_when_exif_is_damaged(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
     with caplog.at_level(logging.DEBUG):
-        for tiff in (b"", b"II", b"II*\0\xff\xff\xff\xff", b"II*\0\x08\0\0\0" + directory(entry(0x010F, 99, 9, 9), following=8)):
+        for tiff in (
+            b"",
+            b"II",
+            b"II*\0\xff\xff\xff\xff",
+            b"II*\0\x08\0\0\0" + directory(entry(0x010F, 99, 9, 9), following=8),
+        ):
             exif_json(with_exif(JPEG, tiff))
         exif_json(b"\0\0\0\x18ftypheic" + bytes(40))
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING and record.name.startswith("exifread")]
+    assert not [
+        record
+        for record in caplog.records
+        if record.levelno >= logging.WARNING and record.name.startswith("exifread")
+    ]
     assert capfd.readouterr() == ("", "")
 
 
@@ -141,6 +168,16 @@ def test_tags_are_given_up_quickly_when_there_are_millions_of_values(tiff: bytes
 
 def test_tags_are_given_up_when_their_text_is_huge() -> None:
     body = pictures.png(
-        8, 8, before=[(b"eXIf", b"MM\0*\0\0\0\x08\0\x01" + struct.pack(">HHII", 0x010F, 2, 2_000_000, 26) + bytes(4) + b"a" * 2_000_000)]
+        8,
+        8,
+        before=[
+            (
+                b"eXIf",
+                b"MM\0*\0\0\0\x08\0\x01"
+                + struct.pack(">HHII", 0x010F, 2, 2_000_000, 26)
+                + bytes(4)
+                + b"a" * 2_000_000,
+            )
+        ],
     )
     assert exif_json(body) is None

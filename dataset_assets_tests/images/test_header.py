@@ -3,9 +3,9 @@ import time
 
 import pytest
 
-from dataset_assets.images._base import RefusedImage
 from dataset_assets.images.header import Header, read_header, trailing_bytes
-from dataset_assets.records import Cause
+from dataset_assets.images.pixels import RefusedImage
+from dataset_assets.records.causes import Cause
 from dataset_assets_tests.images import pictures
 
 PHOTO = pictures.photo(31, 17)
@@ -42,7 +42,9 @@ def test_size_is_read_when_a_bitmap_is_old_or_stored_from_the_top() -> None:
 
 def test_size_is_read_when_segments_and_fill_bytes_stand_before_the_frame() -> None:
     body = pictures.file(PHOTO, "jpg")
-    extra = b"\xff\xfe\x00\x06\xff\xc0ab" + b"\xff\xff\xff\xe2\x00\x04\xff\xd9"  # a comment and a profile that hold marker bytes
+    extra = (
+        b"\xff\xfe\x00\x06\xff\xc0ab" + b"\xff\xff\xff\xe2\x00\x04\xff\xd9"
+    )  # a comment and a profile that hold marker bytes
     assert read_header(body[:2] + extra + body[2:]) == Header("jpeg", 31, 17, channels=3)
 
 
@@ -75,7 +77,9 @@ def test_channels_are_read_when_the_image_is_a_jpeg(channels: int, expected: int
         (b" " * 10_000_000, Cause.NOT_IMAGE, "text/plain"),
     ],
 )
-def test_content_is_named_when_it_is_no_image_we_read(body: bytes, cause: Cause, message: str) -> None:
+def test_content_is_named_when_it_is_no_image_we_read(
+    body: bytes, cause: Cause, message: str
+) -> None:
     with pytest.raises(RefusedImage) as caught:
         read_header(body)
     assert (caught.value.cause, str(caught.value)) == (cause, message)
@@ -98,7 +102,9 @@ def test_every_cut_is_a_header_or_a_refusal_when_the_file_ends_early(file_format
     [
         b"\xff\xd8\xff" + b"\xff" * 20_000_000,
         b"\xff\xd8" + b"\xff\xe0\x00\x02" * 5_000_000,
-        b"\x89PNG\r\n\x1a\n" + pictures.chunk(b"IHDR", bytes(13)) + pictures.chunk(b"tEXt", b"") * 2_000_000,
+        b"\x89PNG\r\n\x1a\n"
+        + pictures.chunk(b"IHDR", bytes(13))
+        + pictures.chunk(b"tEXt", b"") * 2_000_000,
         b"II*\0\x08\0\0\0\xff\xff" + b"\xff" * 1_000_000,
     ],
 )
@@ -126,23 +132,33 @@ def test_bytes_behind_the_image_are_counted_when_there_are_some(file_format: str
 def tiff(**tags: int) -> bytes:
     """A TIFF directory of whole numbers, without pixels."""
     numbers = {"width": 256, "height": 257, "bits": 258, "tile_width": 322, "tile_height": 323}
-    entries = b"".join(struct.pack(">HHII", numbers[name], 4, 1, value) for name, value in tags.items())
+    entries = b"".join(
+        struct.pack(">HHII", numbers[name], 4, 1, value) for name, value in tags.items()
+    )
     return b"MM\0*" + struct.pack(">IH", 8, len(tags)) + entries + bytes(4)
 
 
 def test_tiff_tags_are_read_when_the_byte_order_is_the_other_one() -> None:
     assert read_header(tiff(width=31, height=17)) == Header("tiff", 31, 17, has_exif=True)
-    assert read_header(tiff(width=31, height=17, bits=16, tile_width=1024, tile_height=1024)).width == 31
+    assert (
+        read_header(tiff(width=31, height=17, bits=16, tile_width=1024, tile_height=1024)).width
+        == 31
+    )
 
 
 @pytest.mark.parametrize(
     ("tags", "cause"),
     [
         ({"bits": 32}, Cause.UNSUPPORTED_FORMAT),
-        ({"tile_width": 16_384, "tile_height": 16_384}, Cause.DECODE_ERROR),  # a gigabyte for OpenCV
+        (
+            {"tile_width": 16_384, "tile_height": 16_384},
+            Cause.DECODE_ERROR,
+        ),  # a gigabyte for OpenCV
     ],
 )
-def test_a_tiff_is_refused_when_decoding_it_would_take_memory_beyond_its_size(tags: dict[str, int], cause: Cause) -> None:
+def test_a_tiff_is_refused_when_decoding_it_would_take_memory_beyond_its_size(
+    tags: dict[str, int], cause: Cause
+) -> None:
     with pytest.raises(RefusedImage) as caught:
         read_header(tiff(width=10, height=10, **tags))
     assert caught.value.cause == cause

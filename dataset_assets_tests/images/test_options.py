@@ -10,7 +10,11 @@ from dataset_assets.images.options import ImageOptions
 
 def test_defaults_are_img2datasets_when_nothing_is_given() -> None:
     options = ImageOptions()
-    assert (options.image_size, options.resize_mode, options.resize_only_if_bigger) == (256, "border", False)
+    assert (options.image_size, options.resize_mode, options.resize_only_if_bigger) == (
+        256,
+        "border",
+        False,
+    )
     assert (options.upscale_interpolation, options.downscale_interpolation) == ("lanczos", "area")
     assert (options.encode_format, options.encode_quality) == ("jpg", 95)
 
@@ -21,13 +25,33 @@ def test_defaults_are_img2datasets_when_nothing_is_given() -> None:
         ({"image_size": 0}, "image_size: expected a whole number from 1 to 65535", "got 0"),
         ({"image_size": 256.0}, "image_size", "got 256.0"),
         ({"image_size": True}, "image_size", "got True"),
-        ({"resize_mode": "crop"}, "resize_mode: expected one of no, keep_ratio, center_crop, border, keep_ratio_largest", "got 'crop'"),
-        ({"upscale_interpolation": "sinc"}, "upscale_interpolation: expected one of nearest, linear", "got 'sinc'"),
+        (
+            {"resize_mode": "crop"},
+            "resize_mode: expected one of no, keep_ratio, center_crop, border, keep_ratio_largest",
+            "got 'crop'",
+        ),
+        (
+            {"upscale_interpolation": "sinc"},
+            "upscale_interpolation: expected one of nearest, linear",
+            "got 'sinc'",
+        ),
         ({"downscale_interpolation": None}, "downscale_interpolation", "got None"),
         ({"encode_format": "jpeg"}, "encode_format: expected one of jpg, png, webp", "got 'jpeg'"),
-        ({"encode_quality": 101}, "encode_quality for jpg: expected a whole number from 0 to 100", "got 101"),
-        ({"encode_format": "png"}, "encode_quality for png: expected a whole number from 0 to 9", "got 95"),
-        ({"encode_format": "webp", "encode_quality": 0}, "encode_quality for webp: expected a whole number from 1 to 1000", "got 0"),
+        (
+            {"encode_quality": 101},
+            "encode_quality for jpg: expected a whole number from 0 to 100",
+            "got 101",
+        ),
+        (
+            {"encode_format": "png"},
+            "encode_quality for png: expected a whole number from 0 to 9",
+            "got 95",
+        ),
+        (
+            {"encode_format": "webp", "encode_quality": 0},
+            "encode_quality for webp: expected a whole number from 1 to 1000",
+            "got 0",
+        ),
         ({"min_image_size": -1}, "min_image_size: expected a number of at least 0", "got -1"),
         ({"max_image_area": 0}, "max_image_area", "got 0"),
         ({"max_aspect_ratio": 0.5}, "max_aspect_ratio: expected a number of at least 1", "got 0.5"),
@@ -38,7 +62,9 @@ def test_defaults_are_img2datasets_when_nothing_is_given() -> None:
         ({"area_kernel": "cuda"}, "area_kernel: expected one of auto, numba, opencv", "got 'cuda'"),
     ],
 )
-def test_one_line_says_what_was_expected_and_what_came_when_a_value_is_wrong(given: dict[str, Any], expected: str, came: str) -> None:
+def test_one_line_says_what_was_expected_and_what_came_when_a_value_is_wrong(
+    given: dict[str, Any], expected: str, came: str
+) -> None:
     with pytest.raises(ConfigurationError) as caught:
         ImageOptions(**given)
     message = str(caught.value)
@@ -47,7 +73,13 @@ def test_one_line_says_what_was_expected_and_what_came_when_a_value_is_wrong(giv
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("given", [{"encode_format": "png", "encode_quality": 0}, {"encode_format": "webp", "encode_quality": 101}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"encode_format": "png", "encode_quality": 0},
+        {"encode_format": "webp", "encode_quality": 101},
+    ],
+)
 def test_the_ends_of_the_range_are_accepted_when_given(given: dict[str, Any]) -> None:
     ImageOptions(**given)
 

@@ -29,8 +29,12 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize(("mode", "only_if_bigger", "original"), list(product(RESIZE_MODES, (False, True), SIZES)))
-def test_sizes_are_those_of_the_table_when_a_mode_is_chosen(mode: str, only_if_bigger: bool, original: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("mode", "only_if_bigger", "original"), list(product(RESIZE_MODES, (False, True), SIZES))
+)
+def test_sizes_are_those_of_the_table_when_a_mode_is_chosen(
+    mode: str, only_if_bigger: bool, original: tuple[int, int]
+) -> None:
     options = ImageOptions(image_size=100, resize_mode=mode, resize_only_if_bigger=only_if_bigger)
     target = target_of(*original, options)
     by_shorter = mode in ("keep_ratio", "center_crop")
@@ -44,13 +48,27 @@ def test_sizes_are_those_of_the_table_when_a_mode_is_chosen(mode: str, only_if_b
     assert target.square == (100 if mode in ("center_crop", "border") else 0)
 
 
-@pytest.mark.parametrize(("mode", "grows"), [("keep_ratio", True), ("center_crop", True), ("border", False), ("keep_ratio_largest", False)])
-def test_the_scaled_side_decides_the_interpolation_when_the_other_side_differs(mode: str, grows: bool) -> None:
-    options = ImageOptions(image_size=100, resize_mode=mode, upscale_interpolation="nearest", downscale_interpolation="cubic")
+@pytest.mark.parametrize(
+    ("mode", "grows"),
+    [("keep_ratio", True), ("center_crop", True), ("border", False), ("keep_ratio_largest", False)],
+)
+def test_the_scaled_side_decides_the_interpolation_when_the_other_side_differs(
+    mode: str, grows: bool
+) -> None:
+    options = ImageOptions(
+        image_size=100,
+        resize_mode=mode,
+        upscale_interpolation="nearest",
+        downscale_interpolation="cubic",
+    )
     source = photo(150, 80)
     target = target_of(150, 80, options)
     assert target is not None
-    expected = cv2.resize(source, (target.width, target.height), interpolation=cv2.INTER_NEAREST if grows else cv2.INTER_CUBIC)
+    expected = cv2.resize(
+        source,
+        (target.width, target.height),
+        interpolation=cv2.INTER_NEAREST if grows else cv2.INTER_CUBIC,
+    )
     np.testing.assert_array_equal(scale(source, target, options), expected)
 
 
@@ -69,8 +87,15 @@ CV2 = {
 @pytest.mark.parametrize("name", INTERPOLATIONS)
 @pytest.mark.parametrize("size", [40, 90])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_pixels_are_opencvs_when_an_interpolation_is_named(name: str, size: int, channels: int) -> None:
-    options = ImageOptions(image_size=size, resize_mode="keep_ratio", upscale_interpolation=name, downscale_interpolation=name)
+def test_pixels_are_opencvs_when_an_interpolation_is_named(
+    name: str, size: int, channels: int
+) -> None:
+    options = ImageOptions(
+        image_size=size,
+        resize_mode="keep_ratio",
+        upscale_interpolation=name,
+        downscale_interpolation=name,
+    )
     source = photo(70, 60, channels)
     target = target_of(70, 60, options)
     assert target is not None
@@ -89,16 +114,24 @@ def test_the_same_array_comes_back_when_the_size_fits_already() -> None:
     assert make_square(square, 50) is square
 
 
-@pytest.mark.parametrize(("size", "box"), [((7, 4), (1, 0)), ((8, 4), (2, 0)), ((4, 7), (0, 1)), ((4, 9), (0, 2))])
-def test_the_middle_remains_when_a_square_is_cropped(size: tuple[int, int], box: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("size", "box"), [((7, 4), (1, 0)), ((8, 4), (2, 0)), ((4, 7), (0, 1)), ((4, 9), (0, 2))]
+)
+def test_the_middle_remains_when_a_square_is_cropped(
+    size: tuple[int, int], box: tuple[int, int]
+) -> None:
     source = photo(*size)
     left, top = box
     np.testing.assert_array_equal(make_square(source, 4), source[top : top + 4, left : left + 4])
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("size", "corner"), [((9, 4), (0, 2)), ((9, 3), (0, 3)), ((4, 9), (2, 0)), ((1, 9), (4, 0))])
-def test_white_surrounds_the_image_when_a_square_is_padded(size: tuple[int, int], corner: tuple[int, int], channels: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "corner"), [((9, 4), (0, 2)), ((9, 3), (0, 3)), ((4, 9), (2, 0)), ((1, 9), (4, 0))]
+)
+def test_white_surrounds_the_image_when_a_square_is_padded(
+    size: tuple[int, int], corner: tuple[int, int], channels: int
+) -> None:
     source = photo(*size, channels)
     left, top = corner
     expected = np.full((9, 9, 3) if channels == 3 else (9, 9), 255)
@@ -119,7 +152,9 @@ def test_white_surrounds_the_image_when_a_square_is_padded(size: tuple[int, int]
         ((16000, 16000), 8),
     ],
 )
-def test_twice_the_target_remains_when_a_jpeg_is_reduced(original: tuple[int, int], times: int) -> None:
+def test_twice_the_target_remains_when_a_jpeg_is_reduced(
+    original: tuple[int, int], times: int
+) -> None:
     target = target_of(*original, ImageOptions(image_size=256, resize_mode="keep_ratio"))
     assert target is not None
     assert reduction_for(*original, target) == times

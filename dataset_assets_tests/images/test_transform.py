@@ -15,7 +15,8 @@ from PIL import Image
 from dataset_assets.images import decode as decode_module
 from dataset_assets.images.options import ImageOptions
 from dataset_assets.images.transform import ImageTransform
-from dataset_assets.records import Cause, Media
+from dataset_assets.records.causes import Cause
+from dataset_assets.records.fetching import Media
 from dataset_assets_tests.images import pictures
 from dataset_assets_tests.images.pictures import file, photo, pillow, pixels, png, psnr
 
@@ -28,9 +29,17 @@ def transform(body: bytes, **options: Any) -> Media:
 
 @pytest.mark.parametrize(
     ("mode", "size"),
-    [("no", (200, 120)), ("keep_ratio", (107, 64)), ("center_crop", (64, 64)), ("border", (64, 64)), ("keep_ratio_largest", (64, 38))],
+    [
+        ("no", (200, 120)),
+        ("keep_ratio", (107, 64)),
+        ("center_crop", (64, 64)),
+        ("border", (64, 64)),
+        ("keep_ratio_largest", (64, 38)),
+    ],
 )
-def test_the_stored_image_has_the_size_it_says_when_a_mode_is_chosen(mode: str, size: tuple[int, int]) -> None:
+def test_the_stored_image_has_the_size_it_says_when_a_mode_is_chosen(
+    mode: str, size: tuple[int, int]
+) -> None:
     media = transform(JPEG, image_size=64, resize_mode=mode)
     assert media.cause is None
     assert (media.width, media.height) == size
@@ -44,7 +53,10 @@ def test_the_stored_image_has_the_size_it_says_when_a_mode_is_chosen(mode: str, 
 def test_every_format_becomes_every_format_when_asked(file_format: str, encode_format: str) -> None:
     source = photo(90, 70)
     media = transform(
-        pillow(source, file_format), resize_mode="no", encode_format=encode_format, encode_quality=9 if encode_format == "png" else 95
+        pillow(source, file_format),
+        resize_mode="no",
+        encode_format=encode_format,
+        encode_quality=9 if encode_format == "png" else 95,
     )
     assert media.extension == encode_format
     stored = Image.open(pictures.BytesIO(media.payload or b""))
@@ -70,7 +82,13 @@ def test_the_image_is_refused_before_it_is_decoded_when_a_limit_is_passed(
 
 
 @pytest.mark.parametrize(
-    "options", [{"min_image_size": 120}, {"max_image_area": 24_000}, {"max_aspect_ratio": 200 / 120}, {"max_pixels": 24_000}]
+    "options",
+    [
+        {"min_image_size": 120},
+        {"max_image_area": 24_000},
+        {"max_aspect_ratio": 200 / 120},
+        {"max_pixels": 24_000},
+    ],
 )
 def test_the_image_is_stored_when_it_is_exactly_at_a_limit(options: dict[str, Any]) -> None:
     assert transform(JPEG, resize_mode="no", **options).cause is None
@@ -110,7 +128,9 @@ def test_only_the_first_frame_is_looked_at_when_a_gif_has_thousands() -> None:
         (b"<svg></svg>", Cause.UNSUPPORTED_FORMAT, "image/svg+xml"),
     ],
 )
-def test_the_cause_is_told_when_a_body_is_no_whole_image(body: bytes, cause: Cause, message: str) -> None:
+def test_the_cause_is_told_when_a_body_is_no_whole_image(
+    body: bytes, cause: Cause, message: str
+) -> None:
     assert transform(body) == Media(cause=cause, message=message)
 
 
@@ -136,7 +156,9 @@ def test_an_image_or_a_cause_comes_back_when_bytes_are_changed_at_random(file_fo
         assert (media.payload is None) == (media.cause is not None)
 
 
-def test_a_cause_comes_back_when_anything_unexpected_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cause_comes_back_when_anything_unexpected_is_raised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def fail(*_: object) -> None:
         raise MemoryError
 
@@ -161,12 +183,22 @@ def test_trailing_bytes_are_flagged_and_left_out_when_a_web_page_follows_the_ima
         (JPEG, {"resize_mode": "border", "image_size": 300}, False),
         (JPEG, {"resize_mode": "keep_ratio", "image_size": 100}, False),
         (JPEG, {"resize_mode": "no", "encode_format": "png", "encode_quality": 3}, False),
-        (pillow(photo(9, 9), "PNG"), {"resize_mode": "no", "encode_format": "png", "encode_quality": 3}, True),
-        (pillow(photo(9, 9), "PNG", "RGBA"), {"resize_mode": "no", "encode_format": "png", "encode_quality": 3}, False),
+        (
+            pillow(photo(9, 9), "PNG"),
+            {"resize_mode": "no", "encode_format": "png", "encode_quality": 3},
+            True,
+        ),
+        (
+            pillow(photo(9, 9), "PNG", "RGBA"),
+            {"resize_mode": "no", "encode_format": "png", "encode_quality": 3},
+            False,
+        ),
         (pillow(photo(9, 9), "WEBP"), {"resize_mode": "no", "encode_format": "webp"}, True),
     ],
 )
-def test_bytes_are_kept_when_skip_reencode_finds_nothing_to_change(body: bytes, options: dict[str, Any], kept: bool) -> None:
+def test_bytes_are_kept_when_skip_reencode_finds_nothing_to_change(
+    body: bytes, options: dict[str, Any], kept: bool
+) -> None:
     media = transform(body, skip_reencode=True, **options)
     assert media.cause is None
     assert (media.payload == body) == kept
@@ -185,7 +217,13 @@ def test_a_truncated_image_is_refused_when_skip_reencode_would_keep_it() -> None
 @pytest.mark.parametrize("body", [JPEG, JPEG[:100], b"<html>", b"anything"])
 def test_everything_is_kept_when_all_reencoding_is_off(body: bytes) -> None:
     media = transform(body, disable_all_reencoding=True, encode_format="webp")
-    assert (media.payload, media.extension, media.width, media.original_width, media.cause) == (body, "webp", None, None, None)
+    assert (media.payload, media.extension, media.width, media.original_width, media.cause) == (
+        body,
+        "webp",
+        None,
+        None,
+        None,
+    )
     assert transform(b"", disable_all_reencoding=True).cause == Cause.EMPTY_BODY
 
 
@@ -197,7 +235,10 @@ def test_boxes_are_refused_when_all_reencoding_is_off() -> None:
 @pytest.mark.parametrize("mode", ["no", "center_crop", "border"])
 def test_boxes_are_blurred_where_they_are_when_the_image_is_scaled_too(mode: str) -> None:
     options = ImageOptions(resize_mode=mode, image_size=100, encode_format="png", encode_quality=1)
-    plain, blurred = (pixels(ImageTransform(options)(JPEG, bboxes=boxes).payload or b"") for boxes in (None, [[0.4, 0.3, 0.6, 0.7]]))
+    plain, blurred = (
+        pixels(ImageTransform(options)(JPEG, bboxes=boxes).payload or b"")
+        for boxes in (None, [[0.4, 0.3, 0.6, 0.7]])
+    )
     changed = np.argwhere((plain != blurred).any(axis=2))
     middle = changed.mean(axis=0) / plain.shape[:2]
     assert np.abs(middle - 0.5).max() < 0.1
@@ -205,34 +246,55 @@ def test_boxes_are_blurred_where_they_are_when_the_image_is_scaled_too(mode: str
 
 
 def test_the_cause_is_told_when_a_box_makes_no_sense() -> None:
-    assert ImageTransform(ImageOptions())(JPEG, bboxes=[[5, 5, 90, 90]]) == Media(cause=Cause.INVALID_BBOX, message="invalid bounding box")
+    assert ImageTransform(ImageOptions())(JPEG, bboxes=[[5, 5, 90, 90]]) == Media(
+        cause=Cause.INVALID_BBOX, message="invalid bounding box"
+    )
 
 
 def test_exif_is_read_when_it_is_asked_for() -> None:
     turn = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     body = pictures.with_exif(JPEG, turn)
     assert json.loads(transform(body).exif or "") == {"Image Orientation": "Rotated 90 CW"}
-    assert json.loads(transform(body, disable_all_reencoding=True).exif or "") == {"Image Orientation": "Rotated 90 CW"}
+    assert json.loads(transform(body, disable_all_reencoding=True).exif or "") == {
+        "Image Orientation": "Rotated 90 CW"
+    }
     assert transform(body, extract_exif=False).exif is None
 
 
 @pytest.mark.parametrize("source", [photo(1600, 1200), photo(1600, 1200, 1)], ids=["color", "gray"])
-def test_pixels_are_nearly_the_same_when_the_decoder_shrinks_too(source: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pixels_are_nearly_the_same_when_the_decoder_shrinks_too(
+    source: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
     body = file(source, "jpg")
-    options = {"image_size": 200, "resize_mode": "keep_ratio", "encode_format": "png", "encode_quality": 1}
+    options = {
+        "image_size": 200,
+        "resize_mode": "keep_ratio",
+        "encode_format": "png",
+        "encode_quality": 1,
+    }
     exact = transform(body, **options)
     flags = []
     decoder = cv2.imdecode
-    monkeypatch.setattr(decode_module.cv2, "imdecode", lambda data, flag: flags.append(flag) or decoder(data, flag))
+    monkeypatch.setattr(
+        decode_module.cv2, "imdecode", lambda data, flag: flags.append(flag) or decoder(data, flag)
+    )
     scaled = transform(body, scaled_decode=True, **options)
     reduced = cv2.IMREAD_REDUCED_COLOR_2 if source.ndim == 3 else cv2.IMREAD_REDUCED_GRAYSCALE_2
     assert flags == [reduced | cv2.IMREAD_IGNORE_ORIENTATION]
-    assert (scaled.width, scaled.height, scaled.original_width, scaled.original_height) == (267, 200, 1600, 1200)
+    assert (scaled.width, scaled.height, scaled.original_width, scaled.original_height) == (
+        267,
+        200,
+        1600,
+        1200,
+    )
     assert psnr(pixels(scaled.payload or b""), pixels(exact.payload or b"")) > 40
 
 
 def test_the_results_are_the_same_when_threads_share_a_transform() -> None:
-    bodies = [file(photo(300 + 7 * index, 200 + 5 * index, 1 + 2 * (index % 2)), "jpg") for index in range(24)]
+    bodies = [
+        file(photo(300 + 7 * index, 200 + 5 * index, 1 + 2 * (index % 2)), "jpg")
+        for index in range(24)
+    ]
     shared = ImageTransform(ImageOptions(image_size=128, resize_mode="keep_ratio"))
     alone = [shared(body) for body in bodies]
     with ThreadPoolExecutor(4) as pool:

@@ -7,9 +7,9 @@ import signal
 
 import numpy as np
 
-from dataset_assets.loaders.torch_loader import LoaderOptions, ShardLoader, StagedRows
-from dataset_assets.records import Cause
-from dataset_assets.stage_records import SampleError
+from dataset_assets.loaders.torch.loader import LoaderOptions, ShardLoader, StagedRows
+from dataset_assets.records.causes import Cause
+from dataset_assets.records.staged import SampleError
 
 
 def label_and_noise(sample, rng):
@@ -21,7 +21,11 @@ def picture(sample, rng):
     """A patch of the image and its labels, as real transforms make them."""
     image, labels = sample.image(), sample.labels()
     top = rng.integers(0, image.shape[0] - 15)
-    return np.ascontiguousarray(image[top : top + 16].transpose(2, 0, 1)), labels[top : top + 16].copy(), sample.columns["label"]
+    return (
+        np.ascontiguousarray(image[top : top + 16].transpose(2, 0, 1)),
+        labels[top : top + 16].copy(),
+        sample.columns["label"],
+    )
 
 
 class BadLabels:
@@ -56,11 +60,20 @@ def labels(batches):
 def make(store, transform=label_and_noise, **options):
     """Return a loader of one set."""
     rows = store if isinstance(store, list | StagedRows) else StagedRows(store)
-    return ShardLoader(rows, transform, options=LoaderOptions(**{"global_batch_size": 8, "columns": ("label",), **options}))
+    return ShardLoader(
+        rows,
+        transform,
+        options=LoaderOptions(**{"global_batch_size": 8, "columns": ("label",), **options}),
+    )
 
 
 def global_batches(store, world_size, **options):
     """Return the labels of an epoch of all ranks, put together."""
-    loaders = [make(store, rank=rank, world_size=world_size, **options) for rank in range(world_size)]
+    loaders = [
+        make(store, rank=rank, world_size=world_size, **options) for rank in range(world_size)
+    ]
     assert len({len(loader) for loader in loaders}) == 1
-    return [functools.reduce(operator.iadd, parts, []) for parts in zip(*map(labels, loaders), strict=True)]
+    return [
+        functools.reduce(operator.iadd, parts, [])
+        for parts in zip(*map(labels, loaders), strict=True)
+    ]

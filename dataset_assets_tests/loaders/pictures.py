@@ -7,12 +7,14 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from dataset_assets.records import Row
-from dataset_assets.shards._records import write_manifest
+from dataset_assets.records.shards import Row
+from dataset_assets.shards.commits import write_manifest
 from dataset_assets_tests.shards.sample_rows import SCHEMA, make_row, write_shard
 
 
-def encoded(index: int, *, size: tuple[int, int] = (24, 16), mode: str = "RGB", file_format: str = "JPEG") -> bytes:
+def encoded(
+    index: int, *, size: tuple[int, int] = (24, 16), mode: str = "RGB", file_format: str = "JPEG"
+) -> bytes:
     """Return a file of `size` (width, height)."""
     pixels = np.random.default_rng(index).integers(0, 256, (size[1], size[0], 3), np.uint8)
     file = io.BytesIO()
@@ -28,7 +30,13 @@ def hf_dataset(files: list[bytes | None], **columns: Any) -> Any:
     return made.cast_column("image", datasets.Image())
 
 
-def write_shards(store: Any, payloads: list[list[bytes | None]], *, labels: bool = True, output_format: str = "webdataset") -> None:
+def write_shards(
+    store: Any,
+    payloads: list[list[bytes | None]],
+    *,
+    labels: bool = True,
+    output_format: str = "webdataset",
+) -> None:
     """Write a shard for each list of payloads, None being a failed row, and the manifest; the labels count successes and failures through."""
     schema = SCHEMA.insert(0, pa.field("label", pa.int64())) if labels else SCHEMA
     number = 0

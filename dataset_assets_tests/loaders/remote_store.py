@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from dataset_assets.storage import local
+from dataset_assets.storage.stores import local
 
 
 class RemoteStore:
@@ -35,7 +35,11 @@ class RemoteStore:
 
     def requests(self, kind=""):
         """Return the lines of the log that start with `kind`."""
-        return [line for line in self._log.read_text().splitlines() if line.startswith(kind)] if self._log.exists() else []
+        return (
+            [line for line in self._log.read_text().splitlines() if line.startswith(kind)]
+            if self._log.exists()
+            else []
+        )
 
     def _note(self, line: str) -> None:
         with self._log.open("a") as log:

@@ -8,13 +8,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataset_assets.records import SUCCESS, Cause, Row, ShardFile, ShardRecord
-from dataset_assets.shards._base import WriterOptions
-from dataset_assets.shards._records import write_manifest, write_record
-from dataset_assets.shards.webdataset import Writer
-from dataset_assets.stage_records import ClassLabel, License, StagedDataset
+from dataset_assets.records.causes import SUCCESS, Cause
+from dataset_assets.records.shards import Row, ShardFile, ShardRecord
+from dataset_assets.records.staged import ClassLabel, License, StagedDataset
+from dataset_assets.shards.commits import write_manifest, write_record
+from dataset_assets.shards.formats.webdataset import Writer
+from dataset_assets.shards.writer import WriterOptions
 
-COLUMNS = (("key", pa.string()), ("path", pa.string()), ("status", pa.string()), ("label", pa.int32()))
+COLUMNS = (
+    ("key", pa.string()),
+    ("path", pa.string()),
+    ("status", pa.string()),
+    ("label", pa.int32()),
+)
 PARTS = ("annotations.json", "seg.png")
 
 
@@ -27,7 +33,9 @@ class SetSpec:
     prefix: str = "s"  # of keys
     images: bool = False  # real JPEGs and masks, else a few bytes
     broken: frozenset[int] = frozenset()  # indices of samples whose payload is no image
-    staged: bool = True  # False: a shard set as a download leaves it, without index.parquet and staged.json
+    staged: bool = (
+        True  # False: a shard set as a download leaves it, without index.parquet and staged.json
+    )
     padding: int = 0  # bytes more per payload
 
 
@@ -76,15 +84,36 @@ def _write_shard(store, spec: SetSpec, shard_id: int, count: int, first: int) ->
         writer.write(_row(spec, place, first + place if place < count else None, name))
     files = writer.commit()
     causes = {Cause.DECODE_ERROR: spec.failed} if spec.failed else {}
-    record = ShardRecord(count + spec.failed, count, 0, spec.failed, 0.0, 0.0, 0.0, {}, name, shard_id, "0" * 64, causes, files)
+    record = ShardRecord(
+        count + spec.failed,
+        count,
+        0,
+        spec.failed,
+        0.0,
+        0.0,
+        0.0,
+        {},
+        name,
+        shard_id,
+        "0" * 64,
+        causes,
+        files,
+    )
     write_record(store, record)
     sidecar = pq.read_table(pa.BufferReader(store.read(files[1].name))).to_pylist()
     return [{"shard": shard_id, **row} for row in sidecar if row["status"] == SUCCESS]
 
 
 def _row(spec: SetSpec, place: int, number: int | None, shard: str) -> Row:
-    key = f"{spec.prefix}{number:06}" if number is not None else f"{spec.prefix}-bad-{shard}-{place}"
-    columns = {"key": key, "path": f"images/{key}.jpg", "status": SUCCESS if number is not None else "failed_to_resize", "label": number}
+    key = (
+        f"{spec.prefix}{number:06}" if number is not None else f"{spec.prefix}-bad-{shard}-{place}"
+    )
+    columns = {
+        "key": key,
+        "path": f"images/{key}.jpg",
+        "status": SUCCESS if number is not None else "failed_to_resize",
+        "label": number,
+    }
     if number is None:
         return Row(place, key, columns, {"cause": Cause.DECODE_ERROR}, cause=Cause.DECODE_ERROR)
     parts = {"seg.png": mask(spec, number)} | ({"annotations.json": b"[]"} if number % 2 else {})
@@ -92,7 +121,17 @@ def _row(spec: SetSpec, place: int, number: int | None, shard: str) -> Row:
 
 
 def _index(rows: list[dict]) -> bytes:
-    names = ("key", "shard", "offset", "bytes", "extension", "width", "height", "annotations_json_offset", "annotations_json_bytes")
+    names = (
+        "key",
+        "shard",
+        "offset",
+        "bytes",
+        "extension",
+        "width",
+        "height",
+        "annotations_json_offset",
+        "annotations_json_bytes",
+    )
     names += ("seg_png_offset", "seg_png_bytes", "label")
     kinds = {
         "key": pa.string(),
@@ -103,7 +142,12 @@ def _index(rows: list[dict]) -> bytes:
         "label": pa.int32(),
     }
     fixed = {"extension": "jpg", "width": 32, "height": 24}
-    table = pa.table({name: pa.array([(fixed | row)[name] for row in rows], kinds.get(name, pa.int64())) for name in names})
+    table = pa.table(
+        {
+            name: pa.array([(fixed | row)[name] for row in rows], kinds.get(name, pa.int64()))
+            for name in names
+        }
+    )
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     return sink.getvalue().to_pybytes()
@@ -114,7 +158,9 @@ def _staged(spec: SetSpec, samples: int) -> StagedDataset:
     return StagedDataset(
         source="coco",
         partition="tiny",
-        license=License("CC BY 4.0", "https://creativecommons.org/licenses/by/4.0/", redistributable=True),
+        license=License(
+            "CC BY 4.0", "https://creativecommons.org/licenses/by/4.0/", redistributable=True
+        ),
         classes=(ClassLabel(1, "cat"), ClassLabel(2, "dog"), ClassLabel(3, "cow")),
         parts=PARTS,
         columns={"label": "int32"},

@@ -1,7 +1,7 @@
 """Tiny published datasets, staged into the folders in which `Create...Loaders` look for them."""
 
-from dataset_assets.pipelines.stage import StageOptions, stage
-from dataset_assets.staging import cityscapes, coco, imagenet
+from dataset_assets.pipelines.stage.stage import StageOptions, stage
+from dataset_assets.staging.sources import cityscapes, coco, imagenet
 from dataset_assets_tests.support.tiny_cityscapes import write_cityscapes
 from dataset_assets_tests.support.tiny_coco import write_coco
 from dataset_assets_tests.support.tiny_imagenet import write_imagenet
@@ -22,7 +22,9 @@ def stage_cityscapes(folder, bucket):
     write_cityscapes(folder)
     source = cityscapes.Source(cityscapes.CityscapesOptions(folder=str(folder)))
     for partition in ("train", "val"):
-        stage(source, bucket.child(f"data/cityscapes/staged/{partition}"), SHARDS, partition=partition)
+        stage(
+            source, bucket.child(f"data/cityscapes/staged/{partition}"), SHARDS, partition=partition
+        )
 
 
 def stage_imagenet(folder, bucket):
@@ -30,4 +32,6 @@ def stage_imagenet(folder, bucket):
     write_imagenet(folder)
     source = imagenet.Source(imagenet.ImagenetOptions(path=str(folder), torchvision_meta=False))
     for partition in ("train", "val"):
-        stage(source, bucket.child(f"data/imagenet/staged/{partition}"), SHARDS, partition=partition)
+        stage(
+            source, bucket.child(f"data/imagenet/staged/{partition}"), SHARDS, partition=partition
+        )

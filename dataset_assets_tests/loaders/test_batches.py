@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.loaders._batches import Epochs, stack_labels
-from dataset_assets.loaders._options import StreamOptions
-from dataset_assets.loaders._rows import open_rows
+from dataset_assets.loaders.mlx.batches import Epochs, stack_labels
+from dataset_assets.loaders.mlx.options import StreamOptions
+from dataset_assets.loaders.mlx.rows import open_rows
 from dataset_assets_tests.loaders.pictures import encoded
 
 
@@ -34,7 +34,9 @@ def only_batch(rows, **options):
 def test_labels_are_what_mlx_data_can_hold_when_stacked(values, dtype, expected):
     import mlx.data as dx
 
-    found = next(dx.stream_python_iterable(lambda: iter([{"label": stack_labels(values)}])))["label"]
+    found = next(dx.stream_python_iterable(lambda: iter([{"label": stack_labels(values)}])))[
+        "label"
+    ]
     assert (found.dtype, found.tolist()) == (dtype, expected)
 
 
@@ -56,7 +58,10 @@ def test_smaller_images_are_padded_when_sizes_differ():
     assert image[0, :2].min() == image[1, :, :2].min() == 1
 
 
-@pytest.mark.parametrize(("options", "value"), [({}, "float32"), ({"dtype": "float64"}, "float64"), ({"scale": 1}, "float32")])
+@pytest.mark.parametrize(
+    ("options", "value"),
+    [({}, "float32"), ({"dtype": "float64"}, "float64"), ({"scale": 1}, "float32")],
+)
 def test_every_pixel_value_is_exact_when_scaled(options, value):
     pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
     found = only_batch([{"image": pixels}], **options)["image"][0]
@@ -74,14 +79,30 @@ def test_pixels_are_kept_when_the_type_is_whole_numbers(dtype):
 def test_kind_of_the_first_row_is_that_of_all_when_files_are_mixed():
     gray, color = encoded(0, mode="L"), encoded(1)
     broken = b"no image"
-    assert only_batch([{"image": data} for data in (broken, color, gray)])["image"].shape == (2, 16, 24, 3)
-    assert only_batch([{"image": data} for data in (broken, gray, color)])["image"].shape == (2, 16, 24)
-    assert only_batch([{"image": data} for data in (gray, color)], mode="RGB")["image"].shape == (2, 16, 24, 3)
+    assert only_batch([{"image": data} for data in (broken, color, gray)])["image"].shape == (
+        2,
+        16,
+        24,
+        3,
+    )
+    assert only_batch([{"image": data} for data in (broken, gray, color)])["image"].shape == (
+        2,
+        16,
+        24,
+    )
+    assert only_batch([{"image": data} for data in (gray, color)], mode="RGB")["image"].shape == (
+        2,
+        16,
+        24,
+        3,
+    )
 
 
 def test_arrays_are_refused_when_their_kinds_are_mixed():
     with pytest.raises(ConfigurationError, match="images of one batch have 2 and 3 dimensions"):
-        only_batch([{"image": np.zeros((2, 2), np.uint8)}, {"image": np.zeros((2, 2, 3), np.uint8)}])
+        only_batch(
+            [{"image": np.zeros((2, 2), np.uint8)}, {"image": np.zeros((2, 2, 3), np.uint8)}]
+        )
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from dataset_assets.errors import ConfigurationError, DiskFull, ObjectMissing, ShardCorrupt
-from dataset_assets.loaders._cache import ShardCache
-from dataset_assets.records import ShardFile
-from dataset_assets.storage.local import Store
+from dataset_assets.loaders.samples.cache import ShardCache
+from dataset_assets.records.shards import ShardFile
+from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.loaders.remote_store import RemoteStore
 
 SIZE = 100_000
@@ -26,7 +26,10 @@ def _files(tmp_path, count, **options):
     store = Store(str(tmp_path / "shards"))
     for number in range(count):
         store.write(f"{number:05}.tar", _body(number))
-    files = [ShardFile(f"{number:05}.tar", SIZE, hashlib.sha256(_body(number)).hexdigest()) for number in range(count)]
+    files = [
+        ShardFile(f"{number:05}.tar", SIZE, hashlib.sha256(_body(number)).hexdigest())
+        for number in range(count)
+    ]
     return RemoteStore(tmp_path / "shards", tmp_path / "log", **options), files
 
 
@@ -71,7 +74,10 @@ def _work(folder, store, files, seed, wrong):
 def test_folder_never_exceeds_its_limit_when_many_processes_use_it(tmp_path):
     store, files = _files(tmp_path, 6)
     cache, wrong = ShardCache(tmp_path / "cache", 2 * SIZE), FORK.SimpleQueue()
-    processes = [FORK.Process(target=_work, args=(tmp_path / "cache", store, files, seed, wrong)) for seed in range(4)]
+    processes = [
+        FORK.Process(target=_work, args=(tmp_path / "cache", store, files, seed, wrong))
+        for seed in range(4)
+    ]
     for process in processes:
         process.start()
     most = 0
@@ -90,7 +96,10 @@ def _fetch(folder, store, file, started):
 def test_one_downloads_when_several_processes_want_a_shard(tmp_path):
     store, files = _files(tmp_path, 1, latency_s=0.2)
     started = FORK.Event()
-    processes = [FORK.Process(target=_fetch, args=(tmp_path / "cache", store, files[0], started)) for _ in range(6)]
+    processes = [
+        FORK.Process(target=_fetch, args=(tmp_path / "cache", store, files[0], started))
+        for _ in range(6)
+    ]
     for process in processes:
         process.start()
     started.set()
@@ -133,7 +142,10 @@ class _Dying(RemoteStore):
 
 def test_half_a_shard_is_nothing_when_its_downloader_was_killed(tmp_path):
     store, files = _files(tmp_path, 2)
-    dying = FORK.Process(target=ShardCache(tmp_path / "cache", SIZE).fetch, args=(_Dying(tmp_path / "shards", tmp_path / "log"), files[0]))
+    dying = FORK.Process(
+        target=ShardCache(tmp_path / "cache", SIZE).fetch,
+        args=(_Dying(tmp_path / "shards", tmp_path / "log"), files[0]),
+    )
     dying.start()
     dying.join()
     assert dying.exitcode == -signal.SIGKILL
@@ -159,7 +171,10 @@ def test_space_is_free_when_a_child_was_forked_during_the_download(tmp_path):
     child = FORK.Process(target=_wait, args=(forked,))
     child.start()
     forked.wait()
-    open_in_child = [os.readlink(f"/proc/{child.pid}/fd/{number}") for number in os.listdir(f"/proc/{child.pid}/fd")]
+    open_in_child = [
+        os.readlink(f"/proc/{child.pid}/fd/{number}")
+        for number in os.listdir(f"/proc/{child.pid}/fd")
+    ]
     fetching.join()
     child.kill()
     child.join()
@@ -169,7 +184,10 @@ def test_space_is_free_when_a_child_was_forked_during_the_download(tmp_path):
 @pytest.mark.parametrize(
     ("body", "match"),
     [
-        (_body(0)[:5000], r"00000.tar ends at byte 5000, its manifest says 100000 bytes; stage or download it again"),
+        (
+            _body(0)[:5000],
+            r"00000.tar ends at byte 5000, its manifest says 100000 bytes; stage or download it again",
+        ),
         (_body(0) + b"x", r"00000.tar has more than the 100000 bytes that its manifest says"),
         (_body(1), r"00000.tar has other content than its manifest says \(sha256\)"),
     ],
@@ -195,7 +213,10 @@ def test_content_is_believed_when_it_is_not_verified(tmp_path):
 def test_missing_shard_is_named_when_fetched(tmp_path):
     store, files = _files(tmp_path, 1)
     store.delete("00000.tar")
-    with pytest.raises(ObjectMissing, match="shard 00000.tar of remote://shards is gone, though the manifest names it"):
+    with pytest.raises(
+        ObjectMissing,
+        match="shard 00000.tar of remote://shards is gone, though the manifest names it",
+    ):
         ShardCache(tmp_path / "cache", 10 * SIZE).fetch(store, files[0])
 
 
@@ -209,7 +230,10 @@ def test_damaged_file_of_the_cache_is_downloaded_again_when_opened(tmp_path):
 
 def test_cache_is_refused_when_a_shard_does_not_fit(tmp_path):
     store, files = _files(tmp_path, 1)
-    with pytest.raises(ConfigurationError, match="cache_bytes: 99999 is less than one shard, 00000.tar with 100000 bytes"):
+    with pytest.raises(
+        ConfigurationError,
+        match="cache_bytes: 99999 is less than one shard, 00000.tar with 100000 bytes",
+    ):
         ShardCache(tmp_path / "cache", SIZE - 1).fetch(store, files[0])
 
 

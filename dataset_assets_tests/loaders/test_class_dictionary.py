@@ -5,11 +5,23 @@ import pytest
 import yaml
 
 from dataset_assets.errors import ClassDictionaryError, ConfigurationError, UnknownName
-from dataset_assets.loaders.class_dictionary import SHIPPED, ClassDictionary, SampleWeights, shipped
+from dataset_assets.loaders.labels.class_dictionary import (
+    SHIPPED,
+    ClassDictionary,
+    SampleWeights,
+    shipped,
+)
 
 
 def an_object(number, train_id, **more):
-    return {"id": number, "trainId": train_id, "name": f"n{number}", "category": "c", "display": True, "color": [number, 0, 255]} | more
+    return {
+        "id": number,
+        "trainId": train_id,
+        "name": f"n{number}",
+        "category": "c",
+        "display": True,
+        "color": [number, 0, 255],
+    } | more
 
 
 def a_dictionary(**more):
@@ -43,7 +55,13 @@ def test_dictionary_is_the_same_when_read_in_any_form(how, tmp_path):
     }[how]
     read = ClassDictionary.load(source)
     assert read == ClassDictionary.load(raw)
-    assert (read.classes, read.ignore, read.background, read.input_channels, read.input_type) == (3, 255, 0, 3, "float32")
+    assert (read.classes, read.ignore, read.background, read.input_channels, read.input_type) == (
+        3,
+        255,
+        0,
+        3,
+        "float32",
+    )
     assert read.trainIds == {1: 1, 7: 2, 8: 2, 9: 255}
     assert read.names == ("", "n1", "n7")
     assert read.colors.tolist() == [[0, 0, 0], [1, 0, 255], [7, 0, 255]]
@@ -72,10 +90,14 @@ def test_id_zero_is_background_unless_an_object_has_it():
 
 
 def test_ignore_may_be_a_class_or_above_a_byte_when_a_dictionary_says_so():
-    read = ClassDictionary.load(a_dictionary(ignore=2, objects=[an_object(1, 1), an_object(300, 0, color=[1, 2, 3])]))
+    read = ClassDictionary.load(
+        a_dictionary(ignore=2, objects=[an_object(1, 1), an_object(300, 0, color=[1, 2, 3])])
+    )
     assert read.lut()[5] == 2
     assert read.lut(np.uint16)[300] == 0
-    wide = ClassDictionary.load(a_dictionary(ignore=-100, objects=[an_object(1, -1), an_object(-1, -1, color=[0, 0, 0])]))
+    wide = ClassDictionary.load(
+        a_dictionary(ignore=-100, objects=[an_object(1, -1), an_object(-1, -1, color=[0, 0, 0])])
+    )
     assert wide.lut().dtype == np.int32
     assert wide.lut()[[0, 1, 2]].tolist() == [0, -100, -100]
 
@@ -87,7 +109,12 @@ def test_keys_that_do_not_matter_may_be_missing():
     raw["objects"] = [entry | {"wnid": "n1"} for entry in raw["objects"]]
     del raw["objects"][0]["name"]
     read = ClassDictionary.load(raw | {"more": 1})
-    assert (read.input_channels, read.input_type, read.ignore, read.names[1]) == (3, "float32", 255, "1")
+    assert (read.input_channels, read.input_type, read.ignore, read.names[1]) == (
+        3,
+        "float32",
+        255,
+        "1",
+    )
 
 
 def test_sample_weights_are_read_when_given():
@@ -110,26 +137,47 @@ def test_sample_weights_are_read_when_given():
             r"object 0 \('n1'\): trainId: expected 0 to 2 \(classes is 3\) or 255 \(ignore\), came 3",
         ),
         (a_dictionary(background=4), "background: expected 0 to 2"),
-        (a_dictionary(objects=[an_object(1, 1), an_object(1, 2)]), "object 1 .*: id 1 is that of 'n1' too"),
-        (a_dictionary(objects=[an_object(65536, 1, color=[0, 0, 0])]), "id: expected a whole number from -1 to 65535, came 65536"),
+        (
+            a_dictionary(objects=[an_object(1, 1), an_object(1, 2)]),
+            "object 1 .*: id 1 is that of 'n1' too",
+        ),
+        (
+            a_dictionary(objects=[an_object(65536, 1, color=[0, 0, 0])]),
+            "id: expected a whole number from -1 to 65535, came 65536",
+        ),
         (a_dictionary(objects=[an_object(True, 1)]), "id: expected a whole number"),
         (a_dictionary(objects=[]), "objects: expected a list of at least one"),
         (a_dictionary(objects=["person"]), "object 0: expected keys with values, came 'person'"),
         (a_dictionary(classes="3"), "classes: expected a whole number from 1 to 65535, came '3'"),
-        (a_dictionary(objects=[an_object(1, 1, color=[1, 2])]), r"color: expected \[red, green, blue\]"),
+        (
+            a_dictionary(objects=[an_object(1, 1, color=[1, 2])]),
+            r"color: expected \[red, green, blue\]",
+        ),
         (a_dictionary(objects=[an_object(1, 1, color=[1, 2, 256])]), r"color: expected"),
         (a_dictionary(objects=[an_object(1, 1, display="yes")]), "display: expected true or false"),
         (a_dictionary(objects=[an_object(1, 1, name=5)]), "name: expected a text"),
-        (a_dictionary(sample_weights={"weights": [1, 2]}), "sample_weights: the key 'class' is missing"),
-        (a_dictionary(sample_weights={"weights": [1, -1], "class": 0}), "weights: expected two numbers from 0"),
-        (a_dictionary(sample_weights={"weights": [1, 2, 3], "class": 0}), "of samples without and with the class, came"),
+        (
+            a_dictionary(sample_weights={"weights": [1, 2]}),
+            "sample_weights: the key 'class' is missing",
+        ),
+        (
+            a_dictionary(sample_weights={"weights": [1, -1], "class": 0}),
+            "weights: expected two numbers from 0",
+        ),
+        (
+            a_dictionary(sample_weights={"weights": [1, 2, 3], "class": 0}),
+            "of samples without and with the class, came",
+        ),
         (a_dictionary(sample_weights=[1]), "sample_weights: expected keys with values"),
         (b"[1]", "expected keys with values"),
         (b"{", "expected JSON or YAML, came neither"),
         (b"\xff\xfe", "expected JSON or YAML, came neither"),
         (b"", "expected keys with values, came None"),
         (b'{"a":' + b"[" * 100_000, "expected JSON or YAML, came neither"),
-        (b"!!python/object/apply:os.system ['touch /tmp/never']", "could not determine a constructor"),
+        (
+            b"!!python/object/apply:os.system ['touch /tmp/never']",
+            "could not determine a constructor",
+        ),
         (b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "expected YAML without aliases"),
         (b"classes: 1\n" + b"#" * (16 << 20), "expected at most 16777216 bytes"),
     ],
@@ -151,7 +199,10 @@ def test_label_image_is_refused_when_its_type_is_none_of_label_images():
         shipped("coco").lut(np.int64)
 
 
-@pytest.mark.parametrize(("name", "classes", "objects"), [("coco", 81, 81), ("cityscapes", 19, 35), ("imagenet", 1000, 1000)])
+@pytest.mark.parametrize(
+    ("name", "classes", "objects"),
+    [("coco", 81, 81), ("cityscapes", 19, 35), ("imagenet", 1000, 1000)],
+)
 def test_shipped_dictionary_has_every_class_when_loaded(name, classes, objects):
     read = shipped(name)
     assert (read.classes, len(read.objects)) == (classes, objects)
@@ -163,8 +214,19 @@ def test_shipped_dictionary_has_every_class_when_loaded(name, classes, objects):
 def test_shipped_dictionaries_map_as_their_datasets_do():
     coco, cityscapes, imagenet = map(shipped, ("coco", "cityscapes", "imagenet"))
     assert [coco.lut()[number] for number in (0, 1, 12, 13, 90, 91)] == [0, 1, 255, 12, 80, 255]
-    assert (coco.names[1], coco.names[80], coco.colors[1].tolist()) == ("person", "toothbrush", [220, 20, 60])
-    assert [cityscapes.lut()[number] for number in (0, 6, 7, 9, 33, 34)] == [255, 255, 0, 255, 18, 255]
+    assert (coco.names[1], coco.names[80], coco.colors[1].tolist()) == (
+        "person",
+        "toothbrush",
+        [220, 20, 60],
+    )
+    assert [cityscapes.lut()[number] for number in (0, 6, 7, 9, 33, 34)] == [
+        255,
+        255,
+        0,
+        255,
+        18,
+        255,
+    ]
     assert imagenet.label_dtype == np.int32
     assert (imagenet.names[0], imagenet.ignore) == ("tench, Tinca tinca", 65535)
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_assets.errors import ConfigurationError, SourceError
-from dataset_assets.loaders._epoch import EpochOrder, batch_random, sample_random, window_order
-from dataset_assets.loaders._loader_options import LoaderOptions, LoaderSource
+from dataset_assets.loaders.options import LoaderOptions, LoaderSource
+from dataset_assets.loaders.order.epoch import EpochOrder, batch_random, sample_random, window_order
 
 
 class _Rows(SimpleNamespace):
@@ -21,10 +21,18 @@ def _rows(*counts):
 
 
 def _order(*sources, **options):
-    return EpochOrder([each if isinstance(each, LoaderSource) else LoaderSource(rows=each) for each in sources], LoaderOptions(**options))
+    return EpochOrder(
+        [each if isinstance(each, LoaderSource) else LoaderSource(rows=each) for each in sources],
+        LoaderOptions(**options),
+    )
 
 
-@given(st.lists(st.integers(0, 30), min_size=1, max_size=20), st.integers(1, 25), st.integers(0, 2**64 - 1), st.integers(0, 2**63))
+@given(
+    st.lists(st.integers(0, 30), min_size=1, max_size=20),
+    st.integers(1, 25),
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 2**63),
+)
 def test_every_sample_comes_once_when_shuffled(counts, window, seed, epoch):
     shard = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
     order = window_order(shard, len(counts), window, seed=seed, epoch=epoch)
@@ -34,7 +42,20 @@ def test_every_sample_comes_once_when_shuffled(counts, window, seed, epoch):
 def test_order_never_changes_when_versions_do():
     # literals: a run that is resumed after an upgrade must find its place again
     rows = _rows(4, 3, 5)
-    assert _order(rows, seed=7, window_shards=2).epoch(3).tolist() == [2, 1, 0, 10, 3, 4, 7, 8, 6, 9, 11, 5]
+    assert _order(rows, seed=7, window_shards=2).epoch(3).tolist() == [
+        2,
+        1,
+        0,
+        10,
+        3,
+        4,
+        7,
+        8,
+        6,
+        9,
+        11,
+        5,
+    ]
     assert _order(rows, seed=7).epoch(3).tolist() == [4, 2, 1, 6, 0, 10, 7, 8, 5, 3, 9, 11]
 
 
@@ -43,7 +64,11 @@ def test_order_is_as_stored_when_not_shuffled():
 
 
 def test_order_is_another_when_seed_or_epoch_differ():
-    orders = {tuple(_order(_rows(20, 20, 20), seed=seed, window_shards=2).epoch(epoch)) for seed in range(6) for epoch in range(6)}
+    orders = {
+        tuple(_order(_rows(20, 20, 20), seed=seed, window_shards=2).epoch(epoch))
+        for seed in range(6)
+        for epoch in range(6)
+    }
     assert len(orders) == 36
 
 
@@ -72,9 +97,15 @@ def test_every_place_is_as_likely_when_the_window_is_the_whole_set():
     assert np.abs(counts - 500).max() < 110  # 5 sigma
 
 
-@pytest.mark.parametrize(("stop", "expected"), [("first_exhausted", [10, 30]), ("all_exhausted", [20, 60])])
+@pytest.mark.parametrize(
+    ("stop", "expected"), [("first_exhausted", [10, 30]), ("all_exhausted", [20, 60])]
+)
 def test_sources_have_their_share_when_weighted(stop, expected):
-    order = _order(LoaderSource(rows=_rows(10), weight=1), LoaderSource(rows=_rows(30, 30), weight=3), stop=stop)
+    order = _order(
+        LoaderSource(rows=_rows(10), weight=1),
+        LoaderSource(rows=_rows(30, 30), weight=3),
+        stop=stop,
+    )
     assert order.counts == expected
     for epoch in range(3):
         drawn = order.epoch(epoch)
@@ -84,7 +115,11 @@ def test_sources_have_their_share_when_weighted(stop, expected):
 
 
 def test_no_sample_waits_forever_when_an_epoch_takes_a_part():
-    order = _order(LoaderSource(rows=_rows(5), weight=1), LoaderSource(rows=_rows(7, 8), weight=1), window_shards=1)
+    order = _order(
+        LoaderSource(rows=_rows(5), weight=1),
+        LoaderSource(rows=_rows(7, 8), weight=1),
+        window_shards=1,
+    )
     drawn = np.concatenate([order.epoch(epoch) for epoch in range(6)])
     counts = np.bincount(drawn, minlength=20)
     assert counts[:5].tolist() == [6] * 5
@@ -92,14 +127,20 @@ def test_no_sample_waits_forever_when_an_epoch_takes_a_part():
 
 
 def test_samples_repeat_evenly_when_all_must_be_exhausted():
-    order = _order(LoaderSource(rows=_rows(4), weight=1), LoaderSource(rows=_rows(10), weight=1), stop="all_exhausted")
+    order = _order(
+        LoaderSource(rows=_rows(4), weight=1),
+        LoaderSource(rows=_rows(10), weight=1),
+        stop="all_exhausted",
+    )
     counts = np.bincount(order.epoch(0), minlength=14)
     assert sorted(counts[:4].tolist()) == [2, 2, 3, 3]
     assert counts[4:].tolist() == [1] * 10
 
 
 def test_epoch_is_as_long_as_asked_when_samples_are_given():
-    order = _order(*(LoaderSource(rows=_rows(9), weight=weight) for weight in (1, 1, 1)), samples_per_epoch=100)
+    order = _order(
+        *(LoaderSource(rows=_rows(9), weight=weight) for weight in (1, 1, 1)), samples_per_epoch=100
+    )
     assert order.counts == [34, 33, 33]
     assert len(order.epoch(4)) == 100
 
@@ -128,16 +169,27 @@ def test_each_sample_comes_several_times_in_a_row_when_repeated():
 
 
 def test_randomness_is_of_the_place_when_asked():
-    draws = {sample_random(1, epoch, position).random() for epoch in range(3) for position in range(50)}
+    draws = {
+        sample_random(1, epoch, position).random() for epoch in range(3) for position in range(50)
+    }
     assert len(draws) == 150
-    assert sample_random(1, 2, 3).random() == sample_random(1, 2, 3).random() != batch_random(1, 2, 3).random()
+    assert (
+        sample_random(1, 2, 3).random()
+        == sample_random(1, 2, 3).random()
+        != batch_random(1, 2, 3).random()
+    )
 
 
 @pytest.mark.parametrize(
     ("sources", "options", "error", "match"),
     [
         ([_rows()], {}, SourceError, "set has no samples to load"),
-        ([LoaderSource(rows=_rows(3), keep=np.zeros(3, bool))], {}, SourceError, "3 in its index, none kept"),
+        (
+            [LoaderSource(rows=_rows(3), keep=np.zeros(3, bool))],
+            {},
+            SourceError,
+            "3 in its index, none kept",
+        ),
         (
             [LoaderSource(rows=_rows(3), weight=1), _rows(3)],
             {},
@@ -145,7 +197,12 @@ def test_randomness_is_of_the_place_when_asked():
             "expected one for each of 2 sources or for none, came 1",
         ),
         ([_rows(3)], {"samples_per_epoch": 3}, ConfigurationError, "needs weights"),
-        ([LoaderSource(rows=_rows(3), weight=1)], {"samples_per_epoch": 0}, ConfigurationError, "samples_per_epoch: expected at least 1"),
+        (
+            [LoaderSource(rows=_rows(3), weight=1)],
+            {"samples_per_epoch": 0},
+            ConfigurationError,
+            "samples_per_epoch: expected at least 1",
+        ),
     ],
 )
 def test_order_is_refused_when_it_can_not_be(sources, options, error, match):

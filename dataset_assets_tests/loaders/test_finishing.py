@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from dataset_assets.loaders._batch_memory import Memory
-from dataset_assets.loaders._transforms import ClassificationTransform, SegmentationTransform
-from dataset_assets.loaders.augment import AugmentOptions, fit_into
-from dataset_assets.loaders.class_dictionary import shipped
-from dataset_assets.loaders.coco import CreateCocoLoaders
-from dataset_assets.loaders.label_maps import TrainIds
-from dataset_assets.loaders.torch_loader import LoaderOptions
-from dataset_assets.storage.local import Store
+from dataset_assets.compat.torchdatasetutil.coco import CreateCocoLoaders
+from dataset_assets.loaders.labels.class_dictionary import shipped
+from dataset_assets.loaders.labels.label_maps import TrainIds
+from dataset_assets.loaders.torch.augment import AugmentOptions, fit_into
+from dataset_assets.loaders.torch.batch_memory import Memory
+from dataset_assets.loaders.torch.loader import LoaderOptions
+from dataset_assets.loaders.torch.transforms import ClassificationTransform, SegmentationTransform
+from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.loaders.staged_sets import stage_coco
 
 
@@ -25,7 +25,13 @@ def test_memory_is_used_again_when_nobody_holds_the_batch():
 
 
 @pytest.mark.parametrize(
-    "hold", [lambda batch: batch, lambda batch: batch[0], lambda batch: batch.numpy()[1:], lambda batch: batch.view(6)]
+    "hold",
+    [
+        lambda batch: batch,
+        lambda batch: batch[0],
+        lambda batch: batch.numpy()[1:],
+        lambda batch: batch.view(6),
+    ],
 )
 def test_memory_is_left_alone_when_something_holds_the_batch(hold):
     memory = Memory(pinned=False)
@@ -45,10 +51,19 @@ def test_batches_differ_when_all_are_kept():
 
 def test_kept_batches_stay_as_they_were_when_an_epoch_goes_on(tmp_path):
     stage_coco(tmp_path / "archives", Store(str(tmp_path / "root")))
-    loaders = [CreateCocoLoaders(str(tmp_path / "root"), None, "coco", height=40, width=40)[0]["dataloader"] for _ in range(2)]
+    loaders = [
+        CreateCocoLoaders(str(tmp_path / "root"), None, "coco", height=40, width=40)[0][
+            "dataloader"
+        ]
+        for _ in range(2)
+    ]
     kept = list(loaders[0])
     copied = [[part.clone() for part in batch] for batch in loaders[1]]
-    assert all(torch.equal(a, b) for one, other in zip(kept, copied, strict=True) for a, b in zip(one, other, strict=True))
+    assert all(
+        torch.equal(a, b)
+        for one, other in zip(kept, copied, strict=True)
+        for a, b in zip(one, other, strict=True)
+    )
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
@@ -57,26 +72,47 @@ def test_batches_are_the_same_when_workers_are_not_forked(tmp_path, method):
     made = [
         [
             [part.clone() for part in batch]
-            for batch in CreateCocoLoaders(str(tmp_path / "root"), None, "coco", height=40, width=40, num_workers=workers, options=options)[
-                0
-            ]["dataloader"]
+            for batch in CreateCocoLoaders(
+                str(tmp_path / "root"),
+                None,
+                "coco",
+                height=40,
+                width=40,
+                num_workers=workers,
+                options=options,
+            )[0]["dataloader"]
         ]
         for workers, options in ((0, None), (1, LoaderOptions(start_method=method)))
     ]
-    assert all(torch.equal(a, b) for one, other in zip(*made, strict=True) for a, b in zip(one, other, strict=True))
+    assert all(
+        torch.equal(a, b)
+        for one, other in zip(*made, strict=True)
+        for a, b in zip(one, other, strict=True)
+    )
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_are_the_same_when_another_loader_is_built_of_the_parts(tmp_path, workers):
     stage_coco(tmp_path / "archives", Store(str(tmp_path / "root")), images=6)
-    ours = CreateCocoLoaders(str(tmp_path / "root"), None, "coco", height=40, width=40, num_workers=workers)[0]["dataloader"]
+    ours = CreateCocoLoaders(
+        str(tmp_path / "root"), None, "coco", height=40, width=40, num_workers=workers
+    )[0]["dataloader"]
     expected = [[part.clone() for part in batch] for batch in ours]
     ours.set_epoch(0)
     ours.batch_sampler.epoch = ours.batch_sampler.start = 0
-    plain = DataLoader(ours.dataset, batch_sampler=ours.batch_sampler, collate_fn=ours.collate_fn, num_workers=workers)
+    plain = DataLoader(
+        ours.dataset,
+        batch_sampler=ours.batch_sampler,
+        collate_fn=ours.collate_fn,
+        num_workers=workers,
+    )
     found = list(plain)
     assert len(found) == len(expected) > 0
-    assert all(torch.equal(a, b) for one, other in zip(found, expected, strict=True) for a, b in zip(one, other, strict=True))
+    assert all(
+        torch.equal(a, b)
+        for one, other in zip(found, expected, strict=True)
+        for a, b in zip(one, other, strict=True)
+    )
 
 
 @pytest.mark.parametrize("persistent", [False, True])
@@ -84,21 +120,39 @@ def test_batches_are_the_same_when_they_come_through_slots(tmp_path, persistent)
     stage_coco(tmp_path / "archives", Store(str(tmp_path / "root")), images=12)
 
     def batches(workers):
-        options = LoaderOptions(persistent_workers=persistent, prefetch_batches=1, start_method="fork" if workers else None)
-        loader = CreateCocoLoaders(str(tmp_path / "root"), None, "coco", height=40, width=56, num_workers=workers, options=options)[0][
-            "dataloader"
-        ]
-        return [[part.clone() for part in batch] for _ in range(3) for batch in loader]  # as many that each slot is used again and again
+        options = LoaderOptions(
+            persistent_workers=persistent,
+            prefetch_batches=1,
+            start_method="fork" if workers else None,
+        )
+        loader = CreateCocoLoaders(
+            str(tmp_path / "root"),
+            None,
+            "coco",
+            height=40,
+            width=56,
+            num_workers=workers,
+            options=options,
+        )[0]["dataloader"]
+        return [
+            [part.clone() for part in batch] for _ in range(3) for batch in loader
+        ]  # as many that each slot is used again and again
 
     expected, found = batches(0), batches(2)
     assert len(found) == len(expected) > 2 * 3
-    assert all(torch.equal(a, b) for one, other in zip(found, expected, strict=True) for a, b in zip(one, other, strict=True))
+    assert all(
+        torch.equal(a, b)
+        for one, other in zip(found, expected, strict=True)
+        for a, b in zip(one, other, strict=True)
+    )
 
 
 def test_batches_are_the_same_when_an_epoch_was_left_in_the_middle(tmp_path):
     stage_coco(tmp_path / "archives", Store(str(tmp_path / "root")), images=12)
     options = LoaderOptions(start_method="fork")
-    loader = CreateCocoLoaders(str(tmp_path / "root"), None, "coco", height=40, width=56, num_workers=2, options=options)[0]["dataloader"]
+    loader = CreateCocoLoaders(
+        str(tmp_path / "root"), None, "coco", height=40, width=56, num_workers=2, options=options
+    )[0]["dataloader"]
     first = [part.clone() for part in next(iter(loader))]
     loader.set_epoch(0)
     again = next(iter(loader))
@@ -122,7 +176,13 @@ def test_train_ids_are_those_of_the_dictionary_when_labels_have_eight_or_sixteen
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [((100, 50), (224, 112)), ((50, 100), (112, 224)), ((448, 448), (224, 224)), ((9000, 3), (224, 1))]
+    ("size", "expected"),
+    [
+        ((100, 50), (224, 112)),
+        ((50, 100), (112, 224)),
+        ((448, 448), (224, 224)),
+        ((9000, 3), (224, 1)),
+    ],
 )
 def test_picture_keeps_its_shape_when_it_is_made_to_fit(size, expected):
     width, height = size

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_assets.loaders.mlx_stream import hf_dataset_to_mlx_stream
+from dataset_assets.loaders.mlx.stream import hf_dataset_to_mlx_stream
 from dataset_assets_tests.loaders.pictures import encoded, hf_dataset, labels_of
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +17,12 @@ DAMAGED = (3, 700, 1999)
 @pytest.fixture(scope="module")
 def dataset():
     pytest.importorskip("mlx.data")
-    return hf_dataset([encoded(index, size=(224, 224))[: 900 if index in DAMAGED else None] for index in range(COUNT)])
+    return hf_dataset(
+        [
+            encoded(index, size=(224, 224))[: 900 if index in DAMAGED else None]
+            for index in range(COUNT)
+        ]
+    )
 
 
 @pytest.mark.slow
@@ -47,5 +52,7 @@ def test_every_epoch_has_another_order_when_shuffled_again(dataset):
 @pytest.mark.slow
 def test_peak_memory_is_below_the_target_when_beside_the_tutorial():
     program = ROOT / "benchmarks" / "mlx_stream.py"
-    done = subprocess.run([sys.executable, program, "--rounds", "1"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, program, "--rounds", "1"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dataset_assets.errors import ConfigurationError, MissingColumn, MissingDependency, SourceError
-from dataset_assets.loaders.mlx_stream import hf_dataset_to_mlx_stream
+from dataset_assets.loaders.mlx.stream import hf_dataset_to_mlx_stream
 from dataset_assets_tests.loaders.pictures import encoded, hf_dataset, labels_of
 
 pytest.importorskip("mlx.data")
@@ -32,17 +32,29 @@ def test_batches_are_those_of_the_tutorial_when_not_shuffled(dataset):
     stream.reset()
     batches = list(stream)
     assert [set(batch) for batch in batches] == [{"image", "label"}] * 3
-    assert [batch["image"].shape for batch in batches] == [(32, 16, 24, 3), (32, 16, 24, 3), (6, 16, 24, 3)]
-    assert {(batch["image"].dtype, batch["label"].dtype) for batch in batches} == {(np.dtype("float32"), np.dtype("int64"))}
-    assert np.array_equal(np.concatenate([batch["image"] for batch in batches]), tutorial_arrays(dataset))
+    assert [batch["image"].shape for batch in batches] == [
+        (32, 16, 24, 3),
+        (32, 16, 24, 3),
+        (6, 16, 24, 3),
+    ]
+    assert {(batch["image"].dtype, batch["label"].dtype) for batch in batches} == {
+        (np.dtype("float32"), np.dtype("int64"))
+    }
+    assert np.array_equal(
+        np.concatenate([batch["image"] for batch in batches]), tutorial_arrays(dataset)
+    )
     assert np.concatenate([batch["label"] for batch in batches]).tolist() == list(range(70))
 
 
 def test_gray_images_have_two_dimensions_when_the_dataset_is_mnist():
-    dataset = hf_dataset([encoded(index, size=(28, 28), mode="L", file_format="PNG") for index in range(40)])
+    dataset = hf_dataset(
+        [encoded(index, size=(28, 28), mode="L", file_format="PNG") for index in range(40)]
+    )
     first, second = hf_dataset_to_mlx_stream(dataset)
     assert first["image"].shape == (32, 28, 28)
-    assert np.array_equal(np.concatenate([first["image"], second["image"]]), tutorial_arrays(dataset))
+    assert np.array_equal(
+        np.concatenate([first["image"], second["image"]]), tutorial_arrays(dataset)
+    )
 
 
 def test_stream_is_a_plain_one_of_mlx_data_when_more_is_wanted(dataset):
@@ -50,7 +62,9 @@ def test_stream_is_a_plain_one_of_mlx_data_when_more_is_wanted(dataset):
 
     stream = hf_dataset_to_mlx_stream(dataset)
     assert isinstance(stream.stream, dx.Stream)
-    chained = stream.key_transform("image", lambda images: images.reshape(len(images), -1)).prefetch(2, 2)
+    chained = stream.key_transform(
+        "image", lambda images: images.reshape(len(images), -1)
+    ).prefetch(2, 2)
     assert sorted(labels_of(chained)) == list(range(70))
     chained.reset()
     assert next(chained)["image"].shape == (32, 16 * 24 * 3)
@@ -78,7 +92,9 @@ def test_images_keep_their_labels_when_shuffled(dataset):
 
 
 def test_order_is_the_same_when_seed_and_epoch_are(dataset):
-    one = hf_dataset_to_mlx_stream(dataset, shuffle=True, seed=5, batch_size=8, threads=1, prefetch=1)
+    one = hf_dataset_to_mlx_stream(
+        dataset, shuffle=True, seed=5, batch_size=8, threads=1, prefetch=1
+    )
     first = labels_of(one)
     one.reset()
     second = labels_of(one)
@@ -105,7 +121,11 @@ def test_damaged_images_are_counted_and_told_when_skipped(caplog):
     stream = hf_dataset_to_mlx_stream(hf_dataset(files))
     with caplog.at_level(logging.WARNING, "dataset_assets"):
         batches = list(stream)
-    assert [len(batch["label"]) for batch in batches] == [32, 32, 2]  # one short batch, though four are missing
+    assert [len(batch["label"]) for batch in batches] == [
+        32,
+        32,
+        2,
+    ]  # one short batch, though four are missing
     assert labels_of(batches) == [label for label in range(70) if label not in (0, 17, 20, 50)]
     assert stream.skipped == 4
     assert [message.split(":")[0] for message in caplog.messages[:4]] == [
@@ -128,14 +148,16 @@ def test_log_has_a_few_lines_when_many_images_are_damaged(caplog):
 
 def test_error_says_why_when_no_image_can_be_decoded():
     stream = hf_dataset_to_mlx_stream(hf_dataset([DAMAGED] * 20))
-    with pytest.raises(SourceError, match="none of the 20 images can be decoded, the last is row 19: "):
+    with pytest.raises(
+        SourceError, match="none of the 20 images can be decoded, the last is row 19: "
+    ):
         next(stream)
     assert list(stream) == []
 
 
 PROGRAM = """
 import sys
-from dataset_assets.loaders.mlx_stream import hf_dataset_to_mlx_stream
+from dataset_assets.loaders.mlx.stream import hf_dataset_to_mlx_stream
 from dataset_assets_tests.loaders.pictures import encoded, hf_dataset, labels_of
 files = [b"no image" if index % 7 == 3 else encoded(index)[:200 if index % 5 == 4 else None] for index in range(100)]
 stream = hf_dataset_to_mlx_stream(hf_dataset(files), shuffle=True, batch_size=8)
@@ -150,14 +172,25 @@ else:
 
 @pytest.mark.parametrize(("way", "printed"), [("whole", 207), ("prefetched", 69), ("left", 8)])
 def test_process_ends_well_when_images_are_damaged(way, printed):
-    done = subprocess.run([sys.executable, "-c", PROGRAM, way], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, way],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert (done.returncode, done.stdout) == (0, f"{printed}\n"), done.stderr
 
 
 def test_labels_are_left_out_when_there_are_none(dataset):
     unlabelled = dataset.remove_columns("label")
-    assert [set(batch) for batch in hf_dataset_to_mlx_stream(unlabelled, batch_size=64)] == [{"image"}] * 2
-    assert [set(batch) for batch in hf_dataset_to_mlx_stream(dataset, label_key=None, batch_size=64)] == [{"image"}] * 2
+    assert [set(batch) for batch in hf_dataset_to_mlx_stream(unlabelled, batch_size=64)] == [
+        {"image"}
+    ] * 2
+    assert [
+        set(batch) for batch in hf_dataset_to_mlx_stream(dataset, label_key=None, batch_size=64)
+    ] == [{"image"}] * 2
 
 
 def test_batches_keep_their_keys_when_the_columns_have_other_names(dataset):
@@ -170,21 +203,33 @@ def test_batches_keep_their_keys_when_the_columns_have_other_names(dataset):
 @pytest.mark.parametrize("keys", [{"image_key": "picture"}, {"label_key": "caption"}])
 @pytest.mark.parametrize("kind", ["dataset", "iterable", "list"])
 def test_columns_are_named_when_one_is_missing(dataset, keys, kind):
-    given = {"dataset": dataset, "iterable": dataset.to_iterable_dataset(), "list": list(dataset.take(2))}[kind]
-    with pytest.raises(MissingColumn, match=f"no column '{next(iter(keys.values()))}' in image, label; name it with"):
+    given = {
+        "dataset": dataset,
+        "iterable": dataset.to_iterable_dataset(),
+        "list": list(dataset.take(2)),
+    }[kind]
+    with pytest.raises(
+        MissingColumn,
+        match=f"no column '{next(iter(keys.values()))}' in image, label; name it with",
+    ):
         hf_dataset_to_mlx_stream(given, **keys)
 
 
 def test_one_split_is_asked_for_when_a_dictionary_comes(dataset):
     import datasets
 
-    with pytest.raises(ConfigurationError, match=r"expected one split, came a dictionary of train, test; choose one: ds\['train'\]"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"expected one split, came a dictionary of train, test; choose one: ds\['train'\]",
+    ):
         hf_dataset_to_mlx_stream(datasets.DatasetDict(train=dataset, test=dataset))
 
 
 @pytest.mark.parametrize("wrong", [7, (row for row in ())])
 def test_dataset_is_refused_when_it_is_none(wrong):
-    with pytest.raises(ConfigurationError, match=f"a list of dictionaries, came {type(wrong).__name__}"):
+    with pytest.raises(
+        ConfigurationError, match=f"a list of dictionaries, came {type(wrong).__name__}"
+    ):
         hf_dataset_to_mlx_stream(wrong)
 
 
@@ -212,7 +257,9 @@ def test_rows_are_found_when_the_dataset_was_selected_from(dataset):
 
 @pytest.mark.parametrize("count", [0, 1, 32, 33])
 def test_there_is_at_most_one_short_batch_when_the_count_varies(dataset, count):
-    batches = [len(batch["label"]) for batch in hf_dataset_to_mlx_stream(dataset.select(range(count)))]
+    batches = [
+        len(batch["label"]) for batch in hf_dataset_to_mlx_stream(dataset.select(range(count)))
+    ]
     assert batches == [32] * (count // 32) + ([count % 32] if count % 32 else [])
 
 
@@ -234,8 +281,12 @@ def test_transform_of_the_user_is_applied_when_the_dataset_has_one(dataset):
 def test_array_columns_are_read_when_they_hold_pixels():
     import datasets
 
-    features = datasets.Features({"image": datasets.Array3D((4, 5, 3), "uint8"), "label": datasets.Value("string")})
-    dataset = datasets.Dataset.from_dict({"image": np.full((6, 4, 5, 3), 9, np.uint8), "label": list("abcdef")}, features=features)
+    features = datasets.Features(
+        {"image": datasets.Array3D((4, 5, 3), "uint8"), "label": datasets.Value("string")}
+    )
+    dataset = datasets.Dataset.from_dict(
+        {"image": np.full((6, 4, 5, 3), 9, np.uint8), "label": list("abcdef")}, features=features
+    )
     batch = next(hf_dataset_to_mlx_stream(dataset, dtype="uint8"))
     assert (batch["image"].dtype, batch["image"].shape) == (np.uint8, (6, 4, 5, 3))
     assert (batch["label"].shape, batch["label"].tobytes()) == ((6, 1), b"abcdef")
@@ -252,7 +303,9 @@ def test_files_are_read_when_a_column_holds_paths(tmp_path):
     import datasets
 
     (tmp_path / "a.jpg").write_bytes(encoded(1))
-    dataset = datasets.Dataset.from_dict({"image": [str(tmp_path / "a.jpg"), str(tmp_path / "gone.jpg")]})
+    dataset = datasets.Dataset.from_dict(
+        {"image": [str(tmp_path / "a.jpg"), str(tmp_path / "gone.jpg")]}
+    )
     stream = hf_dataset_to_mlx_stream(dataset.cast_column("image", datasets.Image()))
     assert (next(stream)["image"].shape, stream.skipped) == ((1, 16, 24, 3), 1)
 

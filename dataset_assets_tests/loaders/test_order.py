@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.loaders.order import permutation
+from dataset_assets.loaders.order.permutation import permutation
 
 
 @given(st.integers(0, 3000), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
@@ -18,7 +18,9 @@ def test_order_never_changes_when_versions_do():
 
 
 def test_order_is_another_when_seed_or_epoch_differ():
-    orders = {tuple(permutation(100, seed=seed, epoch=epoch)) for seed in range(10) for epoch in range(10)}
+    orders = {
+        tuple(permutation(100, seed=seed, epoch=epoch)) for seed in range(10) for epoch in range(10)
+    }
     assert len(orders) == 100
     assert tuple(range(100)) not in orders
 
@@ -29,7 +31,11 @@ def test_every_place_is_as_likely_when_many_orders_are_drawn():
     assert np.abs(counts - 1000).max() < 160  # 5 sigma
 
 
-@pytest.mark.parametrize("wrong", [{"count": -1}, {"seed": -1}, {"epoch": -1}, {"seed": 2**64}, {"count": 2**40}])
+@pytest.mark.parametrize(
+    "wrong", [{"count": -1}, {"seed": -1}, {"epoch": -1}, {"seed": 2**64}, {"count": 2**40}]
+)
 def test_order_is_refused_when_a_number_can_not_be(wrong):
-    with pytest.raises(ConfigurationError, match=f"{next(iter(wrong))}: expected a whole number from 0 to"):
+    with pytest.raises(
+        ConfigurationError, match=f"{next(iter(wrong))}: expected a whole number from 0 to"
+    ):
         permutation(**{"count": 3, "seed": 0, "epoch": 0, **wrong})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataset_assets.loaders._pixels import to_pixels
+from dataset_assets.loaders.mlx.pixels import to_pixels
 from dataset_assets_tests.loaders.pictures import encoded
 
 ROT = 0x0112  # EXIF orientation

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from dataset_assets.errors import ConfigurationError, MissingColumn, ObjectMissing, ShardCorrupt
-from dataset_assets.loaders._staged_rows import PAYLOAD, StagedRows
-from dataset_assets.storage.local import Store
+from dataset_assets.loaders.samples.staged_rows import PAYLOAD, StagedRows
+from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.loaders.remote_store import RemoteStore
 from dataset_assets_tests.loaders.shard_sets import PARTS, SetSpec, mask, payload, write_set
 
@@ -16,7 +16,12 @@ SPEC = SetSpec(counts=(4, 0, 3, 5), failed=2)
 @pytest.fixture(scope="module", params=[True, False], ids=["staged", "sidecars"])
 def rows(request, tmp_path_factory):
     store = Store(str(tmp_path_factory.mktemp("set")))
-    write_set(store, SetSpec(**{name: getattr(SPEC, name) for name in ("counts", "failed")}, staged=request.param))
+    write_set(
+        store,
+        SetSpec(
+            **{name: getattr(SPEC, name) for name in ("counts", "failed")}, staged=request.param
+        ),
+    )
     return StagedRows(store)
 
 
@@ -107,11 +112,27 @@ def _other_format(store):
 @pytest.mark.parametrize(
     ("damage", "error", "match"),
     [
-        (_tamper_index, ShardCorrupt, r"index.parquet differs from what manifest.json says: stage it again"),
-        (lambda store: store.delete("index.parquet"), ShardCorrupt, "index.parquet is missing, though manifest.json names it"),
-        (_drop_shard_of_index, ShardCorrupt, r"00000.tar: the index has 4 samples, manifest.json says 3"),
+        (
+            _tamper_index,
+            ShardCorrupt,
+            r"index.parquet differs from what manifest.json says: stage it again",
+        ),
+        (
+            lambda store: store.delete("index.parquet"),
+            ShardCorrupt,
+            "index.parquet is missing, though manifest.json names it",
+        ),
+        (
+            _drop_shard_of_index,
+            ShardCorrupt,
+            r"00000.tar: the index has 4 samples, manifest.json says 3",
+        ),
         (_foreign_extra_files, ShardCorrupt, "manifest.json is not a manifest"),
-        (_other_format, ConfigurationError, "expected shards of the format 'webdataset'.*came 'tfrecord'"),
+        (
+            _other_format,
+            ConfigurationError,
+            "expected shards of the format 'webdataset'.*came 'tfrecord'",
+        ),
         (lambda store: store.delete("manifest.json"), ObjectMissing, "manifest.json"),
     ],
 )
@@ -124,7 +145,11 @@ def test_set_is_refused_when_damaged(tmp_path, damage, error, match):
 
 
 @pytest.mark.parametrize(
-    ("change", "match"), [(None, "00002.tar is missing, expected 20480 bytes as manifest.json says"), (100, "00002.tar has 100 bytes")]
+    ("change", "match"),
+    [
+        (None, "00002.tar is missing, expected 20480 bytes as manifest.json says"),
+        (100, "00002.tar has 100 bytes"),
+    ],
 )
 def test_shard_is_named_when_it_is_not_as_recorded(tmp_path, change, match):
     store = Store(str(tmp_path))
@@ -144,7 +169,9 @@ def test_read_is_refused_when_the_shard_is_cut(tmp_path):
     write_set(store, SPEC)
     rows = StagedRows(store)
     store.write("00003.tar", store.read("00003.tar")[:1000])
-    with pytest.raises(ShardCorrupt, match=r"00003.tar has no bytes 14848 to 17927: stage it again"):
+    with pytest.raises(
+        ShardCorrupt, match=r"00003.tar has no bytes 14848 to 17927: stage it again"
+    ):
         rows.read(int(np.flatnonzero(rows.shard == 3)[-1]))
 
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dataset_assets.archives.split_tar import TarWriter
 from dataset_assets.errors import ConfigurationError, MissingColumn, ObjectMissing, ShardCorrupt
-from dataset_assets.loaders.mlx_stream import shards_to_mlx_stream
-from dataset_assets.loaders.order import permutation
-from dataset_assets.pipelines._shard_source import ShardSource
-from dataset_assets.pipelines.split_archives import split_archives
-from dataset_assets.split_records import ArchiveFile, SplitCount, SplitManifest
+from dataset_assets.loaders.mlx.stream import shards_to_mlx_stream
+from dataset_assets.loaders.order.permutation import permutation
+from dataset_assets.pipelines.split.split_archives import split_archives
+from dataset_assets.records.splits import ArchiveFile, SplitCount, SplitManifest
 from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import ArchiveOptions
-from dataset_assets.splits.tar import TarWriter
-from dataset_assets.storage.local import Store
+from dataset_assets.splits.sources.shards import ShardSource
+from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.loaders.pictures import encoded, labels_of, write_shards
 
 pytest.importorskip("mlx.data")
@@ -32,7 +32,13 @@ def store(tmp_path):
 
 
 def payloads(shards=3, rows=20, failed=(4, 5, 39)):
-    return [[None if shard * rows + row in failed else encoded(shard * rows + row) for row in range(rows)] for shard in range(shards)]
+    return [
+        [
+            None if shard * rows + row in failed else encoded(shard * rows + row)
+            for row in range(rows)
+        ]
+        for shard in range(shards)
+    ]
 
 
 SUCCESSES = [number for number in range(60) if number not in (4, 5, 39)]
@@ -53,7 +59,9 @@ def test_order_is_that_of_the_permutation_when_shuffled(store):
     stream = shards_to_mlx_stream(store, shuffle=True, seed=9, batch_size=10)
     for epoch in range(3):
         stream.reset()
-        assert labels_of(stream) == [SUCCESSES[index] for index in permutation(len(SUCCESSES), seed=9, epoch=epoch)]
+        assert labels_of(stream) == [
+            SUCCESSES[index] for index in permutation(len(SUCCESSES), seed=9, epoch=epoch)
+        ]
 
 
 def test_captions_are_the_labels_when_asked_for(store):
@@ -105,7 +113,9 @@ def test_stream_ends_with_an_error_when_a_tar_is_deleted_while_it_is_read(store)
 
 def test_format_is_named_when_samples_can_not_be_read_one_by_one(store):
     write_shards(store, payloads(), output_format="parquet")
-    with pytest.raises(ConfigurationError, match="expected shards of the format 'webdataset'.*came 'parquet'"):
+    with pytest.raises(
+        ConfigurationError, match="expected shards of the format 'webdataset'.*came 'parquet'"
+    ):
         shards_to_mlx_stream(store)
 
 
@@ -128,7 +138,9 @@ def test_set_without_samples_has_no_batches(store):
 # --- splits ---
 
 
-def write_split(store, keys_by_split, *, layout="webdataset", media="image", compression="none", broken=()):
+def write_split(
+    store, keys_by_split, *, layout="webdataset", media="image", compression="none", broken=()
+):
     """Write a split with archives of two samples."""
     version = "ab" * 32
     folder = store.child(f"versions/{version}")
@@ -140,17 +152,29 @@ def write_split(store, keys_by_split, *, layout="webdataset", media="image", com
             with TarWriter(folder, name, compression) as tar:
                 for key in keys[first : first + 2]:
                     data = b"no image" if key in broken else encoded(int(key[-2:]))
-                    metadata = [(f"{key}.json", json.dumps({"label": int(key[-2:])}).encode())] if layout == "webdataset" else []
+                    metadata = (
+                        [(f"{key}.json", json.dumps({"label": int(key[-2:])}).encode())]
+                        if layout == "webdataset"
+                        else []
+                    )
                     tar.add([(f"{key}.jpg", data), *metadata])
                 size, sha256, members = tar.commit()
-            files.append(ArchiveFile(name, split, suffix, size, sha256, len(keys[first : first + 2]), members))
+            files.append(
+                ArchiveFile(
+                    name, split, suffix, size, sha256, len(keys[first : first + 2]), members
+                )
+            )
     counts = {split: SplitCount(len(keys), len(keys), 0) for split, keys in keys_by_split.items()}
     manifest = SplitManifest(version, "f" * 64, media, {"label": "int64"}, counts, tuple(files), {})
     folder.write("manifest.json", manifest.to_json())
     store.write("current.json", json.dumps({"version": version, "previous": []}).encode())
 
 
-KEYS = {"train": [f"set/a{number:02d}" for number in range(7)], "validation": ["set/b07", "set/b08"], "test": []}
+KEYS = {
+    "train": [f"set/a{number:02d}" for number in range(7)],
+    "validation": ["set/b07", "set/b08"],
+    "test": [],
+}
 
 
 def test_samples_of_one_split_come_when_it_is_named(store):
@@ -160,7 +184,9 @@ def test_samples_of_one_split_come_when_it_is_named(store):
     assert list(shards_to_mlx_stream(store, split="test")) == []
     batch = next(shards_to_mlx_stream(store, "train", shuffle=True, seed=1))
     assert batch["label"].tolist() == permutation(7, seed=1, epoch=0).tolist()
-    expected = np.array(Image.open(io.BytesIO(encoded(int(batch["label"][2]))))).astype("float32") / 255
+    expected = (
+        np.array(Image.open(io.BytesIO(encoded(int(batch["label"][2]))))).astype("float32") / 255
+    )
     assert np.array_equal(batch["image"][2], expected)
 
 
@@ -218,8 +244,14 @@ def test_every_sample_is_in_one_split_when_the_pipeline_made_them(store, tmp_pat
     write_shards(store, payloads())
     splits = Store(str(tmp_path / "splits"))
     split_archives(
-        ShardSource([store]), splits, SplitOptions(seed=1, keep_duplicates_together=False), ArchiveOptions(max_archive_bytes=20_000)
+        ShardSource([store]),
+        splits,
+        SplitOptions(seed=1, keep_duplicates_together=False),
+        ArchiveOptions(max_archive_bytes=20_000),
     )
-    found = {split: labels_of(shards_to_mlx_stream(splits, split)) for split in ("train", "validation", "test")}
+    found = {
+        split: labels_of(shards_to_mlx_stream(splits, split))
+        for split in ("train", "validation", "test")
+    }
     assert sorted(label for labels in found.values() for label in labels) == SUCCESSES
     assert [len(labels) for labels in found.values()] == [43, 8, 6]

@@ -7,9 +7,15 @@ import torch
 from torch.utils.data import DataLoader
 
 from dataset_assets.errors import ConfigurationError, MissingColumn, SourceError
-from dataset_assets.loaders.torch_loader import LoaderOptions, LoaderSource, ShardLoader, StagedRows
-from dataset_assets.storage.local import Store
-from dataset_assets_tests.loaders.loader_parts import global_batches, label_and_noise, labels, make, picture
+from dataset_assets.loaders.torch.loader import LoaderOptions, LoaderSource, ShardLoader, StagedRows
+from dataset_assets.storage.stores.local import Store
+from dataset_assets_tests.loaders.loader_parts import (
+    global_batches,
+    label_and_noise,
+    labels,
+    make,
+    picture,
+)
 from dataset_assets_tests.loaders.shard_sets import SetSpec, write_set
 
 SPEC = SetSpec(counts=(9, 0, 13, 8, 7), failed=1)  # 37 samples
@@ -35,7 +41,9 @@ def test_every_sample_comes_once_when_an_epoch_is_read(store):
     assert sorted(functools.reduce(operator.iadd, batches, [])) == list(range(37))
 
 
-@pytest.mark.parametrize(("world_size", "workers"), [(1, 0), (1, 1), (1, 2), (1, 4), (2, 0), (2, 2), (4, 0), (4, 2)])
+@pytest.mark.parametrize(
+    ("world_size", "workers"), [(1, 0), (1, 1), (1, 2), (1, 4), (2, 0), (2, 2), (4, 0), (4, 2)]
+)
 def test_global_batches_are_the_same_when_workers_or_ranks_differ(store, world_size, workers):
     expected = labels(make(store))
     found = global_batches(store, world_size, num_workers=workers)
@@ -97,7 +105,11 @@ def test_two_passes_are_equal_when_validating(images):
 
     one, two = passed(), passed()
     assert sum(len(batch[0]) for batch in one) == 20
-    assert all(torch.equal(a, b) for batch, other in zip(one, two, strict=True) for a, b in zip(batch, other, strict=True))
+    assert all(
+        torch.equal(a, b)
+        for batch, other in zip(one, two, strict=True)
+        for a, b in zip(batch, other, strict=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,7 +123,9 @@ def test_two_passes_are_equal_when_validating(images):
         (8, {}, [2], 0),
     ],
 )
-def test_batches_are_equal_on_all_ranks_when_samples_do_not_divide(tmp_path, samples, options, sizes, padded):
+def test_batches_are_equal_on_all_ranks_when_samples_do_not_divide(
+    tmp_path, samples, options, sizes, padded
+):
     write_set(Store(str(tmp_path)), SetSpec(counts=(samples,)))
     loaders = [make(str(tmp_path), rank=rank, world_size=4, **options) for rank in range(4)]
     drawn = [labels(loader) for loader in loaders]
@@ -124,7 +138,10 @@ def test_batches_are_equal_on_all_ranks_when_samples_do_not_divide(tmp_path, sam
 
 def test_sources_are_mixed_when_several_are_given(store, tmp_path):
     write_set(Store(str(tmp_path)), SetSpec(counts=(20,), prefix="t"))
-    sources = [LoaderSource(rows=StagedRows(store), weight=1), LoaderSource(rows=StagedRows(str(tmp_path)), weight=1)]
+    sources = [
+        LoaderSource(rows=StagedRows(store), weight=1),
+        LoaderSource(rows=StagedRows(str(tmp_path)), weight=1),
+    ]
 
     def which(sample, rng):
         return (sample.source, sample.key.startswith("t"), sample.index)
@@ -141,7 +158,11 @@ def test_collate_gets_randomness_of_the_batch_when_called(store):
         return sorted(label for label, _ in samples), rng.random()
 
     def drawn(workers):
-        return list(ShardLoader(StagedRows(store), label_and_noise, collate, options=_options(num_workers=workers)))
+        return list(
+            ShardLoader(
+                StagedRows(store), label_and_noise, collate, options=_options(num_workers=workers)
+            )
+        )
 
     assert drawn(0) == drawn(2)
     assert len({draw for _, draw in drawn(0)}) == 5
@@ -155,14 +176,24 @@ def test_parts_are_those_asked_for_when_named(images):
     def named(sample, rng):
         return (sorted(sample.parts), sample.extension, sample.columns)
 
-    loader = ShardLoader(StagedRows(images), named, lambda samples, rng: samples, options=LoaderOptions(parts=("seg.png",)))
+    loader = ShardLoader(
+        StagedRows(images),
+        named,
+        lambda samples, rng: samples,
+        options=LoaderOptions(parts=("seg.png",)),
+    )
     assert next(iter(loader))[0] == (["seg.png"], "jpg", {})
 
 
 def test_plain_dataloader_gives_the_same_when_made_of_its_parts(store):
     # as accelerate and Lightning do: they make a DataLoader of their own around the dataset, the batch sampler and the collate function
     loader = make(store)
-    plain = DataLoader(loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=loader.collate_fn, num_workers=2)
+    plain = DataLoader(
+        loader.dataset,
+        batch_sampler=loader.batch_sampler,
+        collate_fn=loader.collate_fn,
+        num_workers=2,
+    )
     assert labels(plain) == labels(make(store))
     assert loader.dataset[3][0] == 3
     assert len(loader.dataset) == 37
@@ -210,4 +241,6 @@ def test_class_is_left_out_when_not_kept(store):
     rows = StagedRows(store)
     keep = rows.column("label") % 5 != 0
     loader = ShardLoader(LoaderSource(rows=rows, keep=keep), label_and_noise, options=_options())
-    assert sorted(functools.reduce(operator.iadd, labels(loader), [])) == np.flatnonzero(keep).tolist()
+    assert (
+        sorted(functools.reduce(operator.iadd, labels(loader), [])) == np.flatnonzero(keep).tolist()
+    )

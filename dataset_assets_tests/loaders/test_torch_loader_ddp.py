@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from dataset_assets.storage.local import Store
+from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.loaders.loader_parts import labels, make
 from dataset_assets_tests.loaders.shard_sets import SetSpec, write_set
 
@@ -38,7 +38,15 @@ def test_ranks_train_in_step_when_samples_do_not_divide(tmp_path, samples):
     write_set(Store(str(tmp_path / "set")), SetSpec(counts=samples))
     ranks = [
         subprocess.Popen(
-            [sys.executable, "-c", RANK, str(tmp_path / "set"), str(tmp_path / "meet"), str(rank), str(tmp_path / "cache")],
+            [
+                sys.executable,
+                "-c",
+                RANK,
+                str(tmp_path / "set"),
+                str(tmp_path / "meet"),
+                str(rank),
+                str(tmp_path / "cache"),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )

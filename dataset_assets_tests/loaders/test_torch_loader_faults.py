@@ -7,10 +7,23 @@ import time
 
 import pytest
 
-from dataset_assets.errors import ConfigurationError, ObjectMissing, ShardCorrupt, SourceError, TooManyBadSamples
-from dataset_assets.loaders.torch_loader import StagedRows
-from dataset_assets.storage.local import Store
-from dataset_assets_tests.loaders.loader_parts import BadLabels, DyingAt, global_batches, labels, make, picture
+from dataset_assets.errors import (
+    ConfigurationError,
+    ObjectMissing,
+    ShardCorrupt,
+    SourceError,
+    TooManyBadSamples,
+)
+from dataset_assets.loaders.torch.loader import StagedRows
+from dataset_assets.storage.stores.local import Store
+from dataset_assets_tests.loaders.loader_parts import (
+    BadLabels,
+    DyingAt,
+    global_batches,
+    labels,
+    make,
+    picture,
+)
 from dataset_assets_tests.loaders.remote_store import RemoteStore
 from dataset_assets_tests.loaders.shard_sets import SetSpec, write_set
 
@@ -33,7 +46,9 @@ def remote(store, tmp_path):
 def test_loader_raises_soon_when_a_worker_is_killed(store):
     loader = make(store, DyingAt(30), num_workers=2)
     began = time.monotonic()
-    with pytest.raises(RuntimeError, match=r"DataLoader worker .* (is killed by signal|exited unexpectedly)"):
+    with pytest.raises(
+        RuntimeError, match=r"DataLoader worker .* (is killed by signal|exited unexpectedly)"
+    ):
         list(loader)
     assert time.monotonic() - began < 10
 
@@ -61,7 +76,11 @@ def test_loader_works_again_when_a_worker_was_killed(store):
 
 
 @pytest.mark.parametrize(
-    ("damage", "match"), [(None, "00001.tar is missing, expected 81920 bytes"), (5000, "00001.tar has 5000 bytes, expected 81920 bytes")]
+    ("damage", "match"),
+    [
+        (None, "00001.tar is missing, expected 81920 bytes"),
+        (5000, "00001.tar has 5000 bytes, expected 81920 bytes"),
+    ],
 )
 def test_shard_is_named_before_the_epoch_when_it_is_cut_or_missing(store, damage, match):
     body = store.read("00001.tar")
@@ -74,8 +93,13 @@ def test_shard_is_named_before_the_epoch_when_it_is_cut_or_missing(store, damage
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("kind", ["local", "cached", "direct"])
-def test_one_clear_error_names_the_shard_when_it_is_cut_during_training(store, remote, tmp_path, kind, workers):
-    options = {"cache_dir": str(tmp_path / "cache"), "cache_bytes": 0 if kind == "direct" else 1 << 20}
+def test_one_clear_error_names_the_shard_when_it_is_cut_during_training(
+    store, remote, tmp_path, kind, workers
+):
+    options = {
+        "cache_dir": str(tmp_path / "cache"),
+        "cache_bytes": 0 if kind == "direct" else 1 << 20,
+    }
     loader = make(store if kind == "local" else remote, num_workers=workers, **options)
     store.write("00001.tar", store.read("00001.tar")[:5000])
     with pytest.raises(ShardCorrupt, match=r"00001\.tar ") as raised:
@@ -85,11 +109,14 @@ def test_one_clear_error_names_the_shard_when_it_is_cut_during_training(store, r
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_one_clear_error_names_the_shard_when_it_goes_during_training(store, remote, tmp_path, workers):
+def test_one_clear_error_names_the_shard_when_it_goes_during_training(
+    store, remote, tmp_path, workers
+):
     loader = make(remote, num_workers=workers, cache_dir=str(tmp_path / "cache"))
     store.delete("00002.tar")
     with pytest.raises(
-        ObjectMissing, match="^shard 00002.tar of remote://set is gone, though the manifest names it: stage or download it again$"
+        ObjectMissing,
+        match="^shard 00002.tar of remote://set is gone, though the manifest names it: stage or download it again$",
     ):
         list(loader)
 
@@ -98,17 +125,22 @@ def test_one_clear_error_names_the_shard_when_it_goes_during_training(store, rem
 def test_bad_sample_is_named_when_it_must_not_be(store, workers):
     loader = make(store, BadLabels({22}), num_workers=workers)
     with pytest.raises(
-        SourceError, match=r"^bad sample s000022 in .*00001.tar: it is bad; bad_samples='skip' or 'replace' goes on without it$"
+        SourceError,
+        match=r"^bad sample s000022 in .*00001.tar: it is bad; bad_samples='skip' or 'replace' goes on without it$",
     ):
         list(loader)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_bad_samples_are_left_out_when_skipped(store, workers):
-    loader = make(store, BadLabels(BAD), bad_samples="skip", max_bad_fraction=0.1, num_workers=workers)
+    loader = make(
+        store, BadLabels(BAD), bad_samples="skip", max_bad_fraction=0.1, num_workers=workers
+    )
     for epoch in range(2):
         batches = labels(loader)
-        assert sorted(functools.reduce(operator.iadd, batches, [])) == [each for each in range(60) if each not in BAD]
+        assert sorted(functools.reduce(operator.iadd, batches, [])) == [
+            each for each in range(60) if each not in BAD
+        ]
         assert len(batches) == 8
         found = loader.metrics()
         assert found["bad_samples"] == 3 * (epoch + 1)
@@ -121,7 +153,12 @@ def test_bad_samples_are_replaced_alike_when_workers_or_ranks_differ(store):
     assert [len(batch) for batch in expected] == [8] * 7 + [4]
     assert not BAD & set(functools.reduce(operator.iadd, expected, []))
     good = labels(make(store))
-    changed = [(one, two) for batch, other in zip(good, expected, strict=True) for one, two in zip(batch, other, strict=True) if one != two]
+    changed = [
+        (one, two)
+        for batch, other in zip(good, expected, strict=True)
+        for one, two in zip(batch, other, strict=True)
+        if one != two
+    ]
     assert sorted(changed) == [(3, 4), (22, 21), (23, 24)]  # its neighbours in the same shard
     assert labels(make(store, num_workers=2, **options)) == expected
     assert global_batches(store, 2, **options) == expected
@@ -130,7 +167,9 @@ def test_bad_samples_are_replaced_alike_when_workers_or_ranks_differ(store):
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("policy", ["skip", "replace"])
 def test_loader_stops_soon_when_everything_is_bad(store, policy, workers):
-    loader = make(store, BadLabels(range(60)), bad_samples=policy, max_bad_fraction=1.0, num_workers=workers)
+    loader = make(
+        store, BadLabels(range(60)), bad_samples=policy, max_bad_fraction=1.0, num_workers=workers
+    )
     began = time.monotonic()
     with pytest.raises(TooManyBadSamples, match=r"s0000\d\d in .*tar"):
         list(loader)
@@ -139,8 +178,17 @@ def test_loader_stops_soon_when_everything_is_bad(store, policy, workers):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_loader_stops_when_more_are_bad_than_allowed(store, workers):
-    loader = make(store, BadLabels(range(0, 60, 6)), bad_samples="skip", max_bad_fraction=0.05, num_workers=workers)
-    with pytest.raises(TooManyBadSamples, match="more than 3 bad samples in epoch 0, the last is s0000.*see max_bad_fraction"):
+    loader = make(
+        store,
+        BadLabels(range(0, 60, 6)),
+        bad_samples="skip",
+        max_bad_fraction=0.05,
+        num_workers=workers,
+    )
+    with pytest.raises(
+        TooManyBadSamples,
+        match="more than 3 bad samples in epoch 0, the last is s0000.*see max_bad_fraction",
+    ):
         list(loader)
 
 
@@ -150,7 +198,17 @@ def test_damaged_image_is_a_bad_sample_when_decoded(tmp_path):
     with pytest.raises(SourceError, match="bad sample s000004 in"):
         list(make(store, picture))
     loader = make(store, picture, bad_samples="skip", max_bad_fraction=0.1)
-    assert sorted(label for batch in loader for label in batch[2].tolist()) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert sorted(label for batch in loader for label in batch[2].tolist()) == [
+        0,
+        1,
+        2,
+        3,
+        5,
+        6,
+        7,
+        8,
+        9,
+    ]
 
 
 def _broken(sample, rng):
@@ -164,7 +222,10 @@ def test_mistake_of_the_transform_is_no_bad_sample_when_skipping(store, workers)
 
 
 def test_cache_is_refused_when_a_shard_does_not_fit(remote, tmp_path):
-    with pytest.raises(ConfigurationError, match="cache_bytes: 10000 is less than one shard, 00000.tar with 81920 bytes"):
+    with pytest.raises(
+        ConfigurationError,
+        match="cache_bytes: 10000 is less than one shard, 00000.tar with 81920 bytes",
+    ):
         make(remote, cache_dir=str(tmp_path / "cache"), cache_bytes=10_000)
 
 

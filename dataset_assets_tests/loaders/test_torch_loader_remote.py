@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from dataset_assets.loaders._cache import ShardCache
-from dataset_assets.loaders._epoch import window_order
-from dataset_assets.loaders._prefetch import Downloads, Limits, Prefetcher, needs
-from dataset_assets.loaders.torch_loader import StagedRows
-from dataset_assets.storage.local import Store
-from dataset_assets.storage.s3 import Store as S3Store
+from dataset_assets.loaders.order.epoch import window_order
+from dataset_assets.loaders.samples.cache import ShardCache
+from dataset_assets.loaders.samples.prefetch import Downloads, Limits, Prefetcher, needs
+from dataset_assets.loaders.torch.loader import StagedRows
+from dataset_assets.storage.stores.local import Store
+from dataset_assets.storage.stores.s3 import Store as S3Store
 from dataset_assets_tests.loaders.loader_parts import global_batches, labels, make, picture
 from dataset_assets_tests.loaders.remote_store import RemoteStore
 from dataset_assets_tests.loaders.shard_sets import SetSpec, write_set
@@ -45,11 +45,15 @@ def test_each_shard_is_requested_once_when_two_epochs_are_read(remote, tmp_path,
     assert sorted(remote.requests("open")) == [f"open {number:05}.tar" for number in range(12)]
     assert len(remote.requests()) <= 12 + 20
     assert loader.metrics()["shards_downloaded"] == 12
-    assert loader.metrics()["bytes_downloaded"] == sum(file.bytes for file in StagedRows(remote).files)
+    assert loader.metrics()["bytes_downloaded"] == sum(
+        file.bytes for file in StagedRows(remote).files
+    )
 
 
 @pytest.mark.parametrize(("limit", "is_tight"), [(8, False), (2, True)])
-def test_cache_stays_below_its_limit_when_the_set_is_larger(remote, tmp_path, caplog, limit, is_tight):
+def test_cache_stays_below_its_limit_when_the_set_is_larger(
+    remote, tmp_path, caplog, limit, is_tight
+):
     size = StagedRows(remote).files[0].bytes
     options = {"num_workers": 2, "window_shards": 2, "prefetch_shards": 4}
     loader = make(remote, cache_dir=str(tmp_path / "cache"), cache_bytes=limit * size, **options)
@@ -80,7 +84,9 @@ def test_every_sample_is_one_request_when_there_is_no_cache(remote, tmp_path):
 def test_download_goes_on_while_training_when_prefetching(tmp_path):
     write_set(Store(str(tmp_path / "set")), SetSpec(counts=(20,) * 12))
     slow = RemoteStore(tmp_path / "set", tmp_path / "log", latency_s=0.05)
-    loader = make(slow, cache_dir=str(tmp_path / "cache"), window_shards=1, prefetch_shards=4, verify=False)
+    loader = make(
+        slow, cache_dir=str(tmp_path / "cache"), window_shards=1, prefetch_shards=4, verify=False
+    )
     for _ in loader:
         time.sleep(0.03)  # a step: a shard is needed every 75 ms, and takes 50 ms
     assert loader.metrics()["wait_s"] < 0.05 * 6  # without prefetching: 0.6 s
@@ -93,7 +99,9 @@ def test_requests_are_few_when_an_epoch_is_read_from_s3(s3, moto, tmp_path):  # 
         assert sum(len(batch[0]) for batch in loader) == 80
         assert proxy.total <= 8 + 20
         gets = [request for request in proxy.log if request.path.endswith(".tar")]
-        assert sorted(request.path[-9:] for request in gets) == [f"{number:05}.tar" for number in range(8)]
+        assert sorted(request.path[-9:] for request in gets) == [
+            f"{number:05}.tar" for number in range(8)
+        ]
         proxy.reset()
         assert sum(len(batch[0]) for batch in loader) == 80
         assert proxy.total == 0
@@ -101,10 +109,20 @@ def test_requests_are_few_when_an_epoch_is_read_from_s3(s3, moto, tmp_path):  # 
 
 @pytest.mark.parametrize(
     "options",
-    [{"num_workers": 0}, {"num_workers": 4}, {"num_workers": 1, "start_method": "spawn"}, {"num_workers": 4, "cache_bytes": 0}],
+    [
+        {"num_workers": 0},
+        {"num_workers": 4},
+        {"num_workers": 1, "start_method": "spawn"},
+        {"num_workers": 4, "cache_bytes": 0},
+    ],
     ids=str,
 )
-def test_images_are_right_when_workers_share_a_client_that_was_used_before(s3, moto, tmp_path, options):  # noqa: F811
+def test_images_are_right_when_workers_share_a_client_that_was_used_before(
+    s3,
+    moto,  # noqa: F811
+    tmp_path,
+    options,
+):
     rows = StagedRows(s3)
     expected = list(make(s3, picture, cache_dir=str(tmp_path / "other"), num_workers=0))
     loader = make(rows, picture, **{"cache_dir": str(tmp_path / "cache"), **options})
@@ -116,7 +134,13 @@ def test_network_is_not_the_bound_when_requests_take_20_ms(s3, moto, tmp_path): 
     def seconds(name, latency_s):
         with CountingProxy(moto.url, latency_s=0) as proxy:
             store = S3Store(s3.url, dataclasses.replace(moto.credentials, endpoint_url=proxy.url))
-            loader = make(StagedRows(store), picture, num_workers=2, cache_dir=str(tmp_path / name), window_shards=2)
+            loader = make(
+                StagedRows(store),
+                picture,
+                num_workers=2,
+                cache_dir=str(tmp_path / name),
+                window_shards=2,
+            )
             proxy.latency_s = latency_s
             began = time.monotonic()
             for _ in loader:
@@ -133,7 +157,9 @@ def test_needs_are_in_the_order_of_first_use_when_listed():
     seen = rows[order[6:]].tolist()
     assert [need.shard for need in found] == list(dict.fromkeys(seen))
     assert [need.first for need in found] == [6 + seen.index(need.shard) for need in found]
-    assert [need.last for need in found] == [len(order) - 1 - seen[::-1].index(need.shard) for need in found]
+    assert [need.last for need in found] == [
+        len(order) - 1 - seen[::-1].index(need.shard) for need in found
+    ]
     assert needs(order, len(order), rows) == []
 
 
@@ -156,7 +182,11 @@ class _Shards:
 
 def test_prefetcher_stays_within_bounds_when_it_runs_ahead():
     shards = _Shards()
-    schedule = needs(window_order(_shard_of_samples(10, 20), 20, 1, seed=0, epoch=0), 0, _shard_of_samples(10, 20))
+    schedule = needs(
+        window_order(_shard_of_samples(10, 20), 20, 1, seed=0, epoch=0),
+        0,
+        _shard_of_samples(10, 20),
+    )
     downloads = Downloads()
     prefetcher = Prefetcher(shards, schedule, [10] * 20, downloads, Limits(ahead=3, max_bytes=1000))
     _until(lambda: len(shards.fetched) == 4)  # the one in use, and three ahead

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from dataset_assets.errors import LoaderStateMismatch
-from dataset_assets.loaders.torch_loader import LoaderSource, ShardLoader, StagedRows
-from dataset_assets.storage.local import Store
+from dataset_assets.loaders.torch.loader import LoaderSource, ShardLoader, StagedRows
+from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.loaders.loader_parts import global_batches, label_and_noise, labels, make
 from dataset_assets_tests.loaders.shard_sets import SetSpec, write_set
 
@@ -38,7 +38,13 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def killed(store):
     """What a training said until it was killed behind batch 7 of epoch 1, with 2 workers."""
-    run = subprocess.run([sys.executable, "-c", TRAINING, store.url], check=False, capture_output=True, timeout=100, cwd=os.getcwd())
+    run = subprocess.run(
+        [sys.executable, "-c", TRAINING, store.url],
+        check=False,
+        capture_output=True,
+        timeout=100,
+        cwd=os.getcwd(),
+    )
     assert run.returncode == -signal.SIGKILL, run.stderr.decode()
     return [json.loads(line) for line in run.stdout.splitlines()]
 
@@ -50,14 +56,18 @@ def _whole_epoch(store, epoch):
 
 
 @pytest.mark.parametrize("workers", [0, 4])
-def test_rest_of_the_epoch_is_the_same_when_killed_and_resumed_with_other_workers(store, killed, workers):
+def test_rest_of_the_epoch_is_the_same_when_killed_and_resumed_with_other_workers(
+    store, killed, workers
+):
     whole = _whole_epoch(store, 1)
     assert [(line["labels"], line["noise"]) for line in killed] == whole[:7]
     loader = make(store, num_workers=workers, window_shards=2, seed=5)
     loader.load_state_dict(killed[-1]["state"])
     assert loader.epoch == 1
     assert [(batch[0].tolist(), batch[1].tolist()) for batch in loader] == whole[7:]
-    assert [batch[0].tolist() for batch in loader] == [each for each, _ in _whole_epoch(store, 2)]  # and then a whole one
+    assert [batch[0].tolist() for batch in loader] == [
+        each for each, _ in _whole_epoch(store, 2)
+    ]  # and then a whole one
 
 
 def test_rest_of_the_epoch_is_the_same_when_killed_and_resumed_with_two_ranks(store, killed):
@@ -73,7 +83,9 @@ def test_rest_of_the_epoch_is_the_same_when_killed_and_resumed_with_two_ranks(st
 def test_state_is_small_json_when_taken(killed):
     states = [line["state"] for line in killed]
     assert max(len(json.dumps(state)) for state in states) < 400
-    assert [(state["epoch"], state["batches"]) for state in states] == [(1, number) for number in range(1, 8)]
+    assert [(state["epoch"], state["batches"]) for state in states] == [
+        (1, number) for number in range(1, 8)
+    ]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -132,17 +144,33 @@ def _other_data(store, tmp_path):
 
 def _weighted(store, tmp_path):
     rows = StagedRows(store)
-    return ShardLoader(LoaderSource(rows=rows, keep=rows.column("label") > 3), label_and_noise, options=make(store).options)
+    return ShardLoader(
+        LoaderSource(rows=rows, keep=rows.column("label") > 3),
+        label_and_noise,
+        options=make(store).options,
+    )
 
 
 @pytest.mark.parametrize(
     ("other", "match"),
     [
-        (_other_data, r"the shards changed since the state was saved: 108 samples in 4 shards, \w+ then, 109 samples in 4 shards, \w+ now"),
+        (
+            _other_data,
+            r"the shards changed since the state was saved: 108 samples in 4 shards, \w+ then, 109 samples in 4 shards, \w+ now",
+        ),
         (_weighted, "the sources' weights, `keep` or `sample_weights` changed"),
-        (lambda store, _: make(store, global_batch_size=16), "global_batch_size changed since the state was saved: 8 then, 16 now"),
-        (lambda store, _: make(store, seed=1), "seed changed since the state was saved: 0 then, 1 now"),
-        (lambda store, _: make(store, window_shards=3), "window_shards changed since the state was saved: 8 then, 3 now"),
+        (
+            lambda store, _: make(store, global_batch_size=16),
+            "global_batch_size changed since the state was saved: 8 then, 16 now",
+        ),
+        (
+            lambda store, _: make(store, seed=1),
+            "seed changed since the state was saved: 0 then, 1 now",
+        ),
+        (
+            lambda store, _: make(store, window_shards=3),
+            "window_shards changed since the state was saved: 8 then, 3 now",
+        ),
         (lambda store, _: make(store, drop_last=True), "drop_last changed"),
         (lambda store, _: make(store, shuffle=False), "shuffle changed"),
         (lambda store, _: make(store, repeats=2), "repeats changed"),

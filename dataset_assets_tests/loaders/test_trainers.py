@@ -5,8 +5,8 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from dataset_assets.loaders.coco import CreateCocoLoaders
-from dataset_assets.storage.local import Store
+from dataset_assets.compat.torchdatasetutil.coco import CreateCocoLoaders
+from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.loaders.staged_sets import stage_coco
 
 EPOCHS = 2
@@ -20,11 +20,15 @@ def root(tmp_path_factory):
 
 
 def train_loader(root, workers):
-    return CreateCocoLoaders(root, None, "coco", batch_size=4, height=40, width=40, num_workers=workers)[0]["dataloader"]
+    return CreateCocoLoaders(
+        root, None, "coco", batch_size=4, height=40, width=40, num_workers=workers
+    )[0]["dataloader"]
 
 
 def equal(found, expected):
-    return len(found) == len(expected) > 1 and all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    return len(found) == len(expected) > 1 and all(
+        torch.equal(a, b) for a, b in zip(found, expected, strict=True)
+    )
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -54,9 +58,19 @@ class Seeing(lightning.LightningModule):
 def test_lightning_gets_the_same_batches_when_it_trains_for_two_epochs(root, tmp_path):
     loader = train_loader(root, 0)
     expected = [part.clone() for _ in range(EPOCHS) for batch in loader for part in batch]
-    options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    options = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
     trainer = lightning.Trainer(
-        max_epochs=EPOCHS, accelerator="cpu", devices=1, use_distributed_sampler=False, default_root_dir=tmp_path, **options
+        max_epochs=EPOCHS,
+        accelerator="cpu",
+        devices=1,
+        use_distributed_sampler=False,
+        default_root_dir=tmp_path,
+        **options,
     )
     module = Seeing()
     trainer.fit(module, train_loader(root, 0))

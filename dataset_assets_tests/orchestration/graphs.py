@@ -75,10 +75,22 @@ def write_recordings(folder: Path, count: int, *, first: int = 0) -> None:
 def write_list(folder: Path, name: str, kinds: Sequence[str], port: int) -> Path:
     """Write a list of urls that no other list has, each answered as a kind of the demo says."""
     rows = [next(_ROWS) for _ in kinds]
-    urls = [f"http://127.0.0.1:{port}/{kind}/{row['url'].split('/photos/')[1]}" for kind, row in zip(kinds, rows, strict=True)]
+    urls = [
+        f"http://127.0.0.1:{port}/{kind}/{row['url'].split('/photos/')[1]}"
+        for kind, row in zip(kinds, rows, strict=True)
+    ]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.parquet"
-    pq.write_table(pa.table({"url": urls, "caption": [row["caption"] for row in rows], "credit": [row["credit"] for row in rows]}), path)
+    pq.write_table(
+        pa.table(
+            {
+                "url": urls,
+                "caption": [row["caption"] for row in rows],
+                "credit": [row["credit"] for row in rows],
+            }
+        ),
+        path,
+    )
     return path
 
 
@@ -94,7 +106,12 @@ class Graph:
 
     @classmethod
     def make(
-        cls, folder: Path, port: int, instance: dg.DagsterInstance, text: str = PHOTOS, lists: Mapping[str, Sequence[str]] | Path = LISTS
+        cls,
+        folder: Path,
+        port: int,
+        instance: dg.DagsterInstance,
+        text: str = PHOTOS,
+        lists: Mapping[str, Sequence[str]] | Path = LISTS,
     ) -> "Graph":
         """Write the YAML and the lists: of these kinds, or those of a folder."""
         write_dataset(folder / "catalog", "photos", text)
@@ -113,7 +130,11 @@ class Graph:
 
     def make_shards(self, first: str, last: str, **config: object) -> dg.ExecuteInProcessResult:
         """Materialize a range of `shards` in one run."""
-        return self._run("shards", range_tags(first, last), {"ops": {"photos__shards": {"config": config}}} if config else None)
+        return self._run(
+            "shards",
+            range_tags(first, last),
+            {"ops": {"photos__shards": {"config": config}}} if config else None,
+        )
 
     def stage(self, partition: str) -> dg.ExecuteInProcessResult:
         """Materialize a partition of `staged`."""
@@ -121,7 +142,9 @@ class Graph:
 
     def run(self, stage: str, **config: object) -> dg.ExecuteInProcessResult:
         """Materialize what is made of the whole dataset."""
-        return self._run(stage, {}, {"ops": {f"photos__{stage}": {"config": config}}} if config else None)
+        return self._run(
+            stage, {}, {"ops": {f"photos__{stage}": {"config": config}}} if config else None
+        )
 
     def checks(self, result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
         """Return what the checks of a run said."""
@@ -130,7 +153,13 @@ class Graph:
     def _run(self, stage: str, tags: dict[str, str], config: object) -> dg.ExecuteInProcessResult:
         job = self.definitions.resolve_implicit_global_asset_job_def()
         key = dg.AssetKey(["photos", stage])
-        return job.execute_in_process(instance=self.instance, asset_selection=[key], tags=tags, run_config=config, raise_on_error=False)
+        return job.execute_in_process(
+            instance=self.instance,
+            asset_selection=[key],
+            tags=tags,
+            run_config=config,
+            raise_on_error=False,
+        )
 
     @property
     def keys(self) -> list[str]:
@@ -140,7 +169,11 @@ class Graph:
     def materialization(self, stage: str, partition: str | None = None) -> dg.AssetMaterialization:
         """Return the newest materialization."""
         page = self.instance.fetch_materializations(dg.AssetKey(["photos", stage]), limit=100)
-        return next(record.asset_materialization for record in page.records if record.partition_key == partition)
+        return next(
+            record.asset_materialization
+            for record in page.records
+            if record.partition_key == partition
+        )
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:

@@ -4,7 +4,13 @@ import dagster as dg
 
 from dataset_assets.orchestration.build import build_defs
 from dataset_assets.orchestration.environment import Environment
-from dataset_assets_tests.orchestration.graphs import PUBLISHED, RECORDINGS, Graph, write_list, write_recordings
+from dataset_assets_tests.orchestration.graphs import (
+    PUBLISHED,
+    RECORDINGS,
+    Graph,
+    write_list,
+    write_recordings,
+)
 
 SHARDS = dg.AssetKey(["photos", "shards"])
 
@@ -16,7 +22,9 @@ class Automation:
         self._graph, self._cursor = graph, None
 
     def tick(self):
-        result = dg.evaluate_automation_conditions(self._graph.definitions, self._graph.instance, cursor=self._cursor)
+        result = dg.evaluate_automation_conditions(
+            self._graph.definitions, self._graph.instance, cursor=self._cursor
+        )
         self._cursor = result.cursor
         return sorted(result.get_requested_partitions(SHARDS))
 
@@ -54,10 +62,17 @@ def test_nothing_is_asked_for_when_no_dataset_is_automated(instance, tmp_path):
     definitions = build_defs(Environment(root=str(tmp_path)))
     first = dg.evaluate_automation_conditions(definitions, instance)
     instance.add_dynamic_partitions("demo__shards", ["00000"])
-    assert dg.evaluate_automation_conditions(definitions, instance, cursor=first.cursor).total_requested == 0
+    assert (
+        dg.evaluate_automation_conditions(
+            definitions, instance, cursor=first.cursor
+        ).total_requested
+        == 0
+    )
 
 
-def test_splits_and_upload_are_asked_for_when_all_partitions_are_made(tmp_path, photo_server, instance):
+def test_splits_and_upload_are_asked_for_when_all_partitions_are_made(
+    tmp_path, photo_server, instance
+):
     graph = Graph.make(tmp_path, photo_server.port, instance, PUBLISHED)
     cursor, asked = None, []
 
@@ -65,7 +80,11 @@ def test_splits_and_upload_are_asked_for_when_all_partitions_are_made(tmp_path, 
         nonlocal cursor
         result = dg.evaluate_automation_conditions(graph.definitions, graph.instance, cursor=cursor)
         cursor = result.cursor
-        return [stage for stage in ("split_archives", "hub_upload") if result.get_requested_partitions(dg.AssetKey(["photos", stage]))]
+        return [
+            stage
+            for stage in ("split_archives", "hub_upload")
+            if result.get_requested_partitions(dg.AssetKey(["photos", stage]))
+        ]
 
     assert tick() == []
     graph.plan()
@@ -86,6 +105,8 @@ def test_splits_are_asked_for_once_when_the_source_is_a_folder(tmp_path, instanc
     first = dg.evaluate_automation_conditions(graph.definitions, graph.instance)
     assert first.total_requested == 0
     graph.run("split_archives")
-    second = dg.evaluate_automation_conditions(graph.definitions, graph.instance, cursor=first.cursor)
+    second = dg.evaluate_automation_conditions(
+        graph.definitions, graph.instance, cursor=first.cursor
+    )
     assert second.total_requested == 1
     assert second.get_requested_partitions(dg.AssetKey(["photos", "hub_upload"])) == {None}

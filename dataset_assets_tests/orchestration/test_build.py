@@ -69,7 +69,10 @@ def test_resource_is_replaced_when_given():
 def test_names_agree_when_the_project_is_opened_in_two_ways():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
     (entry,) = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
-    assert entry["python_module"] == {"module_name": "dataset_assets.definitions", "location_name": project["code_location_name"]}
+    assert entry["python_module"] == {
+        "module_name": "dataset_assets.definitions",
+        "location_name": project["code_location_name"],
+    }
 
 
 def test_instance_settings_are_valid_when_dagster_reads_them(tmp_path):
@@ -90,19 +93,37 @@ def test_every_variable_is_documented_when_it_is_read():
 
 def test_environment_is_read_in_one_place_when_searched():
     folder = ROOT / "dataset_assets" / "orchestration"
-    found = [path.name for path in folder.rglob("*.py") if "environ" in path.read_text().replace("environment", "")]
+    found = [
+        path.name
+        for path in folder.rglob("*.py")
+        if "environ" in path.read_text().replace("environment", "")
+    ]
     assert found == ["environment.py"]
 
 
 def test_run_succeeds_when_steps_have_processes_of_their_own(tmp_path):
-    (tmp_path / "one_off.py").write_text("import dagster as dg\n\n@dg.asset\ndef counted() -> int:\n    return 3\n")
+    (tmp_path / "one_off.py").write_text(
+        "import dagster as dg\n\n@dg.asset\ndef counted() -> int:\n    return 3\n"
+    )
     environment = os.environ | {
         "DATASET_ASSETS_CATALOG": str(tmp_path),
         "DATASET_ASSETS_ROOT": str(tmp_path / "data"),
         "DATASET_ASSETS_EXECUTOR": "multiprocess",
         "DAGSTER_HOME": str(tmp_path),
     }
-    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "dataset_assets.definitions", "--select", "counted"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "asset",
+        "materialize",
+        "-m",
+        "dataset_assets.definitions",
+        "--select",
+        "counted",
+    ]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "data" / "counted" / "value.json").read_text() == "3"

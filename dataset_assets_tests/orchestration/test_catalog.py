@@ -16,7 +16,14 @@ CATALOG = Path(dataset_assets.orchestration.catalog.__file__).parent
 DATASETS = sorted(path.parent.name for path in CATALOG.glob("*/defs.yaml"))
 #: dataset -> its first asset
 STAGED = ("cityscapes", "coco", "imagenet", "street_labels")
-FIRST = {name: "split_archives" if name == "driving_frames" else "staged" if name in STAGED else "raw_urls" for name in DATASETS}
+FIRST = {
+    name: "split_archives"
+    if name == "driving_frames"
+    else "staged"
+    if name in STAGED
+    else "raw_urls"
+    for name in DATASETS
+}
 ASSETS = {
     "raw_urls": {"url_lists", "raw_urls", "shards"},
     "split_archives": {"source", "split_archives"},
@@ -31,29 +38,51 @@ def definitions(tmp_path_factory):
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_dataset_has_its_assets_when_loaded(definitions, dataset):
-    specs = {spec.key.path[-1]: spec for spec in definitions.resolve_all_asset_specs() if spec.group_name == dataset}
+    specs = {
+        spec.key.path[-1]: spec
+        for spec in definitions.resolve_all_asset_specs()
+        if spec.group_name == dataset
+    }
     assert specs.keys() >= ASSETS[FIRST[dataset]]
-    assert all(spec.description and spec.owners and "modality" in spec.tags for spec in specs.values())
+    assert all(
+        spec.description and spec.owners and "modality" in spec.tags for spec in specs.values()
+    )
 
 
-@pytest.mark.parametrize("dataset", [name for name in DATASETS if name != "coco"])  # that one is there, on the web
-def test_one_clear_error_is_given_when_the_source_is_not_there(definitions, instance, dataset, monkeypatch):
+@pytest.mark.parametrize(
+    "dataset", [name for name in DATASETS if name != "coco"]
+)  # that one is there, on the web
+def test_one_clear_error_is_given_when_the_source_is_not_there(
+    definitions, instance, dataset, monkeypatch
+):
     monkeypatch.delenv("CITYSCAPES_USERNAME", raising=False)
     monkeypatch.delenv("DATASET_ASSETS_CREDENTIALS", raising=False)
     key = dg.AssetKey([dataset, FIRST[dataset]])
     parts = definitions.resolve_assets_def(key).partitions_def if dataset in STAGED else None
     tags = range_tags(*[parts.get_partition_keys()[0]] * 2) if parts else {}
     job = definitions.resolve_implicit_global_asset_job_def()
-    result = job.execute_in_process(instance=instance, asset_selection=[key], tags=tags, raise_on_error=False)
+    result = job.execute_in_process(
+        instance=instance, asset_selection=[key], tags=tags, raise_on_error=False
+    )
     message = failure_of(result)
-    expected = ("No file found", "does not exist", "no recordings", "no videos", "CITYSCAPES_USERNAME is not set", "no such object")
+    expected = (
+        "No file found",
+        "does not exist",
+        "no recordings",
+        "no videos",
+        "CITYSCAPES_USERNAME is not set",
+        "no such object",
+    )
     assert any(words in message for words in expected)
     assert "\n" not in message
     assert instance.get_dynamic_partitions(f"{dataset}__shards") == []
 
 
 def test_examples_say_what_they_need_when_they_are_not_the_demo(definitions):
-    needs = {spec.key.path[0]: spec.tags.get("requires") for spec in definitions.resolve_all_asset_specs()}
+    needs = {
+        spec.key.path[0]: spec.tags.get("requires")
+        for spec in definitions.resolve_all_asset_specs()
+    }
     assert {dataset for dataset, need in needs.items() if need == "network"} == set(DATASETS) - {
         "demo",
         "driving_frames",
@@ -65,5 +94,7 @@ def test_examples_say_what_they_need_when_they_are_not_the_demo(definitions):
 def test_demo_becomes_at_least_eight_partitions_when_planned(tmp_path, instance):
     write_lists(tmp_path / "demo" / "lists")
     job = build_defs(Environment(root=str(tmp_path))).resolve_implicit_global_asset_job_def()
-    assert job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(["demo", "raw_urls"])]).success
+    assert job.execute_in_process(
+        instance=instance, asset_selection=[dg.AssetKey(["demo", "raw_urls"])]
+    ).success
     assert 8 <= len(instance.get_dynamic_partitions("demo__shards")) <= 10

@@ -1,8 +1,8 @@
 import pytest
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.orchestration.causes import parse_causes
-from dataset_assets.records import TRANSIENT_CAUSES, Cause
+from dataset_assets.orchestration.common.causes import parse_causes
+from dataset_assets.records.causes import TRANSIENT_CAUSES, Cause
 
 
 def test_transient_stands_for_all_that_may_go_away_when_named():
@@ -11,5 +11,8 @@ def test_transient_stands_for_all_that_may_go_away_when_named():
 
 
 def test_unknown_cause_is_refused_with_the_known_ones_when_misspelled():
-    with pytest.raises(ConfigurationError, match=r"unknown cause 'timeout': expected one of transient, .*timeout_total"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"unknown cause 'timeout': expected one of transient, .*timeout_total",
+    ):
         parse_causes(["timeout"])

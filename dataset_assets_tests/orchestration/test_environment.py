@@ -3,11 +3,18 @@ import os
 import pytest
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.orchestration.environment import Environment, ensure_dagster_home, read_environment, read_secret
+from dataset_assets.orchestration.environment import (
+    Environment,
+    ensure_dagster_home,
+    read_environment,
+    read_secret,
+)
 
 
 def test_defaults_are_safe_when_nothing_is_set():
-    assert read_environment({}) == Environment(root="./data", catalog=(), allow_private_networks=(), executor="in_process")
+    assert read_environment({}) == Environment(
+        root="./data", catalog=(), allow_private_networks=(), executor="in_process"
+    )
 
 
 def test_every_variable_is_read_when_set(tmp_path):
@@ -28,13 +35,22 @@ def test_every_variable_is_read_when_set(tmp_path):
 
 
 def test_empty_variables_mean_the_default_when_set():
-    assert read_environment({"DATASET_ASSETS_ROOT": "", "DATASET_ASSETS_EXECUTOR": "", "DATASET_ASSETS_CATALOG": ""}) == Environment()
+    assert (
+        read_environment(
+            {"DATASET_ASSETS_ROOT": "", "DATASET_ASSETS_EXECUTOR": "", "DATASET_ASSETS_CATALOG": ""}
+        )
+        == Environment()
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("DATASET_ASSETS_EXECUTOR", "celery", "expected one of in_process, multiprocess, got 'celery'"),
+        (
+            "DATASET_ASSETS_EXECUTOR",
+            "celery",
+            "expected one of in_process, multiprocess, got 'celery'",
+        ),
         ("DATASET_ASSETS_CATALOG", "/no/such/folder", "no folder '/no/such/folder'"),
     ],
 )

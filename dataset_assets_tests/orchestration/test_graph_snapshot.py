@@ -19,12 +19,24 @@ def describe(definitions: dg.Definitions) -> str:
     """Describe what Dagster sees, sorted."""
     lines = []
     for spec in sorted(definitions.resolve_all_asset_specs(), key=lambda spec: spec.key):
-        lines += [spec.key.to_user_string(), *(f"    {name}: {value}" for name, value in _asset(definitions, spec).items() if value), ""]
+        lines += [
+            spec.key.to_user_string(),
+            *(f"    {name}: {value}" for name, value in _asset(definitions, spec).items() if value),
+            "",
+        ]
     for sensor in sorted(definitions.sensors, key=lambda sensor: sensor.name):
-        lines.append(f"sensor {sensor.name}: every {sensor.minimum_interval_seconds} s, {sensor.default_status.value.lower()}")
+        lines.append(
+            f"sensor {sensor.name}: every {sensor.minimum_interval_seconds} s, {sensor.default_status.value.lower()}"
+        )
     for schedule in sorted(definitions.schedules, key=lambda schedule: schedule.name):
-        lines.append(f"schedule {schedule.name}: {schedule.cron_schedule}, {schedule.default_status.value.lower()}")
-    lines += ["", f"executor {definitions.executor.name}", f"resources {', '.join(sorted(definitions.resources))}"]
+        lines.append(
+            f"schedule {schedule.name}: {schedule.cron_schedule}, {schedule.default_status.value.lower()}"
+        )
+    lines += [
+        "",
+        f"executor {definitions.executor.name}",
+        f"resources {', '.join(sorted(definitions.resources))}",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -36,7 +48,11 @@ def _asset(definitions: dg.Definitions, spec: dg.AssetSpec) -> dict[str, object]
         "depends on": ", ".join(sorted(dep.asset_key.to_user_string() for dep in spec.deps)),
         "kinds": ", ".join(sorted(spec.kinds)),
         "owners": ", ".join(spec.owners),
-        "tags": ", ".join(f"{name}={value}" for name, value in sorted(spec.tags.items()) if not name.startswith("dagster/kind/")),
+        "tags": ", ".join(
+            f"{name}={value}"
+            for name, value in sorted(spec.tags.items())
+            if not name.startswith("dagster/kind/")
+        ),
         "partitions": getattr(spec.partitions_def, "name", None),
         "backfill": made and _backfill(definition.backfill_policy),
         "checks": ", ".join(

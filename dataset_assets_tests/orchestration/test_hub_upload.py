@@ -4,12 +4,19 @@ import dagster as dg
 import pytest
 
 from dataset_assets.hub.loading import load_published
-from dataset_assets.pipelines.split_archives import load_split
-from dataset_assets.storage._base import open_store
-from dataset_assets_tests.orchestration.graphs import RECORDINGS, Graph, failure_of, write_recordings
+from dataset_assets.pipelines.split.split_archives import load_split
+from dataset_assets.storage.store import open_store
+from dataset_assets_tests.orchestration.graphs import (
+    RECORDINGS,
+    Graph,
+    failure_of,
+    write_recordings,
+)
 from dataset_assets_tests.support.hub_server import HubServer, in_process
 
-ON_HUB = RECORDINGS.replace("hub: {repo: me/drives}", "hub: {repo: me/drives, target: huggingface, watch_every_s: 60}")
+ON_HUB = RECORDINGS.replace(
+    "hub: {repo: me/drives}", "hub: {repo: me/drives, target: huggingface, watch_every_s: 60}"
+)
 CANARY = "hf_canary7f3a9c51e2"
 
 
@@ -36,7 +43,9 @@ def on_hub(drives, hub):
 
 
 def _metadata(graph):
-    return {name: value.value for name, value in graph.materialization("hub_upload").metadata.items()}
+    return {
+        name: value.value for name, value in graph.materialization("hub_upload").metadata.items()
+    }
 
 
 def test_published_copy_is_loaded_by_anybody_when_made(drives, tmp_path):
@@ -44,7 +53,9 @@ def test_published_copy_is_loaded_by_anybody_when_made(drives, tmp_path):
     assert result.success
     assert drives.checks(result)["hub_upload_loads"].passed
     folder = drives.root / "hub" / "me" / "drives"
-    rows = list(load_published(str(folder), "train", streaming=True, cache_dir=str(tmp_path / "cache")))
+    rows = list(
+        load_published(str(folder), "train", streaming=True, cache_dir=str(tmp_path / "cache"))
+    )
     manifest = load_split(open_store(str(drives.root / "photos" / "split_archives")))
     assert len(rows) == manifest.splits["train"].samples > 0
     assert [image.size for image in rows[0]["video"]] == [(8, 8)] * 3
@@ -56,7 +67,11 @@ def test_publication_is_described_when_made(drives):
     manifest = load_split(open_store(str(drives.root / "photos" / "split_archives")))
     assert metadata["dagster/row_count"] == manifest.samples == 8
     assert metadata["commit"].endswith(metadata["revision"])
-    assert (metadata["repo"], metadata["version"], metadata["tag"]) == ("me/drives", manifest.version[:12], f"v{manifest.version[:12]}")
+    assert (metadata["repo"], metadata["version"], metadata["tag"]) == (
+        "me/drives",
+        manifest.version[:12],
+        f"v{manifest.version[:12]}",
+    )
     assert metadata["features"]["video"] == {"feature": {"_type": "Image"}, "_type": "Sequence"}
     assert metadata["card"].startswith("#")
     assert "Drives." in metadata["card"]
@@ -69,7 +84,11 @@ def test_nothing_is_published_when_it_is_there_already(drives):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     assert drives.run("hub_upload").success
     again = _metadata(drives)
-    assert (again["revision"], again["files added"], again["bytes added"]) == (first["revision"], 0, 0)
+    assert (again["revision"], again["files added"], again["bytes added"]) == (
+        first["revision"],
+        0,
+        0,
+    )
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == before
 
 
@@ -100,17 +119,30 @@ def test_one_commit_is_made_and_none_the_second_time_when_published_to_a_hub(on_
 
 def test_token_is_shown_and_stored_nowhere_when_published(on_hub, hub, capfd, caplog):
     on_hub.run("hub_upload")
-    hub.fault("POST", "/commit/", 100, status=403, headers={"X-Error-Message": f"not with the token {CANARY}"})
-    (on_hub.root / "drives" / "recording_00" / "camera_0" / "frame_3.pgm").write_bytes(b"P5 8 8 255\n" + bytes(64))
+    hub.fault(
+        "POST",
+        "/commit/",
+        100,
+        status=403,
+        headers={"X-Error-Message": f"not with the token {CANARY}"},
+    )
+    (on_hub.root / "drives" / "recording_00" / "camera_0" / "frame_3.pgm").write_bytes(
+        b"P5 8 8 255\n" + bytes(64)
+    )
     on_hub.run("split_archives")
     assert not on_hub.run("hub_upload").success
     events = [
-        record.event_log_entry for record in on_hub.instance.get_event_records(dg.EventRecordsFilter(dg.DagsterEventType.STEP_FAILURE))
+        record.event_log_entry
+        for record in on_hub.instance.get_event_records(
+            dg.EventRecordsFilter(dg.DagsterEventType.STEP_FAILURE)
+        )
     ]
     assert len(events) == 1
     for run in on_hub.instance.get_runs():
         assert CANARY not in str(run)
-        assert CANARY not in "".join(dg.serialize_value(entry) for entry in on_hub.instance.all_logs(run.run_id))
+        assert CANARY not in "".join(
+            dg.serialize_value(entry) for entry in on_hub.instance.all_logs(run.run_id)
+        )
     assert CANARY not in "".join([*capfd.readouterr(), caplog.text])
     files = [path for path in on_hub.root.rglob("*") if path.is_file()]
     assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
@@ -133,7 +165,9 @@ class Watcher:
 
     def tick(self):
         resources = {"storage": self._graph.definitions.resources["storage"]}
-        context = dg.build_sensor_context(instance=self._graph.instance, cursor=self.cursor, resources=resources)
+        context = dg.build_sensor_context(
+            instance=self._graph.instance, cursor=self.cursor, resources=resources
+        )
         data = self._sensor.evaluate_tick(context)
         self.cursor = data.cursor
         return data

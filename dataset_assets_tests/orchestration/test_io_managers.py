@@ -12,14 +12,35 @@ from dataset_assets.orchestration.io_managers.plans import PlanIOManager
 from dataset_assets.orchestration.io_managers.tables import TableIOManager
 from dataset_assets.orchestration.io_managers.values import ValueIOManager
 from dataset_assets.orchestration.resources.storage import StorageResource
-from dataset_assets.records import Manifest, Plan, PlanPart, ShardFile, ShardRecord
+from dataset_assets.records.plans import Plan, PlanPart
+from dataset_assets.records.shards import Manifest, ShardFile, ShardRecord
 
 ANY = dg.PythonObjectDagsterType(object, name="anything")
 KEY = dg.AssetKey(["set", "stage"])
 SPLITS = dg.StaticPartitionsDefinition(["train", "test"])
-RECORD = ShardRecord(3, 2, 1, 0, 0.0, 0.0, 0.0, {}, "00000", 0, "f", {"opt_out": 1}, (ShardFile("00000.tar", 5, "aa"),))
+RECORD = ShardRecord(
+    3,
+    2,
+    1,
+    0,
+    0.0,
+    0.0,
+    0.0,
+    {},
+    "00000",
+    0,
+    "f",
+    {"opt_out": 1},
+    (ShardFile("00000.tar", 5, "aa"),),
+)
 VALUES = {
-    PlanIOManager: Plan(10, 64, ("url",), has_caption=False, parts=(PlanPart("list", "f", 7, 0, 1, ("part.parquet",), 9, ("a",)),)),
+    PlanIOManager: Plan(
+        10,
+        64,
+        ("url",),
+        has_caption=False,
+        parts=(PlanPart("list", "f", 7, 0, 1, ("part.parquet",), 9, ("a",)),),
+    ),
     ManifestIOManager: Manifest((RECORD,), "f", "webdataset"),
     TableIOManager: pa.table({"key": ["a", "b"], "size": [1, 2]}),
     ValueIOManager: {"list": [1, 2.5, None], "text": "é"},
@@ -28,7 +49,9 @@ VALUES = {
 
 @pytest.fixture(params=["local", "memory"])
 def storage(request, tmp_path):
-    return StorageResource(root=str(tmp_path) if request.param == "local" else f"memory://{tmp_path}")
+    return StorageResource(
+        root=str(tmp_path) if request.param == "local" else f"memory://{tmp_path}"
+    )
 
 
 @pytest.fixture(params=VALUES, ids=lambda manager: manager.__name__)
@@ -38,7 +61,9 @@ def manager(request, storage):
 
 def _read(manager, **context):
     output = dg.build_output_context(asset_key=KEY)
-    return manager.load_input(dg.build_input_context(asset_key=KEY, upstream_output=output, dagster_type=ANY, **context))
+    return manager.load_input(
+        dg.build_input_context(asset_key=KEY, upstream_output=output, dagster_type=ANY, **context)
+    )
 
 
 def test_value_comes_back_when_it_was_written(manager):
@@ -49,17 +74,40 @@ def test_value_comes_back_when_it_was_written(manager):
 
 def test_value_of_a_partition_comes_back_when_it_was_written(manager):
     value = VALUES[type(manager)]
-    manager.handle_output(dg.build_output_context(asset_key=KEY, partition_key="train", asset_partitions_def=SPLITS), value)
-    assert _read(manager, asset_partition_key_range=dg.PartitionKeyRange("train", "train"), asset_partitions_def=SPLITS) == value
+    manager.handle_output(
+        dg.build_output_context(asset_key=KEY, partition_key="train", asset_partitions_def=SPLITS),
+        value,
+    )
+    assert (
+        _read(
+            manager,
+            asset_partition_key_range=dg.PartitionKeyRange("train", "train"),
+            asset_partitions_def=SPLITS,
+        )
+        == value
+    )
 
 
 def test_missing_value_is_named_with_what_to_materialize_when_read(manager):
-    with pytest.raises(dg.Failure, match=f"set.stage.{manager.file_name} does not exist: materialize set/stage first") as caught:
+    with pytest.raises(
+        dg.Failure,
+        match=f"set.stage.{manager.file_name} does not exist: materialize set/stage first",
+    ) as caught:
         _read(manager)
     assert not caught.value.allow_retries
 
 
-@pytest.mark.parametrize("poison", [b"", b"\x80\x04\x95cposix\nsystem\n(S'touch poisoned'\ntR.", b'{"a":', b"[" * 100_000, b"null", b"{}"])
+@pytest.mark.parametrize(
+    "poison",
+    [
+        b"",
+        b"\x80\x04\x95cposix\nsystem\n(S'touch poisoned'\ntR.",
+        b'{"a":',
+        b"[" * 100_000,
+        b"null",
+        b"{}",
+    ],
+)
 def test_foreign_bytes_are_refused_and_never_run_when_read(manager, poison, tmp_path, monkeypatch):
     if isinstance(manager, ValueIOManager) and poison in (b"null", b"{}"):
         return  # these are values
@@ -151,11 +199,20 @@ def test_downstream_gets_every_partition_when_one_run_made_them(tmp_path):
         return sorted(one.items())
 
     resources = _graph(tmp_path).resources
-    tags = {"dagster/asset_partition_range_start": "train", "dagster/asset_partition_range_end": "test"}
+    tags = {
+        "dagster/asset_partition_range_start": "train",
+        "dagster/asset_partition_range_end": "test",
+    }
     made = dg.materialize([one], resources=resources, tags=tags)
-    assert sorted(event.partition for event in made.asset_materializations_for_node("one")) == ["test", "train"]
+    assert sorted(event.partition for event in made.asset_materializations_for_node("one")) == [
+        "test",
+        "train",
+    ]
     dg.materialize([one, two], resources=resources, selection=[two])
-    assert json.loads((tmp_path / "two" / "value.json").read_text()) == [["test", "TEST"], ["train", "TRAIN"]]
+    assert json.loads((tmp_path / "two" / "value.json").read_text()) == [
+        ["test", "TEST"],
+        ["train", "TRAIN"],
+    ]
 
 
 def test_downstream_is_told_which_partition_is_missing_when_one_was_not_made(tmp_path):
@@ -179,6 +236,13 @@ def test_output_is_refused_when_it_does_not_name_the_partitions_of_the_run(tmp_p
     def one():
         return given
 
-    tags = {"dagster/asset_partition_range_start": "train", "dagster/asset_partition_range_end": "test"}
-    result = dg.materialize([one], resources=_graph(tmp_path).resources, tags=tags, raise_on_error=False)
-    assert "expected {partition: value} for the partitions ['test', 'train']" in str(result.failure_data_for_node("one").error)
+    tags = {
+        "dagster/asset_partition_range_start": "train",
+        "dagster/asset_partition_range_end": "test",
+    }
+    result = dg.materialize(
+        [one], resources=_graph(tmp_path).resources, tags=tags, raise_on_error=False
+    )
+    assert "expected {partition: value} for the partitions ['test', 'train']" in str(
+        result.failure_data_for_node("one").error
+    )

@@ -4,11 +4,19 @@ import pytest
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.orchestration.materialize import materialize_dataset
-from dataset_assets_tests.orchestration.graphs import PUBLISHED, RECORDINGS, Graph, files_of, write_recordings
+from dataset_assets_tests.orchestration.graphs import (
+    PUBLISHED,
+    RECORDINGS,
+    Graph,
+    files_of,
+    write_recordings,
+)
 
 
 def _materialize(graph, **more):
-    return materialize_dataset("photos", instance=graph.instance, definitions=graph.definitions, **more)
+    return materialize_dataset(
+        "photos", instance=graph.instance, definitions=graph.definitions, **more
+    )
 
 
 def test_everything_is_made_in_runs_of_the_backfill_policy_when_missing(graph, made):
@@ -16,8 +24,15 @@ def test_everything_is_made_in_runs_of_the_backfill_policy_when_missing(graph, m
     assert result.success
     assert result.partitions == ("00000", "00001", "00002", "00003")
     runs = graph.instance.get_runs()
-    assert sorted(run.tags.get("dagster/asset_partition_range_start", "") for run in runs) == ["", "00000", "00002"]
-    assert files_of(graph.root / "photos" / "shards").keys() == files_of(made.root / "photos" / "shards").keys()
+    assert sorted(run.tags.get("dagster/asset_partition_range_start", "") for run in runs) == [
+        "",
+        "00000",
+        "00002",
+    ]
+    assert (
+        files_of(graph.root / "photos" / "shards").keys()
+        == files_of(made.root / "photos" / "shards").keys()
+    )
 
 
 def test_nothing_is_run_but_the_plan_when_everything_is_there(graph):
@@ -38,7 +53,10 @@ def test_partition_is_made_again_when_its_folder_was_deleted(graph):
 
 def test_only_the_given_partitions_are_made_when_named(graph):
     assert _materialize(graph, partitions=["00001", "00003"]).success
-    assert {name.partition("/")[0] for name in files_of(graph.root / "photos" / "shards")} == {"00001", "00003"}
+    assert {name.partition("/")[0] for name in files_of(graph.root / "photos" / "shards")} == {
+        "00001",
+        "00003",
+    }
 
 
 def test_failure_is_told_in_one_line_when_a_run_fails(graph):
@@ -47,7 +65,11 @@ def test_failure_is_told_in_one_line_when_a_run_fails(graph):
     assert not result.success
     (problem,) = result.problems
     assert problem.startswith("photos__shards: 1 of 2 partitions failed: 00001")
-    assert {name.partition("/")[0] for name in files_of(graph.root / "photos" / "shards")} >= {"00000", "00002", "00003"}
+    assert {name.partition("/")[0] for name in files_of(graph.root / "photos" / "shards")} >= {
+        "00000",
+        "00002",
+        "00003",
+    }
 
 
 def test_missing_lists_are_told_in_one_line_when_planning_fails(graph):
@@ -59,12 +81,16 @@ def test_missing_lists_are_told_in_one_line_when_planning_fails(graph):
 
 
 def test_unknown_dataset_is_refused_with_the_known_ones_when_named(graph):
-    with pytest.raises(ConfigurationError, match=r"unknown dataset 'fotos': expected one of .*demo.*photos"):
+    with pytest.raises(
+        ConfigurationError, match=r"unknown dataset 'fotos': expected one of .*demo.*photos"
+    ):
         materialize_dataset("fotos", instance=graph.instance, definitions=graph.definitions)
 
 
 def test_unknown_partition_is_refused_when_named(graph):
-    with pytest.raises(ConfigurationError, match="photos has no partitions 00009; it has 00000 to 00003"):
+    with pytest.raises(
+        ConfigurationError, match="photos has no partitions 00009; it has 00000 to 00003"
+    ):
         _materialize(graph, partitions=["00001", "00009"])
 
 
@@ -74,7 +100,9 @@ def test_dagster_home_is_asked_for_when_there_is_no_instance(graph, monkeypatch)
         materialize_dataset("photos", definitions=graph.definitions)
 
 
-def test_splits_and_publication_are_made_when_the_dataset_has_them(tmp_path, photo_server, instance):
+def test_splits_and_publication_are_made_when_the_dataset_has_them(
+    tmp_path, photo_server, instance
+):
     graph = Graph.make(tmp_path, photo_server.port, instance, PUBLISHED)
     assert _materialize(graph).success
     assert (graph.root / "hub" / "me" / "photos" / "refs" / "main").is_file()

@@ -2,7 +2,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from dataset_assets.orchestration import metadata
+from dataset_assets.orchestration.common import metadata
 
 ATTACK = "<script>alert(1)</script> [x](javascript:alert(1)) | `a`\n[ERROR] forged"
 
@@ -17,7 +17,10 @@ def test_text_is_one_plain_line_when_it_has_controls():
     ("url", "shown"),
     [
         ("https://me:secret@host/a?X-Amz-Signature=abc#f", "https://host/a?…"),
-        ("could not read http://host/a.jpg?token=1 today", "could not read http://host/a.jpg?… today"),
+        (
+            "could not read http://host/a.jpg?token=1 today",
+            "could not read http://host/a.jpg?… today",
+        ),
         ("https://host/a.jpg", "https://host/a.jpg"),
         ("http://[broken?x=1", "http://[broken"),
     ],
@@ -35,10 +38,17 @@ def test_markup_is_shown_as_text_when_it_goes_into_markdown():
 
 
 def test_table_has_plain_cells_and_a_limit_when_rows_are_hostile():
-    value = metadata.table({"caption": ATTACK, "width": 3, "rate": 0.5, "none": None} for _ in range(100))
+    value = metadata.table(
+        {"caption": ATTACK, "width": 3, "rate": 0.5, "none": None} for _ in range(100)
+    )
     assert isinstance(value, dg.TableMetadataValue)
     assert len(value.records) == metadata.MAX_TABLE_ROWS
-    assert value.records[0].data == {"caption": metadata.plain_text(ATTACK), "width": 3, "rate": 0.5, "none": ""}
+    assert value.records[0].data == {
+        "caption": metadata.plain_text(ATTACK),
+        "width": 3,
+        "rate": 0.5,
+        "none": "",
+    }
     assert [(column.name, column.type) for column in value.schema.columns] == [
         ("caption", "string"),
         ("width", "int"),
@@ -65,8 +75,12 @@ def test_picture_is_refused_when_it_would_fill_the_event_log():
 
 
 def test_columns_are_shown_with_their_types_when_given_a_schema():
-    value = metadata.column_schema(pa.schema([pa.field("url", pa.string(), nullable=False), ("width", pa.int32())]))
-    assert [(column.name, column.type, column.constraints.nullable) for column in value.schema.columns] == [
+    value = metadata.column_schema(
+        pa.schema([pa.field("url", pa.string(), nullable=False), ("width", pa.int32())])
+    )
+    assert [
+        (column.name, column.type, column.constraints.nullable) for column in value.schema.columns
+    ] == [
         ("url", "string", False),
         ("width", "int32", True),
     ]

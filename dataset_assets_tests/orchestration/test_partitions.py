@@ -10,8 +10,8 @@ from dataset_assets.orchestration.partitions import (
     partitions_of,
     register,
 )
-from dataset_assets.records import Plan, PlanPart
-from dataset_assets.storage._base import open_store
+from dataset_assets.records.plans import Plan, PlanPart
+from dataset_assets.storage.store import open_store
 
 
 def _plan(*shard_counts):
@@ -19,7 +19,13 @@ def _plan(*shard_counts):
     for number, count in enumerate(shard_counts):
         parts.append(PlanPart(f"list-{number}", f"{number}", count * 10, first, count, ()))
         first += count
-    return Plan(samples_per_shard=10, shards_per_file=64, columns=("url",), has_caption=False, parts=tuple(parts))
+    return Plan(
+        samples_per_shard=10,
+        shards_per_file=64,
+        columns=("url",),
+        has_caption=False,
+        parts=tuple(parts),
+    )
 
 
 @pytest.fixture
@@ -34,7 +40,13 @@ def test_partition_is_one_shard_when_there_are_few(store):
 
 def test_partitions_end_with_their_list_when_they_hold_several_shards(store):
     shards = extend_partitioning(store, _plan(3, 5), 2).shards()
-    assert shards == {"00000": range(2), "00002": range(2, 3), "00003": range(3, 5), "00005": range(5, 7), "00007": range(7, 8)}
+    assert shards == {
+        "00000": range(2),
+        "00002": range(2, 3),
+        "00003": range(3, 5),
+        "00005": range(5, 7),
+        "00007": range(7, 8),
+    }
 
 
 def test_known_partitions_stay_when_lists_are_added_and_the_wish_changes(store):
@@ -50,11 +62,15 @@ def test_partitions_stay_below_the_limit_when_lists_are_large(store, shard_count
     partitioning = extend_partitioning(store, _plan(*shard_counts), None)
     assert partitioning.count <= MAX_PARTITIONS
     assert partitioning.count == len(partitioning.shards())
-    assert [shard for shards in partitioning.shards().values() for shard in shards] == list(range(sum(shard_counts)))
+    assert [shard for shards in partitioning.shards().values() for shard in shards] == list(
+        range(sum(shard_counts))
+    )
 
 
 def test_wish_is_refused_with_a_number_that_works_when_it_makes_too_many_partitions(store):
-    with pytest.raises(ConfigurationError, match=r"30,000 more shards at 2 per partition .* 10,000 .* at least 3"):
+    with pytest.raises(
+        ConfigurationError, match=r"30,000 more shards at 2 per partition .* 10,000 .* at least 3"
+    ):
         extend_partitioning(store, _plan(30_000), 2)
     assert extend_partitioning(store, _plan(30_000), 3).count == MAX_PARTITIONS
 
@@ -95,7 +111,11 @@ def test_keys_are_registered_again_when_the_plan_was_made_anew():
     with dg.DagsterInstance.ephemeral() as instance:
         register(instance, "set", ["00000", "00002", "00004"])
         register(instance, "set", ["00000", "00001", "00002"])
-        assert instance.get_dynamic_partitions(partitions_of("set").name) == ["00000", "00001", "00002"]
+        assert instance.get_dynamic_partitions(partitions_of("set").name) == [
+            "00000",
+            "00001",
+            "00002",
+        ]
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,9 @@ def server():
 @pytest.fixture
 def folder(tmp_path, server):
     (tmp_path / "data" / "lists").mkdir(parents=True)
-    urls = [f"http://127.0.0.1:{server.server_port}/{name}.png" for name in ("a", "broken", "c", "d")]
+    urls = [
+        f"http://127.0.0.1:{server.server_port}/{name}.png" for name in ("a", "broken", "c", "d")
+    ]
     (tmp_path / "data" / "lists" / "urls.txt").write_text("\n".join(urls))
     Handler.seen.clear()
     return tmp_path
@@ -86,19 +88,33 @@ def _run(folder, host="127.0.0.1"):
     definitions = load(folder / "catalog", folder / "data")
     job = definitions.resolve_implicit_global_asset_job_def()
     (folder / "dagster").mkdir()
-    tags = {"dagster/asset_partition_range_start": "00000", "dagster/asset_partition_range_end": "00001"}
+    tags = {
+        "dagster/asset_partition_range_start": "00000",
+        "dagster/asset_partition_range_end": "00001",
+    }
     with dg.instance_for_test(temp_dir=str(folder / "dagster")) as instance:
-        job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(["secret", "raw_urls"])])
+        job.execute_in_process(
+            instance=instance, asset_selection=[dg.AssetKey(["secret", "raw_urls"])]
+        )
         return job.execute_in_process(
-            instance=instance, asset_selection=[dg.AssetKey(["secret", "shards"])], tags=tags, raise_on_error=False
+            instance=instance,
+            asset_selection=[dg.AssetKey(["secret", "shards"])],
+            tags=tags,
+            raise_on_error=False,
         )
 
 
 def _files_with(text, folder):
-    return [str(path) for path in Path(folder).rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
+    return [
+        str(path)
+        for path in Path(folder).rglob("*")
+        if path.is_file() and text.encode() in path.read_bytes()
+    ]
 
 
-def test_token_is_sent_to_its_host_and_stored_nowhere_when_shards_are_made(folder, monkeypatch, capfd):
+def test_token_is_sent_to_its_host_and_stored_nowhere_when_shards_are_made(
+    folder, monkeypatch, capfd
+):
     monkeypatch.setenv("CANARY_TOKEN", CANARY)
     result = _run(folder)
     assert result.success
@@ -110,7 +126,9 @@ def test_token_is_sent_to_its_host_and_stored_nowhere_when_shards_are_made(folde
 
 def test_token_is_stored_nowhere_when_a_shard_fails(folder, monkeypatch, capfd):
     monkeypatch.setenv("CANARY_TOKEN", CANARY)
-    (folder / "data" / "secret" / "shards" / "00001" / "00001.tar" / "in the way").mkdir(parents=True)
+    (folder / "data" / "secret" / "shards" / "00001" / "00001.tar" / "in the way").mkdir(
+        parents=True
+    )
     assert not _run(folder).success
     assert _files_with(CANARY, folder) == []
     assert CANARY not in "".join(capfd.readouterr())

@@ -4,7 +4,12 @@ import os
 import dagster as dg
 import pytest
 
-from dataset_assets_tests.orchestration.graphs import RECORDINGS, Graph, write_list, write_recordings
+from dataset_assets_tests.orchestration.graphs import (
+    RECORDINGS,
+    Graph,
+    write_list,
+    write_recordings,
+)
 
 
 class Watcher:
@@ -16,7 +21,9 @@ class Watcher:
 
     def tick(self):
         context = dg.build_sensor_context(
-            instance=self._graph.instance, cursor=self.cursor, resources={"storage": self._graph.definitions.resources["storage"]}
+            instance=self._graph.instance,
+            cursor=self.cursor,
+            resources={"storage": self._graph.definitions.resources["storage"]},
         )
         data = self._sensor.evaluate_tick(context)
         self.cursor = data.cursor
@@ -31,7 +38,9 @@ def watcher(graph):
 def test_lists_are_planned_once_they_stay_the_same_when_watched(watcher, graph):
     assert watcher.tick().run_requests == []
     assert len(watcher.tick().run_requests) == 1
-    job = graph.definitions.resolve_job_def(graph.definitions.resolve_sensor_def("photos__new_lists").job_name)
+    job = graph.definitions.resolve_job_def(
+        graph.definitions.resolve_sensor_def("photos__new_lists").job_name
+    )
     assert job.execute_in_process(instance=graph.instance).success
     assert graph.keys == ["00000", "00001", "00002", "00003"]
     for _ in range(3):

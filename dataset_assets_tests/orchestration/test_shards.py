@@ -7,11 +7,18 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
-from dataset_assets.orchestration.assets.raw_urls import plan_version
-from dataset_assets.pipelines.inspect_shards import verify_set
-from dataset_assets.pipelines.plan_urls import load_plan
-from dataset_assets.storage._base import open_store
-from dataset_assets_tests.orchestration.graphs import PHOTOS, Graph, failure_of, files_of, partitions_of, write_list
+from dataset_assets.orchestration.stages.raw_urls.asset import plan_version
+from dataset_assets.pipelines.download.plan_urls import load_plan
+from dataset_assets.pipelines.verify.shards import verify_set
+from dataset_assets.storage.store import open_store
+from dataset_assets_tests.orchestration.graphs import (
+    PHOTOS,
+    Graph,
+    failure_of,
+    files_of,
+    partitions_of,
+    write_list,
+)
 from dataset_assets_tests.orchestration.yaml_datasets import load
 
 STATUS_KEYS = ["00000", "00001", "00002", "00003"]
@@ -26,10 +33,19 @@ def test_plan_and_shards_are_made_when_run(made):
 
 
 def test_every_row_is_accounted_for_when_made(made):
-    tables = [pq.read_table(made.root / "photos" / "shards" / key / f"{key}.parquet").to_pylist() for key in STATUS_KEYS]
+    tables = [
+        pq.read_table(made.root / "photos" / "shards" / key / f"{key}.parquet").to_pylist()
+        for key in STATUS_KEYS
+    ]
     rows = [row for table in tables for row in table]
     assert [len(table) for table in tables] == [5, 5, 2, 5]
-    assert {row["cause"] for row in rows} - {None} == {"http_not_found", "http_server_error", "opt_out", "robots_txt", "not_image"}
+    assert {row["cause"] for row in rows} - {None} == {
+        "http_not_found",
+        "http_server_error",
+        "opt_out",
+        "robots_txt",
+        "not_image",
+    }
     assert sum(row["cause"] is None for row in rows) == 12
 
 
@@ -38,7 +54,11 @@ def test_plan_is_described_when_made(made):
     metadata = {name: value.value for name, value in found.metadata.items()}
     assert metadata["dagster/row_count"] == 17
     assert (metadata["shards"], metadata["partitions"], metadata["lists"]) == (4, 4, 2)
-    assert [column.name for column in metadata["dagster/column_schema"].columns] == ["credit", "caption", "url"]
+    assert [column.name for column in metadata["dagster/column_schema"].columns] == [
+        "credit",
+        "caption",
+        "url",
+    ]
     assert len(metadata["preview"].records) == 5
     assert [record.data["rows"] for record in metadata["list table"].records] == [12, 5]
     plan = load_plan(open_store(str(made.root / "photos" / "raw_urls")))
@@ -46,15 +66,27 @@ def test_plan_is_described_when_made(made):
 
 
 def test_partition_is_described_when_made(made):
-    metadata = {name: value.value for name, value in made.materialization("shards", "00001").metadata.items()}
-    assert (metadata["dagster/partition_row_count"], metadata["samples"], metadata["success rate"]) == (5, 1, 0.2)
+    metadata = {
+        name: value.value
+        for name, value in made.materialization("shards", "00001").metadata.items()
+    }
+    assert (
+        metadata["dagster/partition_row_count"],
+        metadata["samples"],
+        metadata["success rate"],
+    ) == (5, 1, 0.2)
     causes = {record.data["cause"]: record.data["rows"] for record in metadata["causes"].records}
     assert causes == {"http_not_found": 1, "http_server_error": 1, "opt_out": 1, "robots_txt": 1}
     assert metadata["transient failures"] == 1
     assert metadata["bytes stored"] > 0
     assert metadata["rows per second"] > 0
-    assert {"url", "caption", "status", "cause"} <= {column.name for column in metadata["dagster/column_schema"].columns}
-    assert [record.data["file"] for record in metadata["files"].records] == ["00001.tar", "00001.parquet"]
+    assert {"url", "caption", "status", "cause"} <= {
+        column.name for column in metadata["dagster/column_schema"].columns
+    }
+    assert [record.data["file"] for record in metadata["files"].records] == [
+        "00001.tar",
+        "00001.parquet",
+    ]
 
 
 def test_samples_are_to_be_seen_when_they_are_images(made):
@@ -92,19 +124,28 @@ def test_nothing_is_fetched_when_everything_is_committed(graph, photo_server):
     assert photo_server.stats()["requests"] == requests
 
 
-def test_bytes_are_the_same_when_partitions_are_made_one_by_one_or_in_a_range(tmp_path, photo_server, instance, made):
+def test_bytes_are_the_same_when_partitions_are_made_one_by_one_or_in_a_range(
+    tmp_path, photo_server, instance, made
+):
     graph = Graph.make(tmp_path, photo_server.port, instance, lists=made.root / "lists")
     graph.plan()
     for key in reversed(STATUS_KEYS):
         assert graph.make_shards(key, key).success
-    ours, theirs = files_of(graph.root / "photos" / "shards"), files_of(made.root / "photos" / "shards")
+    ours, theirs = (
+        files_of(graph.root / "photos" / "shards"),
+        files_of(made.root / "photos" / "shards"),
+    )
     assert ours.keys() == theirs.keys()
-    stable = [name for name in ours if name.startswith(("00000/", "00002/"))]  # the others have a url that answers 503 only once
+    stable = [
+        name for name in ours if name.startswith(("00000/", "00002/"))
+    ]  # the others have a url that answers 503 only once
     assert {name: ours[name] for name in stable} == {name: theirs[name] for name in stable}
 
 
 def test_transient_rows_are_fetched_again_when_asked(graph, photo_server):
-    write_list(graph.root / "lists", "a", ["photos"] * 6 + ["busy", "missing"] + ["photos"] * 4, graph.port)
+    write_list(
+        graph.root / "lists", "a", ["photos"] * 6 + ["busy", "missing"] + ["photos"] * 4, graph.port
+    )
     graph.plan()
     graph.make_shards("00001", "00001")
     requests = photo_server.stats()["requests"]
@@ -113,7 +154,9 @@ def test_transient_rows_are_fetched_again_when_asked(graph, photo_server):
     assert photo_server.stats()["by_kind"]["missing"] > 0
     assert 0 < photo_server.stats()["requests"] - requests <= 2  # the busy url, and robots.txt
     metadata = graph.materialization("shards", "00001").metadata
-    assert [record.data["cause"] for record in metadata["causes"].value.records] == ["http_not_found"]
+    assert [record.data["cause"] for record in metadata["causes"].value.records] == [
+        "http_not_found"
+    ]
 
 
 def test_unknown_cause_is_refused_before_any_request_when_asked(graph, photo_server):
@@ -134,7 +177,9 @@ def test_partitions_are_added_and_none_moves_when_a_list_arrives(graph):
     assert graph.make_shards("00003", "00005").success
     after = files_of(graph.root / "photos" / "shards")
     assert {name: after[name] for name in before} == before
-    assert {name.partition("/")[0] for name in after} - {name.partition("/")[0] for name in before} == {"00004", "00005"}
+    assert {name.partition("/")[0] for name in after} - {
+        name.partition("/")[0] for name in before
+    } == {"00004", "00005"}
 
 
 def test_other_partitions_are_recorded_when_one_fails(graph):
@@ -144,7 +189,11 @@ def test_other_partitions_are_recorded_when_one_fails(graph):
     assert not result.success
     assert failure_of(result).startswith("1 of 4 partitions failed: 00001 (shard 1: ")
     assert partitions_of(result) == ["00000", "00002", "00003"]
-    assert graph.instance.get_materialized_partitions(dg.AssetKey(["photos", "shards"])) == {"00000", "00002", "00003"}
+    assert graph.instance.get_materialized_partitions(dg.AssetKey(["photos", "shards"])) == {
+        "00000",
+        "00002",
+        "00003",
+    }
 
 
 def test_failed_partition_is_made_when_run_again(graph):
@@ -169,20 +218,30 @@ def test_one_clear_line_ends_a_run_when_the_lists_are_not_there(graph, asset):
         assert "No file found" in failure_of(result)
     else:
         (event,) = [event for event in result.all_events if event.is_step_failure]
-        assert "plan.json does not exist: materialize photos/raw_urls first" in str(event.step_failure_data)
+        assert "plan.json does not exist: materialize photos/raw_urls first" in str(
+            event.step_failure_data
+        )
 
 
 def test_partition_is_refused_when_the_plan_does_not_have_it(graph):
     graph.plan()
     graph.instance.add_dynamic_partitions("photos__shards", ["00099"])
-    assert "the plan has no partitions 00099: materialize photos/raw_urls" in failure_of(graph.make_shards("00003", "00099"))
+    assert "the plan has no partitions 00099: materialize photos/raw_urls" in failure_of(
+        graph.make_shards("00003", "00099")
+    )
 
 
 def test_shards_are_kept_when_options_changed_until_they_are_to_be_overwritten(graph):
     graph.plan()
     graph.make_shards("00000", "00001")
     before = files_of(graph.root / "photos" / "shards")
-    changed = Graph.make(graph.root.parent, graph.port, graph.instance, PHOTOS.replace("size: 64", "size: 32"), graph.root / "lists")
+    changed = Graph.make(
+        graph.root.parent,
+        graph.port,
+        graph.instance,
+        PHOTOS.replace("size: 64", "size: 32"),
+        graph.root / "lists",
+    )
     changed.plan()
     refused = changed.make_shards("00000", "00001")
     assert "other options" in failure_of(refused)
@@ -194,11 +253,15 @@ def test_shards_are_kept_when_options_changed_until_they_are_to_be_overwritten(g
 
 
 def test_files_of_any_kind_are_kept_when_media_is_any(tmp_path, photo_server, instance):
-    text = PHOTOS.replace("image: {size: 64, resize_mode: keep_ratio}", "media: any\n    output_format: files")
+    text = PHOTOS.replace(
+        "image: {size: 64, resize_mode: keep_ratio}", "media: any\n    output_format: files"
+    )
     graph = Graph.make(tmp_path, photo_server.port, instance, text)
     graph.plan()
     assert graph.make_shards("00003", "00003").success
-    kept = {path.suffix for path in (graph.root / "photos" / "shards" / "00003" / "00003").iterdir()}
+    kept = {
+        path.suffix for path in (graph.root / "photos" / "shards" / "00003" / "00003").iterdir()
+    }
     assert ".html" in kept
     assert "contact sheet" not in graph.materialization("shards", "00003").metadata
 
@@ -222,17 +285,29 @@ def test_manifest_is_what_downstream_gets_when_it_asks(made):
         resources={**made.definitions.resources, "manifests": manager},
     )
     assert result.success
-    assert {key: manifest.rows for key, manifest in seen.items()} == {"00000": 5, "00001": 5, "00002": 2, "00003": 5}
+    assert {key: manifest.rows for key, manifest in seen.items()} == {
+        "00000": 5,
+        "00001": 5,
+        "00002": 2,
+        "00003": 5,
+    }
     manifest = json.loads((made.root / "photos" / "shards" / "00001" / "manifest.json").read_text())
     assert seen["00001"].successes == manifest["successes"]
 
 
 def test_graph_is_the_same_when_the_root_is_another_store(tmp_path, photo_server, instance, made):
-    local = Graph.make(tmp_path, photo_server.port, instance, PHOTOS.replace("lists/*", f"{made.root}/lists/*"))
-    graph = Graph("memory://graph", photo_server.port, instance, load(tmp_path / "catalog", "memory://graph"))
+    local = Graph.make(
+        tmp_path, photo_server.port, instance, PHOTOS.replace("lists/*", f"{made.root}/lists/*")
+    )
+    graph = Graph(
+        "memory://graph", photo_server.port, instance, load(tmp_path / "catalog", "memory://graph")
+    )
     assert graph.plan().success
     assert graph.make_shards("00000", "00003").success
     store = open_store("memory://graph/photos/shards/00000")
-    assert store.read("00000.tar") == (made.root / "photos" / "shards" / "00000" / "00000.tar").read_bytes()
+    assert (
+        store.read("00000.tar")
+        == (made.root / "photos" / "shards" / "00000" / "00000.tar").read_bytes()
+    )
     assert graph.materialization("shards", "00000").metadata["dagster/uri"].value == store.url
     assert not (local.root / "photos").exists()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.pipelines.inspect_shards import read_manifest, verify_set
-from dataset_assets.storage._base import open_store
+from dataset_assets.pipelines.verify.shards import read_manifest, verify_set
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.orchestration.graphs import Graph, failure_of
 from dataset_assets_tests.orchestration.yaml_datasets import load, write_dataset
 from dataset_assets_tests.support.archive_server import CityscapesSite
@@ -51,7 +51,12 @@ def made(tmp_path_factory):
     write_coco(folder / "data" / "archives")
     with dg.DagsterInstance.ephemeral() as instance:
         graph = Graph.make(folder, 0, instance, COCO, {})
-        graph.runs += [graph.stage("train2017"), graph.stage("val2017"), graph.run("loader_preview"), graph.run("split_archives")]
+        graph.runs += [
+            graph.stage("train2017"),
+            graph.stage("val2017"),
+            graph.run("loader_preview"),
+            graph.run("split_archives"),
+        ]
         yield graph
 
 
@@ -60,7 +65,10 @@ def store_of(graph, *folders):
 
 
 def metadata_of(graph, stage, partition=None):
-    return {name: value.value for name, value in graph.materialization(stage, partition).metadata.items()}
+    return {
+        name: value.value
+        for name, value in graph.materialization(stage, partition).metadata.items()
+    }
 
 
 def test_every_partition_is_a_shard_set_when_staged(made):
@@ -72,21 +80,35 @@ def test_every_partition_is_a_shard_set_when_staged(made):
 def test_classes_terms_and_pictures_are_shown_when_staged(made):
     found = metadata_of(made, "staged", "train2017")
     manifest = read_manifest(store_of(made, "staged", "train2017"))
-    assert (found["dagster/partition_row_count"], found["samples"]) == (manifest.rows, manifest.successes)
+    assert (found["dagster/partition_row_count"], found["samples"]) == (
+        manifest.rows,
+        manifest.successes,
+    )
     classes = [row.data for row in found["classes"].records]
     assert classes[0]["pixels"] >= classes[1]["pixels"] > 0
     assert {"class", "label", "images", "share"} <= classes[0].keys()
     assert "CC BY" in found["license"]
     assert found["samples seen"].startswith("![samples](data:image/jpeg;base64,")
-    sheet = cv2.imdecode(np.frombuffer(store_of(made, "staged", "train2017").read("contact_sheet.jpg"), np.uint8), cv2.IMREAD_COLOR)
+    sheet = cv2.imdecode(
+        np.frombuffer(store_of(made, "staged", "train2017").read("contact_sheet.jpg"), np.uint8),
+        cv2.IMREAD_COLOR,
+    )
     assert min(sheet.shape[:2]) > 100
-    assert all(len(dg.serialize_value(event)) < 30_000 for run in made.runs for event in run.all_events)
+    assert all(
+        len(dg.serialize_value(event)) < 30_000 for run in made.runs for event in run.all_events
+    )
 
 
 def test_checks_pass_when_labels_and_images_are_sound(made):
     checks = made.checks(made.runs[0])
-    assert {name: check.passed for name, check in checks.items()} == {"staged_complete": True, "staged_labels": True, "staged_images": True}
-    assert checks["staged_complete"].description.startswith(f"{read_manifest(store_of(made, 'staged', 'train2017')).rows:,} images")
+    assert {name: check.passed for name, check in checks.items()} == {
+        "staged_complete": True,
+        "staged_labels": True,
+        "staged_images": True,
+    }
+    assert checks["staged_complete"].description.startswith(
+        f"{read_manifest(store_of(made, 'staged', 'train2017')).rows:,} images"
+    )
 
 
 def test_a_batch_is_drawn_when_previewed(made):
@@ -96,26 +118,37 @@ def test_a_batch_is_drawn_when_previewed(made):
     assert found["batch"].startswith("![samples](data:image/jpeg;base64,")
     assert found["loader"]["samples"] == 4
     assert sum(row.data["count"] for row in found["classes in the batch"].records) == 4 * 96 * 96
-    picture = cv2.imdecode(np.frombuffer(store_of(made, "loader_preview").read("batch.jpg"), np.uint8), cv2.IMREAD_COLOR)
+    picture = cv2.imdecode(
+        np.frombuffer(store_of(made, "loader_preview").read("batch.jpg"), np.uint8),
+        cv2.IMREAD_COLOR,
+    )
     assert picture.shape[1] > picture.shape[0]  # four pairs beside each other
 
 
 def test_splits_are_made_of_all_partitions_when_asked_for(made):
-    rows = sum(read_manifest(store_of(made, "staged", name)).successes for name in ("train2017", "val2017"))
+    rows = sum(
+        read_manifest(store_of(made, "staged", name)).successes for name in ("train2017", "val2017")
+    )
     assert metadata_of(made, "split_archives")["dagster/row_count"] == rows
 
 
 def test_nothing_is_written_when_staged_again(made):
-    before = {path: path.stat().st_mtime_ns for path in (made.root / "photos" / "staged").rglob("*.tar")}
+    before = {
+        path: path.stat().st_mtime_ns for path in (made.root / "photos" / "staged").rglob("*.tar")
+    }
     assert made.stage("val2017").success
-    assert {path: path.stat().st_mtime_ns for path in (made.root / "photos" / "staged").rglob("*.tar")} == before
+    assert {
+        path: path.stat().st_mtime_ns for path in (made.root / "photos" / "staged").rglob("*.tar")
+    } == before
     assert metadata_of(made, "staged", "val2017")["shards made"] == 0
 
 
 def test_partitions_are_the_parts_when_loaded(made):
     staged = made.definitions.get_assets_def(["photos", "staged"])
     assert staged.partitions_def.get_partition_keys() == ["train2017", "val2017"]
-    assert made.definitions.get_assets_def(["photos", "split_archives"]).dependency_keys == {dg.AssetKey(["photos", "staged"])}
+    assert made.definitions.get_assets_def(["photos", "split_archives"]).dependency_keys == {
+        dg.AssetKey(["photos", "staged"])
+    }
 
 
 def test_one_line_says_what_to_materialize_when_nothing_is_staged(tmp_path, instance):
@@ -132,10 +165,14 @@ def test_images_that_can_not_be_decoded_are_a_warning_when_too_many(tmp_path, in
     assert run.success
     check = graph.checks(run)["staged_images"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert [row.data["cause"] for row in metadata_of(graph, "staged", "train2017")["causes"].records] == ["decode_error"]
+    assert [
+        row.data["cause"] for row in metadata_of(graph, "staged", "train2017")["causes"].records
+    ] == ["decode_error"]
 
 
-def test_cityscapes_is_staged_after_a_login_when_the_variables_are_set(tmp_path, instance, monkeypatch, capfd):
+def test_cityscapes_is_staged_after_a_login_when_the_variables_are_set(
+    tmp_path, instance, monkeypatch, capfd
+):
     monkeypatch.setenv("CITYSCAPES_USERNAME", "someone")
     monkeypatch.setenv("CITYSCAPES_PASSWORD", "canary-pass")
     with CityscapesSite(write_cityscapes(tmp_path / "site"), "someone", "canary-pass") as site:
@@ -147,7 +184,9 @@ def test_cityscapes_is_staged_after_a_login_when_the_variables_are_set(tmp_path,
         message = failure_of(refused := graph.stage("val"))
     assert "does not take the user name and password" in message
     assert "\n" not in message
-    said = "".join(dg.serialize_value(event) for run in [*runs, refused] for event in run.all_events) + "".join(capfd.readouterr())
+    said = "".join(
+        dg.serialize_value(event) for run in [*runs, refused] for event in run.all_events
+    ) + "".join(capfd.readouterr())
     stored = b"".join(path.read_bytes() for path in graph.root.rglob("*") if path.is_file())
     assert "canary" not in said
     assert b"canary" not in stored
@@ -161,7 +200,11 @@ def test_imagenet_is_previewed_with_names_of_classes_when_staged(tmp_path, insta
     assert graph.run("loader_preview").success
     found = metadata_of(graph, "loader_preview")
     assert found["inputs"] == "(4, 3, 32, 32) float32"
-    assert {row.data["class"] for row in found["classes in the batch"].records} <= {"tench", "goldfish", "great white shark"}
+    assert {row.data["class"] for row in found["classes in the batch"].records} <= {
+        "tench",
+        "goldfish",
+        "great white shark",
+    }
 
 
 def test_a_changed_archive_is_staged_again_when_the_sensor_has_seen_it_twice(tmp_path, instance):
@@ -170,10 +213,14 @@ def test_a_changed_archive_is_staged_again_when_the_sensor_has_seen_it_twice(tmp
     sensor = definitions.resolve_sensor_def("photos__new_archives")
     cursor, requests = None, []
     for _ in range(3):
-        with dg.build_sensor_context(instance, cursor=cursor, resources=definitions.resources) as context:
+        with dg.build_sensor_context(
+            instance, cursor=cursor, resources=definitions.resources
+        ) as context:
             result = sensor(context)
         cursor = getattr(result, "cursor", cursor)
-        requests.append([request.partition_key for request in getattr(result, "run_requests", None) or []])
+        requests.append(
+            [request.partition_key for request in getattr(result, "run_requests", None) or []]
+        )
     assert requests == [[], ["train2017", "val2017"], []]
 
 
@@ -182,9 +229,18 @@ def test_a_changed_archive_is_staged_again_when_the_sensor_has_seen_it_twice(tmp
     [
         ("  source: {coco: {partitions: [train2018]}}", "partitions: expected some of train2017"),
         ("  source: {coco: {archive: {}}}", "unknown key 'archive'"),
-        ("  source: {cityscapes: {}}\n  hub: {repo: me/x, license: other}\n  splits: {}", "cityscapes must not be published"),
-        ("  source: {coco: {}}\n  loader_preview: {partition: test2017}", "partition: expected one of train2017, val2017"),
-        ("  source: {coco: {}}\n  staged: {layout: objects}\n  splits: {}", "expected no `splits` with the layout `objects`"),
+        (
+            "  source: {cityscapes: {}}\n  hub: {repo: me/x, license: other}\n  splits: {}",
+            "cityscapes must not be published",
+        ),
+        (
+            "  source: {coco: {}}\n  loader_preview: {partition: test2017}",
+            "partition: expected one of train2017, val2017",
+        ),
+        (
+            "  source: {coco: {}}\n  staged: {layout: objects}\n  splits: {}",
+            "expected no `splits` with the layout `objects`",
+        ),
         ("  source: {urls: {path: x}}\n  staged: {}", "expected no `staged` with `source.urls`"),
         ("  source: {cvat: {exports: {}}}", "exports: expected a zip for each partition"),
         ("  source: {imagenet: {partitions: [val]}}", "path"),

@@ -5,16 +5,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dataset_assets.pipelines.split_archives import ArchiveOptions, load_split, version_store
-from dataset_assets.split_records import SourceSample
-from dataset_assets.splits.tar import read_tar
+from dataset_assets.archives.split_tar import read_tar
+from dataset_assets.pipelines.split.split_archives import ArchiveOptions, load_split, version_store
+from dataset_assets.records.splits import SourceSample
 
 FRAMES = 3
 #: Several files of each kind, whatever the payloads.
 SMALL = ArchiveOptions(max_archive_bytes=8_000, max_table_bytes=3_000, row_group_bytes=2_000)
 
 
-def write_recordings(folder: Path, recordings: int, cameras: int = 2, *, first: int = 0, shuffle: int | None = None) -> str:
+def write_recordings(
+    folder: Path, recordings: int, cameras: int = 2, *, first: int = 0, shuffle: int | None = None
+) -> str:
     """Write `rec_00/cam_0/frame_0.pgm` and so on, in any order; every frame differs from all others."""
     paths = [
         folder / f"rec_{recording:02d}" / f"cam_{camera}" / f"frame_{frame}.pgm"
@@ -49,7 +51,9 @@ class MemorySource:
         return [payload_of(sample)]
 
     def shuffled(self, seed: int = 1) -> "MemorySource":
-        return replace(self, items=random.Random(seed).sample(self.items, len(self.items)), read_keys=[])
+        return replace(
+            self, items=random.Random(seed).sample(self.items, len(self.items)), read_keys=[]
+        )
 
 
 def payload_of(sample: SourceSample) -> bytes:
@@ -57,7 +61,10 @@ def payload_of(sample: SourceSample) -> bytes:
 
 
 def pictures(count: int, *, size: int = 700, **changes: Any) -> MemorySource:
-    items = [SourceSample(f"s{i:04d}", f"s{i:04d}", size + i % 7, ("jpg",), {"caption": f"picture {i}"}) for i in range(count)]
+    items = [
+        SourceSample(f"s{i:04d}", f"s{i:04d}", size + i % 7, ("jpg",), {"caption": f"picture {i}"})
+        for i in range(count)
+    ]
     return MemorySource(items, **changes)
 
 
@@ -80,4 +87,7 @@ def archived(store: Any) -> dict[str, list[str]]:
 
 def videos(store: Any) -> dict[str, list[str]]:
     """Return the keys of the archived samples, by split, from the members with metadata."""
-    return {split: [name.removesuffix(".json") for name in names if name.endswith(".json")] for split, names in archived(store).items()}
+    return {
+        split: [name.removesuffix(".json") for name in names if name.endswith(".json")]
+        for split, names in archived(store).items()
+    }

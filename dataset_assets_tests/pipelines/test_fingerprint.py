@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_assets.pipelines._fingerprint import shard_fingerprint
+from dataset_assets.pipelines.download._fingerprint import shard_fingerprint
 
 BASE = {
     "text": pa.array(["a", None, "", "bc"]),
@@ -18,7 +18,9 @@ BASE = {
     "boxes": pa.array([[[0.0, 1.0]], None, [], [[], None]], pa.list_(pa.list_(pa.float64()))),
     "info": pa.array([{"a": 1, "b": "x"}, None, {"a": None, "b": None}, {"a": 2, "b": "y"}]),
     "day": pa.array([dt.date(2020, 1, 1), None, dt.date(2021, 1, 1), dt.date(1, 1, 1)]),
-    "time": pa.array([dt.datetime(2020, 1, 1), None, None, dt.datetime(1, 1, 1)], pa.timestamp("ms")),
+    "time": pa.array(
+        [dt.datetime(2020, 1, 1), None, None, dt.datetime(1, 1, 1)], pa.timestamp("ms")
+    ),
     "price": pa.array([decimal.Decimal("1.10"), None, None, decimal.Decimal("0.00")]),
     "blob": pa.array([b"\0", None, b"", b"\xff"]),
     "kind": pa.array(["k", None, "k", "l"]).dictionary_encode(),
@@ -39,9 +41,23 @@ def test_fingerprint_stays_however_the_values_are_held(name):
     table = pa.table({name: BASE[name]})
     expected = shard_fingerprint(table)
     assert shard_fingerprint(through_parquet(table)) == expected
-    assert shard_fingerprint(pa.concat_tables([table.slice(0, 1), table.slice(1, 2), table.slice(3)])) == expected
+    assert (
+        shard_fingerprint(pa.concat_tables([table.slice(0, 1), table.slice(1, 2), table.slice(3)]))
+        == expected
+    )
     assert shard_fingerprint(pa.concat_tables([table, table, table]).slice(4, 4)) == expected
-    assert shard_fingerprint(pa.table({name: pa.chunked_array([[], *pa.chunked_array(BASE[name]).chunks], BASE[name].type)})) == expected
+    assert (
+        shard_fingerprint(
+            pa.table(
+                {
+                    name: pa.chunked_array(
+                        [[], *pa.chunked_array(BASE[name]).chunks], BASE[name].type
+                    )
+                }
+            )
+        )
+        == expected
+    )
 
 
 @pytest.mark.parametrize("name", BASE)
@@ -81,14 +97,24 @@ def test_fingerprint_tells_types_and_nulls_from_empty_values():
 
 
 def test_fingerprint_is_the_same_on_every_machine_and_in_every_release():
-    table = pa.table({"url": ["http://h/a", None], "n": pa.array([1, 2], pa.int64()), "tags": [["x"], []]})
-    assert shard_fingerprint(table) == "2deda8c0edab5566e913ae1cbba94bc9c1290b448e1f47b8679274b94dbd693d"
+    table = pa.table(
+        {"url": ["http://h/a", None], "n": pa.array([1, 2], pa.int64()), "tags": [["x"], []]}
+    )
+    assert (
+        shard_fingerprint(table)
+        == "2deda8c0edab5566e913ae1cbba94bc9c1290b448e1f47b8679274b94dbd693d"
+    )
 
 
 @settings(deadline=None)
-@given(st.lists(st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=3), max_size=8), st.data())
+@given(
+    st.lists(st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=3), max_size=8), st.data()
+)
 def test_fingerprint_does_not_depend_on_chunks(rows, data):
     table = pa.table({"x": pa.array(rows, pa.list_(pa.string()))})
     cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4)))
-    pieces = [table.slice(start, end - start) for start, end in zip([0, *cuts], [*cuts, len(rows)], strict=True)]
+    pieces = [
+        table.slice(start, end - start)
+        for start, end in zip([0, *cuts], [*cuts, len(rows)], strict=True)
+    ]
     assert shard_fingerprint(pa.concat_tables(pieces)) == shard_fingerprint(table)

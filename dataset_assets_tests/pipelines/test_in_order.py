@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from dataset_assets.pipelines._in_order import PER_THREAD, in_order
+from dataset_assets.pipelines.stage._ordered_map import PER_THREAD, in_order
 
 
 def test_results_come_in_order_when_work_takes_unequal_time():

@@ -1,7 +1,7 @@
 import pytest
 
 from dataset_assets.errors import ConfigurationError, ObjectMissing
-from dataset_assets.pipelines.open_source import open_source
+from dataset_assets.pipelines.split.open_source import open_source
 from dataset_assets_tests.pipelines.sources import write_recordings
 
 
@@ -27,7 +27,11 @@ def test_options_reach_the_source_when_they_are_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "options", "said"),
     [
-        ("recording", {}, "kind of source: expected one of auto, shards, recordings, files, came 'recording'"),
+        (
+            "recording",
+            {},
+            "kind of source: expected one of auto, shards, recordings, files, came 'recording'",
+        ),
         ("recordings", {"pattern": "*"}, "pattern: not an option of recordings"),
         ("files", {"fps": 3.0}, "fps: not an option of files"),
         ("shards", {"fps": 3.0}, "fps: not an option of shards; expected none"),

@@ -3,9 +3,17 @@
 import pytest
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.pipelines.open_staged import OPTIONS, credentials, open_staging, options_of
+from dataset_assets.pipelines.stage.open_staging import (
+    OPTIONS,
+    credentials,
+    open_staging,
+    options_of,
+)
 
-NEEDED = {"imagenet": {"path": "archives/imagenet.zip"}, "cvat": {"exports": {"train": "exports/task.zip"}}}
+NEEDED = {
+    "imagenet": {"path": "archives/imagenet.zip"},
+    "cvat": {"exports": {"train": "exports/task.zip"}},
+}
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
@@ -41,7 +49,11 @@ def test_credentials_come_from_variables_or_the_credentials_file(tmp_path):
     path.write_text("cityscapes:\n  username: from-file\n  password: hidden\n")
     environment = {"DATASET_ASSETS_CREDENTIALS": str(path)}
     secret = credentials(environment)
-    assert (secret("CITYSCAPES_USERNAME"), secret("CITYSCAPES_PASSWORD"), secret("KAGGLE_KEY")) == ("from-file", "hidden", None)
+    assert (secret("CITYSCAPES_USERNAME"), secret("CITYSCAPES_PASSWORD"), secret("KAGGLE_KEY")) == (
+        "from-file",
+        "hidden",
+        None,
+    )
     environment["CITYSCAPES_USERNAME"] = "from-variable"
     assert secret("CITYSCAPES_USERNAME") == "from-variable"
     assert credentials({})("CITYSCAPES_PASSWORD") is None

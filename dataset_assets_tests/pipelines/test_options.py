@@ -7,17 +7,26 @@ import pytest
 from dataset_assets.errors import ConfigurationError, UnknownName
 from dataset_assets.fetch.options import FetchOptions
 from dataset_assets.images.options import ImageOptions
-from dataset_assets.pipelines.options import DownloadOptions
+from dataset_assets.pipelines.download.options import DownloadOptions
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"samples_per_shard": 0}, "samples_per_shard: expected a whole number of at least 1, came 0"),
-        ({"processes_count": 1.5}, "processes_count: expected a whole number of at least 1, came 1.5"),
+        (
+            {"samples_per_shard": 0},
+            "samples_per_shard: expected a whole number of at least 1, came 0",
+        ),
+        (
+            {"processes_count": 1.5},
+            "processes_count: expected a whole number of at least 1, came 1.5",
+        ),
         ({"layout": "flat"}, "layout: expected one of dataset_assets, img2dataset, came 'flat'"),
         ({"compute_hash": "crc"}, "compute_hash: expected one of md5, sha256, sha512, came 'crc'"),
-        ({"verify_hash": ("md5", "md5")}, "verify_hash: the hash type must be the one in compute_hash"),
+        (
+            {"verify_hash": ("md5", "md5")},
+            "verify_hash: the hash type must be the one in compute_hash",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected(change, said):
@@ -27,7 +36,11 @@ def test_a_wrong_value_is_named_with_what_was_expected(change, said):
 
 
 @pytest.mark.parametrize(
-    ("change", "hint"), [({"output_format": "webdatset"}, "webdataset"), ({"distributor": "multiprocesing"}, "multiprocessing")]
+    ("change", "hint"),
+    [
+        ({"output_format": "webdatset"}, "webdataset"),
+        ({"distributor": "multiprocesing"}, "multiprocessing"),
+    ],
 )
 def test_an_unknown_plug_in_is_named_with_the_nearest_one(change, hint):
     with pytest.raises(UnknownName, match=f"did you mean '{hint}'"):

@@ -18,12 +18,12 @@ from dataset_assets.errors import (
     PlanMismatch,
     UnreadableList,
 )
-from dataset_assets.pipelines import plan_urls as module
-from dataset_assets.pipelines._fingerprint import shard_fingerprint
-from dataset_assets.pipelines.plan_urls import cut, load_plan, plan_urls, read_shard
-from dataset_assets.storage import local
-from dataset_assets.storage._base import open_store
-from dataset_assets.urls._base import ListOptions
+from dataset_assets.pipelines.download import plan_urls as module
+from dataset_assets.pipelines.download._fingerprint import shard_fingerprint
+from dataset_assets.pipelines.download.plan_urls import cut, load_plan, plan_urls, read_shard
+from dataset_assets.storage.store import open_store
+from dataset_assets.storage.stores import local
+from dataset_assets.urls.lists import ListOptions
 
 TXT = ListOptions()
 
@@ -35,7 +35,9 @@ def lists(tmp_path):
     folder.mkdir()
 
     def write(name, rows, first=0):
-        (folder / name).write_text("".join(f"http://h/{name}/{n}\n" for n in range(first, first + rows)))
+        (folder / name).write_text(
+            "".join(f"http://h/{name}/{n}\n" for n in range(first, first + rows))
+        )
         return str(folder)
 
     return write
@@ -43,13 +45,19 @@ def lists(tmp_path):
 
 @pytest.fixture(params=["local", "memory"])
 def store(request, tmp_path):
-    yield open_store(str(tmp_path / "plan") if request.param == "local" else f"memory://{tmp_path.name}/plan")
+    yield open_store(
+        str(tmp_path / "plan") if request.param == "local" else f"memory://{tmp_path.name}/plan"
+    )
     MemoryFileSystem.store.clear()
 
 
 def urls_of(store, plan=None):
     plan = plan or load_plan(store)
-    shards = [shard for part in plan.parts for shard in range(part.first_shard, part.first_shard + part.shard_count)]
+    shards = [
+        shard
+        for part in plan.parts
+        for shard in range(part.first_shard, part.first_shard + part.shard_count)
+    ]
     return [read_shard(store, plan, shard)["url"].to_pylist() for shard in shards]
 
 
@@ -63,21 +71,33 @@ def test_plan_has_every_row_once_and_in_order(store, lists):
     lists("c.txt", 3)
     plan = plan_urls(folder, store, TXT, samples_per_shard=10)
     assert [len(urls) for urls in urls_of(store)] == [10, 10, 5, 10, 3]
-    expected = [f"http://h/{name}/{n}" for name, rows in (("a.txt", 25), ("b.txt", 10), ("c.txt", 3)) for n in range(rows)]
+    expected = [
+        f"http://h/{name}/{n}"
+        for name, rows in (("a.txt", 25), ("b.txt", 10), ("c.txt", 3))
+        for n in range(rows)
+    ]
     assert [url for urls in urls_of(store) for url in urls] == expected
-    assert [(part.first_shard, part.shard_count, part.rows) for part in plan.parts] == [(0, 3, 25), (3, 1, 10), (4, 1, 3)]
+    assert [(part.first_shard, part.shard_count, part.rows) for part in plan.parts] == [
+        (0, 3, 25),
+        (3, 1, 10),
+        (4, 1, 3),
+    ]
     assert (plan.rows, plan.shard_count) == (38, 5)
     assert load_plan(store) == plan
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=3), min_size=1, max_size=3),
     st.integers(1, 15),
     st.integers(1, 3),
     st.integers(0, 3),
 )
-def test_plan_invariants_hold_when_lists_arrive_over_time(tmp_path, rounds, samples_per_shard, shards_per_file, first_shard):
+def test_plan_invariants_hold_when_lists_arrive_over_time(
+    tmp_path, rounds, samples_per_shard, shards_per_file, first_shard
+):
     folder, store = tmp_path / "lists", open_store("memory://invariants")
     MemoryFileSystem.store.clear()
     for old in folder.glob("*"):
@@ -97,20 +117,48 @@ def test_plan_invariants_hold_when_lists_arrive_over_time(tmp_path, rounds, samp
                 ]
             if not expected:
                 with pytest.raises(EmptyList):
-                    plan_urls(str(folder), store, TXT, samples_per_shard=samples_per_shard, first_shard=first_shard)
+                    plan_urls(
+                        str(folder),
+                        store,
+                        TXT,
+                        samples_per_shard=samples_per_shard,
+                        first_shard=first_shard,
+                    )
                 continue
             files_before = content_of(store)
-            plan = plan_urls(str(folder), store, TXT, samples_per_shard=samples_per_shard, first_shard=first_shard)
+            plan = plan_urls(
+                str(folder),
+                store,
+                TXT,
+                samples_per_shard=samples_per_shard,
+                first_shard=first_shard,
+            )
             assert urls_of(store, plan) == expected
             assert plan.rows == sum(map(len, expected))
             assert plan.parts[0].first_shard == first_shard
             fingerprints = [each for part in plan.parts for each in part.shard_fingerprints]
-            assert fingerprints == [shard_fingerprint(read_shard(store, plan, first_shard + n)) for n in range(len(expected))]
+            assert fingerprints == [
+                shard_fingerprint(read_shard(store, plan, first_shard + n))
+                for n in range(len(expected))
+            ]
             if before is not None:
                 assert plan.parts[: len(before.parts)] == before.parts
                 after = content_of(store)
-                assert all(after[name] == data for name, data in files_before.items() if name != "plan.json")
-            assert plan_urls(str(folder), store, TXT, samples_per_shard=samples_per_shard, first_shard=first_shard) == plan
+                assert all(
+                    after[name] == data
+                    for name, data in files_before.items()
+                    if name != "plan.json"
+                )
+            assert (
+                plan_urls(
+                    str(folder),
+                    store,
+                    TXT,
+                    samples_per_shard=samples_per_shard,
+                    first_shard=first_shard,
+                )
+                == plan
+            )
             before = plan
 
 
@@ -124,20 +172,36 @@ def test_plan_has_the_same_bytes_when_made_twice(tmp_path, lists):
 
 
 def test_columns_stand_in_the_order_of_the_output_with_their_types(store, tmp_path):
-    rows = [{"URL": f"u{n}", "TEXT": f"t{n}", "tags": [["x"], []], "score": n / 2, "md5": "0"} for n in range(5)]
+    rows = [
+        {"URL": f"u{n}", "TEXT": f"t{n}", "tags": [["x"], []], "score": n / 2, "md5": "0"}
+        for n in range(5)
+    ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
     options = ListOptions(
-        input_format="parquet", url_col="URL", caption_col="TEXT", save_additional_columns=("tags", "score"), verify_hash_col="md5"
+        input_format="parquet",
+        url_col="URL",
+        caption_col="TEXT",
+        save_additional_columns=("tags", "score"),
+        verify_hash_col="md5",
     )
     plan = plan_urls(str(tmp_path / "a.parquet"), store, options, samples_per_shard=2)
     assert plan.columns == ("tags", "score", "md5", "caption", "url")
     assert plan.has_caption
     shard = read_shard(store, plan, 2)
-    assert shard.to_pylist() == [{"tags": [["x"], []], "score": 2.0, "md5": "0", "caption": "t4", "url": "u4"}]
+    assert shard.to_pylist() == [
+        {"tags": [["x"], []], "score": 2.0, "md5": "0", "caption": "t4", "url": "u4"}
+    ]
     assert shard.schema.field("tags").type == pa.list_(pa.list_(pa.string()))
 
 
-@pytest.mark.parametrize("rows", [["a", "b", None], [{"url": "a"}, {"url": "b"}, {"url": None}], pa.table({"url": ["a", "b", None]})])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["a", "b", None],
+        [{"url": "a"}, {"url": "b"}, {"url": None}],
+        pa.table({"url": ["a", "b", None]}),
+    ],
+)
 def test_list_in_memory_is_planned_like_a_file(store, rows):
     plan = plan_urls(rows, store, TXT, samples_per_shard=2)
     assert urls_of(store) == [["a", "b"], [None]]
@@ -153,7 +217,10 @@ def test_changed_list_is_refused_and_nothing_is_changed(store, lists):
     for rows, first in ((10, 1), (11, 0), (9, 0)):
         lists("a.txt", rows, first)
         lists("new.txt", 5)
-        with pytest.raises(ListChanged, match=r"a\.txt was planned with 10 rows.*give the changed list another name"):
+        with pytest.raises(
+            ListChanged,
+            match=r"a\.txt was planned with 10 rows.*give the changed list another name",
+        ):
             plan_urls(folder, store, TXT, samples_per_shard=4)
         assert content_of(store) == before
 
@@ -165,7 +232,9 @@ def test_vanished_list_keeps_its_shards(store, lists, tmp_path):
     (tmp_path / "lists" / "a.txt").unlink()
     assert plan_urls(folder, store, TXT, samples_per_shard=4) == plan
     lists("c.txt", 1)
-    assert [part.first_shard for part in plan_urls(folder, store, TXT, samples_per_shard=4).parts] == [0, 3, 6]
+    assert [
+        part.first_shard for part in plan_urls(folder, store, TXT, samples_per_shard=4).parts
+    ] == [0, 3, 6]
 
 
 def test_moved_list_is_not_planned_again(store, lists, tmp_path):
@@ -213,18 +282,25 @@ def test_no_rows_at_all_is_one_clear_error(store, lists):
 def test_other_options_are_refused_for_a_plan_that_exists(store, lists, options, samples, name):
     folder = lists("a.txt", 10)
     plan_urls(folder, store, TXT, samples_per_shard=4)
-    with pytest.raises(ConfigurationError, match=f"was made with {name} .*, came .*: use the same, or another folder"):
+    with pytest.raises(
+        ConfigurationError,
+        match=f"was made with {name} .*, came .*: use the same, or another folder",
+    ):
         plan_urls(f"{folder}/a.txt", store, options, samples_per_shard=samples)
     with pytest.raises(ConfigurationError, match="at least 1, came 0"):
         plan_urls(folder, store, TXT, samples_per_shard=0)
 
 
-def test_known_list_is_not_read_again_when_size_and_time_are_those_of_a_settled_file(store, lists, tmp_path, monkeypatch):
+def test_known_list_is_not_read_again_when_size_and_time_are_those_of_a_settled_file(
+    store, lists, tmp_path, monkeypatch
+):
     folder = lists("a.txt", 10)
     path = tmp_path / "lists" / "a.txt"
     reads = []
     fingerprint = shard_fingerprint
-    monkeypatch.setattr(module, "shard_fingerprint", lambda table: reads.append(table) or fingerprint(table))
+    monkeypatch.setattr(
+        module, "shard_fingerprint", lambda table: reads.append(table) or fingerprint(table)
+    )
     plan = plan_urls(folder, store, TXT)
     plan_urls(folder, store, TXT)
     assert len(reads) == 1  # too young to be trusted
@@ -281,7 +357,12 @@ def test_old_plan_stays_when_a_new_list_can_not_be_read(store, tmp_path, problem
     (folder / "a.jsonl").write_text('{"url": "a"}\n' * 5)
     plan = plan_urls(str(folder), store, options, samples_per_shard=2)
     (folder / "b.jsonl").write_text(
-        {"unreadable": "nonsense\n", "missing column": '{"URL": "b"}\n', "changed": '{"url": "b"}\n'}[problem] * 5
+        {
+            "unreadable": "nonsense\n",
+            "missing column": '{"URL": "b"}\n',
+            "changed": '{"url": "b"}\n',
+        }[problem]
+        * 5
     )
     if problem == "changed":
         real = module._Planner._shards
@@ -323,7 +404,13 @@ def test_other_process_is_noticed_when_it_plans_at_the_same_time(store, lists):
 
 def test_progress_is_reported_with_rows_and_bytes(store, lists):
     seen = []
-    plan_urls(lists("a.txt", 25), store, TXT, samples_per_shard=10, progress=lambda rows, size: seen.append((rows, size)))
+    plan_urls(
+        lists("a.txt", 25),
+        store,
+        TXT,
+        samples_per_shard=10,
+        progress=lambda rows, size: seen.append((rows, size)),
+    )
     assert [rows for rows, _ in seen] == [10, 20, 25]
     assert [size for _, size in seen] == sorted(size for _, size in seen)
 

@@ -5,8 +5,8 @@ import logging
 
 from rich.console import Console
 
-from dataset_assets.pipelines.progress import LogReporter, TerminalReporter
-from dataset_assets.records import ShardProgress, ShardResult, ShardTask
+from dataset_assets.pipelines.download.progress import LogReporter, TerminalReporter
+from dataset_assets.records.shards import ShardProgress, ShardResult, ShardTask
 
 
 def test_log_lines_carry_rows_success_rate_and_time_left(caplog):

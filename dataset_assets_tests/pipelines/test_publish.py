@@ -11,16 +11,21 @@ import pytest
 from PIL import Image
 
 from dataset_assets.errors import ConfigurationError, HubError, ObjectMissing
-from dataset_assets.hub._retry import RetryOptions
-from dataset_assets.hub.directory import DirectoryTarget
-from dataset_assets.hub.huggingface import HuggingFaceTarget
-from dataset_assets.pipelines.publish import PublishOptions, publication_files, publish, verify_publication
-from dataset_assets.pipelines.split_archives import load_split, split_archives
-from dataset_assets.split_records import SplitManifest
+from dataset_assets.hub.retry import RetryOptions
+from dataset_assets.hub.targets.directory import DirectoryTarget
+from dataset_assets.hub.targets.huggingface import HuggingFaceTarget
+from dataset_assets.pipelines.publish.publish import (
+    PublishOptions,
+    publication_files,
+    publish,
+    verify_publication,
+)
+from dataset_assets.pipelines.split.split_archives import load_split, split_archives
+from dataset_assets.records.splits import SplitManifest
 from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import ArchiveOptions
-from dataset_assets.staging.recordings import Source
-from dataset_assets.storage._base import open_store
+from dataset_assets.splits.sources.recordings import Source
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.hub.small_publication import REPO, SPLITS, write_recordings
 from dataset_assets_tests.support.hub_server import HubServer, in_process
 
@@ -62,21 +67,33 @@ def _files(split_store, options=OPTIONS):
 
 def _rows(target, revision, cache, **options):
     where = target.load_options(revision)
-    return datasets.load_dataset(target.load_path(revision), cache_dir=str(cache), **where, **options)
+    return datasets.load_dataset(
+        target.load_path(revision), cache_dir=str(cache), **where, **options
+    )
 
 
-def test_rows_are_those_of_the_source_when_published_and_loaded(target, split_store, recordings, tmp_path):
+def test_rows_are_those_of_the_source_when_published_and_loaded(
+    target, split_store, recordings, tmp_path
+):
     published = publish(split_store, target, OPTIONS)
-    assert (published.changed, published.version, published.tag) == (True, load_split(split_store).version, f"v{published.version[:12]}")
+    assert (published.changed, published.version, published.tag) == (
+        True,
+        load_split(split_store).version,
+        f"v{published.version[:12]}",
+    )
     assert verify_publication(target, published, _files(split_store)) == []
     loaded = _rows(target, published.revision, tmp_path / "cache")
     assert {name: rows.num_rows for name, rows in loaded.items()} == SPLITS
     videos = recordings[1]
     for name in SPLITS:
-        streamed = list(_rows(target, published.revision, tmp_path / "cache", split=name, streaming=True))
+        streamed = list(
+            _rows(target, published.revision, tmp_path / "cache", split=name, streaming=True)
+        )
         assert [row["key"] for row in streamed] == loaded[name]["key"]
         for row, again in zip(loaded[name], streamed, strict=True):
-            expected = [np.asarray(Image.open(io.BytesIO(frame))).tolist() for frame in videos[row["key"]]]
+            expected = [
+                np.asarray(Image.open(io.BytesIO(frame))).tolist() for frame in videos[row["key"]]
+            ]
             assert [np.asarray(frame).tolist() for frame in row["video"]] == expected
             assert [np.asarray(frame).tolist() for frame in again["video"]] == expected
 
@@ -88,7 +105,9 @@ def test_nothing_changes_when_published_again(target, split_store):
     assert publish(split_store, target, OPTIONS, dry_run=True).is_empty
 
 
-def test_new_rows_are_loaded_when_another_version_is_published(target, split_store, recordings, tmp_path):
+def test_new_rows_are_loaded_when_another_version_is_published(
+    target, split_store, recordings, tmp_path
+):
     first = publish(split_store, target, OPTIONS)
     before = _rows(target, first.revision, tmp_path / "cache")
     _split(recordings, tmp_path / "split", seed=7)
@@ -107,18 +126,27 @@ def test_files_are_card_manifest_script_tables_and_archives_when_listed(split_st
     assert files.keys() == {*names, "README.md", "manifest.json", "legacy/load_videos.py"}
     assert SplitManifest.from_json(files["manifest.json"].text.encode()) == manifest
     card = huggingface_hub.DatasetCard(files["README.md"].text).data.to_dict()
-    assert (card["license"], card["pretty_name"], card["tags"]) == ("cc-by-4.0", "Small videos", ["video"])
+    assert (card["license"], card["pretty_name"], card["tags"]) == (
+        "cc-by-4.0",
+        "Small videos",
+        ["video"],
+    )
     assert _files(split_store) == list(files.values())
 
 
 def test_files_are_tables_only_when_archives_are_left_out(split_store):
     files = {file.path: file for file in _files(split_store, replace(OPTIONS, archives=False))}
     assert all(path.startswith("data/") or path in ("README.md", "manifest.json") for path in files)
-    assert {file["kind"] for file in json.loads(files["manifest.json"].text)["files"]} == {"parquet"}
+    assert {file["kind"] for file in json.loads(files["manifest.json"].text)["files"]} == {
+        "parquet"
+    }
 
 
 def test_script_is_left_out_when_asked(split_store):
-    assert not any(file.path.startswith("legacy/") for file in _files(split_store, replace(OPTIONS, legacy_script=False)))
+    assert not any(
+        file.path.startswith("legacy/")
+        for file in _files(split_store, replace(OPTIONS, legacy_script=False))
+    )
 
 
 def test_plan_is_returned_and_nothing_is_written_when_run_dry(split_store, tmp_path):
@@ -140,10 +168,14 @@ def test_split_is_refused_when_it_is_missing_or_has_no_tables(recordings, tmp_pa
 def test_problem_is_named_when_a_publication_is_not_what_was_published(target, split_store):
     published = publish(split_store, target, OPTIONS)
     files = _files(split_store)
-    other = [replace(file, sha256="0" * 64) if file.path.endswith(".tar") else file for file in files]
+    other = [
+        replace(file, sha256="0" * 64) if file.path.endswith(".tar") else file for file in files
+    ]
     assert all(".tar" in problem for problem in verify_publication(target, published, other))
     wrong = load_split(split_store)
-    wrong = replace(wrong, files=tuple(replace(file, samples=file.samples + 1) for file in wrong.files))
+    wrong = replace(
+        wrong, files=tuple(replace(file, samples=file.samples + 1) for file in wrong.files)
+    )
     text = wrong.to_json().decode()
     lying = [replace(file, text=text) if file.path == "manifest.json" else file for file in files]
     target.verify = lambda files, revision: []
@@ -163,10 +195,14 @@ def test_problem_is_named_when_datasets_can_not_load_it(split_store, tmp_path):
     ]
 
 
-def test_readers_keep_the_old_version_when_publishing_fails(recordings, split_store, tmp_path, monkeypatch):
+def test_readers_keep_the_old_version_when_publishing_fails(
+    recordings, split_store, tmp_path, monkeypatch
+):
     with HubServer(tmp_path / "hub") as hub:
         in_process(monkeypatch, hub, signed_in=False)
-        target = HuggingFaceTarget(REPO, token=hub.token, retry=RetryOptions(first_delay_s=0, attempts=2))
+        target = HuggingFaceTarget(
+            REPO, token=hub.token, retry=RetryOptions(first_delay_s=0, attempts=2)
+        )
         first = publish(split_store, target, OPTIONS)
         files = _files(split_store)
         _split(recordings, tmp_path / "split", seed=7)
@@ -177,7 +213,14 @@ def test_readers_keep_the_old_version_when_publishing_fails(recordings, split_st
         assert target.verify(files, first.revision) == []
 
 
-@pytest.mark.parametrize("options", [{"license": "CC BY"}, {"license": "mit", "languages": ("English",)}, {"license": "mit", "tag": "a b"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"license": "CC BY"},
+        {"license": "mit", "languages": ("English",)},
+        {"license": "mit", "tag": "a b"},
+    ],
+)
 def test_options_are_refused_when_they_can_not_work(options):
     with pytest.raises(ConfigurationError):
         PublishOptions(**options)

@@ -3,18 +3,29 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from dataset_assets.pipelines._rows import RowFields
-from dataset_assets.pipelines._samples import Sample
-from dataset_assets.pipelines.options import DownloadOptions
-from dataset_assets.records import FetchOutcome, Media
+from dataset_assets.pipelines.download._samples import Sample
+from dataset_assets.pipelines.download.options import DownloadOptions
+from dataset_assets.pipelines.download.rows import RowFields
+from dataset_assets.records.fetching import FetchOutcome, Media
 
 
 def values(column):
     table = pa.table({"url": ["http://h/x"] * len(column), "when": column})
     fields = RowFields(table, DownloadOptions())
     media = Sample(Media(payload=b"x", extension="jpg"))
-    outcome = FetchOutcome(token=None, body=b"x", cause=None, message=None, http_status=200, content_type="image/jpeg", url="http://h/x")
-    return [fields.row(index, str(index), outcome, media).columns["when"] for index in range(len(column))]
+    outcome = FetchOutcome(
+        token=None,
+        body=b"x",
+        cause=None,
+        message=None,
+        http_status=200,
+        content_type="image/jpeg",
+        url="http://h/x",
+    )
+    return [
+        fields.row(index, str(index), outcome, media).columns["when"]
+        for index in range(len(column))
+    ]
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,18 @@ from dataclasses import replace
 import pytest
 
 from dataset_assets.errors import ConfigurationError, EmptyList, ObjectMissing, ShardCorrupt
-from dataset_assets.pipelines.split_archives import ArchiveOptions, SplitOptions, load_split, split_archives, verify_split, version_store
-from dataset_assets.split_records import SourceSample
+from dataset_assets.pipelines.split.split_archives import (
+    ArchiveOptions,
+    SplitOptions,
+    load_split,
+    split_archives,
+    verify_split,
+    version_store,
+)
+from dataset_assets.records.splits import SourceSample
 from dataset_assets.splits import versions
-from dataset_assets.staging import recordings
-from dataset_assets.storage._base import open_store
+from dataset_assets.splits.sources import recordings
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.pipelines.sources import (
     FRAMES,
     SMALL,
@@ -45,8 +52,14 @@ def test_ten_recordings_with_two_cameras_give_14_4_2_videos_when_split(tmp_path,
     manifest = split_archives(recordings.Source(open_store(folder)), store)
     assert counts(manifest) == {"train": 14, "validation": 4, "test": 2}
     found = videos(store)
-    assert {split: len(keys) for split, keys in found.items()} == {"train": 14, "validation": 4, "test": 2}
-    assert sorted(key for keys in found.values() for key in keys) == [f"rec_{i:02d}/cam_{j}" for i in range(10) for j in range(2)]
+    assert {split: len(keys) for split, keys in found.items()} == {
+        "train": 14,
+        "validation": 4,
+        "test": 2,
+    }
+    assert sorted(key for keys in found.values() for key in keys) == [
+        f"rec_{i:02d}/cam_{j}" for i in range(10) for j in range(2)
+    ]
     by_split = {split: {key.partition("/")[0] for key in keys} for split, keys in found.items()}
     assert sum(map(len, by_split.values())) == 10, "a recording is in two splits"
     assert verify_split(store) == []
@@ -55,7 +68,11 @@ def test_ten_recordings_with_two_cameras_give_14_4_2_videos_when_split(tmp_path,
 @pytest.mark.parametrize("layout", ["webdataset", "frames"])
 def test_every_frame_of_the_last_video_is_there_when_an_archive_ends(tmp_path, store, layout):
     folder = write_recordings(tmp_path / "videos", 10)
-    split_archives(recordings.Source(open_store(folder)), store, archives=ArchiveOptions(layout=layout, max_archive_bytes=20_000))
+    split_archives(
+        recordings.Source(open_store(folder)),
+        store,
+        archives=ArchiveOptions(layout=layout, max_archive_bytes=20_000),
+    )
     for split, names in archived(store).items():
         frames = [name for name in names if name.endswith(".pgm")]
         dealt = counts(load_split(store))[split]
@@ -76,14 +93,28 @@ def test_no_old_recording_moves_when_stable_and_recordings_are_added(tmp_path, s
 
 
 @pytest.mark.parametrize("compression", ["none", "gz"])
-def test_bytes_are_equal_when_written_twice_to_two_folders_from_a_shuffled_source(tmp_path, compression):
+def test_bytes_are_equal_when_written_twice_to_two_folders_from_a_shuffled_source(
+    tmp_path, compression
+):
     options = replace(SMALL, compression=compression)
     stores = [open_store(str(tmp_path / name)) for name in ("one", "two")]
     source = pictures(60)
-    manifests = [split_archives(each, store, archives=options) for each, store in zip((source, source.shuffled()), stores, strict=True)]
+    manifests = [
+        split_archives(each, store, archives=options)
+        for each, store in zip((source, source.shuffled()), stores, strict=True)
+    ]
     assert manifests[0] == manifests[1]
     assert contents(stores[0]) == contents(stores[1])
-    assert len([file for file in manifests[0].files if file.kind != "parquet" and file.split == "train"]) > 2
+    assert (
+        len(
+            [
+                file
+                for file in manifests[0].files
+                if file.kind != "parquet" and file.split == "train"
+            ]
+        )
+        > 2
+    )
 
 
 def test_bytes_are_equal_when_recordings_were_written_in_another_order(tmp_path):
@@ -111,7 +142,11 @@ def test_a_version_is_new_when_the_seed_changes(store):
     "other",
     [
         lambda store: split_archives(pictures(40, fingerprint="e" * 64), store),
-        lambda store: split_archives(pictures(40), store, SplitOptions(ratios={"test": 0.1, "train": 0.75, "validation": 0.15})),
+        lambda store: split_archives(
+            pictures(40),
+            store,
+            SplitOptions(ratios={"test": 0.1, "train": 0.75, "validation": 0.15}),
+        ),
         lambda store: split_archives(pictures(40), store, archives=ArchiveOptions(layout="frames")),
     ],
 )
@@ -122,7 +157,9 @@ def test_a_version_is_new_when_source_ratios_or_files_change(store, other):
 def test_nothing_is_read_or_written_when_the_version_is_there(store):
     source = pictures(40)
     manifest = split_archives(source, store, archives=SMALL)
-    assert sorted(source.read_keys) == sorted(sample.key for sample in source.items), "every sample is read once"
+    assert sorted(source.read_keys) == sorted(sample.key for sample in source.items), (
+        "every sample is read once"
+    )
     before = {info.key: info for info in store.list()}
     again = pictures(40)
     assert split_archives(again, store, archives=SMALL) == manifest
@@ -157,7 +194,10 @@ def test_payloads_are_those_of_the_source_when_read_back(store):
 
     source = pictures(30)
     manifest = split_archives(source, store, archives=SMALL)
-    folder, expected = version_store(store, manifest), {sample.key: payload_of(sample) for sample in source.items}
+    folder, expected = (
+        version_store(store, manifest),
+        {sample.key: payload_of(sample) for sample in source.items},
+    )
     rows = {}
     for file in manifest.files:
         if file.kind == "parquet":
@@ -169,13 +209,21 @@ def test_payloads_are_those_of_the_source_when_read_back(store):
 
 def test_runs_at_the_same_time_end_with_one_sound_version(store):
     with ThreadPoolExecutor(3) as threads:
-        manifests = list(threads.map(lambda seed: split_archives(pictures(40).shuffled(seed), store, archives=SMALL), range(3)))
+        manifests = list(
+            threads.map(
+                lambda seed: split_archives(pictures(40).shuffled(seed), store, archives=SMALL),
+                range(3),
+            )
+        )
     assert manifests[0] == manifests[1] == manifests[2] == load_split(store)
     assert verify_split(store) == []
 
 
 def test_old_versions_are_deleted_when_new_ones_are_kept(store):
-    versions = [split_archives(pictures(20), store, SplitOptions(seed=seed), keep_versions=2).version for seed in (1, 2, 3)]
+    versions = [
+        split_archives(pictures(20), store, SplitOptions(seed=seed), keep_versions=2).version
+        for seed in (1, 2, 3)
+    ]
     kept = {info.key.split("/")[1] for info in store.list("versions/")}
     assert kept == set(versions[1:])
     assert load_split(store).version == versions[2]
@@ -190,7 +238,12 @@ def test_what_a_killed_run_left_is_deleted_when_it_is_old_and_kept_when_it_is_no
     store.write(left, b"half")
     split_archives(pictures(20), store)
     assert store.size(left) == 4
-    versions.point_at(store, load_split(store).version, keep_versions=2, now_s=store.info(left).modified + 25 * 3600)
+    versions.point_at(
+        store,
+        load_split(store).version,
+        keep_versions=2,
+        now_s=store.info(left).modified + 25 * 3600,
+    )
     assert store.size(left) is None
     assert verify_split(store) == []
 
@@ -198,22 +251,30 @@ def test_what_a_killed_run_left_is_deleted_when_it_is_old_and_kept_when_it_is_no
 def test_a_split_without_samples_has_an_empty_table_when_its_ratio_is_0(store):
     manifest = split_archives(pictures(20), store, SplitOptions(ratios={"train": 1, "test": 0}))
     assert counts(manifest) == {"train": 20, "test": 0}
-    assert [file.name for file in manifest.files if file.split == "test"] == ["data/test-00000-of-00001.parquet"]
+    assert [file.name for file in manifest.files if file.split == "test"] == [
+        "data/test-00000-of-00001.parquet"
+    ]
     assert verify_split(store) == []
 
 
 def test_progress_counts_to_the_end_when_files_are_missing(store):
     seen = []
-    split_archives(pictures(20), store, archives=SMALL, progress=lambda done, total: seen.append((done, total)))
+    split_archives(
+        pictures(20), store, archives=SMALL, progress=lambda done, total: seen.append((done, total))
+    )
     assert seen == [(count, 20) for count in range(1, 21)]
     seen.clear()
-    split_archives(pictures(20), store, archives=SMALL, progress=lambda done, total: seen.append((done, total)))
+    split_archives(
+        pictures(20), store, archives=SMALL, progress=lambda done, total: seen.append((done, total))
+    )
     assert seen == []
 
 
 def test_memory_is_bounded_when_the_source_is_larger(tmp_path, store):
     sample_bytes, count = 1_000_000, 60
-    options = ArchiveOptions(row_group_bytes=4_000_000, max_archive_bytes=20_000_000, max_table_bytes=20_000_000)
+    options = ArchiveOptions(
+        row_group_bytes=4_000_000, max_archive_bytes=20_000_000, max_table_bytes=20_000_000
+    )
     source = pictures(count, size=sample_bytes)
     tracemalloc.start()
     split_archives(source, store, archives=options)
@@ -237,7 +298,21 @@ def test_a_pickle_is_stored_and_never_executed_when_it_is_a_member(tmp_path, sto
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("key", ["../escape", "/absolute", "a/../../b", "a\\b", ".hidden", "__skipped", "a.b", "a//b", "", "a\nb"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "../escape",
+        "/absolute",
+        "a/../../b",
+        "a\\b",
+        ".hidden",
+        "__skipped",
+        "a.b",
+        "a//b",
+        "",
+        "a\nb",
+    ],
+)
 def test_a_key_is_refused_when_it_is_not_safe_in_an_archive(store, key):
     source = pictures(20)
     source.items[3] = replace(source.items[3], key=key)
@@ -260,7 +335,11 @@ def test_a_part_is_refused_when_it_leaves_the_archive(store, part):
 @pytest.mark.parametrize("found", [[b"longer or shorter"], [b"x" * 350, b"x" * 353], []])
 def test_a_source_is_refused_when_it_has_changed_since_it_was_listed(store, monkeypatch, found):
     source, read = pictures(20), MemorySource.read
-    monkeypatch.setattr(MemorySource, "read", lambda self, sample: found if sample.key == "s0003" else read(self, sample))
+    monkeypatch.setattr(
+        MemorySource,
+        "read",
+        lambda self, sample: found if sample.key == "s0003" else read(self, sample),
+    )
     with pytest.raises(ShardCorrupt, match="the source has changed: sample 's0003'"):
         split_archives(source, store)
     assert "current.json" not in contents(store)
@@ -274,7 +353,13 @@ def test_a_source_is_refused_when_it_has_changed_since_it_was_listed(store, monk
         (pictures(2), {}, {}, ConfigurationError, "2 group(s) can not fill 3 splits"),
         (pictures(20), {"group_by": "recording"}, {}, ConfigurationError, "recording"),
         (pictures(20), {"stratify_by": "label"}, {}, ConfigurationError, "label"),
-        (pictures(20), {}, {"keep_versions": 0}, ConfigurationError, "keep_versions: expected at least 1"),
+        (
+            pictures(20),
+            {},
+            {"keep_versions": 0},
+            ConfigurationError,
+            "keep_versions: expected at least 1",
+        ),
         (MemorySource(pictures(3).items * 2), {}, {}, ConfigurationError, "s0000"),
     ],
 )
@@ -290,7 +375,9 @@ def test_nothing_is_loaded_when_there_is_no_split(store):
         load_split(store)
 
 
-@pytest.mark.parametrize("pointer", [b"", b"{", b"[]", b'{"version": "../../etc"}', b'{"version": 7}', b'{"other": 1}'])
+@pytest.mark.parametrize(
+    "pointer", [b"", b"{", b"[]", b'{"version": "../../etc"}', b'{"version": 7}', b'{"other": 1}']
+)
 def test_a_pointer_is_refused_when_it_is_not_one(store, pointer):
     split_archives(pictures(20), store)
     store.write("current.json", pointer)
@@ -301,7 +388,10 @@ def test_a_pointer_is_refused_when_it_is_not_one(store, pointer):
 def test_a_manifest_is_refused_when_it_is_newer_or_gone(store):
     manifest = split_archives(pictures(20), store)
     folder = version_store(store, manifest)
-    folder.write("manifest.json", json.dumps({**json.loads(manifest.to_json()), "schema_version": 99}).encode())
+    folder.write(
+        "manifest.json",
+        json.dumps({**json.loads(manifest.to_json()), "schema_version": 99}).encode(),
+    )
     with pytest.raises(ConfigurationError, match="schema version 99"):
         load_split(store)
     folder.delete("manifest.json")

@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from dataset_assets.pipelines.split_archives import SplitOptions, load_split, split_archives, verify_split
-from dataset_assets.storage._base import open_store
+from dataset_assets.pipelines.split.split_archives import (
+    SplitOptions,
+    load_split,
+    split_archives,
+    verify_split,
+)
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.pipelines.sources import SMALL, contents, pictures
 from dataset_assets_tests.support.failing_store import FailingStore, Killed, Steps, die_at
 
@@ -43,7 +48,9 @@ def dies(store, step):
         run(FailingStore(store, die_at(step)))
 
 
-@pytest.mark.parametrize("every", [7, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize(
+    "every", [7, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+)
 def test_bytes_are_those_of_a_clean_run_when_killed_at_any_step(tmp_path, clean, every):
     expected, steps = clean
     moved = steps.index("write current.json")
@@ -53,7 +60,9 @@ def test_bytes_are_those_of_a_clean_run_when_killed_at_any_step(tmp_path, clean,
         store = open_store(str(tmp_path / f"killed {step}"))
         shutil.copytree(begun.url, store.url)
         dies(store, step)
-        assert load_split(store).version == versions[step > moved], f"the pointer does not say what is there, before {steps[step]}"
+        assert load_split(store).version == versions[step > moved], (
+            f"the pointer does not say what is there, before {steps[step]}"
+        )
         assert verify_split(store, deep=False) == [], steps[step]
         run(store)
         assert contents(store) == expected, steps[step]
@@ -62,7 +71,11 @@ def test_bytes_are_those_of_a_clean_run_when_killed_at_any_step(tmp_path, clean,
 
 def test_committed_files_are_not_made_again_when_killed_between_two(tmp_path, clean):
     _, steps = clean
-    commits = [step for step, name in enumerate(steps) if name.startswith("write _records/") and "started" not in name]
+    commits = [
+        step
+        for step, name in enumerate(steps)
+        if name.startswith("write _records/") and "started" not in name
+    ]
     store = open_store(str(tmp_path / "killed"))
     run(store, FIRST)
     dies(store, commits[len(commits) // 2] + 1)
@@ -74,8 +87,8 @@ def test_committed_files_are_not_made_again_when_killed_between_two(tmp_path, cl
 
 _SCRIPT = f"""
 import sys
-from dataset_assets.pipelines.split_archives import SplitOptions, split_archives
-from dataset_assets.storage._base import open_store
+from dataset_assets.pipelines.split.split_archives import SplitOptions, split_archives
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.pipelines.sources import SMALL, pictures
 from dataset_assets_tests.support.failing_store import FailingStore, sigkill_at
 store = FailingStore(open_store(sys.argv[1]), sigkill_at(int(sys.argv[2])))
@@ -83,8 +96,12 @@ split_archives(pictures({COUNT}), store, SplitOptions(seed=2), SMALL, keep_versi
 """
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
-def test_bytes_are_those_of_a_clean_run_when_a_real_process_is_killed_again_and_again(tmp_path, clean, kills):
+@pytest.mark.parametrize(
+    "kills", [4, pytest.param(40, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+)
+def test_bytes_are_those_of_a_clean_run_when_a_real_process_is_killed_again_and_again(
+    tmp_path, clean, kills
+):
     expected, steps = clean
     moved, moments = steps.index("write current.json"), random.Random(2026)
     begun = open_store(str(tmp_path / "begun"))
@@ -97,7 +114,11 @@ def test_bytes_are_those_of_a_clean_run_when_a_real_process_is_killed_again_and_
             shutil.copytree(begun.url, store.url)  # the second version was finished: begin anew
         step = moments.randrange(1, moved)
         ended = subprocess.run(
-            [sys.executable, "-c", _SCRIPT, store.url, str(step)], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-c", _SCRIPT, store.url, str(step)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert ended.returncode in (-signal.SIGKILL, 0), ended.stderr
         killed += ended.returncode != 0

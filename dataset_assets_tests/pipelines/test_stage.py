@@ -6,12 +6,24 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 
-from dataset_assets.errors import ArchiveCorrupt, ConfigurationError, EmptyList, PlanMismatch, ShardCorrupt, SourceError
-from dataset_assets.pipelines.inspect_shards import verify_set
-from dataset_assets.pipelines.stage import StageOptions, is_redistributable, read_staged, stage
-from dataset_assets.shards._reading import read_rows
-from dataset_assets.shards._records import list_records, read_manifest
-from dataset_assets.storage._base import open_store
+from dataset_assets.errors import (
+    ArchiveCorrupt,
+    ConfigurationError,
+    EmptyList,
+    PlanMismatch,
+    ShardCorrupt,
+    SourceError,
+)
+from dataset_assets.pipelines.stage.stage import (
+    StageOptions,
+    is_redistributable,
+    read_staged,
+    stage,
+)
+from dataset_assets.pipelines.verify.shards import verify_set
+from dataset_assets.shards.commits import list_records, read_manifest
+from dataset_assets.shards.reading import read_rows
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.pipelines.zip_source import (
     CLASSES,
     CUT,
@@ -40,7 +52,11 @@ def store(tmp_path):
 
 
 def rows_of(store):
-    return [row for record in list_records(store) for row in read_rows(store, record, extra=("cause", "extension", "label_counts"))]
+    return [
+        row
+        for record in list_records(store)
+        for row in read_rows(store, record, extra=("cause", "extension", "label_counts"))
+    ]
 
 
 def test_every_image_has_a_row_when_staged(archive, store):
@@ -58,7 +74,11 @@ def test_every_image_has_a_row_when_staged(archive, store):
             assert (row.payload, row.columns["width"]) == (None, None)
             continue
         assert row.payload == jpeg(number)
-        assert (row.columns["width"], row.columns["height"], row.columns["caption"]) == (24 + number % 5, 24, f"n° {number}")
+        assert (row.columns["width"], row.columns["height"], row.columns["caption"]) == (
+            24 + number % 5,
+            24,
+            f"n° {number}",
+        )
         assert row.parts.get("seg.png") == (None if number == WITHOUT_LABELS else label_map(number))
     assert rows[REFUSED].columns["error_message"] == "refused by its source"
 
@@ -76,16 +96,30 @@ def test_index_leads_to_every_payload_and_part(archive, store):
         table = pq.read_table(file)
     assert table.column_names == [
         *("key", "shard", "offset", "bytes", "extension", "width", "height"),
-        *("annotations_json_offset", "annotations_json_bytes", "seg_png_offset", "seg_png_bytes", "number", "caption", "label_counts"),
+        *(
+            "annotations_json_offset",
+            "annotations_json_bytes",
+            "seg_png_offset",
+            "seg_png_bytes",
+            "number",
+            "caption",
+            "label_counts",
+        ),
     ]
     successes = [row for row in rows_of(store) if row.payload is not None]
     assert [row["key"] for row in table.to_pylist()] == [row.key for row in successes]
     for found, row in zip(table.to_pylist(), successes, strict=True):
         tar = f"{found['shard']:05d}.tar"
         assert store.read(tar, found["offset"], found["bytes"]) == row.payload
-        assert store.read(tar, found["annotations_json_offset"], found["annotations_json_bytes"]) == row.parts["annotations.json"]
+        assert (
+            store.read(tar, found["annotations_json_offset"], found["annotations_json_bytes"])
+            == row.parts["annotations.json"]
+        )
         if found["seg_png_offset"] is not None:
-            assert store.read(tar, found["seg_png_offset"], found["seg_png_bytes"]) == row.parts["seg.png"]
+            assert (
+                store.read(tar, found["seg_png_offset"], found["seg_png_bytes"])
+                == row.parts["seg.png"]
+            )
 
 
 def test_staged_json_counts_what_the_shards_hold(archive, store):
@@ -100,7 +134,11 @@ def test_staged_json_counts_what_the_shards_hold(archive, store):
     labelled = [number for number in range(COUNT) if number not in (CUT, REFUSED, WITHOUT_LABELS)]
     widths = [24 + number % 5 for number in labelled]
     sevens = [number for number in labelled if number % 7 == 0]
-    assert dataset.pixels == {"1": 4 * sum(widths), "2": 2 * sum(widths), "300": sum(24 + number % 5 for number in sevens)}
+    assert dataset.pixels == {
+        "1": 4 * sum(widths),
+        "2": 2 * sum(widths),
+        "300": sum(24 + number % 5 for number in sevens),
+    }
     assert dataset.images == {"1": len(labelled), "2": len(labelled), "300": len(sevens)}
     assert dataset.warnings == {"images without label map": 1}
     assert list(dataset.archives) == ["pictures.zip"]
@@ -108,7 +146,11 @@ def test_staged_json_counts_what_the_shards_hold(archive, store):
 
 def test_manifest_names_everything_beside_the_shards(archive, store):
     manifest = run(ZipSource(archive), store).manifest
-    assert [file.name for file in manifest.extra_files] == ["index.parquet", "staged.json", "annotations/notes.json"]
+    assert [file.name for file in manifest.extra_files] == [
+        "index.parquet",
+        "staged.json",
+        "annotations/notes.json",
+    ]
     assert read_manifest(store).extra_files == manifest.extra_files
     store.write("staged.json", store.read("staged.json").replace(b"CC BY", b"CC XY"))
     assert "staged.json has changed" in "".join(verify_set(store))
@@ -123,13 +165,19 @@ def test_nothing_is_read_again_when_everything_is_there(archive, store):
     first = run(source, store)
     before = {info.key: info.modified for info in store.list()}
     report = run(source, store)
-    assert (report.made, report.skipped, report.manifest.to_json()) == (0, 3, first.manifest.to_json())
+    assert (report.made, report.skipped, report.manifest.to_json()) == (
+        0,
+        3,
+        first.manifest.to_json(),
+    )
     assert set(source.read.values()) == {1}
     assert source.kept == 1
     assert {info.key: info.modified for info in store.list()} == before
 
 
-@pytest.mark.parametrize("gone", ["manifest.json", "index.parquet", "staged.json", "annotations/notes.json"])
+@pytest.mark.parametrize(
+    "gone", ["manifest.json", "index.parquet", "staged.json", "annotations/notes.json"]
+)
 def test_what_is_missing_is_made_again_when_the_shards_are_there(archive, store, gone):
     source = ZipSource(archive)
     run(source, store)
@@ -153,7 +201,9 @@ def test_run_goes_on_behind_the_first_shard_that_is_missing(archive, store):
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("max_bytes", [1, 6000, 1 << 30])
-def test_bytes_do_not_depend_on_threads_or_on_how_often_it_was_stopped(tmp_path, archive, workers, max_bytes):
+def test_bytes_do_not_depend_on_threads_or_on_how_often_it_was_stopped(
+    tmp_path, archive, workers, max_bytes
+):
     options = StageOptions(max_shard_bytes=max_bytes, max_shard_samples=5, workers=workers)
     clean, stopped = (open_store(str(tmp_path / name)) for name in ("clean", "stopped"))
     run(ZipSource(archive), clean, replace(options, workers=2))
@@ -176,7 +226,12 @@ def test_bytes_do_not_depend_on_threads_or_on_how_often_it_was_stopped(tmp_path,
 
 
 @pytest.mark.parametrize(
-    "options", [replace(SMALL, max_shard_samples=5), replace(SMALL, check_images=False), replace(SMALL, layout="objects")]
+    "options",
+    [
+        replace(SMALL, max_shard_samples=5),
+        replace(SMALL, check_images=False),
+        replace(SMALL, layout="objects"),
+    ],
 )
 def test_shards_of_other_options_are_not_mixed(archive, store, options):
     run(ZipSource(archive), store)

@@ -5,8 +5,8 @@ import io
 import pytest
 
 from dataset_assets.errors import ConfigurationError, ObjectMissing
-from dataset_assets.pipelines._stage_access import StoreAccess
-from dataset_assets.storage._base import open_store
+from dataset_assets.pipelines.stage.access import StoreAccess
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.support.archive_server import ArchiveServer
 
 
@@ -22,14 +22,22 @@ def test_archives_are_opened_by_path_and_by_url(tmp_path, store, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with ArchiveServer(tmp_path) as server:
         access = StoreAccess(store)
-        for url in (str(tmp_path / "a.bin"), "a.bin", f"file://{tmp_path}/a.bin", "memory://archives/a.bin", server.url("a.bin")):
+        for url in (
+            str(tmp_path / "a.bin"),
+            "a.bin",
+            f"file://{tmp_path}/a.bin",
+            "memory://archives/a.bin",
+            server.url("a.bin"),
+        ):
             with access.open(url) as file:
                 file.seek(4)
                 assert file.read(3) == b"456", url
         access.close()
 
 
-@pytest.mark.parametrize(("url", "error"), [("missing.zip", ObjectMissing), ("folder/", ConfigurationError)])
+@pytest.mark.parametrize(
+    ("url", "error"), [("missing.zip", ObjectMissing), ("folder/", ConfigurationError)]
+)
 def test_what_is_not_a_file_is_refused(tmp_path, store, url, error):
     with pytest.raises(error):
         StoreAccess(store).open(f"{tmp_path}/{url}")
@@ -48,7 +56,10 @@ def test_kept_file_is_read_once_and_by_later_runs_not_at_all(store):
     made = Kept(b"annotations")
     for _ in range(2):
         access = StoreAccess(store)
-        with access.keep("a.json", made, "digest") as first, access.keep("a.json", made, "digest") as second:
+        with (
+            access.keep("a.json", made, "digest") as first,
+            access.keep("a.json", made, "digest") as second,
+        ):
             assert (first.read(), second.read()) == (b"annotations",) * 2
     assert made.read == 1
     assert [(file.name, file.bytes) for file in access.kept_files()] == [("annotations/a.json", 11)]
@@ -62,7 +73,9 @@ def test_kept_file_is_copied_again_when_it_is_not_what_it_was(store, change):
         store.write("annotations/a.json", b"cut")
     if change == "record":
         store.write("annotations/kept.json", b"[1, 2")
-    with StoreAccess(store).keep("a.json", made, "other" if change == "digest" else "digest") as file:
+    with StoreAccess(store).keep(
+        "a.json", made, "other" if change == "digest" else "digest"
+    ) as file:
         assert file.read() == b"annotations"
     assert made.read == 2
 

@@ -11,15 +11,18 @@ from functools import cache
 import pytest
 
 from dataset_assets.errors import ObjectMissing
-from dataset_assets.pipelines import _presence
-from dataset_assets.pipelines.inspect_shards import verify_set
-from dataset_assets.shards._records import list_records, read_manifest
-from dataset_assets.storage._base import open_store
+from dataset_assets.pipelines.verify.shards import verify_set
+from dataset_assets.shards import active_runs as _presence
+from dataset_assets.shards.commits import list_records, read_manifest
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.pipelines.zip_source import SMALL, ZipSource, contents, run, write_zip
 from dataset_assets_tests.support.failing_store import FailingStore, Killed, Steps, die_at
 
 COUNT = 11
-OPTIONS = {"shards": replace(SMALL, workers=1), "objects": replace(SMALL, workers=1, layout="objects")}
+OPTIONS = {
+    "shards": replace(SMALL, workers=1),
+    "objects": replace(SMALL, workers=1, layout="objects"),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -40,18 +43,27 @@ def archive(tmp_path):
 
 
 @pytest.mark.parametrize("layout", OPTIONS)
-@pytest.mark.parametrize("every", [5, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
-def test_bytes_are_those_of_a_clean_run_when_killed_at_any_step(tmp_path, monkeypatch, archive, layout, every):
+@pytest.mark.parametrize(
+    "every", [5, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+)
+def test_bytes_are_those_of_a_clean_run_when_killed_at_any_step(
+    tmp_path, monkeypatch, archive, layout, every
+):
     options, steps = OPTIONS[layout], Steps()
     clean = open_store(str(tmp_path / "clean" / "staged" / "train"))
     run(ZipSource(archive), FailingStore(clean, steps), options)
     expected, objects = contents(clean), contents(open_store(str(tmp_path / "clean")))
-    for step in {*range(0, len(steps.names), every), *range(len(steps.names) - 6, len(steps.names))}:
+    for step in {
+        *range(0, len(steps.names), every),
+        *range(len(steps.names) - 6, len(steps.names)),
+    }:
         name = str(tmp_path / f"killed {step}")
         store = open_store(f"{name}/staged/train")
         with monkeypatch.context() as patch:
             patch.setattr(_presence, "run_name", name_of_the_dead)
-            with pytest.raises((Killed, OSError)):  # pyarrow turns what its sink raises into an OSError
+            with pytest.raises(
+                (Killed, OSError)
+            ):  # pyarrow turns what its sink raises into an OSError
                 run(ZipSource(archive), FailingStore(store, die_at(step)), options)
         finished = steps.names.index("write manifest.json") < step
         if not finished:

@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataset_assets.errors import ConfigurationError, StorageError
-from dataset_assets.pipelines._shard_source import ShardSource
-from dataset_assets.pipelines.inspect_shards import verify_set
-from dataset_assets.storage._base import open_store
+from dataset_assets.pipelines.verify.shards import verify_set
+from dataset_assets.splits.sources.shards import ShardSource
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.pipelines.zip_source import (
     CUT,
     REFUSED,
@@ -39,10 +39,21 @@ def dataset(tmp_path):
 
 def test_objects_have_the_paths_of_the_archive_when_staged(archive, dataset):
     report = run(ZipSource(archive), dataset.child("staged/train"), OPTIONS)
-    assert (report.manifest.output_format, report.manifest.rows, report.manifest.successes, report.made) == ("objects", COUNT, len(GOOD), 3)
-    objects = {info.key: dataset.read(info.key) for info in dataset.list() if not info.key.startswith("staged/")}
+    assert (
+        report.manifest.output_format,
+        report.manifest.rows,
+        report.manifest.successes,
+        report.made,
+    ) == ("objects", COUNT, len(GOOD), 3)
+    objects = {
+        info.key: dataset.read(info.key)
+        for info in dataset.list()
+        if not info.key.startswith("staged/")
+    }
     expected = {f"pictures/{number:04d}.jpg": jpeg(number) for number in GOOD}
-    expected |= {f"labels/{number:04d}.png": label_map(number) for number in GOOD if number != WITHOUT_LABELS}
+    expected |= {
+        f"labels/{number:04d}.png": label_map(number) for number in GOOD if number != WITHOUT_LABELS
+    }
     expected["annotations/notes.json"] = dataset.read("staged/train/annotations/notes.json")
     assert objects == expected
     assert verify_set(dataset.child("staged/train")) == []
@@ -80,7 +91,9 @@ def test_verify_finds_objects_that_are_gone_or_have_changed(archive, dataset):
     dataset.write(third, bytes(dataset.size(third)))
     problems = verify_set(store)
     assert len(problems) == 4
-    assert {path: sum(path in problem for problem in problems) for path in (first, second, third)} == {first: 1, second: 2, third: 1}
+    assert {
+        path: sum(path in problem for problem in problems) for path in (first, second, third)
+    } == {first: 1, second: 2, third: 1}
     assert len(verify_set(store, deep=False)) == 2
 
 

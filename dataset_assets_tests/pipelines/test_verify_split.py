@@ -8,11 +8,17 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 
+from dataset_assets.archives.split_tar import read_tar
 from dataset_assets.errors import ObjectMissing
-from dataset_assets.pipelines.split_archives import ArchiveOptions, SplitOptions, load_split, split_archives, version_store
-from dataset_assets.pipelines.verify_split import is_split, verify_split
-from dataset_assets.splits.tar import read_tar
-from dataset_assets.storage._base import open_store
+from dataset_assets.pipelines.split.split_archives import (
+    ArchiveOptions,
+    SplitOptions,
+    load_split,
+    split_archives,
+    version_store,
+)
+from dataset_assets.pipelines.verify.split import is_split, verify_split
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.pipelines.sources import SMALL, pictures
 
 
@@ -45,7 +51,14 @@ def cuts(data):
     }
 
 
-CUTS = ("in a header", "between members", "in the data", "in the padding", "without end blocks", "with half the end")
+CUTS = (
+    "in a header",
+    "between members",
+    "in the data",
+    "in the padding",
+    "without end blocks",
+    "with half the end",
+)
 
 
 @pytest.mark.parametrize("compression", ["none", "gz"])
@@ -102,18 +115,29 @@ def test_a_file_is_named_when_it_is_missing(tmp_path, kind):
     file = next(file for file in load_split(store).files if file.kind == kind)
     folder.delete(file.name)
     for deep in (True, False):
-        assert [problem for problem in verify_split(store, deep=deep) if file.name in problem and "missing" in problem]
+        assert [
+            problem
+            for problem in verify_split(store, deep=deep)
+            if file.name in problem and "missing" in problem
+        ]
 
 
 def test_a_file_is_named_when_it_is_not_in_the_manifest(tmp_path):
     store, folder, _ = make(tmp_path)
     folder.write("data/train-00007-of-00008.parquet", b"stale")
-    assert verify_split(store) == ["data/train-00007-of-00008.parquet is not in the manifest; delete it"]
+    assert verify_split(store) == [
+        "data/train-00007-of-00008.parquet is not in the manifest; delete it"
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("../escape.jpg", tarfile.REGTYPE), ("/etc/passwd", tarfile.REGTYPE), ("s0001.jpg", tarfile.SYMTYPE), ("s0001.jpg", tarfile.CHRTYPE)],
+    [
+        ("../escape.jpg", tarfile.REGTYPE),
+        ("/etc/passwd", tarfile.REGTYPE),
+        ("s0001.jpg", tarfile.SYMTYPE),
+        ("s0001.jpg", tarfile.CHRTYPE),
+    ],
 )
 def test_an_archive_is_refused_when_a_member_could_do_harm(tmp_path, name, kind):
     store, folder, file = make(tmp_path, compression="none")
@@ -186,7 +210,9 @@ def test_equal_contents_are_no_leak_when_they_may_be_apart(tmp_path):
 @pytest.mark.parametrize("assignment", [None, b"", b"PAR1 no"])
 def test_an_assignment_is_named_when_it_can_not_be_read(tmp_path, assignment):
     store, folder, _ = make(tmp_path)
-    folder.delete("assignment.parquet") if assignment is None else folder.write("assignment.parquet", assignment)
+    folder.delete("assignment.parquet") if assignment is None else folder.write(
+        "assignment.parquet", assignment
+    )
     problems = verify_split(store)
     assert len(problems) == 1
     assert "assignment.parquet" in problems[0]

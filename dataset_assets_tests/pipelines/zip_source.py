@@ -11,11 +11,15 @@ import cv2
 import numpy as np
 
 from dataset_assets.errors import ArchiveCorrupt
-from dataset_assets.pipelines.stage import StageOptions, stage
-from dataset_assets.records import Cause
-from dataset_assets.stage_records import ClassLabel, License, SampleError, StagedSample, StageItem
+from dataset_assets.pipelines.stage.stage import StageOptions, stage
+from dataset_assets.records.causes import Cause
+from dataset_assets.records.staged import ClassLabel, License, SampleError, StagedSample, StageItem
 
-CLASSES = (ClassLabel(1, "cat", "animal", (220, 20, 60)), ClassLabel(2, "dog", "animal"), ClassLabel(300, "owl"))
+CLASSES = (
+    ClassLabel(1, "cat", "animal", (220, 20, 60)),
+    ClassLabel(2, "dog", "animal"),
+    ClassLabel(300, "owl"),
+)
 SMALL = StageOptions(max_shard_samples=4, workers=2)
 #: What becomes of some images of every archive, by position.
 CUT, REFUSED, WITHOUT_LABELS = 2, 5, 3
@@ -43,7 +47,9 @@ def write_zip(path, count=12, side=24):
             archive.writestr(zipfile.ZipInfo(f"pictures/{number:04d}.jpg"), data)
         for number in range(count):
             if number != WITHOUT_LABELS:
-                archive.writestr(zipfile.ZipInfo(f"labels/{number:04d}.png"), label_map(number, side))
+                archive.writestr(
+                    zipfile.ZipInfo(f"labels/{number:04d}.png"), label_map(number, side)
+                )
         archive.writestr(zipfile.ZipInfo("notes.json"), json.dumps({"pictures": count}))
     return path
 
@@ -55,7 +61,10 @@ class ZipSource:
     partitions = ("train", "empty")
 
     def __init__(self, url, *, redistributable=True, md5_is_right=True):
-        self.url, self.license = str(url), License("CC BY 4.0", "https://example.org/license", redistributable)
+        self.url, self.license = (
+            str(url),
+            License("CC BY 4.0", "https://example.org/license", redistributable),
+        )
         self.md5_is_right = md5_is_right
         self.read = Counter()  # members
         self.kept = 0
@@ -76,8 +85,14 @@ class ZipPartition:
         self._file = access.open(source.url)
         self._zip = zipfile.ZipFile(self._file)
         infos = sorted(self._zip.infolist(), key=lambda info: info.header_offset)
-        self._pictures = [info for info in infos if info.filename.startswith("pictures/") and name == "train"]
-        self._labels = {info.filename.rpartition("/")[2][:4]: info for info in infos if info.filename.startswith("labels/")}
+        self._pictures = [
+            info for info in infos if info.filename.startswith("pictures/") and name == "train"
+        ]
+        self._labels = {
+            info.filename.rpartition("/")[2][:4]: info
+            for info in infos
+            if info.filename.startswith("labels/")
+        }
         directory = json.dumps([(info.filename, info.CRC, info.file_size) for info in infos])
         self.archives = {"pictures.zip": sha256(directory.encode()).hexdigest()}
         self.fingerprint = self.archives["pictures.zip"]
@@ -94,7 +109,14 @@ class ZipPartition:
             self.source.read[info.filename] += 1
             labels = self._labels.get(info.filename[-8:-4])
             companions = {labels.filename: self._zip.read(labels)} if labels else {}
-            yield StageItem(index, info.filename, "pictures.zip", info.header_offset, self._zip.read(info), companions)
+            yield StageItem(
+                index,
+                info.filename,
+                "pictures.zip",
+                info.header_offset,
+                self._zip.read(info),
+                companions,
+            )
 
     def sample(self, item):
         number = int(item.path[-8:-4])
@@ -105,8 +127,19 @@ class ZipPartition:
         for data in item.companions.values():
             parts["seg.png"] = data
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-            counts = {int(label): int(np.count_nonzero(pixels == label)) for label in np.unique(pixels) if label}
-        return StagedSample(f"picture_{number:04d}", "jpg", item.payload, {"number": number, "caption": f"n° {number}"}, parts, counts)
+            counts = {
+                int(label): int(np.count_nonzero(pixels == label))
+                for label in np.unique(pixels)
+                if label
+            }
+        return StagedSample(
+            f"picture_{number:04d}",
+            "jpg",
+            item.payload,
+            {"number": number, "caption": f"n° {number}"},
+            parts,
+            counts,
+        )
 
     def objects(self, item):
         yield item.path, item.payload
@@ -136,5 +169,9 @@ def contents(store):
 def _timeless(key, data):
     if not key.endswith("_stats.json"):
         return sha256(data).hexdigest()
-    kept = {name: value for name, value in json.loads(data).items() if not name.endswith("time") and name != "duration"}
+    kept = {
+        name: value
+        for name, value in json.loads(data).items()
+        if not name.endswith("time") and name != "duration"
+    }
     return json.dumps(kept)

@@ -8,10 +8,11 @@ from typing import Any
 import pyarrow as pa
 
 from dataset_assets import registry
-from dataset_assets.records import Cause, Row, ShardFile, ShardRecord
-from dataset_assets.shards._base import WriterOptions
-from dataset_assets.shards._naming import sample_key
-from dataset_assets.shards._records import write_record
+from dataset_assets.records.causes import Cause
+from dataset_assets.records.shards import Row, ShardFile, ShardRecord
+from dataset_assets.shards.commits import write_record
+from dataset_assets.shards.naming import sample_key
+from dataset_assets.shards.writer import WriterOptions
 
 NAME = "00003"
 EXTRA = ("cause", "http_status")
@@ -37,7 +38,9 @@ def make_options(**changes: Any) -> WriterOptions:
     return WriterOptions(**{"name": NAME, "schema": SCHEMA, "has_caption": True, **changes})
 
 
-def make_row(index: int, *, payload: bytes | None, caption: str | None = "a cat", extension: str = "jpg") -> Row:
+def make_row(
+    index: int, *, payload: bytes | None, caption: str | None = "a cat", extension: str = "jpg"
+) -> Row:
     ok = payload is not None
     key = sample_key(3, index, 1000, 5)
     columns = {
@@ -57,17 +60,26 @@ def make_row(index: int, *, payload: bytes | None, caption: str | None = "a cat"
     return Row(index, key, columns, extra, payload, extension if ok else "", caption, cause)
 
 
-def make_rows(count: int, *, failed: Iterable[int] = (), seed: int = 0, size: int = 700) -> list[Row]:
+def make_rows(
+    count: int, *, failed: Iterable[int] = (), seed: int = 0, size: int = 700
+) -> list[Row]:
     source = random.Random(seed)
     lost = set(failed)
     return [
-        make_row(i, payload=None if i in lost else source.randbytes(source.randint(1, size)), caption=f"caption {i}") for i in range(count)
+        make_row(
+            i,
+            payload=None if i in lost else source.randbytes(source.randint(1, size)),
+            caption=f"caption {i}",
+        )
+        for i in range(count)
     ]
 
 
-def write_files(store: Any, output_format: str, rows: Iterable[Row], **changes: Any) -> tuple[ShardFile, ...]:
+def write_files(
+    store: Any, output_format: str, rows: Iterable[Row], **changes: Any
+) -> tuple[ShardFile, ...]:
     """Write and commit the files of a shard; discard it on any error."""
-    writer = registry.load("dataset_assets.shards", output_format)(store, make_options(**changes))
+    writer = registry.load("output_format", output_format)(store, make_options(**changes))
     try:
         for row in rows:
             writer.write(row)
@@ -101,11 +113,17 @@ def make_record(rows: list[Row], files: tuple[ShardFile, ...], **changes: Any) -
 def write_shard(store: Any, output_format: str, rows: list[Row], **changes: Any) -> ShardRecord:
     """Write a whole shard, record included."""
     name = changes.get("name", NAME)
-    record = make_record(rows, write_files(store, output_format, rows, **changes), name=name, shard_id=int(name))
+    record = make_record(
+        rows, write_files(store, output_format, rows, **changes), name=name, shard_id=int(name)
+    )
     write_record(store, record)
     return record
 
 
 def contents(store: Any, *, records: bool = True) -> dict[str, bytes]:
     """Return every object of a store."""
-    return {info.key: store.read(info.key) for info in store.list() if records or not info.key.endswith("_stats.json")}
+    return {
+        info.key: store.read(info.key)
+        for info in store.list()
+        if records or not info.key.endswith("_stats.json")
+    }

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.shards._base import WriterOptions
+from dataset_assets.shards.writer import WriterOptions
 from dataset_assets_tests.shards.sample_rows import SCHEMA, make_options
 
 

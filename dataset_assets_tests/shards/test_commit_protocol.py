@@ -7,11 +7,18 @@ from pathlib import Path
 import pytest
 
 from dataset_assets.errors import DiskFull
-from dataset_assets.shards._records import list_records, read_manifest, read_record, write_manifest
-from dataset_assets.shards._verify import verify_shard
-from dataset_assets.storage.local import Store
+from dataset_assets.shards.commits import list_records, read_manifest, read_record, write_manifest
+from dataset_assets.shards.verify import verify_shard
+from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.shards.sample_rows import contents, make_rows, write_shard
-from dataset_assets_tests.support.failing_store import FailingStore, Killed, Steps, die_at, raise_at, sigkill_at
+from dataset_assets_tests.support.failing_store import (
+    FailingStore,
+    Killed,
+    Steps,
+    die_at,
+    raise_at,
+    sigkill_at,
+)
 
 SHARDS = {"00000": make_rows(4, failed=[1]), "00001": make_rows(3, seed=1)}
 FORMATS = ("webdataset", "files", "parquet", "tfrecord")
@@ -48,7 +55,11 @@ def test_second_run_leaves_the_same_bytes_when_the_first_died_at_any_step(tmp_pa
         with pytest.raises(Killed):
             run(FailingStore(store, die_at(step)), output_format)
         committed = {record.name for record in list_records(store)}
-        assert committed == {done.split("_")[0].removeprefix("write ") for done in steps[:step] if done.endswith("_stats.json")}, name
+        assert committed == {
+            done.split("_")[0].removeprefix("write ")
+            for done in steps[:step]
+            if done.endswith("_stats.json")
+        }, name
         check_after(store, output_format, expected, committed)
 
 
@@ -99,7 +110,9 @@ def test_second_run_leaves_the_same_bytes_when_the_process_was_killed(tmp_path, 
     at = [step for step, found in enumerate(steps) if found == name][int(number or 0)]
     folder = tmp_path / "killed"
     command = [sys.executable, "-c", f"from {__name__} import die; die({str(folder)!r}, {at})"]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
     assert done.returncode == -9, done.stderr
     store = Store(str(folder))
     committed = {record.name for record in list_records(store)}

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from dataset_assets.records import ShardFile
-from dataset_assets.shards._reading import read_rows
-from dataset_assets.shards._records import read_record
-from dataset_assets.shards._verify import verify_shard
-from dataset_assets.storage.local import Store
+from dataset_assets.records.shards import ShardFile
+from dataset_assets.shards.commits import read_record
+from dataset_assets.shards.reading import read_rows
+from dataset_assets.shards.verify import verify_shard
+from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.shards.sample_rows import make_row, make_rows, write_files, write_shard
 
 
@@ -19,7 +19,11 @@ def test_folder_holds_the_successes_when_some_failed(store):
     rows = make_rows(3, failed=[1])
     files = write_files(store, "files", rows)
     names = [info.key for info in store.list("00003/")]
-    assert names == [f"00003/{key}.{extension}" for key in ("00003000", "00003002") for extension in ("jpg", "json", "txt")]
+    assert names == [
+        f"00003/{key}.{extension}"
+        for key in ("00003000", "00003002")
+        for extension in ("jpg", "json", "txt")
+    ]
     assert files[0] == ShardFile("00003", sum(store.size(name) for name in names))
     assert files[1].name == "00003.parquet"
     assert store.read("00003/00003002.jpg") == rows[2].payload
@@ -28,7 +32,11 @@ def test_folder_holds_the_successes_when_some_failed(store):
 
 
 def test_nothing_collides_when_a_payload_is_itself_json_or_text(store):
-    write_files(store, "files", [make_row(0, payload=b"[]", extension="json"), make_row(1, payload=b"hi", extension="txt")])
+    write_files(
+        store,
+        "files",
+        [make_row(0, payload=b"[]", extension="json"), make_row(1, payload=b"hi", extension="txt")],
+    )
     assert store.read("00003/00003000.data.json") == b"[]"
     assert store.read("00003/00003001.data.txt") == b"hi"
     assert json.loads(store.read("00003/00003000.json"))["key"] == "00003000"
@@ -48,5 +56,9 @@ def test_leftovers_of_a_killed_attempt_are_gone_when_the_shard_is_written(store)
     store.write("00003/00003009.jpg", b"old")
     store.write("00004/00004000.jpg", b"of another shard")
     write_files(store, "files", make_rows(1))
-    assert [info.key for info in store.list("00003/")] == ["00003/00003000.jpg", "00003/00003000.json", "00003/00003000.txt"]
+    assert [info.key for info in store.list("00003/")] == [
+        "00003/00003000.jpg",
+        "00003/00003000.json",
+        "00003/00003000.txt",
+    ]
     assert store.size("00004/00004000.jpg") == 16

@@ -4,10 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_assets.shards._naming import MAX_EXTENSION, RESERVED, member_extension, sample_key, shard_name
+from dataset_assets.shards.naming import (
+    MAX_EXTENSION,
+    RESERVED,
+    member_extension,
+    sample_key,
+    shard_name,
+)
 
 
-@pytest.mark.parametrize(("shard_id", "digits", "expected"), [(0, 5, "00000"), (12, 5, "00012"), (123456, 5, "123456"), (7, 1, "7")])
+@pytest.mark.parametrize(
+    ("shard_id", "digits", "expected"),
+    [(0, 5, "00000"), (12, 5, "00012"), (123456, 5, "123456"), (7, 1, "7")],
+)
 def test_shard_name_has_the_asked_digits_when_it_is_short(shard_id, digits, expected):
     assert shard_name(shard_id, digits) == expected
 
@@ -60,11 +69,19 @@ def test_member_extension_is_safe_when_it_comes_from_a_stranger(extension, expec
     assert member_extension(extension) == expected
 
 
-@given(st.text(max_size=50) | st.lists(st.sampled_from(["json", "txt", "pkl", "pyd", "gz", "bin", "A", "-"]), max_size=6).map(".".join))
+@given(
+    st.text(max_size=50)
+    | st.lists(
+        st.sampled_from(["json", "txt", "pkl", "pyd", "gz", "bin", "A", "-"]), max_size=6
+    ).map(".".join)
+)
 def test_member_extension_is_idempotent_and_never_reserved_when_given_anything(text):
     extension = member_extension(text)
     assert member_extension(extension) == extension
     assert extension not in RESERVED
     assert re.fullmatch(r"[a-z0-9_+-]+(\.[a-z0-9_+-]+)*", extension)
     assert len(extension) <= MAX_EXTENSION
-    assert not {"pkl", "pickle", "pyd", "pth"} & {extension.split(".")[-1], extension.removesuffix(".gz").split(".")[-1]}
+    assert not {"pkl", "pickle", "pyd", "pth"} & {
+        extension.split(".")[-1],
+        extension.removesuffix(".gz").split(".")[-1],
+    }

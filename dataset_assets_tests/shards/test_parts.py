@@ -7,11 +7,19 @@ import pytest
 
 from dataset_assets import registry
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.shards._base import index_names
-from dataset_assets.shards._reading import read_rows, read_samples, read_values
-from dataset_assets.shards._verify import verify_shard
-from dataset_assets.storage._base import open_store
-from dataset_assets_tests.shards.sample_rows import EXTRA, contents, make_options, make_row, make_rows, write_files, write_shard
+from dataset_assets.shards.reading import read_rows, read_samples, read_values
+from dataset_assets.shards.verify import verify_shard
+from dataset_assets.shards.writer import index_names
+from dataset_assets.storage.store import open_store
+from dataset_assets_tests.shards.sample_rows import (
+    EXTRA,
+    contents,
+    make_options,
+    make_row,
+    make_rows,
+    write_files,
+    write_shard,
+)
 
 PARTS = ("seg.png", "annotations.json")
 
@@ -71,7 +79,7 @@ def test_bytes_are_those_of_a_set_without_parts_when_there_are_none(tmp_path):
 @pytest.mark.parametrize("output_format", ["files", "parquet", "tfrecord"])
 def test_formats_with_one_payload_refuse_parts(store, output_format):
     with pytest.raises(ConfigurationError, match="use 'webdataset'"):
-        registry.load("dataset_assets.shards", output_format)(store, make_options(parts=PARTS))
+        registry.load("output_format", output_format)(store, make_options(parts=PARTS))
 
 
 @pytest.mark.parametrize("part", ["seg", "json", "txt", "seg/x.png", "Seg.png", "model.pkl"])
@@ -81,10 +89,11 @@ def test_name_of_a_part_is_refused_when_readers_could_mistake_it(part):
 
 
 @pytest.mark.parametrize(
-    ("extension", "parts", "said"), [("jpg", {"other.png": b"x"}, "other.png"), ("tar.gz", {"seg.png": b"x"}, "tar.gz")]
+    ("extension", "parts", "said"),
+    [("jpg", {"other.png": b"x"}, "other.png"), ("tar.gz", {"seg.png": b"x"}, "tar.gz")],
 )
 def test_row_is_refused_when_its_parts_do_not_fit(store, extension, parts, said):
-    writer = registry.load("dataset_assets.shards", "webdataset")(store, make_options(parts=PARTS))
+    writer = registry.load("output_format", "webdataset")(store, make_options(parts=PARTS))
     row = make_row(0, payload=b"x", extension=extension)
     row.parts = parts
     with pytest.raises(ConfigurationError, match=said):
@@ -98,7 +107,12 @@ def test_verify_finds_parts_that_the_index_does_not_have(store, tmp_path):
     write_files(other, "webdataset", make_rows(6, failed=[2]), parts=PARTS)
     store.write("00003.parquet", other.read("00003.parquet"))
     files = tuple(
-        replace(file, bytes=store.size(file.name), sha256=None if file.name.endswith("x") else file.sha256) for file in record.files
+        replace(
+            file,
+            bytes=store.size(file.name),
+            sha256=None if file.name.endswith("x") else file.sha256,
+        )
+        for file in record.files
     )
     problems = verify_shard(store, replace(record, files=files))
     assert any("the index says {}" in problem for problem in problems)
@@ -108,8 +122,14 @@ def test_verify_finds_parts_that_the_index_does_not_have(store, tmp_path):
     ("names", "expected"),
     [
         (["key", "offset", "bytes"], {"offset", "bytes"}),
-        (["key", "offset", "bytes", "seg_png_offset", "seg_png_bytes"], {"offset", "bytes", "seg_png_offset", "seg_png_bytes"}),
-        (["seg_png_offset", "seg_png_bytes", "offset", "bytes"], {"offset", "bytes"}),  # columns of the input
+        (
+            ["key", "offset", "bytes", "seg_png_offset", "seg_png_bytes"],
+            {"offset", "bytes", "seg_png_offset", "seg_png_bytes"},
+        ),
+        (
+            ["seg_png_offset", "seg_png_bytes", "offset", "bytes"],
+            {"offset", "bytes"},
+        ),  # columns of the input
         (["key", "offset", "bytes", "x"], {"offset", "bytes"}),
         (["key", "offset", "bytes", "x_offset", "y_bytes"], {"offset", "bytes"}),
         (["key"], {"offset", "bytes"}),
@@ -117,4 +137,7 @@ def test_verify_finds_parts_that_the_index_does_not_have(store, tmp_path):
 )
 def test_index_columns_are_known_by_their_place(names, expected):
     assert index_names(names) == expected
-    assert make_options(schema=pa.schema([("key", pa.string())])).table_schema.names[-2:] == ["offset", "bytes"]
+    assert make_options(schema=pa.schema([("key", pa.string())])).table_schema.names[-2:] == [
+        "offset",
+        "bytes",
+    ]

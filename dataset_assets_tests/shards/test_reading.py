@@ -2,9 +2,17 @@ import pytest
 
 from dataset_assets import registry
 from dataset_assets.errors import ObjectMissing, ShardCorrupt
-from dataset_assets.shards._reading import read_rows, writer_of
-from dataset_assets.storage.local import Store
-from dataset_assets_tests.shards.sample_rows import EXTRA, SCHEMA, make_record, make_row, make_rows, write_files, write_shard
+from dataset_assets.shards.reading import read_rows, writer_of
+from dataset_assets.storage.stores.local import Store
+from dataset_assets_tests.shards.sample_rows import (
+    EXTRA,
+    SCHEMA,
+    make_record,
+    make_row,
+    make_rows,
+    write_files,
+    write_shard,
+)
 
 FORMATS = ("webdataset", "files", "parquet", "tfrecord")
 
@@ -37,12 +45,16 @@ def test_shard_has_equal_bytes_when_written_from_what_was_read(store, output_for
 @pytest.mark.parametrize("output_format", FORMATS)
 def test_extension_is_kept_when_every_row_has_its_own(store, output_format):
     extensions = ["mp3", "json", "txt", "pkl", "tar.gz", "bin"]
-    rows = [make_row(i, payload=b"x", extension=extension) for i, extension in enumerate(extensions)]
+    rows = [
+        make_row(i, payload=b"x", extension=extension) for i, extension in enumerate(extensions)
+    ]
     for row in rows:
         row.extra["extension"] = row.extension
     schema = SCHEMA.append(SCHEMA.field("cause").with_name("extension"))
     record = write_shard(store, output_format, rows, schema=schema, extension="bin")
-    assert [row.extension for row in read_rows(store, record, extra=(*EXTRA, "extension"))] == extensions
+    assert [
+        row.extension for row in read_rows(store, record, extra=(*EXTRA, "extension"))
+    ] == extensions
 
 
 def test_row_without_caption_stays_without_when_captions_are_there(store):
@@ -50,10 +62,10 @@ def test_row_without_caption_stays_without_when_captions_are_there(store):
     assert [row.caption for row in read_rows(store, record)] == [None]
 
 
-@pytest.mark.parametrize("output_format", registry.names("dataset_assets.shards"))
+@pytest.mark.parametrize("output_format", registry.names("output_format"))
 def test_format_is_known_when_only_the_record_is_there(store, output_format):
     record = write_shard(store, output_format, make_rows(2))
-    assert writer_of(record) is registry.load("dataset_assets.shards", output_format)
+    assert writer_of(record) is registry.load("output_format", output_format)
 
 
 def test_record_is_refused_when_no_format_has_its_suffix(store):
@@ -81,13 +93,23 @@ def mixed_up(store, output_format, sample_rows, sidecar_rows):
     ("sample_rows", "sidecar_rows", "message"),
     [
         (make_rows(5), make_rows(5, failed=[4]), "sample 00003004 has no row"),
-        (make_rows(5, failed=[4]), make_rows(5), r"row 4 \(00003004\) is a success, but the next sample is missing"),
-        (make_rows(5, failed=[1]), make_rows(5), r"row 1 \(00003001\) is a success, but the next sample is 00003002"),
+        (
+            make_rows(5, failed=[4]),
+            make_rows(5),
+            r"row 4 \(00003004\) is a success, but the next sample is missing",
+        ),
+        (
+            make_rows(5, failed=[1]),
+            make_rows(5),
+            r"row 1 \(00003001\) is a success, but the next sample is 00003002",
+        ),
         (make_rows(5), make_rows(4), "sample 00003004 has no row"),
         (make_rows(5, failed=[4]), make_rows(4), "4 rows, expected 5"),
     ],
 )
-def test_reading_stops_when_samples_and_rows_disagree(store, output_format, sample_rows, sidecar_rows, message):
+def test_reading_stops_when_samples_and_rows_disagree(
+    store, output_format, sample_rows, sidecar_rows, message
+):
     record = mixed_up(store, output_format, sample_rows, sidecar_rows)
     with pytest.raises(ShardCorrupt, match=message):
         list(read_rows(store, record))

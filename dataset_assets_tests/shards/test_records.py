@@ -3,10 +3,23 @@ import threading
 
 import pytest
 
-from dataset_assets.errors import ConfigurationError, ObjectMissing, PlanMismatch, ShardCorrupt, ShardIncomplete, StorageError
-from dataset_assets.records import Cause
-from dataset_assets.shards._records import list_records, read_manifest, read_record, write_manifest, write_record
-from dataset_assets.storage.local import Store
+from dataset_assets.errors import (
+    ConfigurationError,
+    ObjectMissing,
+    PlanMismatch,
+    ShardCorrupt,
+    ShardIncomplete,
+    StorageError,
+)
+from dataset_assets.records.causes import Cause
+from dataset_assets.shards.commits import (
+    list_records,
+    read_manifest,
+    read_record,
+    write_manifest,
+    write_record,
+)
+from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.shards.sample_rows import make_record, make_rows, write_shard
 from dataset_assets_tests.support.failing_store import FailingStore, Steps
 
@@ -34,7 +47,16 @@ def test_record_is_read_back_when_the_shard_is_whole(store, shard):
 
 def test_record_starts_with_the_keys_of_img2dataset_when_written(store, shard):
     raw = store.read(RECORD)
-    names = ["count", "successes", "failed_to_download", "failed_to_resize", "duration", "start_time", "end_time", "status_dict"]
+    names = [
+        "count",
+        "successes",
+        "failed_to_download",
+        "failed_to_resize",
+        "duration",
+        "start_time",
+        "end_time",
+        "status_dict",
+    ]
     assert list(json.loads(raw))[:8] == names
     assert raw.startswith(b'{\n    "count": 20,\n    "successes": 18,\n')
 
@@ -67,7 +89,9 @@ def broken_records(data: bytes):
         "files null": json.dumps({**raw, "files": None}).encode(),
         "causes list": json.dumps({**raw, "causes": [1]}).encode(),
         "outside": json.dumps({**raw, "files": [{**file, "name": "../00003.tar"}]}).encode(),
-        "hidden outside": json.dumps({**raw, "files": [{**file, "name": "00003.x/../../y"}]}).encode(),
+        "hidden outside": json.dumps(
+            {**raw, "files": [{**file, "name": "00003.x/../../y"}]}
+        ).encode(),
         "another's file": json.dumps({**raw, "files": [{**file, "name": "00004.tar"}]}).encode(),
         "wrong size": json.dumps({**raw, "files": [{**file, "bytes": file["bytes"] + 1}]}).encode(),
         "huge": json.dumps({**raw, "files": [{**file, "bytes": 2**70}]}).encode(),
@@ -84,7 +108,15 @@ def test_shard_does_not_exist_when_its_record_is_cut_or_not_ours(store, shard):
 
 
 @pytest.mark.parametrize("name", ["00003.tar", "00003.parquet"])
-@pytest.mark.parametrize("change", [lambda data: data[:-512], lambda data: data + bytes(10_240), lambda data: None, lambda data: b""])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data[:-512],
+        lambda data: data + bytes(10_240),
+        lambda data: None,
+        lambda data: b"",
+    ],
+)
 def test_shard_does_not_exist_when_a_file_disagrees_in_size(store, shard, name, change):
     data = change(store.read(name))
     store.delete(name) if data is None else store.write(name, data)
@@ -101,7 +133,13 @@ def test_shard_does_not_exist_when_a_folder_of_files_lost_bytes(store):
 
 
 def test_foreign_files_are_passed_over_when_they_lie_in_the_folder(store, shard):
-    for name in ("notes.json", "00009.tar", "x_stats.json", "sub/00001_stats.json", "00004_stats.json.bak"):
+    for name in (
+        "notes.json",
+        "00009.tar",
+        "x_stats.json",
+        "sub/00001_stats.json",
+        "00004_stats.json.bak",
+    ):
         store.write(name, b'{"hello": "world"}')
     assert list_records(store) == [shard]
     assert manifest(store).shards == (shard,)
@@ -115,7 +153,10 @@ def test_records_are_in_shard_order_when_names_have_different_lengths(store):
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"successes": 19}, "20 rows, but 19 successes and 2 failures"), ({"causes": {"too_slow": 1}}, "2 failures, but 1 causes")],
+    [
+        ({"successes": 19}, "20 rows, but 19 successes and 2 failures"),
+        ({"causes": {"too_slow": 1}}, "2 failures, but 1 causes"),
+    ],
 )
 def test_record_is_refused_when_rows_are_not_accounted_for(store, changes, message):
     with pytest.raises(ShardIncomplete, match=message):
@@ -126,7 +167,12 @@ def test_record_is_refused_when_rows_are_not_accounted_for(store, changes, messa
 def test_manifest_is_read_back_when_written(store, shard):
     write_shard(store, "webdataset", make_rows(7, failed=[0]), name="00001")
     written, read = manifest(store), read_manifest(store)
-    assert (read.fingerprint, read.output_format, read.rows, read.successes) == ("f", "webdataset", 27, 24)
+    assert (read.fingerprint, read.output_format, read.rows, read.successes) == (
+        "f",
+        "webdataset",
+        27,
+        24,
+    )
     assert read.causes == {Cause.HTTP_NOT_FOUND: 3}
     assert [(s.name, s.files, s.count, s.failed_to_download) for s in read.shards] == [
         (s.name, s.files, s.count, s.failed_to_download) for s in written.shards
@@ -194,7 +240,14 @@ def test_manifest_is_missing_when_nothing_was_finished(store):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{}", b"[]", b"\xff", b'{"schema_version": 1, "shards": 3, "fingerprint": "", "output_format": ""}']
+    "data",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff",
+        b'{"schema_version": 1, "shards": 3, "fingerprint": "", "output_format": ""}',
+    ],
 )
 def test_manifest_is_corrupt_when_it_is_not_one(store, data):
     store.write("manifest.json", data)
@@ -203,6 +256,9 @@ def test_manifest_is_corrupt_when_it_is_not_one(store, data):
 
 
 def test_manifest_is_refused_when_a_newer_version_wrote_it(store):
-    store.write("manifest.json", b'{"schema_version": 99, "shards": [], "fingerprint": "f", "output_format": "webdataset"}')
+    store.write(
+        "manifest.json",
+        b'{"schema_version": 99, "shards": [], "fingerprint": "f", "output_format": "webdataset"}',
+    )
     with pytest.raises(ConfigurationError, match="upgrade dataset-assets"):
         read_manifest(store)

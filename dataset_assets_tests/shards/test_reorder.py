@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_assets.errors import DiskFull, ShardError
-from dataset_assets.records import Row
-from dataset_assets.shards._reorder import ReorderBuffer
+from dataset_assets.records.shards import Row
+from dataset_assets.shards.reorder import ReorderBuffer
 
 
 def row(index, payload):
@@ -26,14 +26,20 @@ def file_size(buffer):
     seed=st.randoms(use_true_random=False),
     drain=st.booleans(),
 )
-def test_rows_come_out_in_order_and_whole_when_they_arrive_in_any_order(payloads, limit, seed, drain):
+def test_rows_come_out_in_order_and_whole_when_they_arrive_in_any_order(
+    payloads, limit, seed, drain
+):
     order = list(range(len(payloads)))
     seed.shuffle(order)
     out = []
     with ReorderBuffer(limit) as buffer:
         for index in order:
             buffer.add(index, row(index, payloads[index]))
-            in_memory = sum(len(each.payload) for i, each in buffer._rows.items() if each.payload is not None and i != buffer._next)
+            in_memory = sum(
+                len(each.payload)
+                for i, each in buffer._rows.items()
+                if each.payload is not None and i != buffer._next
+            )
             assert in_memory <= limit
             if drain:
                 out += buffer.ready()
@@ -48,9 +54,14 @@ def test_memory_is_bounded_when_one_row_is_late(tmp_path):
     with ReorderBuffer(10_000, tmp_path) as buffer:
         for index in range(1, 1000):
             buffer.add(index, row(index, bytes([index % 256]) * 1000))
-        assert sum(len(each.payload) for each in buffer._rows.values() if each.payload is not None) == 10_000
+        assert (
+            sum(len(each.payload) for each in buffer._rows.values() if each.payload is not None)
+            == 10_000
+        )
         assert file_size(buffer) == 989 * 1000
-        assert list(tmp_path.iterdir()) == []  # the file has no name: a killed process leaves nothing
+        assert (
+            list(tmp_path.iterdir()) == []
+        )  # the file has no name: a killed process leaves nothing
         assert list(buffer.ready()) == []
         buffer.add(0, row(0, b"late" * 5000))
         out = list(buffer.ready())
@@ -92,12 +103,18 @@ def test_disk_full_names_the_folder_when_there_is_no_room(tmp_path, monkeypatch)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "pwrite", full)
-    with ReorderBuffer(0, tmp_path) as buffer, pytest.raises(DiskFull, match=f"{tmp_path}: No space left on device; free some space"):
+    with (
+        ReorderBuffer(0, tmp_path) as buffer,
+        pytest.raises(DiskFull, match=f"{tmp_path}: No space left on device; free some space"),
+    ):
         buffer.add(1, row(1, b"x"))
 
 
 def test_disk_full_names_the_folder_when_it_can_not_be_used(tmp_path):
-    with ReorderBuffer(0, tmp_path / "missing") as buffer, pytest.raises(DiskFull, match="missing: No such file"):
+    with (
+        ReorderBuffer(0, tmp_path / "missing") as buffer,
+        pytest.raises(DiskFull, match="missing: No such file"),
+    ):
         buffer.add(1, row(1, b"x"))
 
 

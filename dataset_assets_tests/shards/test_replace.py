@@ -3,11 +3,17 @@ import os
 import pytest
 
 from dataset_assets.errors import DiskFull, ShardCorrupt, ShardIncomplete
-from dataset_assets.shards._records import read_record
-from dataset_assets.shards._replace import replace_shard, replacement_store, roll_forward
-from dataset_assets.shards._verify import verify_shard
-from dataset_assets.storage.local import Store
-from dataset_assets_tests.shards.sample_rows import contents, make_record, make_rows, write_files, write_shard
+from dataset_assets.shards.commits import read_record
+from dataset_assets.shards.replace import replace_shard, replacement_store, roll_forward
+from dataset_assets.shards.verify import verify_shard
+from dataset_assets.storage.stores.local import Store
+from dataset_assets_tests.shards.sample_rows import (
+    contents,
+    make_record,
+    make_rows,
+    write_files,
+    write_shard,
+)
 from dataset_assets_tests.support.failing_store import FailingStore, Killed, Steps, die_at, raise_at
 
 OLD = make_rows(6, failed=[1, 2])
@@ -21,14 +27,18 @@ def store(tmp_path):
 
 
 def replace(store, output_format, rows=NEW):
-    record = make_record(rows, write_files(replacement_store(store, "00003"), output_format, rows), end_time=2.0)
+    record = make_record(
+        rows, write_files(replacement_store(store, "00003"), output_format, rows), end_time=2.0
+    )
     replace_shard(store, record)
     return record
 
 
 def whole(tmp_path, output_format, rows, **changes):
     """Return the objects of a store with just this shard."""
-    store = Store(str(tmp_path / f"whole-{len(rows)}-{sum(len(row.payload or b'') for row in rows)}"))
+    store = Store(
+        str(tmp_path / f"whole-{len(rows)}-{sum(len(row.payload or b'') for row in rows)}")
+    )
     files = write_files(store, output_format, rows)
     record = make_record(rows, files, **changes)
     store.write(record.record_name, record.to_json())
@@ -52,7 +62,10 @@ def test_new_version_is_there_and_nothing_else_when_replaced(store, tmp_path, ou
 
 @pytest.mark.parametrize("output_format", FORMATS)
 def test_old_or_new_version_is_whole_when_killed_at_any_step(tmp_path, output_format):
-    old, new = whole(tmp_path, output_format, OLD), whole(tmp_path, output_format, NEW, end_time=2.0)
+    old, new = (
+        whole(tmp_path, output_format, OLD),
+        whole(tmp_path, output_format, NEW, end_time=2.0),
+    )
     counted = FailingStore(Store(str(tmp_path / "counted")), Steps())
     write_shard(counted._store, output_format, OLD)
     replace(counted, output_format)
@@ -75,7 +88,9 @@ def test_old_or_new_version_is_whole_when_killed_at_any_step(tmp_path, output_fo
 
 def test_new_version_is_there_when_rolling_forward_is_killed_again_and_again(store, tmp_path):
     write_shard(store, "webdataset", OLD)
-    record = make_record(NEW, write_files(replacement_store(store, "00003"), "webdataset", NEW), end_time=2.0)
+    record = make_record(
+        NEW, write_files(replacement_store(store, "00003"), "webdataset", NEW), end_time=2.0
+    )
     with pytest.raises(Killed):
         replace_shard(FailingStore(store, die_at(1)), record)  # the intent is there
     for step in range(100):
@@ -90,7 +105,9 @@ def test_new_version_is_there_when_rolling_forward_is_killed_again_and_again(sto
 
 def test_new_version_is_there_when_another_run_rolls_forward_at_the_same_time(store, tmp_path):
     write_shard(store, "webdataset", OLD)
-    record = make_record(NEW, write_files(replacement_store(store, "00003"), "webdataset", NEW), end_time=2.0)
+    record = make_record(
+        NEW, write_files(replacement_store(store, "00003"), "webdataset", NEW), end_time=2.0
+    )
 
     class Overtaken(FailingStore):
         def open_read(self, key):
@@ -173,7 +190,9 @@ def test_message_says_what_to_do_when_the_new_version_is_damaged(store, damage):
         data = bytearray(folder.read("00003.tar"))
         data[0] ^= 1
         folder.write("00003.tar", bytes(data[: len(data) - 512 * (damage == "cut")]))
-    with pytest.raises(ShardCorrupt, match=f"{folder.url} is damaged: .*; delete that folder and run again"):
+    with pytest.raises(
+        ShardCorrupt, match=f"{folder.url} is damaged: .*; delete that folder and run again"
+    ):
         roll_forward(store)
     store.delete_tree("_replace/00003")
     assert roll_forward(store) == []

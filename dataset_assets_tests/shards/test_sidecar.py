@@ -3,8 +3,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataset_assets.errors import ConfigurationError, ShardCorrupt
-from dataset_assets.shards._sidecar import Sidecar, Table, read_schema, read_table
-from dataset_assets.storage.local import Store
+from dataset_assets.shards.sidecar import Sidecar, Table, read_schema, read_table
+from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.shards.sample_rows import make_options, make_row, make_rows
 
 
@@ -30,7 +30,9 @@ def test_sidecar_has_every_row_and_the_index_when_some_failed(store):
     sidecar.add(make_row(1, payload=None))
     file = sidecar.commit()
     rows = list(read_table(store, file.name))
-    assert [(row["key"], row["status"], row["cause"], row["offset"], row["bytes"]) for row in rows] == [
+    assert [
+        (row["key"], row["status"], row["cause"], row["offset"], row["bytes"]) for row in rows
+    ] == [
         ("00003000", "success", None, 512, 3),
         ("00003001", "failed_to_download", "http_not_found", None, None),
     ]
@@ -57,7 +59,12 @@ def test_row_groups_are_bounded_when_there_are_many_rows(store):
 
 
 def test_payloads_are_stored_as_they_are_when_beside_nested_and_dotted_columns(store):
-    schema = {"tags": pa.list_(pa.string()), "box": pa.struct({"x": pa.int64()}), "a.b": pa.string(), "tar.gz": pa.binary()}
+    schema = {
+        "tags": pa.list_(pa.string()),
+        "box": pa.struct({"x": pa.int64()}),
+        "a.b": pa.string(),
+        "tar.gz": pa.binary(),
+    }
     row = {"tags": ["x", None], "box": {"x": 1}, "a.b": "c", "tar.gz": b"p" * 5000}
     write(store, schema, [row] * 3, payload="tar.gz")
     columns = [footer(store).row_group(0).column(i) for i in range(4)]
@@ -65,17 +72,30 @@ def test_payloads_are_stored_as_they_are_when_beside_nested_and_dotted_columns(s
     assert set(columns[3].encodings) == {"PLAIN", "RLE"}  # no dictionary
     assert not columns[3].is_stats_set
     assert list(read_table(store, "t.parquet")) == [row] * 3
-    assert list(read_table(store, "t.parquet", columns=["a.b", "tar.gz"])) == [{"a.b": "c", "tar.gz": b"p" * 5000}] * 3
+    assert (
+        list(read_table(store, "t.parquet", columns=["a.b", "tar.gz"]))
+        == [{"a.b": "c", "tar.gz": b"p" * 5000}] * 3
+    )
 
 
 def test_text_is_escaped_when_it_is_not_unicode(store):
     schema = {"s": pa.string(), "l": pa.list_(pa.string())}
     write(store, schema, [{"s": "\ud800\0", "l": ["a", "\udfff"]}, {"s": "é", "l": None}])
-    assert list(read_table(store, "t.parquet")) == [{"s": "\\ud800\0", "l": ["a", "\\udfff"]}, {"s": "é", "l": None}]
+    assert list(read_table(store, "t.parquet")) == [
+        {"s": "\\ud800\0", "l": ["a", "\\udfff"]},
+        {"s": "é", "l": None},
+    ]
 
 
 @pytest.mark.parametrize(
-    ("kind", "value"), [(pa.int32(), 2**40), (pa.int32(), "x"), (pa.string(), 3), (pa.string(), b"\xff"), (pa.float64(), [1])]
+    ("kind", "value"),
+    [
+        (pa.int32(), 2**40),
+        (pa.int32(), "x"),
+        (pa.string(), 3),
+        (pa.string(), b"\xff"),
+        (pa.float64(), [1]),
+    ],
 )
 def test_message_names_the_column_when_a_value_has_another_type(store, kind, value):
     table = Table(store.stage("t.parquet"), pa.schema({"width": kind}))

@@ -7,14 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_assets.records import Cause
+from dataset_assets.records.causes import Cause
 from dataset_assets.shards._text import to_json, utf8, without_surrogates
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT
 
 
-@given(st.dictionaries(TEXT, PLAIN, max_size=5) | st.dictionaries(TEXT, PLAIN | st.lists(PLAIN) | st.dictionaries(TEXT, PLAIN), max_size=5))
+@given(
+    st.dictionaries(TEXT, PLAIN, max_size=5)
+    | st.dictionaries(TEXT, PLAIN | st.lists(PLAIN) | st.dictionaries(TEXT, PLAIN), max_size=5)
+)
 def test_json_is_that_of_the_standard_library_when_values_are_plain(columns):
     assert to_json(columns) == json.dumps(columns, indent=4).encode()
 
@@ -46,6 +49,12 @@ def test_text_is_utf8_when_it_has_lone_surrogates():
     assert utf8(7) == b"7"
 
 
-@given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5))
+@given(
+    st.recursive(
+        st.text() | st.integers(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=5,
+    )
+)
 def test_nothing_is_left_to_escape_when_surrogates_are_removed(value):
     json.dumps(without_surrogates(value), ensure_ascii=False).encode()

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataset_assets.errors import ConfigurationError, MissingDependency, ShardCorrupt
-from dataset_assets.records import Row, ShardFile
-from dataset_assets.shards._example import encode_example, encode_features
-from dataset_assets.shards.tfrecord import Writer
-from dataset_assets.storage.local import Store
+from dataset_assets.records.shards import Row, ShardFile
+from dataset_assets.shards._tf_example import encode_example, encode_features
+from dataset_assets.shards.formats.tfrecord import Writer
+from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.shards.sample_rows import make_options, make_row, make_rows, write_files
 
 
@@ -38,7 +38,10 @@ def masked(data):
 def records(data):
     while data:
         (length,), (length_crc,) = struct.unpack("<Q", data[:8]), struct.unpack("<I", data[8:12])
-        body, (body_crc,) = data[12 : 12 + length], struct.unpack("<I", data[12 + length : 16 + length])
+        body, (body_crc,) = (
+            data[12 : 12 + length],
+            struct.unpack("<I", data[12 + length : 16 + length]),
+        )
         assert (length_crc, body_crc) == (masked(data[:8]), masked(body))
         yield body
         data = data[16 + length :]
@@ -143,9 +146,14 @@ def test_examples_hold_every_column_when_read_by_the_book(store):
 
 
 def test_payload_is_one_range_read_when_the_index_is_used(store):
-    rows = [make_row(i, payload=bytes([i]) * size) for i, size in enumerate([0, 1, 100, 127, 128, 300, 16_384, 70_000, 2_100_000])]
+    rows = [
+        make_row(i, payload=bytes([i]) * size)
+        for i, size in enumerate([0, 1, 100, 127, 128, 300, 16_384, 70_000, 2_100_000])
+    ]
     write_files(store, "tfrecord", rows)
-    for row, found in zip(rows, pq.read_table(store.locate("00003.parquet")).to_pylist(), strict=True):
+    for row, found in zip(
+        rows, pq.read_table(store.locate("00003.parquet")).to_pylist(), strict=True
+    ):
         assert store.read("00003.tfrecord", found["offset"], found["bytes"]) == row.payload
 
 
@@ -182,7 +190,16 @@ def test_reading_refuses_a_file_when_it_is_cut(store, keep):
         list(Writer.samples(store, files[0]))
 
 
-@pytest.mark.parametrize("example", [b"", b"\x0a", b"\x0a\x7f\x0a", b"hello, world", encode_example(encode_features([("key", 1)]))[0]])
+@pytest.mark.parametrize(
+    "example",
+    [
+        b"",
+        b"\x0a",
+        b"\x0a\x7f\x0a",
+        b"hello, world",
+        encode_example(encode_features([("key", 1)]))[0],
+    ],
+)
 def test_reading_refuses_a_record_when_it_is_no_sample(store, example):
     import google_crc32c
 
@@ -197,7 +214,11 @@ def test_reading_refuses_a_record_when_it_is_no_sample(store, example):
 
 
 def test_row_without_metadata_is_readable_when_it_has_only_a_key(store):
-    writer = Writer(store, make_options(schema=pa.schema([("key", pa.string())]), has_caption=False))
+    writer = Writer(
+        store, make_options(schema=pa.schema([("key", pa.string())]), has_caption=False)
+    )
     writer.write(Row(0, "k", {"key": "k"}, {}, b"x", "jpg"))
     files = writer.commit()
-    assert [(s.key, s.extension, s.payload) for s in Writer.samples(store, files[0])] == [("k", "jpg", b"x")]
+    assert [(s.key, s.extension, s.payload) for s in Writer.samples(store, files[0])] == [
+        ("k", "jpg", b"x")
+    ]

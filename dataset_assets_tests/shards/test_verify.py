@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 
 from dataset_assets import registry
-from dataset_assets.shards._verify import MAX_PROBLEMS, file_sha256, verify_shard
-from dataset_assets.storage.local import Store
+from dataset_assets.shards.verify import MAX_PROBLEMS, file_sha256, verify_shard
+from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.shards.sample_rows import make_record, make_rows, write_shard
 
-FORMATS = registry.names("dataset_assets.shards")
+FORMATS = registry.names("output_format")
 STORED = tuple(name for name in FORMATS if name != "dummy")
 
 
@@ -19,7 +19,9 @@ def store(tmp_path):
 @pytest.mark.parametrize("output_format", FORMATS)
 @pytest.mark.parametrize("failed", [[], [0, 3], range(12)])
 def test_no_problem_is_found_when_a_shard_is_sound(store, output_format, failed):
-    assert verify_shard(store, write_shard(store, output_format, make_rows(12, failed=failed))) == []
+    assert (
+        verify_shard(store, write_shard(store, output_format, make_rows(12, failed=failed))) == []
+    )
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
@@ -35,7 +37,10 @@ def test_flipped_bit_is_found_when_sizes_agree(store, output_format):
         data[len(data) // 2] ^= 1
         good, _ = store.read(file.name), store.write(file.name, bytes(data))
         assert verify_shard(store, record, deep=False) == []
-        assert any(f"shard 00003: {file.name} has changed: sha256" in problem for problem in verify_shard(store, record))
+        assert any(
+            f"shard 00003: {file.name} has changed: sha256" in problem
+            for problem in verify_shard(store, record)
+        )
         store.write(file.name, good)
     assert verify_shard(store, record) == []
 
@@ -53,7 +58,9 @@ def test_sizes_are_named_when_files_are_cut_or_gone(store, deep):
 
 def test_counts_are_named_when_the_record_does_not_add_up(store):
     record = make_record(make_rows(4, failed=[1]), (), successes=4)
-    assert verify_shard(store, record) == ["shard 00003: the record counts 4 rows, but 4 successes and 1 failures"]
+    assert verify_shard(store, record) == [
+        "shard 00003: the record counts 4 rows, but 4 successes and 1 failures"
+    ]
 
 
 def forged(store, record, *names):
@@ -72,15 +79,29 @@ def as_stored(store, file):
         (
             make_rows(4),
             make_rows(4, failed=[2]),
-            ["4 rows with 3 successes, expected 4 with 4", "00003.tar: sample 00003002 has no row that is a success"],
+            [
+                "4 rows with 3 successes, expected 4 with 4",
+                "00003.tar: sample 00003002 has no row that is a success",
+            ],
         ),
         (
             make_rows(4, failed=[2]),
             make_rows(4, failed=[1]),
             ["sample 00003001 has no row", "row 00003002 is a success, but has no sample"],
         ),
-        (make_rows(4), make_rows(3), ["3 rows with 3 successes, expected 4 with 4", "sample 00003003 has no row that is a success"]),
-        (make_rows(4), [*make_rows(4)[:3], make_rows(4)[0]], ["row 3: key 00003000 occurs twice", "sample 00003003 has no row"]),
+        (
+            make_rows(4),
+            make_rows(3),
+            [
+                "3 rows with 3 successes, expected 4 with 4",
+                "sample 00003003 has no row that is a success",
+            ],
+        ),
+        (
+            make_rows(4),
+            [*make_rows(4)[:3], make_rows(4)[0]],
+            ["row 3: key 00003000 occurs twice", "sample 00003003 has no row"],
+        ),
         (make_rows(4), make_rows(4, seed=9), ["the index says"]),
         (make_rows(4), make_rows(4)[::-1], ["00003.tar: sample 00003001 is out of row order"]),
     ],
@@ -100,7 +121,9 @@ def test_reason_is_named_when_a_tar_is_not_readable(store):
     data = bytearray(store.read("00003.tar"))
     data[100] = ord("7")  # the mode of the first member
     store.write("00003.tar", bytes(data))
-    assert verify_shard(store, forged(store, record, "00003.tar")) == ["shard 00003: 00003.tar: no valid member header at byte 0"]
+    assert verify_shard(store, forged(store, record, "00003.tar")) == [
+        "shard 00003: 00003.tar: no valid member header at byte 0"
+    ]
 
 
 def test_reason_is_named_when_a_file_of_a_sample_is_gone(store):
@@ -108,8 +131,14 @@ def test_reason_is_named_when_a_file_of_a_sample_is_gone(store):
     store.delete("00003/00003002.jpg")
     store.write("00003/00003001.jpg", b"xx")  # the folder has as many bytes as before
     problems = verify_shard(store, record)
-    assert problems[0] == "shard 00003: 00003: sample 00003001 has 2 bytes at None, the index says 1 bytes at None"
-    assert "sample 00003002 should have one payload and one 00003002.json, but has 00003/00003002.json, 00003/00003002.txt" in problems[1]
+    assert (
+        problems[0]
+        == "shard 00003: 00003: sample 00003001 has 2 bytes at None, the index says 1 bytes at None"
+    )
+    assert (
+        "sample 00003002 should have one payload and one 00003002.json, but has 00003/00003002.json, 00003/00003002.txt"
+        in problems[1]
+    )
 
 
 def test_list_is_bounded_when_everything_is_wrong(store):

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.split_records import SourceSample
+from dataset_assets.records.splits import SourceSample
 from dataset_assets.splits.groups import Group, digest_of, domain_of, group_samples
 from dataset_assets.splits.options import SplitOptions
 
@@ -13,20 +13,35 @@ def sample(key, group=None, **columns):
 
 
 def names(samples, **options):
-    return {key: group.name for group in group_samples(samples, SplitOptions(**options)) for key in group.keys}
+    return {
+        key: group.name
+        for group in group_samples(samples, SplitOptions(**options))
+        for key in group.keys
+    }
 
 
 def test_cameras_of_a_recording_are_one_group_when_the_source_says_so():
     samples = [sample("r2/b", "r2"), sample("r1/a", "r1"), sample("r2/a", "r2")]
-    assert group_samples(samples, SplitOptions()) == [Group("r1", ("r1/a",), 1, ""), Group("r2", ("r2/a", "r2/b"), 2, "")]
+    assert group_samples(samples, SplitOptions()) == [
+        Group("r1", ("r1/a",), 1, ""),
+        Group("r2", ("r2/a", "r2/b"), 2, ""),
+    ]
 
 
 def test_samples_stand_alone_when_grouped_by_sample():
-    assert names([sample("r/a", "r"), sample("r/b", "r")], group_by="sample") == {"r/a": "r/a", "r/b": "r/b"}
+    assert names([sample("r/a", "r"), sample("r/b", "r")], group_by="sample") == {
+        "r/a": "r/a",
+        "r/b": "r/b",
+    }
 
 
 def test_column_names_the_group_when_asked():
-    samples = [sample("a", site=1), sample("b", site=1), sample("c", site=None), sample("d", site=None)]
+    samples = [
+        sample("a", site=1),
+        sample("b", site=1),
+        sample("c", site=None),
+        sample("d", site=None),
+    ]
     assert names(samples, group_by="site") == {"a": "1", "b": "1", "c": "c", "d": "d"}
 
 
@@ -60,22 +75,50 @@ def test_one_domain_is_one_group_when_grouped_by_domain():
         sample("c", url=None),
         sample("d", url="no url"),
     ]
-    assert names(samples, group_by="domain") == {"a": "example.com", "b": "example.com", "c": "c", "d": "d"}
+    assert names(samples, group_by="domain") == {
+        "a": "example.com",
+        "b": "example.com",
+        "c": "c",
+        "d": "d",
+    }
 
 
 def test_duplicates_join_groups_when_their_content_is_equal():
-    samples = [sample("a", "g2", sha256="1"), sample("b", "g1", sha256="1"), sample("c", "g3", sha256="2"), sample("d", "g2", sha256="2")]
+    samples = [
+        sample("a", "g2", sha256="1"),
+        sample("b", "g1", sha256="1"),
+        sample("c", "g3", sha256="2"),
+        sample("d", "g2", sha256="2"),
+    ]
     assert set(names(samples).values()) == {"g1"}
-    assert names(samples, keep_duplicates_together=False) == {"a": "g2", "b": "g1", "c": "g3", "d": "g2"}
+    assert names(samples, keep_duplicates_together=False) == {
+        "a": "g2",
+        "b": "g1",
+        "c": "g3",
+        "d": "g2",
+    }
 
 
 @pytest.mark.parametrize("column", ["sha256", "sha512", "md5", "digest"])
 def test_every_kind_of_digest_tells_duplicates_when_it_is_there(column):
-    assert len(group_samples([sample("a", **{column: "x"}), sample("b", **{column: "x"})], SplitOptions())) == 1
+    assert (
+        len(
+            group_samples(
+                [sample("a", **{column: "x"}), sample("b", **{column: "x"})], SplitOptions()
+            )
+        )
+        == 1
+    )
 
 
 def test_digests_do_not_join_when_they_are_absent_or_of_another_kind():
-    samples = [sample("a", sha256=None), sample("b", sha256=None), sample("c", sha256=""), sample("d", md5="x"), sample("e", sha256="x")]
+    samples = [
+        sample("a", sha256=None),
+        sample("b", sha256=None),
+        sample("c", sha256=""),
+        sample("d", md5="x"),
+        sample("e", sha256="x"),
+    ]
     assert len(group_samples(samples, SplitOptions())) == 5
 
 
@@ -85,14 +128,21 @@ def test_digest_of_a_sample_names_its_kind_when_there_is_one():
 
 
 def test_stratum_is_the_most_frequent_value_when_a_group_has_several():
-    samples = [sample(f"s{index}", "g", label=label) for index, label in enumerate("bbaac")] + [sample("x", label=None)]
-    assert [group.stratum for group in group_samples(samples, SplitOptions(stratify_by="label"))] == ["a", ""]
+    samples = [sample(f"s{index}", "g", label=label) for index, label in enumerate("bbaac")] + [
+        sample("x", label=None)
+    ]
+    assert [
+        group.stratum for group in group_samples(samples, SplitOptions(stratify_by="label"))
+    ] == ["a", ""]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"group_by": "sight"}, "group_by needs the column 'sight', which the source does not have; it has: label, site"),
+        (
+            {"group_by": "sight"},
+            "group_by needs the column 'sight', which the source does not have; it has: label, site",
+        ),
         ({"stratify_by": "lable"}, "stratify_by needs the column 'lable'"),
         ({"group_by": "domain"}, "group_by needs the column 'url'"),
     ],
@@ -113,7 +163,10 @@ def test_no_samples_are_no_groups_when_the_source_is_empty():
 
 SAMPLES = st.dictionaries(
     st.integers(0, 60).map(str),
-    st.tuples(st.sampled_from("pqrstuvw"), st.sampled_from([None, "1", "2", "3", "4", "5", "6", "7", "8", "9"])),
+    st.tuples(
+        st.sampled_from("pqrstuvw"),
+        st.sampled_from([None, "1", "2", "3", "4", "5", "6", "7", "8", "9"]),
+    ),
     max_size=40,
 )
 
@@ -121,7 +174,9 @@ SAMPLES = st.dictionaries(
 @settings(max_examples=200, deadline=None)
 @given(drawn=SAMPLES, random=st.randoms(use_true_random=False))
 def test_groups_are_the_connected_samples_when_listed_in_any_order(drawn, random):
-    samples = [sample(key, group, sha256=digest, label=digest) for key, (group, digest) in drawn.items()]
+    samples = [
+        sample(key, group, sha256=digest, label=digest) for key, (group, digest) in drawn.items()
+    ]
     shuffled = samples[:]
     random.shuffle(shuffled)
     options = SplitOptions(stratify_by="label")
@@ -139,11 +194,17 @@ def connected(drawn):
     while touching:
         touching = False
         for one in sets:
-            marks = {mark for key in one for mark in (("g", drawn[key][0]), ("d", drawn[key][1])) if mark[1]}
+            marks = {
+                mark
+                for key in one
+                for mark in (("g", drawn[key][0]), ("d", drawn[key][1]))
+                if mark[1]
+            }
             others = [
                 other
                 for other in sets
-                if other is not one and any(("g", drawn[k][0]) in marks or ("d", drawn[k][1]) in marks for k in other)
+                if other is not one
+                and any(("g", drawn[k][0]) in marks or ("d", drawn[k][1]) in marks for k in other)
             ]
             if others:
                 one.update(*others)

@@ -17,7 +17,9 @@ def test_shares_add_up_to_one_when_ratios_have_another_scale():
 
 
 def test_options_survive_json_when_they_go_into_a_manifest():
-    options = SplitOptions(ratios={"test": 1, "train": 0.5}, seed=-3, group_by="site", stratify_by="label")
+    options = SplitOptions(
+        ratios={"test": 1, "train": 0.5}, seed=-3, group_by="site", stratify_by="label"
+    )
     again = SplitOptions(**json.loads(json.dumps(options.to_json())))
     assert again == options
     assert list(again.ratios) == ["test", "train"]
@@ -35,7 +37,9 @@ def test_name_is_taken_when_datasets_takes_it(name):
     assert list(SplitOptions(ratios={name: 1}).ratios) == [name]
 
 
-@pytest.mark.parametrize("name", ["", "train\n", "a-b", "a b", ".a", "a.", "a..b", "a/b", "all", "All", 3, None])
+@pytest.mark.parametrize(
+    "name", ["", "train\n", "a-b", "a b", ".a", "a.", "a..b", "a/b", "all", "All", 3, None]
+)
 def test_name_is_refused_when_datasets_can_not_read_it(name):
     with pytest.raises(ConfigurationError, match="ratios: expected names"):
         SplitOptions(ratios={name: 1})
@@ -43,7 +47,9 @@ def test_name_is_refused_when_datasets_can_not_read_it(name):
 
 @pytest.mark.parametrize("ratio", [-0.1, float("nan"), float("inf"), True, "0.75", None])
 def test_ratio_is_refused_when_it_is_no_share(ratio):
-    with pytest.raises(ConfigurationError, match="ratios: expected a number of at least 0 for test"):
+    with pytest.raises(
+        ConfigurationError, match="ratios: expected a number of at least 0 for test"
+    ):
         SplitOptions(ratios={"train": 1, "test": ratio})
 
 

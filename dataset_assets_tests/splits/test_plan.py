@@ -5,9 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.split_records import SourceSample
-from dataset_assets.splits.plan import ArchiveOptions, FilePlan, archive_kind, member_names, plan_files, sample_members
-from dataset_assets.storage.local import Store
+from dataset_assets.records.splits import SourceSample
+from dataset_assets.splits.plan import (
+    ArchiveOptions,
+    FilePlan,
+    archive_kind,
+    member_names,
+    plan_files,
+    sample_members,
+)
+from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.splits.archive_samples import make_sample, picture, video, write_archive
 
 
@@ -33,7 +40,12 @@ def test_members_are_named_as_the_layout_has_it(layout, parts, expected):
 
 
 def test_metadata_is_a_member_when_the_layout_is_webdataset():
-    sample, payloads = make_sample("a/b", [b"1"], ["jpg"], columns={"text": "é", "score": float("nan"), "n": 3, "flag": True, "none": None})
+    sample, payloads = make_sample(
+        "a/b",
+        [b"1"],
+        ["jpg"],
+        columns={"text": "é", "score": float("nan"), "n": 3, "flag": True, "none": None},
+    )
     assert sample_members(sample, payloads, "frames") == [("a/b.jpg", b"1")]
     json = b'{"flag": true, "n": 3, "none": null, "score": null, "text": "\\u00e9"}'
     assert sample_members(sample, payloads, "webdataset") == [("a/b.jpg", b"1"), ("a/b.json", json)]
@@ -60,13 +72,19 @@ def test_members_are_refused_when_a_payload_is_missing():
         (["pgm"], "none", "tar"),
     ],
 )
-def test_archives_are_packed_when_that_makes_them_smaller_or_is_asked_for(extensions, compression, kind):
-    assert archive_kind([sized("a", 1, [extension]) for extension in extensions], compression) == kind
+def test_archives_are_packed_when_that_makes_them_smaller_or_is_asked_for(
+    extensions, compression, kind
+):
+    assert (
+        archive_kind([sized("a", 1, [extension]) for extension in extensions], compression) == kind
+    )
 
 
 def test_files_are_numbered_and_hold_whole_samples_when_a_split_is_larger_than_a_file():
     samples = {"train": [sized(f"k{i}", 1000) for i in range(10)], "validation": [sized("v", 10)]}
-    plans = plan_files(samples, "image", ArchiveOptions(max_archive_bytes=9500, max_table_bytes=4500))
+    plans = plan_files(
+        samples, "image", ArchiveOptions(max_archive_bytes=9500, max_table_bytes=4500)
+    )
     assert names(plans) == [
         *(f"archives/train-{i:05d}-of-00004.tar" for i in range(4)),
         "archives/validation-00000-of-00001.tar",
@@ -74,7 +92,9 @@ def test_files_are_numbered_and_hold_whole_samples_when_a_split_is_larger_than_a
         "data/validation-00000-of-00001.parquet",
     ]
     assert [len(plan.samples) for plan in plans] == [3, 3, 3, 1, 1, 4, 4, 2, 1]
-    assert {(plan.split, plan.kind) for plan in plans} == {(s, k) for s in samples for k in ("tar", "parquet")}
+    assert {(plan.split, plan.kind) for plan in plans} == {
+        (s, k) for s in samples for k in ("tar", "parquet")
+    }
 
 
 def test_sample_has_a_file_of_its_own_when_it_is_larger_than_a_file():
@@ -83,18 +103,30 @@ def test_sample_has_a_file_of_its_own_when_it_is_larger_than_a_file():
         plan_files(samples, "image", ArchiveOptions(max_archive_bytes=9000, tables=False)),
         plan_files(samples, "image", ArchiveOptions(max_table_bytes=9000, archives=False)),
     ):
-        assert [[sample.key for sample in plan.samples] for plan in plans] == [["a"], ["b"], ["c", "d"]]
+        assert [[sample.key for sample in plan.samples] for plan in plans] == [
+            ["a"],
+            ["b"],
+            ["c", "d"],
+        ]
 
 
 def test_empty_split_is_one_table_without_rows_and_no_archive():
     plans = plan_files({"train": [sized("a", 1)], "test": []}, "image", ArchiveOptions())
-    assert names(plans) == ["archives/train-00000-of-00001.tar", "data/test-00000-of-00001.parquet", "data/train-00000-of-00001.parquet"]
+    assert names(plans) == [
+        "archives/train-00000-of-00001.tar",
+        "data/test-00000-of-00001.parquet",
+        "data/train-00000-of-00001.parquet",
+    ]
     assert plans[1] == FilePlan("data/test-00000-of-00001.parquet", "test", "parquet", ())
     assert names(plan_files({"test": []}, "image", ArchiveOptions(tables=False))) == []
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(0, 5000), max_size=40), st.integers(1, 9000), st.randoms(use_true_random=False))
+@given(
+    st.lists(st.integers(0, 5000), max_size=40),
+    st.integers(1, 9000),
+    st.randoms(use_true_random=False),
+)
 def test_plan_is_complete_bounded_and_the_same_when_samples_come_in_any_order(sizes, limit, source):
     samples = [sized(f"{i:03d}", size) for i, size in enumerate(sizes)]
     options = ArchiveOptions(max_archive_bytes=limit, max_table_bytes=limit)
@@ -103,7 +135,11 @@ def test_plan_is_complete_bounded_and_the_same_when_samples_come_in_any_order(si
     for kind in ("tar", "parquet"):
         files = [plan for plan in plans if plan.kind == kind]
         assert [sample for plan in files for sample in plan.samples] == samples
-        assert all(sum(sample.bytes for sample in plan.samples) <= limit for plan in files if len(plan.samples) > 1)
+        assert all(
+            sum(sample.bytes for sample in plan.samples) <= limit
+            for plan in files
+            if len(plan.samples) > 1
+        )
 
 
 @pytest.mark.parametrize("layout", ["webdataset", "frames"])
@@ -114,7 +150,12 @@ def test_archive_is_not_larger_than_the_limit_when_it_is_written(tmp_path, layou
     plans = plan_files({"train": [sample for sample, _ in videos]}, "frames", options)
     assert 2 < len(plans) < 8
     for plan in plans:
-        file = write_archive(Store(str(tmp_path)), plan.name, [(sample, payloads[sample.key]) for sample in plan.samples], layout=layout)
+        file = write_archive(
+            Store(str(tmp_path)),
+            plan.name,
+            [(sample, payloads[sample.key]) for sample in plan.samples],
+            layout=layout,
+        )
         assert file.bytes - 10_240 <= 30_000  # the end is filled up
 
 
@@ -134,7 +175,9 @@ def test_archive_is_not_larger_than_the_limit_when_it_is_written(tmp_path, layou
 )
 def test_plan_is_refused_when_a_sample_can_not_be_written(samples, media, message):
     with pytest.raises(ConfigurationError, match=message):
-        plan_files({"train": random.Random(0).sample(samples, len(samples))}, media, ArchiveOptions())
+        plan_files(
+            {"train": random.Random(0).sample(samples, len(samples))}, media, ArchiveOptions()
+        )
 
 
 def test_large_and_many_payloads_are_planned_when_there_are_no_tables():
@@ -147,7 +190,10 @@ def test_large_and_many_payloads_are_planned_when_there_are_no_tables():
     [
         ({"layout": "zip"}, "layout: expected one of webdataset, frames, got 'zip'"),
         ({"compression": "bz2"}, "compression: expected one of auto, none, gz, got 'bz2'"),
-        ({"max_archive_bytes": 0}, "max_archive_bytes: expected a whole number of bytes above zero, got 0"),
+        (
+            {"max_archive_bytes": 0},
+            "max_archive_bytes: expected a whole number of bytes above zero, got 0",
+        ),
         ({"max_table_bytes": 1.5}, "max_table_bytes"),
         ({"row_group_bytes": True}, "row_group_bytes"),
         ({"archives": False, "tables": False}, "both off"),

@@ -19,12 +19,23 @@ def zipped(files: Mapping[str, bytes], method: int = STORED) -> bytes:
     return out.getvalue()
 
 
-def tarred(files: Mapping[str, bytes], *, packed: bool = False, format_: int = tarfile.PAX_FORMAT) -> bytes:
+def tarred(
+    files: Mapping[str, bytes], *, packed: bool = False, format_: int = tarfile.PAX_FORMAT
+) -> bytes:
     """Return a tar or tar.gz of files."""
-    return tar_of([(file_header(name, len(data)), data) for name, data in files.items()], packed=packed, format_=format_)
+    return tar_of(
+        [(file_header(name, len(data)), data) for name, data in files.items()],
+        packed=packed,
+        format_=format_,
+    )
 
 
-def tar_of(members: list[tuple[tarfile.TarInfo, bytes]], *, packed: bool = False, format_: int = tarfile.PAX_FORMAT) -> bytes:
+def tar_of(
+    members: list[tuple[tarfile.TarInfo, bytes]],
+    *,
+    packed: bool = False,
+    format_: int = tarfile.PAX_FORMAT,
+) -> bytes:
     """Return a tar or tar.gz of members of any kind."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=format_) as archive:
@@ -45,7 +56,11 @@ def odd_header(name: str, kind: bytes, link: str = "") -> tarfile.TarInfo:
     return header
 
 
-def photos(count: int, size: int = 500, folder: str = "train2017", seed: int = 0) -> dict[str, bytes]:
+def photos(
+    count: int, size: int = 500, folder: str = "train2017", seed: int = 0
+) -> dict[str, bytes]:
     """Return files that do not pack, as photographs."""
     rng = random.Random(seed)
-    return {f"{folder}/{number:012d}.jpg": rng.randbytes(size + number % 7) for number in range(count)}
+    return {
+        f"{folder}/{number:012d}.jpg": rng.randbytes(size + number % 7) for number in range(count)
+    }

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from pycocotools import mask as pycoco
 
-from dataset_assets.pipelines._stage_access import StoreAccess
-from dataset_assets.staging.coco import CocoOptions, Source
-from dataset_assets.storage._base import open_store
+from dataset_assets.pipelines.stage.access import StoreAccess
+from dataset_assets.staging.sources.coco import CocoOptions, Source
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.support.tiny_coco import COMPRESSED, CROWD, UNANNOTATED, write_coco
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in pycocotools
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)  # in pycocotools
 ALL = ("instances", "captions", "person_keypoints", "stuff", "panoptic")
 
 
@@ -53,14 +55,20 @@ def _painted(image, annotations):
     height, width = image["height"], image["width"]
     label_map = np.zeros((height, width), np.uint8)
     for each in sorted(annotations, key=lambda each: (not each["iscrowd"], -each["area"])):
-        drawn = pycoco.frPyObjects(each["segmentation"], height, width) if not _is_text(each) else each["segmentation"]
+        drawn = (
+            pycoco.frPyObjects(each["segmentation"], height, width)
+            if not _is_text(each)
+            else each["segmentation"]
+        )
         mask = pycoco.decode(pycoco.merge(drawn) if isinstance(drawn, list) else drawn)
         label_map[mask > 0] = each["category_id"]
     return label_map
 
 
 def _is_text(annotation):
-    return isinstance(annotation["segmentation"], dict) and isinstance(annotation["segmentation"]["counts"], str)
+    return isinstance(annotation["segmentation"], dict) and isinstance(
+        annotation["segmentation"]["counts"], str
+    )
 
 
 def _pixels(png):
@@ -70,7 +78,10 @@ def _pixels(png):
 @pytest.mark.parametrize("partition", ["train2017", "val2017"])
 def test_label_maps_are_those_of_the_coco_api_when_drawn(published, opened, partition):
     document = _document(published, "annotations_trainval2017", f"instances_{partition}")
-    images, annotations = {image["file_name"]: image for image in document["images"]}, _by_image(document)
+    images, annotations = (
+        {image["file_name"]: image for image in document["images"]},
+        _by_image(document),
+    )
     found = opened(partition)
     items = list(found.items(0))
     assert len(items) == found.count == len(images)
@@ -79,21 +90,30 @@ def test_label_maps_are_those_of_the_coco_api_when_drawn(published, opened, part
         sample = found.sample(item)
         want = _painted(image, annotations[image["id"]])
         np.testing.assert_array_equal(_pixels(sample.parts["seg.png"]), want)
-        assert sample.label_counts == {label: count for label, count in enumerate(np.bincount(want.ravel())) if label and count}
+        assert sample.label_counts == {
+            label: count for label, count in enumerate(np.bincount(want.ravel())) if label and count
+        }
         assert json.loads(sample.parts["annotations.json"])["instances"] == annotations[image["id"]]
 
 
 @pytest.mark.parametrize("partition", ["train2017", "val2017"])
 def test_crowds_are_in_both_forms_when_the_test_data_is_made(published, partition):
     document = _document(published, "annotations_trainval2017", f"instances_{partition}")
-    crowds = {each["image_id"]: _is_text(each) for each in document["annotations"] if each["iscrowd"]}
+    crowds = {
+        each["image_id"]: _is_text(each) for each in document["annotations"] if each["iscrowd"]
+    }
     ids = [image["id"] for image in document["images"]]
     assert crowds == {ids[CROWD]: False, ids[COMPRESSED]: True}
 
 
 def test_sample_says_what_is_published_when_made(published, opened):
     found = opened(annotations=ALL)
-    assert found.columns == {"image_id": "int64", "license": "int32", "n_annotations": "int32", "caption": "string"}
+    assert found.columns == {
+        "image_id": "int64",
+        "license": "int32",
+        "n_annotations": "int32",
+        "caption": "string",
+    }
     assert found.parts == ("annotations.json", "panoptic.png", "seg.png")
     captions = _by_image(_document(published, "annotations_trainval2017", "captions_train2017"))
     for item in found.items(0):
@@ -101,7 +121,11 @@ def test_sample_says_what_is_published_when_made(published, opened):
         said = json.loads(sample.parts["annotations.json"])
         assert list(said) == ["image", *ALL]
         image = said["image"]
-        assert (item.path, sample.key, sample.extension) == (f"train2017/{image['file_name']}", f"{image['id']:012d}", "jpg")
+        assert (item.path, sample.key, sample.extension) == (
+            f"train2017/{image['file_name']}",
+            f"{image['id']:012d}",
+            "jpg",
+        )
         assert sample.columns == {
             "image_id": image["id"],
             "license": image["license"],
@@ -117,9 +141,15 @@ def test_sample_says_what_is_published_when_made(published, opened):
 
 def test_things_lie_over_stuff_when_both_are_drawn(published, opened):
     stuff = _by_image(_document(published, "stuff_annotations_trainval2017", "stuff_train2017"))
-    found, alone, instances = opened(annotations=("instances", "stuff")), opened(annotations=("stuff",)), opened(annotations=("instances",))
+    found, alone, instances = (
+        opened(annotations=("instances", "stuff")),
+        opened(annotations=("stuff",)),
+        opened(annotations=("instances",)),
+    )
     for item in found.items(0):
-        both, below, above = (_pixels(each.sample(item).parts["seg.png"]) for each in (found, alone, instances))
+        both, below, above = (
+            _pixels(each.sample(item).parts["seg.png"]) for each in (found, alone, instances)
+        )
         np.testing.assert_array_equal(both, np.where(above > 0, above, below))
         image = json.loads(alone.sample(item).parts["annotations.json"])["image"]
         np.testing.assert_array_equal(below, _painted(image, stuff[image["id"]]))
@@ -127,15 +157,25 @@ def test_things_lie_over_stuff_when_both_are_drawn(published, opened):
 
 def test_classes_are_the_categories_when_opened(opened):
     classes = {each.id: each for each in opened(annotations=ALL).classes}
-    assert [(each.name, each.category) for each in (classes[1], classes[92])] == [("person", "person"), ("banner", "textile")]
+    assert [(each.name, each.category) for each in (classes[1], classes[92])] == [
+        ("person", "person"),
+        ("banner", "textile"),
+    ]
     assert classes[183].color == (220, 20, 60)
     assert [each.color for each in opened().classes] == [None] * 5
 
 
 def test_image_is_kept_when_nothing_is_annotated(published, opened):
     found = opened()
-    ids = [image["id"] for image in _document(published, "annotations_trainval2017", "instances_train2017")["images"]]
-    item = next(item for item in found.items(0) if item.path.endswith(f"{ids[UNANNOTATED]:012d}.jpg"))
+    ids = [
+        image["id"]
+        for image in _document(published, "annotations_trainval2017", "instances_train2017")[
+            "images"
+        ]
+    ]
+    item = next(
+        item for item in found.items(0) if item.path.endswith(f"{ids[UNANNOTATED]:012d}.jpg")
+    )
     sample = found.sample(item)
     assert (sample.columns["n_annotations"], sample.label_counts) == (0, {})
     assert not _pixels(sample.parts["seg.png"]).any()
@@ -148,7 +188,9 @@ def test_images_have_no_labels_when_none_are_published(opened, partition):
     assert found.parts == ("annotations.json",)
     samples = [found.sample(item) for item in found.items(0)]
     assert len(samples) == found.count > 1
-    assert all(list(json.loads(sample.parts["annotations.json"])) == ["image"] for sample in samples)
+    assert all(
+        list(json.loads(sample.parts["annotations.json"])) == ["image"] for sample in samples
+    )
     assert found.warnings() == {}
     assert all(sample.columns["license"] and not sample.label_counts for sample in samples)
 
@@ -167,7 +209,9 @@ def test_objects_are_those_of_torchdatasetutil_when_asked(opened):
     name = item.path.partition("/")[2]
     assert dict(found.objects(item)) == {
         f"train2017/{name}": item.payload,
-        f"annotations/panoptic_train2017/{name.replace('jpg', 'png')}": item.companions["panoptic.png"],
+        f"annotations/panoptic_train2017/{name.replace('jpg', 'png')}": item.companions[
+            "panoptic.png"
+        ],
     }
 
 
@@ -178,7 +222,12 @@ def test_fingerprint_follows_the_data_when_places_change(published, opened, tmp_
     assert opened(archives={"train2017": str(other / "train2017.zip")}).fingerprint == same
     assert opened(annotations=("instances",)).fingerprint != same
     write_coco(other, seed=1)
-    assert opened(archives={"annotations_trainval2017": str(other / "annotations_trainval2017.zip")}).fingerprint != same
+    assert (
+        opened(
+            archives={"annotations_trainval2017": str(other / "annotations_trainval2017.zip")}
+        ).fingerprint
+        != same
+    )
 
 
 def test_annotations_are_not_read_again_when_the_partition_keeps_them(published, tmp_path):

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from dataset_assets.errors import ArchiveCorrupt
-from dataset_assets.staging._coco_annotations import AnnotationFile, mapped
+from dataset_assets.staging.coco_format.annotations import AnnotationFile, mapped
 
 
 def _file(tmp_path, **document):
@@ -25,22 +25,48 @@ CATEGORIES = [{"id": 1, "name": "person"}]
 
 
 def test_annotations_come_in_the_order_of_the_file_when_they_are_mixed(tmp_path):
-    annotations = [_annotation(5, 2), _annotation(4, 1), _annotation(3, 2), _annotation(9, 1), _annotation(1, 2)]
-    file = _file(tmp_path, images=[_image(1), _image(2), _image(3)], annotations=annotations, categories=CATEGORIES)
-    assert [[json.loads(each)["id"] for each in file.of(image)] for image in (1, 2, 3, 4)] == [[4, 9], [5, 3, 1], [], []]
+    annotations = [
+        _annotation(5, 2),
+        _annotation(4, 1),
+        _annotation(3, 2),
+        _annotation(9, 1),
+        _annotation(1, 2),
+    ]
+    file = _file(
+        tmp_path,
+        images=[_image(1), _image(2), _image(3)],
+        annotations=annotations,
+        categories=CATEGORIES,
+    )
+    assert [[json.loads(each)["id"] for each in file.of(image)] for image in (1, 2, 3, 4)] == [
+        [4, 9],
+        [5, 3, 1],
+        [],
+        [],
+    ]
     assert json.loads(file.image("2.jpg")) == _image(2)
     assert file.categories == {1: CATEGORIES[0]}
     assert dict(file.warnings) == {"images without annotations": 1}
 
 
 def test_categories_and_images_are_known_when_they_stand_behind_the_annotations(tmp_path):
-    file = _file(tmp_path, annotations=[_annotation(1, 7)], categories=CATEGORIES, images=[_image(7)])
+    file = _file(
+        tmp_path, annotations=[_annotation(1, 7)], categories=CATEGORIES, images=[_image(7)]
+    )
     assert len(file.of(7)) == 1
     assert dict(file.warnings) == {}
 
 
 def test_oddities_are_counted_when_the_file_has_them(tmp_path):
-    images = [_image(1), _image(2), _image(2, "again.jpg"), _image(1), {"id": 5}, {"file_name": "x.jpg"}, _image(2**70, "y.jpg")]
+    images = [
+        _image(1),
+        _image(2),
+        _image(2, "again.jpg"),
+        _image(1),
+        {"id": 5},
+        {"file_name": "x.jpg"},
+        _image(2**70, "y.jpg"),
+    ]
     annotations = [
         _annotation(1, 1),
         _annotation(1, 1),

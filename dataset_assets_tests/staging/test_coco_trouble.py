@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from dataset_assets.errors import ArchiveCorrupt, ConfigurationError, DatasetAssetsError
-from dataset_assets.pipelines._stage_access import StoreAccess
-from dataset_assets.records import Cause
-from dataset_assets.stage_records import SampleError
-from dataset_assets.staging.coco import CocoOptions, Source
-from dataset_assets.storage._base import open_store
+from dataset_assets.pipelines.stage.access import StoreAccess
+from dataset_assets.records.causes import Cause
+from dataset_assets.records.staged import SampleError
+from dataset_assets.staging.sources.coco import CocoOptions, Source
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.support.archive_server import ArchiveServer
 from dataset_assets_tests.support.tiny_coco import write_coco
 
@@ -22,11 +22,24 @@ BOX = [[2, 2, 20, 2, 20, 20, 2, 20]]
 
 
 def _annotation(number=1, image=1, **changes):
-    return {"id": number, "image_id": image, "category_id": 3, "iscrowd": 0, "area": 324.0, "segmentation": BOX} | changes
+    return {
+        "id": number,
+        "image_id": image,
+        "category_id": 3,
+        "iscrowd": 0,
+        "area": 324.0,
+        "segmentation": BOX,
+    } | changes
 
 
 def _image(number, **changes):
-    return {"id": number, "file_name": f"{number:012d}.jpg", "width": 40, "height": 30, "license": 1} | changes
+    return {
+        "id": number,
+        "file_name": f"{number:012d}.jpg",
+        "width": 40,
+        "height": 30,
+        "license": 1,
+    } | changes
 
 
 def _jpeg(width=40, height=30):
@@ -46,9 +59,16 @@ def opened(tmp_path):
     def open_it(images=None, annotations=(), members=None):
         images = [_image(1)] if images is None else images
         members = {f"val2017/{1:012d}.jpg": _jpeg()} if members is None else members
-        document = {"images": images, "annotations": list(annotations), "categories": [{"id": 3, "name": "car"}]}
+        document = {
+            "images": images,
+            "annotations": list(annotations),
+            "categories": [{"id": 3, "name": "car"}],
+        }
         _zip(tmp_path / "val2017.zip", members)
-        _zip(tmp_path / "annotations_trainval2017.zip", {"annotations/instances_val2017.json": json.dumps(document)})
+        _zip(
+            tmp_path / "annotations_trainval2017.zip",
+            {"annotations/instances_val2017.json": json.dumps(document)},
+        )
         return _open(tmp_path, f"memory://{tmp_path.name}/staged")
 
     return open_it
@@ -62,8 +82,14 @@ def _open(folder, staged, **options):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"segmentation": {"counts": [3, 4], "size": [30, 40]}}, "add up to 30 x 40 = 1200 pixels, got 7"),
-        ({"segmentation": {"counts": [1200], "size": [40, 30]}}, r"expected run lengths of the size \[30, 40\]"),
+        (
+            {"segmentation": {"counts": [3, 4], "size": [30, 40]}},
+            "add up to 30 x 40 = 1200 pixels, got 7",
+        ),
+        (
+            {"segmentation": {"counts": [1200], "size": [40, 30]}},
+            r"expected run lengths of the size \[30, 40\]",
+        ),
         ({"segmentation": {"counts": "\u00ff", "size": [30, 40]}}, "run lengths as text"),
         ({"segmentation": {"size": [30, 40]}}, "it has no 'counts'"),
         ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "expected a list x0, y0"),
@@ -98,7 +124,10 @@ def test_label_map_has_sixteen_bits_when_a_category_is_above_255(opened):
     assert found.warnings() == {"instances: annotations of unknown categories": 1}
 
 
-@pytest.mark.parametrize(("payload", "cause"), [(_jpeg(41, 30), Cause.DECODE_ERROR), (b"GIF8", Cause.NOT_IMAGE), (b"", Cause.NOT_IMAGE)])
+@pytest.mark.parametrize(
+    ("payload", "cause"),
+    [(_jpeg(41, 30), Cause.DECODE_ERROR), (b"GIF8", Cause.NOT_IMAGE), (b"", Cause.NOT_IMAGE)],
+)
 def test_image_is_refused_when_it_is_not_the_one_of_its_entry(opened, payload, cause):
     found = opened(members={f"val2017/{1:012d}.jpg": payload})
     with pytest.raises(SampleError) as caught:
@@ -107,7 +136,11 @@ def test_image_is_refused_when_it_is_not_the_one_of_its_entry(opened, payload, c
 
 
 def test_extension_is_that_of_the_bytes_when_a_png_is_named_jpg(opened):
-    found = opened(members={f"val2017/{1:012d}.jpg": bytes(cv2.imencode(".png", np.zeros((30, 40, 3), np.uint8))[1])})
+    found = opened(
+        members={
+            f"val2017/{1:012d}.jpg": bytes(cv2.imencode(".png", np.zeros((30, 40, 3), np.uint8))[1])
+        }
+    )
     assert found.sample(next(found.items(0))).extension == "png"
 
 
@@ -115,7 +148,10 @@ def test_oddities_are_counted_and_passed_over_when_parts_do_not_fit(opened):
     """Annotations of a missing image, images without annotations, duplicate ids, images that are missing or not listed."""
     images = [_image(1), _image(2), _image(3), _image(3, file_name="000000000004.jpg")]
     annotations = [_annotation(1, 1), _annotation(1, 1), _annotation(2, 99)]
-    members = {f"val2017/{number:012d}.jpg": _jpeg() for number in (8, 1, 2, 4)} | {"val2017/README.txt": b"", "other/x.jpg": b""}
+    members = {f"val2017/{number:012d}.jpg": _jpeg() for number in (8, 1, 2, 4)} | {
+        "val2017/README.txt": b"",
+        "other/x.jpg": b"",
+    }
     found = opened(images, annotations, members)
     assert [item.path[-6:-4] for item in found.items(0)] == ["01", "02", "04"]
     assert found.count == 3
@@ -132,7 +168,9 @@ def test_oddities_are_counted_and_passed_over_when_parts_do_not_fit(opened):
     }
 
 
-@pytest.mark.parametrize("members", [{}, {"train2017/000000000001.jpg": b"x"}, {"val2017/7.jpg": b"x"}])
+@pytest.mark.parametrize(
+    "members", [{}, {"train2017/000000000001.jpg": b"x"}, {"val2017/7.jpg": b"x"}]
+)
 def test_archive_is_refused_when_it_has_none_of_the_images(opened, members):
     with pytest.raises(ArchiveCorrupt, match=r"val2017\.zip: it has none of the images val2017/"):
         opened(members=members)
@@ -141,7 +179,10 @@ def test_archive_is_refused_when_it_has_none_of_the_images(opened, members):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"partitions": ("train2018",)}, "partitions: expected some of train2017, .*got 'train2018'"),
+        (
+            {"partitions": ("train2018",)},
+            "partitions: expected some of train2017, .*got 'train2018'",
+        ),
         ({"partitions": "train2017"}, "partitions: expected a list of texts, got 'train2017'"),
         ({"partitions": ()}, "at least one of each"),
         ({"annotations": ("masks",)}, "annotations: expected some of instances, .*got 'masks'"),
@@ -155,17 +196,28 @@ def test_options_are_refused_when_coco_has_no_such_part(options, message):
 
 
 def test_published_sums_hold_only_for_the_published_places():
-    assert CocoOptions().location("val2017").startswith("https://s3.amazonaws.com/images.cocodataset.org/zips/")
+    assert (
+        CocoOptions()
+        .location("val2017")
+        .startswith("https://s3.amazonaws.com/images.cocodataset.org/zips/")
+    )
     assert CocoOptions().sum_of("val2017") == "442b8da7639aecaf257c1dceb8ba8c80"
     assert CocoOptions(folder="/data").sum_of("val2017") is None
-    assert CocoOptions(folder="/data", archives={"val2017": "/x/v.zip"}).location("val2017") == "/x/v.zip"
+    assert (
+        CocoOptions(folder="/data", archives={"val2017": "/x/v.zip"}).location("val2017")
+        == "/x/v.zip"
+    )
     assert CocoOptions(folder="/data", md5={"val2017": "0"}).sum_of("val2017") == "0"
 
 
 @pytest.mark.parametrize("right", [True, False])
 def test_sum_is_compared_when_all_images_were_read(tmp_path, right):
     write_coco(tmp_path / "from")
-    md5 = hashlib.md5((tmp_path / "from" / "val2017.zip").read_bytes()).hexdigest() if right else "0" * 32
+    md5 = (
+        hashlib.md5((tmp_path / "from" / "val2017.zip").read_bytes()).hexdigest()
+        if right
+        else "0" * 32
+    )
     found = _open(tmp_path / "from", tmp_path / "staged", md5={"val2017": md5})
     assert len(list(found.items(0))) == 4
     if right:
@@ -204,7 +256,9 @@ def test_files_are_closed_when_a_partition_can_not_be_opened(tmp_path, opened):
     opened().close()
     access = _WatchedAccess(open_store(str(tmp_path / "other")))
     with pytest.raises(DatasetAssetsError):
-        Source(CocoOptions(folder=str(tmp_path), annotations=("instances", "captions"))).open("val2017", access)
+        Source(CocoOptions(folder=str(tmp_path), annotations=("instances", "captions"))).open(
+            "val2017", access
+        )
     assert len(access.files) == 2
     assert all(file.closed for file in access.files)
 
@@ -235,6 +289,9 @@ def test_partition_is_the_same_when_connections_are_cut(tmp_path):
 
 def test_kept_file_is_refused_when_it_is_empty(tmp_path):
     _zip(tmp_path / "val2017.zip", {f"val2017/{1:012d}.jpg": _jpeg()})
-    _zip(tmp_path / "annotations_trainval2017.zip", {"annotations/instances_val2017.json": io.BytesIO().getvalue()})
+    _zip(
+        tmp_path / "annotations_trainval2017.zip",
+        {"annotations/instances_val2017.json": io.BytesIO().getvalue()},
+    )
     with pytest.raises(ArchiveCorrupt, match=r"instances_val2017\.json: .*empty"):
         _open(tmp_path, tmp_path / "staged")

@@ -5,14 +5,16 @@ import numpy as np
 import pytest
 
 from dataset_assets.errors import ArchiveCorrupt, ConfigurationError, UnreadableSource
-from dataset_assets.stage_records import ClassLabel, SampleError
-from dataset_assets.staging.cvat import CvatExport, CvatOptions, Source
+from dataset_assets.records.staged import ClassLabel, SampleError
+from dataset_assets.staging.sources.cvat import CvatExport, CvatOptions, Source
 from dataset_assets_tests.support import tiny_cvat
 from dataset_assets_tests.support.tiny_cvat import FolderAccess, document, image, picture, write_zip
 
 
 def opened(export, access=None, **options):
-    return Source(CvatOptions(exports={"mine": export}, **options)).open("mine", access or FolderAccess())
+    return Source(CvatOptions(exports={"mine": export}, **options)).open(
+        "mine", access or FolderAccess()
+    )
 
 
 def samples(partition, start=0):
@@ -28,9 +30,21 @@ def test_images_become_samples_with_their_columns_when_a_project_is_exported(tmp
     found = samples(partition)
     assert [sample.key for sample in found] == [f"{number:06d}" for number in range(5)]
     assert [sample.extension for sample in found] == ["jpg", "png", "jpg", "jpg", "jpg"]
-    assert [sample.columns["subset"] for sample in found] == ["train", "train", "val", "train", "train"]
+    assert [sample.columns["subset"] for sample in found] == [
+        "train",
+        "train",
+        "val",
+        "train",
+        "train",
+    ]
     assert [sample.columns["n_shapes"] for sample in found] == [4, 1, 1, 1, 0]
-    assert found[0].columns == {"image_id": 0, "subset": "train", "task_id": 40, "n_shapes": 4, "tags": '["good_frame"]'}
+    assert found[0].columns == {
+        "image_id": 0,
+        "subset": "train",
+        "task_id": 40,
+        "n_shapes": 4,
+        "tags": '["good_frame"]',
+    }
     assert set(partition.columns) == set(found[0].columns)
     assert partition.count == 5
     assert partition.classes[0] == ClassLabel(1, "car", color=(0x3D, 0x3D, 0xF5))
@@ -53,9 +67,24 @@ def test_label_counts_are_pixels_and_tags_when_a_sample_is_made(tmp_path):
 
 
 def test_annotations_say_everything_when_they_are_read_back(tmp_path):
-    said = json.loads(samples(opened(tiny_cvat.write_images(tmp_path / "a.zip")))[0].parts["annotations.json"])
-    assert said["image"] == {"id": 0, "width": 96, "height": 64, "name": "cam/000.jpg", "subset": "train", "task_id": 40}
-    assert [shape["type"] for shape in said["shapes"]] == ["box", "mask", "ellipse", "polyline", "tag"]
+    said = json.loads(
+        samples(opened(tiny_cvat.write_images(tmp_path / "a.zip")))[0].parts["annotations.json"]
+    )
+    assert said["image"] == {
+        "id": 0,
+        "width": 96,
+        "height": 64,
+        "name": "cam/000.jpg",
+        "subset": "train",
+        "task_id": 40,
+    }
+    assert [shape["type"] for shape in said["shapes"]] == [
+        "box",
+        "mask",
+        "ellipse",
+        "polyline",
+        "tag",
+    ]
     assert said["shapes"][0]["attributes"] == {"brand": "<ä>"}
     assert said["shapes"][1]["rle"] == [0, 2, 2, 4]
 
@@ -87,17 +116,35 @@ def test_box_moves_through_a_video_when_its_frames_are_staged(tmp_path):
     assert [set(np.unique(labels(sample))) for sample in found[5:]] == [{0, 1, 3}, {0, 3}, {0, 3}]
     assert [sample.columns["image_id"] for sample in found] == list(range(8))
     between = json.loads(found[1].parts["annotations.json"])["shapes"][0]
-    assert (between["track_id"], between["label"], between["keyframe"], between["attributes"]) == ("0", "car", False, {"moving": "true"})
+    assert (between["track_id"], between["label"], between["keyframe"], between["attributes"]) == (
+        "0",
+        "car",
+        False,
+        {"moving": "true"},
+    )
 
 
 def test_frames_are_told_by_number_or_by_order_when_files_have_names(tmp_path):
     track = '<track id="0" label="car"><box frame="{}" outside="0" xtl="0" ytl="0" xbr="9" ybr="9"/></track>'
     numbered = write_zip(
-        tmp_path / "n.zip", {"annotations.xml": document(track.format(20))} | {f"images/frame_{n:06d}.PNG": picture() for n in (20, 10)}
+        tmp_path / "n.zip",
+        {"annotations.xml": document(track.format(20))}
+        | {f"images/frame_{n:06d}.PNG": picture() for n in (20, 10)},
     )
-    assert [(s.columns["image_id"], s.columns["n_shapes"]) for s in samples(opened(numbered))] == [(20, 1), (10, 0)]
-    named = write_zip(tmp_path / "m.zip", {"annotations.xml": document(track.format(1))} | {f"images/{n}.jpg": picture() for n in "cba"})
-    assert [(s.columns["image_id"], s.columns["n_shapes"]) for s in samples(opened(named))] == [(2, 1), (1, 1), (0, 0)]
+    assert [(s.columns["image_id"], s.columns["n_shapes"]) for s in samples(opened(numbered))] == [
+        (20, 1),
+        (10, 0),
+    ]
+    named = write_zip(
+        tmp_path / "m.zip",
+        {"annotations.xml": document(track.format(1))}
+        | {f"images/{n}.jpg": picture() for n in "cba"},
+    )
+    assert [(s.columns["image_id"], s.columns["n_shapes"]) for s in samples(opened(named))] == [
+        (2, 1),
+        (1, 1),
+        (0, 0),
+    ]
 
 
 def test_coco_export_is_staged_with_boxes_drawn_when_they_have_no_segmentation(tmp_path):
@@ -115,7 +162,10 @@ def test_coco_export_is_staged_with_boxes_drawn_when_they_have_no_segmentation(t
     assert [sample.columns["n_shapes"] for sample in (first, second, third)] == [2, 1, 0]
     assert first.columns["subset"] == "default"
     assert [label.name for label in partition.classes] == ["car", "plate"]
-    assert json.loads(second.parts["annotations.json"])["annotations"][0]["attributes"]["rotation"] == 90.0
+    assert (
+        json.loads(second.parts["annotations.json"])["annotations"][0]["attributes"]["rotation"]
+        == 90.0
+    )
     partition.close()
 
 
@@ -130,12 +180,25 @@ def test_pictures_come_from_elsewhere_when_an_export_has_none(tmp_path):
     xml = document(image(0, "a.jpg", tiny_cvat.SHAPES) + image(1, "missing.jpg"))
     (tmp_path / "annotations.xml").write_bytes(xml)
     pictures = write_zip(
-        tmp_path / "pictures.zip", {"a.jpg": picture(), "unknown.jpg": picture(1), "readme.txt": b"x", "__MACOSX/._a.jpg": b"x"}
+        tmp_path / "pictures.zip",
+        {
+            "a.jpg": picture(),
+            "unknown.jpg": picture(1),
+            "readme.txt": b"x",
+            "__MACOSX/._a.jpg": b"x",
+        },
     )
-    for annotations in (tmp_path / "annotations.xml", write_zip(tmp_path / "x.zip", {"annotations.xml": xml})):
+    for annotations in (
+        tmp_path / "annotations.xml",
+        write_zip(tmp_path / "x.zip", {"annotations.xml": xml}),
+    ):
         partition = opened({"annotations": str(annotations), "images": pictures})
         assert [sample.columns["n_shapes"] for sample in samples(partition)] == [4, 0]
-        assert partition.warnings() == {"polyline not drawn": 1, "images without picture": 1, "pictures without annotations": 1}
+        assert partition.warnings() == {
+            "polyline not drawn": 1,
+            "images without picture": 1,
+            "pictures without annotations": 1,
+        }
         assert len(partition.archives) == 2
     with pytest.raises(UnreadableSource, match="came XML alone; say where they are"):
         opened(str(tmp_path / "annotations.xml"))
@@ -146,7 +209,16 @@ def test_fingerprint_moves_when_content_or_options_change_but_not_with_places(tm
     same = tiny_cvat.write_images(tmp_path / "two" / "a.zip")
     other = tiny_cvat.write_images(tmp_path / "three" / "a.zip", images=4)
     assert opened(first).fingerprint == opened(same).fingerprint
-    assert len({opened(first).fingerprint, opened(other).fingerprint, opened(first, line_width=2.0).fingerprint}) == 3
+    assert (
+        len(
+            {
+                opened(first).fingerprint,
+                opened(other).fingerprint,
+                opened(first, line_width=2.0).fingerprint,
+            }
+        )
+        == 3
+    )
 
 
 def test_polylines_are_drawn_when_they_have_a_width(tmp_path):
@@ -156,17 +228,31 @@ def test_polylines_are_drawn_when_they_have_a_width(tmp_path):
 
 
 def one(tmp_path, body, payload=None, name="a.jpg", **more):
-    path = write_zip(tmp_path / "one.zip", {"annotations.xml": document(body, **more), f"images/{name}": payload or picture()})
+    path = write_zip(
+        tmp_path / "one.zip",
+        {"annotations.xml": document(body, **more), f"images/{name}": payload or picture()},
+    )
     return opened(path)
 
 
 def test_labels_without_a_head_are_numbered_as_they_come(tmp_path):
     partition = one(tmp_path, image(0, "a.jpg", tiny_cvat.SHAPES), labels={})
-    assert [label.name for label in partition.classes] == ["car", "plate", "wheel", "traffic_line", "good_frame"]
+    assert [label.name for label in partition.classes] == [
+        "car",
+        "plate",
+        "wheel",
+        "traffic_line",
+        "good_frame",
+    ]
 
 
 def test_unknown_labels_are_counted_and_not_drawn(tmp_path):
-    partition = one(tmp_path, image(0, "a.jpg", '<box label="ghost" xtl="0" ytl="0" xbr="9" ybr="9"/><blob label="car"/>'))
+    partition = one(
+        tmp_path,
+        image(
+            0, "a.jpg", '<box label="ghost" xtl="0" ytl="0" xbr="9" ybr="9"/><blob label="car"/>'
+        ),
+    )
     assert partition.warnings() == {"shapes with unknown labels": 1, "shapes of unknown kinds": 1}
     assert not labels(samples(partition)[0]).any()
 
@@ -176,7 +262,11 @@ def test_label_map_has_the_shape_of_the_picture_as_shown_when_it_lies_on_its_sid
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     turned = jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:]
     (sample,) = samples(one(tmp_path, image(0, "a.jpg"), turned))
-    assert labels(sample).shape == cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape[:2] == (64, 96)
+    assert (
+        labels(sample).shape
+        == cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape[:2]
+        == (64, 96)
+    )
 
 
 @pytest.mark.parametrize(
@@ -187,7 +277,9 @@ def test_label_map_has_the_shape_of_the_picture_as_shown_when_it_lies_on_its_sid
         (image(0, "a.jpg"), b"<html>", "it is no image"),
     ],
 )
-def test_sample_is_refused_when_picture_and_annotations_can_not_be_used(tmp_path, body, payload, message):
+def test_sample_is_refused_when_picture_and_annotations_can_not_be_used(
+    tmp_path, body, payload, message
+):
     (item,) = (partition := one(tmp_path, body, payload)).items(0)
     with pytest.raises(SampleError, match=message):
         partition.sample(item)
@@ -199,33 +291,65 @@ TRACK = '<track id="{0}" label="car" task_id="{0}"><box frame="0" xtl="0" ytl="0
 @pytest.mark.parametrize(
     ("files", "error", "message"),
     [
-        ({"images/a.jpg": b"x"}, UnreadableSource, r"one\.zip: expected annotations\.xml .* found neither"),
-        ({"annotations.xml": document("")}, UnreadableSource, "expected pictures, found none; export with images"),
-        ({"annotations.xml": b"<annotations>", "images/a.jpg": b"x"}, ArchiveCorrupt, r"one\.zip: expected XML"),
-        ({"annotations.xml": document(image("x", "a")), "images/a.jpg": b"x"}, ArchiveCorrupt, "expected a whole number as id"),
+        (
+            {"images/a.jpg": b"x"},
+            UnreadableSource,
+            r"one\.zip: expected annotations\.xml .* found neither",
+        ),
+        (
+            {"annotations.xml": document("")},
+            UnreadableSource,
+            "expected pictures, found none; export with images",
+        ),
+        (
+            {"annotations.xml": b"<annotations>", "images/a.jpg": b"x"},
+            ArchiveCorrupt,
+            r"one\.zip: expected XML",
+        ),
+        (
+            {"annotations.xml": document(image("x", "a")), "images/a.jpg": b"x"},
+            ArchiveCorrupt,
+            "expected a whole number as id",
+        ),
         (
             {"annotations.xml": document(image(0, "a") + TRACK.format(0)), "images/a.jpg": b"x"},
             ArchiveCorrupt,
             "images or tracks, came both",
         ),
-        ({"annotations.xml": document(TRACK.format(0) + TRACK.format(1)), "images/a.jpg": b"x"}, UnreadableSource, "frames of 2 tasks"),
-        ({"annotations.xml": document("<track><box/></track>"), "images/a.jpg": b"x"}, ArchiveCorrupt, "expected shapes with frames"),
+        (
+            {"annotations.xml": document(TRACK.format(0) + TRACK.format(1)), "images/a.jpg": b"x"},
+            UnreadableSource,
+            "frames of 2 tasks",
+        ),
+        (
+            {"annotations.xml": document("<track><box/></track>"), "images/a.jpg": b"x"},
+            ArchiveCorrupt,
+            "expected shapes with frames",
+        ),
         (
             {
-                "annotations.xml": document(image(0, "a.jpg", more='subset="x"') + image(1, "a.jpg", more='subset="y"')),
+                "annotations.xml": document(
+                    image(0, "a.jpg", more='subset="x"') + image(1, "a.jpg", more='subset="y"')
+                ),
                 "images/a.jpg": b"x",
             },
             UnreadableSource,
             "several images are called 'a.jpg'",
         ),
         (
-            {"annotations.xml": document(image(0, "a.jpg", more='subset="x"')), "images/a.jpg": b"x", "images/x/a.jpg": b"x"},
+            {
+                "annotations.xml": document(image(0, "a.jpg", more='subset="x"')),
+                "images/a.jpg": b"x",
+                "images/x/a.jpg": b"x",
+            },
             UnreadableSource,
             "two pictures belong to one image",
         ),
     ],
 )
-def test_export_is_refused_in_one_line_when_it_is_not_laid_out_as_cvat_does(tmp_path, files, error, message):
+def test_export_is_refused_in_one_line_when_it_is_not_laid_out_as_cvat_does(
+    tmp_path, files, error, message
+):
     with pytest.raises(error, match=message) as refused:
         opened(write_zip(tmp_path / "one.zip", files))
     assert "\n" not in str(refused.value)
@@ -249,7 +373,11 @@ def test_options_are_refused_when_they_can_not_work(options, message):
 
 def test_license_is_that_of_the_options():
     source = Source(CvatOptions(exports={"a": "x", "b": "y"}, license="CC0", redistributable=False))
-    assert (source.partitions, source.license.name, source.license.redistributable) == (("a", "b"), "CC0", False)
+    assert (source.partitions, source.license.name, source.license.redistributable) == (
+        ("a", "b"),
+        "CC0",
+        False,
+    )
 
 
 def test_objects_are_the_picture_and_its_annotations(tmp_path):

@@ -3,13 +3,17 @@
 import pytest
 
 from dataset_assets.errors import ArchiveCorrupt
-from dataset_assets.pipelines.open_staged import open_staging
-from dataset_assets.pipelines.stage import StageOptions, stage
-from dataset_assets.storage._base import open_store
+from dataset_assets.pipelines.stage.open_staging import open_staging
+from dataset_assets.pipelines.stage.stage import StageOptions, stage
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.support import tiny_cvat
 from dataset_assets_tests.support.archive_server import ArchiveServer
 
-WRITERS = {"images": tiny_cvat.write_images, "video": tiny_cvat.write_video, "coco": tiny_cvat.write_coco}
+WRITERS = {
+    "images": tiny_cvat.write_images,
+    "video": tiny_cvat.write_video,
+    "coco": tiny_cvat.write_coco,
+}
 
 
 class Stop(Exception):
@@ -23,15 +27,23 @@ def staged(folder, url, *, stop_at=None):
 
     store = open_store(str(folder))
     report = stage(
-        open_staging("cvat", {"exports": {"mine": url}}), store, StageOptions(max_shard_samples=2), partition="mine", progress=progress
+        open_staging("cvat", {"exports": {"mine": url}}),
+        store,
+        StageOptions(max_shard_samples=2),
+        partition="mine",
+        progress=progress,
     )
     return report, {
-        str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".json"
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".json"
     }
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_partition_is_the_same_when_stopped_and_resumed_and_when_it_comes_through_a_bad_line(tmp_path, kind):
+def test_partition_is_the_same_when_stopped_and_resumed_and_when_it_comes_through_a_bad_line(
+    tmp_path, kind
+):
     path = WRITERS[kind](tmp_path / "in" / "export.zip")
     report, files = staged(tmp_path / "clean", path)
     with pytest.raises(Stop):
@@ -44,7 +56,9 @@ def test_partition_is_the_same_when_stopped_and_resumed_and_when_it_comes_throug
     assert report.dataset == resumed.dataset == remote.dataset
     assert (resumed.skipped, remote.skipped) == (1, 0)
     assert report.manifest.fingerprint == remote.manifest.fingerprint
-    assert report.dataset.samples == report.dataset.rows == {"images": 5, "video": 8, "coco": 3}[kind]
+    assert (
+        report.dataset.samples == report.dataset.rows == {"images": 5, "video": 8, "coco": 3}[kind]
+    )
 
 
 def test_corrupt_member_is_named_when_an_export_is_damaged(tmp_path):
@@ -59,6 +73,14 @@ def test_corrupt_member_is_named_when_an_export_is_damaged(tmp_path):
 
 def test_bad_picture_is_a_row_without_a_sample(tmp_path):
     body = tiny_cvat.image(0, "a.jpg") + tiny_cvat.image(1, "b.jpg")
-    files = {"annotations.xml": tiny_cvat.document(body), "images/a.jpg": tiny_cvat.picture(), "images/b.jpg": tiny_cvat.picture()[:300]}
+    files = {
+        "annotations.xml": tiny_cvat.document(body),
+        "images/a.jpg": tiny_cvat.picture(),
+        "images/b.jpg": tiny_cvat.picture()[:300],
+    }
     report, _ = staged(tmp_path / "out", tiny_cvat.write_zip(tmp_path / "export.zip", files))
-    assert (report.dataset.rows, report.dataset.samples, sum(report.dataset.causes.values())) == (2, 1, 1)
+    assert (report.dataset.rows, report.dataset.samples, sum(report.dataset.causes.values())) == (
+        2,
+        1,
+        1,
+    )

@@ -5,8 +5,9 @@ import sys
 import pytest
 
 from dataset_assets.errors import ArchiveCorrupt
-from dataset_assets.staging import _cvat_annotations, _cvat_xml
-from dataset_assets.staging._cvat_annotations import XmlAnnotations
+from dataset_assets.staging.sources.cvat import _annotations as _cvat_annotations
+from dataset_assets.staging.sources.cvat import _xml as _cvat_xml
+from dataset_assets.staging.sources.cvat._annotations import XmlAnnotations
 from dataset_assets_tests.support import tiny_cvat
 
 BOMB = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
@@ -14,12 +15,19 @@ OUTSIDE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><annotations>
 
 
 def read(data):
-    return [(kind, element.tag) for kind, element in _cvat_xml.read(io.BytesIO(data), "annotations.xml")]
+    return [
+        (kind, element.tag) for kind, element in _cvat_xml.read(io.BytesIO(data), "annotations.xml")
+    ]
 
 
 def test_elements_come_in_order_when_read():
-    body = tiny_cvat.image(0, "a.jpg", '<box label="car"/><skeleton label="s"><points/></skeleton>') + "<track><mask/></track>"
-    data = tiny_cvat.document(body, labels={"car": "#000000"}, meta="<original_size><width>1</width></original_size>")
+    body = (
+        tiny_cvat.image(0, "a.jpg", '<box label="car"/><skeleton label="s"><points/></skeleton>')
+        + "<track><mask/></track>"
+    )
+    data = tiny_cvat.document(
+        body, labels={"car": "#000000"}, meta="<original_size><width>1</width></original_size>"
+    )
     assert read(data) == [
         ("original_size", "original_size"),
         ("label", "label"),
@@ -34,15 +42,27 @@ def test_elements_come_in_order_when_read():
 
 
 def test_shape_is_complete_when_it_is_given():
-    data = tiny_cvat.document(tiny_cvat.image(0, "a.jpg", '<box label="car"><attribute name="n">text</attribute></box>'))
-    assert [element[0].text for kind, element in _cvat_xml.read(io.BytesIO(data), "x") if kind == "shape"] == ["text"]
+    data = tiny_cvat.document(
+        tiny_cvat.image(0, "a.jpg", '<box label="car"><attribute name="n">text</attribute></box>')
+    )
+    assert [
+        element[0].text
+        for kind, element in _cvat_xml.read(io.BytesIO(data), "x")
+        if kind == "shape"
+    ] == ["text"]
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (f'<!DOCTYPE a [<!ENTITY l0 "ha">{BOMB}]><annotations><version>&l9;</version></annotations>', "came DTDForbidden"),
-        (f'<!DOCTYPE a [<!ENTITY x "{"a" * 50_000}">]><annotations>{"&x;" * 50_000}</annotations>', "came DTDForbidden"),
+        (
+            f'<!DOCTYPE a [<!ENTITY l0 "ha">{BOMB}]><annotations><version>&l9;</version></annotations>',
+            "came DTDForbidden",
+        ),
+        (
+            f'<!DOCTYPE a [<!ENTITY x "{"a" * 50_000}">]><annotations>{"&x;" * 50_000}</annotations>',
+            "came DTDForbidden",
+        ),
         (OUTSIDE, "came DTDForbidden"),
         ('<!DOCTYPE a SYSTEM "http://127.0.0.1:9/a.dtd"><annotations/>', "came DTDForbidden"),
         ("<annotations><image", r"can not be read \(unclosed token"),
@@ -52,9 +72,18 @@ def test_shape_is_complete_when_it_is_given():
         ("<kml/>", "expected the element <annotations>, came <kml>"),
         ('<?xml version="1.0" encoding="klingon"?><annotations/>', "annotations.xml: expected XML"),
         ("<annotations>" + "<a>" * 100, "at most 32 elements in one another"),
-        ("<annotations><image><box>" + "<attribute/>" * 10_001, "at most 10,000 parts of one <box>"),
-        ("<annotations><image><box>" + "<attribute><b/></attribute>" * 5_001, "at most 10,000 parts of one <box>"),
-        ("<annotations><image><polygon points='" + "1,2;" * (5 << 20), "elements of at most 16 MiB"),
+        (
+            "<annotations><image><box>" + "<attribute/>" * 10_001,
+            "at most 10,000 parts of one <box>",
+        ),
+        (
+            "<annotations><image><box>" + "<attribute><b/></attribute>" * 5_001,
+            "at most 10,000 parts of one <box>",
+        ),
+        (
+            "<annotations><image><polygon points='" + "1,2;" * (5 << 20),
+            "elements of at most 16 MiB",
+        ),
         ("<annotations><version>" + "1" * (40 << 20), "elements of at most 16 MiB"),
     ],
 )
@@ -83,13 +112,19 @@ BOX = '<box label="car" frame="{}" xtl="1" ytl="1" xbr="9" ybr="9"/>'
     ("limit", "body", "message"),
     [
         ("MAX_SHAPES", tiny_cvat.image(0, "a", "<tag/>" * 6), "at most 5 shapes of one image"),
-        ("MAX_SHAPES", "<track>" + "".join(map(BOX.format, range(6))) + "</track>", "at most 5 shapes of one track"),
+        (
+            "MAX_SHAPES",
+            "<track>" + "".join(map(BOX.format, range(6))) + "</track>",
+            "at most 5 shapes of one track",
+        ),
         ("MAX_SHAPES", f"<track>{BOX.format(0)}</track>" * 6, "at most 5 shapes of one image"),
         ("MAX_RECORDS", f"<track>{BOX.format(0)}</track>" * 2, "and 5 in all"),
         ("MAX_IMAGES", "".join(tiny_cvat.image(n, f"{n}") for n in range(6)), "at most 5 images"),
     ],
 )
-def test_annotations_are_refused_when_there_are_more_than_can_be_drawn(monkeypatch, limit, body, message):
+def test_annotations_are_refused_when_there_are_more_than_can_be_drawn(
+    monkeypatch, limit, body, message
+):
     monkeypatch.setattr(_cvat_annotations, limit, 5)
     paths = [f"frame_{number:06d}.png" for number in range(4)]
     with pytest.raises(ArchiveCorrupt, match=message):
@@ -98,7 +133,7 @@ def test_annotations_are_refused_when_there_are_more_than_can_be_drawn(monkeypat
 
 MEASURE = """
 import io, resource, sys
-from dataset_assets.staging._cvat_annotations import XmlAnnotations
+from dataset_assets.staging.sources.cvat._annotations import XmlAnnotations
 
 class Boxes(io.RawIOBase):
     def __init__(self, images, boxes):
@@ -123,9 +158,13 @@ print(source.bytes >> 20, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - 
 """
 
 
-@pytest.mark.parametrize("images", [400, pytest.param(22_000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])  # 20 MB, 1 GB
+@pytest.mark.parametrize(
+    "images", [400, pytest.param(22_000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+)  # 20 MB, 1 GB
 def test_memory_stays_small_when_a_file_of_boxes_is_large(images):
-    done = subprocess.run([sys.executable, "-c", MEASURE, str(images)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(images)], capture_output=True, text=True, check=True
+    )
     megabytes, grown = map(int, done.stdout.split())
     assert megabytes > images // 25
     assert grown < 60

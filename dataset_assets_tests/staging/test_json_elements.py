@@ -19,7 +19,9 @@ def _whole(data):
     """What `json` makes of the document, as a list of (section, value)."""
     found = []
     for section, value in json.loads(data).items():
-        found += [(section, each) for each in value] if isinstance(value, list) else [(section, value)]
+        found += (
+            [(section, each) for each in value] if isinstance(value, list) else [(section, value)]
+        )
     return found
 
 
@@ -28,7 +30,9 @@ def _window(request, monkeypatch):
     monkeypatch.setattr(_json_elements, "_WINDOW", request.param)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
 @given(
     document=st.dictionaries(st.text(), VALUES, max_size=4),
     ascii_only=st.booleans(),
@@ -36,11 +40,17 @@ def _window(request, monkeypatch):
     start=st.sampled_from([b"", b"\xef\xbb\xbf", b" \n"]),
 )
 @pytest.mark.usefixtures("_window")
-def test_elements_are_those_of_the_document_when_windows_cut_it(document, ascii_only, indent, start):
+def test_elements_are_those_of_the_document_when_windows_cut_it(
+    document, ascii_only, indent, start
+):
     data = start + json.dumps(document, ensure_ascii=ascii_only, indent=indent).encode() + b" \n"
     found = list(elements(data, "x.json"))
-    assert [(each.section, each.value) for each in found] == _whole(data.strip().removeprefix(b"\xef\xbb\xbf"))
-    assert [json.loads(data[each.start : each.end]) for each in found] == [each.value for each in found]
+    assert [(each.section, each.value) for each in found] == _whole(
+        data.strip().removeprefix(b"\xef\xbb\xbf")
+    )
+    assert [json.loads(data[each.start : each.end]) for each in found] == [
+        each.value for each in found
+    ]
 
 
 GOOD = b'{"images": [{"id": 1}, {"id": 23}], "n": 12}'
@@ -49,7 +59,9 @@ GOOD = b'{"images": [{"id": 1}, {"id": 23}], "n": 12}'
 @pytest.mark.usefixtures("_window")
 @pytest.mark.parametrize("length", range(len(GOOD)))
 def test_document_is_refused_when_it_is_cut_anywhere(length):
-    with pytest.raises(ArchiveCorrupt, match=r"x\.json: expected .* at byte .* of .*; it is cut or damaged"):
+    with pytest.raises(
+        ArchiveCorrupt, match=r"x\.json: expected .* at byte .* of .*; it is cut or damaged"
+    ):
         list(elements(GOOD[:length], "x.json"))
 
 

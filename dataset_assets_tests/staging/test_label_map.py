@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dataset_assets.staging._label_map import LabelMap
-from dataset_assets.staging._polygons import fill_box
+from dataset_assets.staging.masks.label_map import LabelMap
+from dataset_assets.staging.masks.polygons import fill_box
 
 
 def _decoded(label_map):
@@ -14,7 +14,9 @@ def test_later_label_lies_on_top_when_masks_overlap():
     label_map = LabelMap(3, 4)
     label_map.paint(np.ones((3, 4), np.uint8), 7)
     label_map.paint((np.array([[True, False], [True, True]]), 2, 1), 200)
-    np.testing.assert_array_equal(_decoded(label_map), [[7, 7, 7, 7], [7, 7, 200, 7], [7, 7, 200, 200]])
+    np.testing.assert_array_equal(
+        _decoded(label_map), [[7, 7, 7, 7], [7, 7, 200, 7], [7, 7, 200, 200]]
+    )
     assert label_map.counts() == {7: 9, 200: 3}
 
 

@@ -4,9 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as pycoco
 
-from dataset_assets.staging._polygons import fill, fill_all, fill_box
+from dataset_assets.staging.masks.polygons import fill, fill_all, fill_box
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in pycocotools
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)  # in pycocotools
 SIDES = st.integers(1, 60)
 COORDINATES = st.one_of(
     st.floats(-80, 140, allow_nan=False),
@@ -55,7 +57,9 @@ def test_thousands_of_masks_equal_the_coco_api_when_drawn(kind):
     different = 0
     for _ in range(1000):
         polygon, height, width = _random_polygon(rng, kind)
-        different += not np.array_equal(fill(polygon, height, width), _theirs(polygon, height, width))
+        different += not np.array_equal(
+            fill(polygon, height, width), _theirs(polygon, height, width)
+        )
     assert different == 0
 
 
@@ -76,7 +80,17 @@ def test_box_holds_all_of_the_mask_when_cut(polygon, height, width):
     np.testing.assert_array_equal(whole, fill(polygon, height, width))
 
 
-@pytest.mark.parametrize("polygon", [[], [4, 4], [1, 1, 30, 30], [5, 5, 5, 5, 5, 5], [-9, -9, -3, -9, -3, -3], [100, 1, 120, 1, 120, 20]])
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        [],
+        [4, 4],
+        [1, 1, 30, 30],
+        [5, 5, 5, 5, 5, 5],
+        [-9, -9, -3, -9, -3, -3],
+        [100, 1, 120, 1, 120, 20],
+    ],
+)
 def test_nothing_is_drawn_when_a_polygon_covers_no_pixel(polygon):
     assert not fill(polygon, 40, 50).any()
 
@@ -86,7 +100,15 @@ def test_all_is_drawn_when_a_polygon_covers_the_image():
 
 
 @pytest.mark.parametrize(
-    "polygon", [[1, 2, 3], [[1, 2], [3, 4]], [1, 2, float("nan"), 3, 4, 5], [1, 2, 1e18, 3, 4, 5], [0, 0, 9e5, 9e5, 0, 9e5], ["a", "b"]]
+    "polygon",
+    [
+        [1, 2, 3],
+        [[1, 2], [3, 4]],
+        [1, 2, float("nan"), 3, 4, 5],
+        [1, 2, 1e18, 3, 4, 5],
+        [0, 0, 9e5, 9e5, 0, 9e5],
+        ["a", "b"],
+    ],
 )
 def test_polygon_is_refused_when_it_is_none(polygon):
     with pytest.raises(ValueError, match="polygon|could not convert"):

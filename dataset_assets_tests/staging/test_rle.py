@@ -5,9 +5,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from pycocotools import mask as pycoco
 
-from dataset_assets.staging import _rle
+from dataset_assets.staging.masks import rle as _rle
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in pycocotools
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)  # in pycocotools
 MASKS = npst.arrays(np.bool_, npst.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=70))
 
 
@@ -37,7 +39,9 @@ def test_large_masks_equal_the_coco_api_when_decoded(seed):
     rng = np.random.default_rng(seed)
     height, width = rng.integers(1, 900, 2).tolist()
     mask = rng.random((height, width)) < rng.choice([0.001, 0.5, 0.999])
-    theirs = pycoco.frPyObjects({"counts": _rle.encode(mask), "size": [height, width]}, height, width)
+    theirs = pycoco.frPyObjects(
+        {"counts": _rle.encode(mask), "size": [height, width]}, height, width
+    )
     np.testing.assert_array_equal(pycoco.decode(theirs), mask)
     np.testing.assert_array_equal(_rle.decode(theirs["counts"], height, width), mask)
 

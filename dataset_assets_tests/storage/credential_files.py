@@ -43,7 +43,12 @@ FSSPEC = """\
 """
 
 
-def filled_in(text: str = TORCHDATASETUTIL + CITYSCAPES, *, address: str = "127.0.0.1:9000", name: str = "store") -> str:
+def filled_in(
+    text: str = TORCHDATASETUTIL + CITYSCAPES,
+    *,
+    address: str = "127.0.0.1:9000",
+    name: str = "store",
+) -> str:
     """Return a README's file as a user completes it."""
     blanks = {
         "<address>:<port>": address,
@@ -60,5 +65,17 @@ def filled_in(text: str = TORCHDATASETUTIL + CITYSCAPES, *, address: str = "127.
 
 def entry(**changes: object) -> str:
     """Return a file with one store, as json, some keys changed; `...` takes a key away."""
-    values = {"name": "store", "address": "h:9000", "access_key": SECRETS[0], "secret_key": SECRETS[1], "tls": False} | changes
-    return json.dumps({"s3": [{key.replace("_", " "): value for key, value in values.items() if value is not ...}]})
+    values = {
+        "name": "store",
+        "address": "h:9000",
+        "access_key": SECRETS[0],
+        "secret_key": SECRETS[1],
+        "tls": False,
+    } | changes
+    return json.dumps(
+        {
+            "s3": [
+                {key.replace("_", " "): value for key, value in values.items() if value is not ...}
+            ]
+        }
+    )

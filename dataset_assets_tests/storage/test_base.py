@@ -1,6 +1,6 @@
 import pytest
 
-from dataset_assets.storage._base import hide_credentials
+from dataset_assets.redaction import redact
 
 
 @pytest.mark.parametrize(
@@ -11,9 +11,15 @@ from dataset_assets.storage._base import hide_credentials
         ("ftp://user:p:a%40ss@host:21/a", "ftp://host:21/a"),
         ("simplecache::sftp://user:pass@host/a", "simplecache::sftp://host/a"),
         ("see https://user:pass@host/a and http://x:y@z/b", "see https://host/a and http://z/b"),
-        ("abfs://container@account.dfs.core.windows.net/a", "abfs://container@account.dfs.core.windows.net/a"),
+        (
+            "abfs://container@account.dfs.core.windows.net/a",
+            "abfs://container@account.dfs.core.windows.net/a",
+        ),
         ("github://org:repo@main/a.csv", "github://org:repo@main/a.csv"),
-        ("https://host/a.csv?X-Amz-Signature=abc&X-Amz-Date=1&id=7", "https://host/a.csv?X-Amz-Signature=***&X-Amz-Date=1&id=7"),
+        (
+            "https://host/a.csv?X-Amz-Signature=abc&X-Amz-Date=1&id=7",
+            "https://host/a.csv?X-Amz-Signature=***&X-Amz-Date=1&id=7",
+        ),
         ("https://host/a?sig=abc%2F&design=3&monkey=1", "https://host/a?sig=***&design=3&monkey=1"),
         ("https://host/a?token=t&api_key=k&key=x", "https://host/a?token=***&api_key=***&key=***"),
         ("https://host:8080/mail/a@b.c/list.csv", "https://host:8080/mail/a@b.c/list.csv"),
@@ -21,4 +27,4 @@ from dataset_assets.storage._base import hide_credentials
     ],
 )
 def test_credentials_are_hidden_when_a_url_has_them(text, shown):
-    assert hide_credentials(text) == shown
+    assert redact(text) == shown

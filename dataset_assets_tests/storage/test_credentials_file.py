@@ -3,8 +3,14 @@ import json
 import pytest
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.storage._credentials import read_credentials_file
-from dataset_assets_tests.storage.credential_files import CITYSCAPES, SECRETS, TORCHDATASETUTIL, entry, filled_in
+from dataset_assets.storage.credentials import read_credentials_file
+from dataset_assets_tests.storage.credential_files import (
+    CITYSCAPES,
+    SECRETS,
+    TORCHDATASETUTIL,
+    entry,
+    filled_in,
+)
 
 
 @pytest.fixture
@@ -36,7 +42,9 @@ def test_file_of_the_readme_is_read_when_its_blanks_are_filled_in(written):
 def test_file_of_the_readme_is_parsed_but_not_used_when_it_is_verbatim(written):
     file = read_credentials_file(written(TORCHDATASETUTIL + CITYSCAPES))
     assert [store.name for store in file.stores] == ["store"]
-    with pytest.raises(ConfigurationError, match="it is still 'http://<address>:<port>'; fill it in"):
+    with pytest.raises(
+        ConfigurationError, match="it is still 'http://<address>:<port>'; fill it in"
+    ):
         file.named("store")
     with pytest.raises(ConfigurationError, match="fill it in"):
         file.of_bucket("imgml")
@@ -66,40 +74,82 @@ def test_json_says_the_same_as_yaml_when_it_is_the_same(written):
     ],
 )
 def test_endpoint_follows_from_address_and_tls_when_they_agree(written, address, tls, endpoint):
-    assert read_credentials_file(written(entry(address=address, tls=tls))).stores[0].credentials.endpoint_url == endpoint
+    assert (
+        read_credentials_file(written(entry(address=address, tls=tls)))
+        .stores[0]
+        .credentials.endpoint_url
+        == endpoint
+    )
 
 
 def test_certificates_are_those_of_cert_path_when_it_is_given(written, tmp_path):
     (tmp_path / "ca.pem").write_text("certificate")
-    file = read_credentials_file(written(entry(cert_path=str(tmp_path / "ca.pem"), cert_verify=True)))
+    file = read_credentials_file(
+        written(entry(cert_path=str(tmp_path / "ca.pem"), cert_verify=True))
+    )
     assert file.stores[0].credentials.verify == str(tmp_path / "ca.pem")
     assert read_credentials_file(written(entry())).stores[0].credentials.verify is True
 
 
 def test_keys_may_be_null_when_boto3_is_to_find_them(written):
-    credentials = read_credentials_file(written(entry(access_key=None, secret_key=None))).stores[0].credentials
-    assert (credentials.access_key, credentials.secret_key, credentials.anonymous) == (None, None, False)
+    credentials = (
+        read_credentials_file(written(entry(access_key=None, secret_key=None)))
+        .stores[0]
+        .credentials
+    )
+    assert (credentials.access_key, credentials.secret_key, credentials.anonymous) == (
+        None,
+        None,
+        False,
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (entry(address=...), r"s3\[0\]: expected the key 'address'; there are access key, name, secret key, tls; add it"),
-        (entry(secret_key=..., secret_kye=SECRETS[1]), r"s3\[0\]: expected the key 'secret key'; there are .*secret kye"),
+        (
+            entry(address=...),
+            r"s3\[0\]: expected the key 'address'; there are access key, name, secret key, tls; add it",
+        ),
+        (
+            entry(secret_key=..., secret_kye=SECRETS[1]),
+            r"s3\[0\]: expected the key 'secret key'; there are .*secret kye",
+        ),
         (entry(name=...), r"s3\[0\]: expected the key 'name'"),
         (entry(address=""), r"s3\[0\]: expected 'address' to be text; got nothing"),
-        (entry(secret_key=12345678), r"s3\[0\]: expected 'secret key' to be text; got a number; put it in quotes"),
-        (entry(secret_key=None), "store: expected both an access key and a secret key, or none of them; the secret key is missing"),
+        (
+            entry(secret_key=12345678),
+            r"s3\[0\]: expected 'secret key' to be text; got a number; put it in quotes",
+        ),
+        (
+            entry(secret_key=None),
+            "store: expected both an access key and a secret key, or none of them; the secret key is missing",
+        ),
         (entry(tls="no"), r"s3\[0\]: expected 'tls' to be true or false; got text"),
-        (entry(address="http://h", tls=True), "s3.0.: the address begins with http:// and 'tls' is true: these do not agree"),
+        (
+            entry(address="http://h", tls=True),
+            "s3.0.: the address begins with http:// and 'tls' is true: these do not agree",
+        ),
         (entry(address="ftp://h", tls=...), "begins with ftp://"),
-        (entry(cert_path="missing.pem"), r"s3\[0\]: expected 'cert path' to be a file of certificates; there is no missing.pem"),
+        (
+            entry(cert_path="missing.pem"),
+            r"s3\[0\]: expected 'cert path' to be a file of certificates; there is no missing.pem",
+        ),
         (entry(sets=["imgml"]), r"s3\[0\]: expected 'sets' to be keys and values; got a list"),
-        (entry(sets={"dataset": {"prefix": "data"}}), r"s3\[0\].sets.dataset: expected the key 'bucket'; there are prefix"),
-        (entry(sets={"dataset": "imgml"}), r"s3\[0\].sets.dataset: expected keys and values; got text"),
+        (
+            entry(sets={"dataset": {"prefix": "data"}}),
+            r"s3\[0\].sets.dataset: expected the key 'bucket'; there are prefix",
+        ),
+        (
+            entry(sets={"dataset": "imgml"}),
+            r"s3\[0\].sets.dataset: expected keys and values; got text",
+        ),
         ('{"s3": {"name": "store"}}', "expected 's3' to be a list; got keys and values"),
         ('{"s3": ["store"]}', r"s3\[0\]: expected keys and values; got text"),
-        ('{"cityscapes": {"username": "x"}}', "cityscapes: expected the key 'password'; there are username"),
+        (
+            '{"cityscapes": {"username": "x"}}',
+            "cityscapes: expected the key 'password'; there are username",
+        ),
         ("- a\n", "expected keys and values; got a list"),
         ("", "expected keys and values; got nothing"),
         (b"\xff\xfe\x00\xd8", "it is not text"),
@@ -118,8 +168,14 @@ def test_error_names_file_place_and_key_when_the_file_is_wrong(written, text, ex
 
 @pytest.mark.parametrize("name", ["creds.yaml", "creds.json"])
 def test_no_secret_is_told_when_the_line_with_it_can_not_be_parsed(written, name):
-    broken = filled_in().replace("secret key: ", "secret key: : ") if name == "creds.yaml" else entry().replace('"access key": ', "")
-    with pytest.raises(ConfigurationError, match=r"can not be parsed in line \d+, column \d+") as caught:
+    broken = (
+        filled_in().replace("secret key: ", "secret key: : ")
+        if name == "creds.yaml"
+        else entry().replace('"access key": ', "")
+    )
+    with pytest.raises(
+        ConfigurationError, match=r"can not be parsed in line \d+, column \d+"
+    ) as caught:
         read_credentials_file(written(broken, name))
     error: BaseException | None = caught.value
     while error is not None:
@@ -128,15 +184,23 @@ def test_no_secret_is_told_when_the_line_with_it_can_not_be_parsed(written, name
 
 
 def test_missing_file_is_named_when_it_is_read(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"none.yaml: expected a credentials file .*No such file"):
+    with pytest.raises(
+        ConfigurationError, match=r"none.yaml: expected a credentials file .*No such file"
+    ):
         read_credentials_file(tmp_path / "none.yaml")
 
 
 def test_names_are_told_apart_when_a_file_has_several_stores(written):
-    first, more = filled_in(TORCHDATASETUTIL), filled_in(TORCHDATASETUTIL, name="other", address="h:1").removeprefix("s3:\n")
+    first, more = (
+        filled_in(TORCHDATASETUTIL),
+        filled_in(TORCHDATASETUTIL, name="other", address="h:1").removeprefix("s3:\n"),
+    )
     file = read_credentials_file(written(first + more))
     assert file.named("other").credentials.endpoint_url == "http://h:1"
-    with pytest.raises(ConfigurationError, match="expected an entry of s3 with the name 'third'; it has store, other"):
+    with pytest.raises(
+        ConfigurationError,
+        match="expected an entry of s3 with the name 'third'; it has store, other",
+    ):
         file.named("third")
     with pytest.raises(ConfigurationError, match="store is there twice"):
         read_credentials_file(written(first + first.removeprefix("s3:\n")))

@@ -13,13 +13,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dataset_assets.errors import ConfigurationError, CredentialsRefused, MissingDependency, StorageError
-from dataset_assets.storage import _embedded_s3
-from dataset_assets.storage._buckets import Connect, s3store
-from dataset_assets.storage._credentials import resolve
-from dataset_assets.storage._embedded_s3 import EmbeddedS3
+from dataset_assets.compat.pymlutil.buckets import Connect, s3store
+from dataset_assets.errors import (
+    ConfigurationError,
+    CredentialsRefused,
+    MissingDependency,
+    StorageError,
+)
+from dataset_assets.storage import embedded_s3 as _embedded_s3
+from dataset_assets.storage.credentials import resolve
+from dataset_assets.storage.embedded_s3 import EmbeddedS3
 
-SERVE = "import sys; from dataset_assets.storage._embedded_s3 import serve_s3; serve_s3(*sys.argv[1:], say=lambda text: print(text, flush=True))"
+SERVE = "import sys; from dataset_assets.storage.embedded_s3 import serve_s3; serve_s3(*sys.argv[1:], say=lambda text: print(text, flush=True))"
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +39,9 @@ def process_lines():
     found = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            found[int(path.parent.name)] = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            found[int(path.parent.name)] = (
+                path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            )
         except OSError:
             continue
     return found
@@ -63,8 +70,12 @@ def test_bytes_come_back_when_a_store_is_opened_on_it(server):
 def test_other_clients_work_when_they_have_its_environment(server):
     code = """import boto3; s3 = boto3.client("s3"); s3.put_object(Bucket="data", Key="k", Body=b"0123456789")
 print(s3.get_object(Bucket="data", Key="k", Range="bytes=2-4")["Body"].read())"""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | server.environment()
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("AWS_")
+    } | server.environment()
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
     assert result.stdout == "b'234'\n", result.stderr
 
 
@@ -80,14 +91,24 @@ def test_own_client_works_when_checksums_are_left_to_boto3(server, monkeypatch):
 def test_server_listens_on_loopback_only_when_it_runs(server):
     port = int(server.url.rpartition(":")[2])
     assert server.url == f"http://127.0.0.1:{port}"
-    listening = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"]
-    assert [address for address in listening if address.endswith(f":{port:04X}")] == [f"0100007F:{port:04X}"]
+    listening = [
+        line.split()[1]
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if line.split()[3] == "0A"
+    ]
+    assert [address for address in listening if address.endswith(f":{port:04X}")] == [
+        f"0100007F:{port:04X}"
+    ]
 
 
 def test_no_secret_is_seen_when_processes_are_listed(server):
     keys = server.credentials
     assert servers_over(server.folder)
-    assert not [line for line in process_lines().values() if keys.secret_key in line or keys.access_key in line]
+    assert not [
+        line
+        for line in process_lines().values()
+        if keys.secret_key in line or keys.access_key in line
+    ]
     assert keys.secret_key not in f"{server!r} {keys!r} {server.__dict__!r}"
 
 
@@ -144,8 +165,18 @@ def test_block_is_asked_for_when_it_is_not_started(tmp_path):
 
 @contextmanager
 def serving(tmp_path, *more):
-    command = [sys.executable, "-c", SERVE, str(tmp_path / "root"), "0", str(tmp_path / "creds.yaml"), *more]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    command = [
+        sys.executable,
+        "-c",
+        SERVE,
+        str(tmp_path / "root"),
+        "0",
+        str(tmp_path / "creds.yaml"),
+        *more,
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             said = [process.stdout.readline() for _ in range(7)]
             yield process, said
@@ -155,17 +186,37 @@ def serving(tmp_path, *more):
 
 def test_stores_of_the_file_work_when_it_is_served(tmp_path):
     with serving(tmp_path) as (process, said):
-        variables = dict(line.removeprefix("export ").strip().split("=", 1) for line in said if line.startswith("export "))
+        variables = dict(
+            line.removeprefix("export ").strip().split("=", 1)
+            for line in said
+            if line.startswith("export ")
+        )
         path = tmp_path / "creds.yaml"
-        assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE((tmp_path / "creds.yaml.aws").stat().st_mode) == 0o600
+        assert (
+            stat.S_IMODE(path.stat().st_mode)
+            == stat.S_IMODE((tmp_path / "creds.yaml.aws").stat().st_mode)
+            == 0o600
+        )
         s3, _, s3def = Connect(path)
         s3.PutObject(s3def["sets"]["dataset"]["bucket"], "data/k", b"x")
         assert resolve(None, "datasets", variables).source == "creds.yaml: store"
         entry = yaml.safe_load(path.read_text())["s3"][0]
-        assert not [secret for secret in (entry["secret key"], entry["access key"]) if secret in "".join(said)]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | variables
+        assert not [
+            secret
+            for secret in (entry["secret key"], entry["access key"])
+            if secret in "".join(said)
+        ]
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("AWS_")
+        } | variables
         code = "import boto3; print(boto3.client('s3').get_object(Bucket='datasets', Key='data/k')['Body'].read())"
-        result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert result.stdout == "b'x'\n", result.stderr
         process.send_signal(signal.SIGINT)
         assert process.wait(10) != 0
@@ -184,14 +235,20 @@ def test_server_ends_when_the_process_that_started_it_is_killed(tmp_path):
 
 def test_credentials_of_others_are_kept_when_the_file_exists(tmp_path):
     (tmp_path / "creds.yaml").write_text("s3: []\n")
-    with pytest.raises(ConfigurationError, match="creds.yaml exists and holds other credentials: name another file"):
+    with pytest.raises(
+        ConfigurationError, match="creds.yaml exists and holds other credentials: name another file"
+    ):
         _embedded_s3.serve_s3(tmp_path / "root", 0, tmp_path / "creds.yaml", say=print)
     assert (tmp_path / "creds.yaml").read_text() == "s3: []\n"
 
 
 def test_error_is_told_when_the_server_is_ended_by_another(tmp_path):
     with EmbeddedS3(tmp_path) as server:
-        pid = next(pid for pid, line in process_lines().items() if str(tmp_path) in line and "serve s3" in line and "/bin/sh" not in line)
+        pid = next(
+            pid
+            for pid, line in process_lines().items()
+            if str(tmp_path) in line and "serve s3" in line and "/bin/sh" not in line
+        )
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(StorageError, match="the embedded S3 server over .* has ended"):
             server.wait()

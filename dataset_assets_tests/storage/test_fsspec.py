@@ -4,9 +4,15 @@ import fsspec
 import fsspec.implementations.memory
 import pytest
 
-from dataset_assets.errors import ConfigurationError, DiskFull, MissingDependency, NotWritable, StorageError
-from dataset_assets.storage import fsspec as fsspec_store
-from dataset_assets.storage._base import open_store
+from dataset_assets.errors import (
+    ConfigurationError,
+    DiskFull,
+    MissingDependency,
+    NotWritable,
+    StorageError,
+)
+from dataset_assets.storage.store import open_store
+from dataset_assets.storage.stores import fsspec as fsspec_store
 
 
 def test_missing_package_is_named_when_the_scheme_needs_one():
@@ -112,6 +118,8 @@ def test_range_behind_the_end_is_empty_when_the_file_system_refuses_it(monkeypat
         store.read("a", 0, 2)
 
 
-@pytest.mark.parametrize(("modified", "expected"), [(None, 0.0), (3.5, 3.5), ("1970-01-01T00:00:10+00:00", 10.0)])
+@pytest.mark.parametrize(
+    ("modified", "expected"), [(None, 0.0), (3.5, 3.5), ("1970-01-01T00:00:10+00:00", 10.0)]
+)
 def test_modification_time_is_read_in_each_spelling(modified, expected):
     assert fsspec_store._object_info("a", {"size": 1, "mtime": modified}).modified == expected

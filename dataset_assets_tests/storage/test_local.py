@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dataset_assets.errors import DiskFull, NotWritable, ObjectMissing, StorageError
-from dataset_assets.storage import local
-from dataset_assets.storage._base import open_store
+from dataset_assets.storage.store import open_store
+from dataset_assets.storage.stores import local
 
 
 @pytest.mark.parametrize("prefix", ["", "file://", "local://"])
@@ -37,7 +37,9 @@ def test_disk_full_names_the_path_and_leaves_nothing(tmp_path, monkeypatch):
 
 def test_short_writes_are_completed_when_the_system_takes_less(tmp_path, monkeypatch):
     store = open_store(str(tmp_path))
-    monkeypatch.setattr(local.os, "writev", lambda descriptor, parts: os.write(descriptor, b"".join(parts)[:3]))
+    monkeypatch.setattr(
+        local.os, "writev", lambda descriptor, parts: os.write(descriptor, b"".join(parts)[:3])
+    )
     store.write("a", b"0123456789")
     assert store.read("a") == b"0123456789"
 

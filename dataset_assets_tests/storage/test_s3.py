@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 import pytest
 
 from dataset_assets.errors import BucketMissing, ConfigurationError, StorageError
-from dataset_assets.storage import _s3_upload
-from dataset_assets.storage._base import open_store
-from dataset_assets.storage._s3_upload import PART_BYTES, part_bytes
-from dataset_assets.storage.s3 import Store
+from dataset_assets.storage.s3 import upload as _s3_upload
+from dataset_assets.storage.s3.upload import PART_BYTES, part_bytes
+from dataset_assets.storage.store import open_store
+from dataset_assets.storage.stores.s3 import Store
 from dataset_assets_tests.support.s3_server import SECRET_KEY, CountingProxy
 
 
@@ -32,7 +32,10 @@ def store(moto, bucket):
 def counted(moto, bucket):
     """A store, and what its server is asked."""
     with CountingProxy(moto.url) as proxy:
-        yield Store(f"s3://{bucket}", dataclasses.replace(moto.credentials, endpoint_url=proxy.url)), proxy
+        yield (
+            Store(f"s3://{bucket}", dataclasses.replace(moto.credentials, endpoint_url=proxy.url)),
+            proxy,
+        )
 
 
 @pytest.mark.parametrize(
@@ -54,7 +57,15 @@ def test_url_is_shown_in_one_form(url, shown):
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://", "s3:///key", "s3://AKIA:hunter2hunter2@bucket/a", "s3://b ucket/a", "s3://bucket/a/../b", "s3://bucket/a//b"]
+    "url",
+    [
+        "s3://",
+        "s3:///key",
+        "s3://AKIA:hunter2hunter2@bucket/a",
+        "s3://b ucket/a",
+        "s3://bucket/a/../b",
+        "s3://bucket/a//b",
+    ],
 )
 def test_url_is_refused_without_showing_keys_when_it_is_another_form(url):
     with pytest.raises(ConfigurationError) as caught:
@@ -71,9 +82,7 @@ def test_nothing_is_asked_and_no_credentials_are_needed_when_a_store_is_opened(m
 
 def test_named_store_of_the_credentials_file_is_used(moto, bucket, monkeypatch, tmp_path):
     file = tmp_path / "creds.yaml"
-    entry = (
-        f"name: mine, type: trainer, address: '{moto.url}', access key: AKIAMINE, secret key: {SECRET_KEY}, tls: false, cert verify: false"
-    )
+    entry = f"name: mine, type: trainer, address: '{moto.url}', access key: AKIAMINE, secret key: {SECRET_KEY}, tls: false, cert verify: false"
     file.write_text(f"s3:\n- {{{entry}, cert path: null}}\n")
     monkeypatch.setenv("DATASET_ASSETS_CREDENTIALS", str(file))
     open_store(f"s3://mine@{bucket}/x").write("a", b"1")
@@ -94,13 +103,25 @@ def test_named_store_of_the_credentials_file_is_used(moto, bucket, monkeypatch, 
         lambda store: store.delete_tree(""),
         lambda store: store.sweep(0),
     ],
-    ids=["read", "open_read", "info", "write", "write_new", "multipart", "list", "check_writable", "delete_tree", "sweep"],
+    ids=[
+        "read",
+        "open_read",
+        "info",
+        "write",
+        "write_new",
+        "multipart",
+        "list",
+        "check_writable",
+        "delete_tree",
+        "sweep",
+    ],
 )
 @pytest.mark.parametrize("name", ["moto", "rclone"])
 def test_missing_bucket_is_one_line_that_names_it_and_is_not_created(request, name, act):
     server = request.getfixturevalue(name)
     with pytest.raises(
-        BucketMissing, match=f"^expected the bucket 'nobody-made-it' at {server.url}; there is none: create it or correct the url s3:"
+        BucketMissing,
+        match=f"^expected the bucket 'nobody-made-it' at {server.url}; there is none: create it or correct the url s3:",
     ) as caught:
         act(Store("s3://nobody-made-it/x", server.credentials))
     assert server.credentials.secret_key not in "".join(traceback.format_exception(caught.value))
@@ -129,13 +150,20 @@ def test_requests_are_as_few_as_can_be(counted):
 def test_list_is_complete_and_sorted_when_there_are_several_pages(moto, bucket, store):
     client, names = moto.client(), [f"{number:04d}" for number in range(1050)]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda name: client.put_object(Bucket=bucket, Key=f"below/d/{name}", Body=b""), names))
+        list(
+            pool.map(
+                lambda name: client.put_object(Bucket=bucket, Key=f"below/d/{name}", Body=b""),
+                names,
+            )
+        )
     client.put_object(Bucket=bucket, Key="below/d/", Body=b"")  # how consoles mark a folder
     client.put_object(Bucket=bucket, Key="below2/d", Body=b"")
     assert [info.key for info in store.list("d/")] == [f"d/{name}" for name in names]
     store.delete_tree("d")
     assert list(store.list()) == []
-    assert [item["Key"] for item in client.list_objects_v2(Bucket=bucket)["Contents"]] == ["below2/d"]
+    assert [item["Key"] for item in client.list_objects_v2(Bucket=bucket)["Contents"]] == [
+        "below2/d"
+    ]
 
 
 def test_deletion_names_an_object_that_stays(store, monkeypatch):
@@ -143,11 +171,17 @@ def test_deletion_names_an_object_that_stays(store, monkeypatch):
 
     def call(operation, where, **arguments):
         answer = real(operation, where, **arguments)
-        return answer | {"Errors": [{"Key": "below/a", "Code": "AccessDenied"}]} if operation == "delete_objects" else answer
+        return (
+            answer | {"Errors": [{"Key": "below/a", "Code": "AccessDenied"}]}
+            if operation == "delete_objects"
+            else answer
+        )
 
     real = store._bucket.call
     monkeypatch.setattr(store._bucket, "call", call)
-    with pytest.raises(StorageError, match=r"below/a and 0 more could not be deleted \(AccessDenied\)"):
+    with pytest.raises(
+        StorageError, match=r"below/a and 0 more could not be deleted \(AccessDenied\)"
+    ):
         store.delete_tree("")
 
 
@@ -171,7 +205,9 @@ def test_sweep_aborts_uploads_of_dead_writers(moto, bucket, store):
         each.write(bytes(PART_BYTES + 1))
         each.close()
     moto.client().put_object(Bucket=bucket, Key="below/_tmp/probe-1", Body=b"")
-    assert store.sweep(older_than_s=-3600) == 2  # moto says of every upload that it began in 2010; for ages see the next test
+    assert (
+        store.sweep(older_than_s=-3600) == 2
+    )  # moto says of every upload that it began in 2010; for ages see the next test
     assert [item["Key"] for item in uploads(moto, bucket)] == ["other/a"]
     assert list(store._items("")) == []
 
@@ -187,8 +223,16 @@ class Listing:
             self.aborted.append((Key, UploadId))
             return {}
         first = int(KeyMarker or -1) + 1
-        page = [{"Key": str(n), "UploadId": f"u{n}", "Initiated": datetime.fromtimestamp(n, UTC)} for n in range(first, min(first + 3, 10))]
-        return {"Uploads": page, "IsTruncated": first + 3 < 10, "NextKeyMarker": str(first + 2), "NextUploadIdMarker": "u"}
+        page = [
+            {"Key": str(n), "UploadId": f"u{n}", "Initiated": datetime.fromtimestamp(n, UTC)}
+            for n in range(first, min(first + 3, 10))
+        ]
+        return {
+            "Uploads": page,
+            "IsTruncated": first + 3 < 10,
+            "NextKeyMarker": str(first + 2),
+            "NextUploadIdMarker": "u",
+        }
 
 
 @pytest.mark.parametrize(("before_s", "count"), [(0, 0), (7, 7), (None, 10)])
@@ -208,12 +252,19 @@ def test_parts_double_so_that_5_tib_fit():
 @pytest.mark.parametrize("size", [0, 1, 99, 100, 101, 200, 250])
 def test_object_is_whole_at_every_size_around_a_part(store, moto, monkeypatch, size):
     if size <= 100:
-        monkeypatch.setattr(_s3_upload, "PART_BYTES", 100)  # below 5 MiB moto refuses all parts but the last
+        monkeypatch.setattr(
+            _s3_upload, "PART_BYTES", 100
+        )  # below 5 MiB moto refuses all parts but the last
         data = os.urandom(size)
     else:
         data = os.urandom(size * (PART_BYTES // 100))
     with store.stage("a") as staged:
-        staged.writev([memoryview(data)[first : first + 3_000_001] for first in range(0, len(data), 3_000_001)])
+        staged.writev(
+            [
+                memoryview(data)[first : first + 3_000_001]
+                for first in range(0, len(data), 3_000_001)
+            ]
+        )
         staged.commit()
     assert staged.bytes == len(data)
     assert store.read("a") == data

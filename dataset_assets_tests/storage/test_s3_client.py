@@ -12,10 +12,10 @@ import pytest
 from botocore.config import Config
 
 from dataset_assets.errors import CredentialsRefused
-from dataset_assets.storage import _s3_client
-from dataset_assets.storage._s3_client import client
-from dataset_assets.storage._s3_credentials import S3Credentials
-from dataset_assets.storage.s3 import Store
+from dataset_assets.storage.s3 import client as _s3_client
+from dataset_assets.storage.s3.client import client
+from dataset_assets.storage.s3.credentials import S3Credentials
+from dataset_assets.storage.stores.s3 import Store
 from dataset_assets_tests.support.s3_faults import FaultyS3
 
 OBJECTS = 50
@@ -56,9 +56,20 @@ class SharedClient:
     """What a program without care does: a client of the parent, used in its children."""
 
     def __init__(self, credentials):
-        keys = {"aws_access_key_id": credentials.access_key, "aws_secret_access_key": credentials.secret_key}
-        config = Config(s3={"addressing_style": "path"}, read_timeout=2, retries={"total_max_attempts": 1})
-        self._client = boto3.client("s3", endpoint_url=credentials.endpoint_url, region_name="us-east-1", config=config, **keys)
+        keys = {
+            "aws_access_key_id": credentials.access_key,
+            "aws_secret_access_key": credentials.secret_key,
+        }
+        config = Config(
+            s3={"addressing_style": "path"}, read_timeout=2, retries={"total_max_attempts": 1}
+        )
+        self._client = boto3.client(
+            "s3",
+            endpoint_url=credentials.endpoint_url,
+            region_name="us-east-1",
+            config=config,
+            **keys,
+        )
 
     def read(self, key):
         return self._client.get_object(Bucket="data", Key=key)["Body"].read()
@@ -66,7 +77,10 @@ class SharedClient:
 
 def run_workers(context, read, size, reads):
     results = context.SimpleQueue()
-    workers = [context.Process(target=read_all, args=(read, size, worker, reads, results)) for worker in range(WORKERS)]
+    workers = [
+        context.Process(target=read_all, args=(read, size, worker, reads, results))
+        for worker in range(WORKERS)
+    ]
     for worker in workers:
         worker.start()
     counts = Counter()
@@ -104,7 +118,9 @@ def test_no_bytes_are_wrong_when_forked_workers_read_large_objects(server):
     size = filled(server, 300_000)
     store = Store("s3://data", server.credentials)
     store.read("0")
-    assert run_workers(multiprocessing.get_context("fork"), store.read, size, 10_000 // WORKERS) == {"right": 10_000}
+    assert run_workers(
+        multiprocessing.get_context("fork"), store.read, size, 10_000 // WORKERS
+    ) == {"right": 10_000}
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
@@ -133,7 +149,9 @@ def test_open_file_goes_on_by_itself_when_the_process_forks(server):
 
 
 def test_child_gets_a_client_when_a_thread_of_the_parent_holds_the_lock(server):
-    credentials = S3Credentials(source="lock", endpoint_url=server.url, access_key="AKIALOCK", secret_key="secret")
+    credentials = S3Credentials(
+        source="lock", endpoint_url=server.url, access_key="AKIALOCK", secret_key="secret"
+    )
     with _s3_client._lock:
         child = os.fork()
         if child == 0:
@@ -148,7 +166,9 @@ def test_child_gets_a_client_when_a_thread_of_the_parent_holds_the_lock(server):
 
 
 def test_client_is_one_per_process_and_credentials_when_threads_ask(server):
-    credentials = S3Credentials(source="threads", endpoint_url=server.url, access_key="AKIATHREADS", secret_key="secret")
+    credentials = S3Credentials(
+        source="threads", endpoint_url=server.url, access_key="AKIATHREADS", secret_key="secret"
+    )
     found = []
     threads = [threading.Thread(target=lambda: found.append(client(credentials))) for _ in range(8)]
     for thread in threads:
@@ -164,8 +184,14 @@ def test_client_is_set_up_for_servers_other_than_aws(server):
     assert config.s3["addressing_style"] == "path"
     assert config.signature_version == "s3v4"
     assert config.retries == {"mode": "standard", "total_max_attempts": 10}
-    assert (config.request_checksum_calculation, config.response_checksum_validation) == ("when_required", "when_required")
-    assert client(S3Credentials(source="aws", region="eu-west-1")).meta.config.s3["addressing_style"] == "auto"
+    assert (config.request_checksum_calculation, config.response_checksum_validation) == (
+        "when_required",
+        "when_required",
+    )
+    assert (
+        client(S3Credentials(source="aws", region="eu-west-1")).meta.config.s3["addressing_style"]
+        == "auto"
+    )
 
 
 def test_missing_credentials_say_where_they_were_looked_for(monkeypatch, tmp_path):
@@ -175,7 +201,8 @@ def test_missing_credentials_say_where_they_were_looked_for(monkeypatch, tmp_pat
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(
-        CredentialsRefused, match=r"no usable credentials \(NoCredentialsError; looked for boto3's own chain.*AWS_ACCESS_KEY_ID"
+        CredentialsRefused,
+        match=r"no usable credentials \(NoCredentialsError; looked for boto3's own chain.*AWS_ACCESS_KEY_ID",
     ):
         Store("s3://data").read("a")
 
@@ -185,5 +212,8 @@ def test_pickled_store_holds_credentials_and_no_client(server):
     store.info("a")
     copy = pickle.loads(pickle.dumps(store))
     assert copy._bucket.credentials == server.credentials
-    assert not any("client" in type(value).__module__ and type(value).__name__ == "S3" for value in vars(copy._bucket).values())
+    assert not any(
+        "client" in type(value).__module__ and type(value).__name__ == "S3"
+        for value in vars(copy._bucket).values()
+    )
     assert "faulty-secret-key" not in repr(store) + repr(vars(store)) + repr(vars(store._bucket))

@@ -11,10 +11,10 @@ import botocore.endpoint
 import pytest
 
 from dataset_assets.errors import CredentialsRefused, DiskFull, NotWritable, StorageError
-from dataset_assets.storage import _s3_client
-from dataset_assets.storage._s3_credentials import S3Credentials
-from dataset_assets.storage._s3_upload import PART_BYTES
-from dataset_assets.storage.s3 import Store
+from dataset_assets.storage.s3 import client as _s3_client
+from dataset_assets.storage.s3.credentials import S3Credentials
+from dataset_assets.storage.s3.upload import PART_BYTES
+from dataset_assets.storage.stores.s3 import Store
 from dataset_assets_tests.support.s3_faults import FaultyS3
 
 DATA = os.urandom(300_000)
@@ -36,7 +36,9 @@ def store(server):
 def slept(monkeypatch):
     """What boto3 would have slept, in seconds."""
     found = []
-    monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=found.append, time=time.time))
+    monkeypatch.setattr(
+        botocore.endpoint, "time", SimpleNamespace(sleep=found.append, time=time.time)
+    )
     return found
 
 
@@ -69,7 +71,9 @@ def test_reading_gives_up_with_one_line_when_no_byte_comes(server):
     stream._sleep = slept.append
     server.fault("GET", "cut", times=99, at=0)
     stream.open()
-    with pytest.raises(StorageError, match=r"^s3://data/a: .*broke off 10 times at byte 0 of 300000$"):
+    with pytest.raises(
+        StorageError, match=r"^s3://data/a: .*broke off 10 times at byte 0 of 300000$"
+    ):
         stream.read(10)
     assert len(slept) == 9
 
@@ -77,13 +81,23 @@ def test_reading_gives_up_with_one_line_when_no_byte_comes(server):
 def test_stalled_body_is_resumed_after_the_timeout(server, store, monkeypatch):
     monkeypatch.setattr(_s3_client, "_READ_TIMEOUT_S", 0.3)
     server.fault("GET", "stall", at=1000)
-    fresh = Store("s3://data", S3Credentials(source="fresh", endpoint_url=server.url, access_key="AKIAFRESH", secret_key="fresh-secret"))
+    fresh = Store(
+        "s3://data",
+        S3Credentials(
+            source="fresh",
+            endpoint_url=server.url,
+            access_key="AKIAFRESH",
+            secret_key="fresh-secret",
+        ),
+    )
     assert fresh.read("a") == DATA
     assert server.count("GET") == 2
 
 
 @pytest.mark.parametrize(
-    "read", [lambda store: store.read("a", 1, 200_000), lambda store: store.open_read("a").read()], ids=["range", "open_read"]
+    "read",
+    [lambda store: store.read("a", 1, 200_000), lambda store: store.open_read("a").read()],
+    ids=["range", "open_read"],
 )
 def test_no_bytes_are_mixed_when_the_object_is_replaced_meanwhile(server, store, read):
     server.fault("GET", "swap", at=100_000)
@@ -171,7 +185,9 @@ def test_commit_says_what_to_do_when_the_upload_was_swept(server, store):
         staged.write(os.urandom(PART_BYTES + 1))
         staged.close()
         server.uploads.clear()
-        with pytest.raises(StorageError, match=r"^s3://data/b: its multipart upload is gone.*write it again$"):
+        with pytest.raises(
+            StorageError, match=r"^s3://data/b: its multipart upload is gone.*write it again$"
+        ):
             staged.commit()
     assert "data/b" not in server.objects
 
@@ -189,14 +205,28 @@ def secrets_in(exc):
     while exc is not None:  # also what a traceback would not show
         text += repr(exc) + repr(getattr(exc, "response", ""))
         exc = exc.__cause__ or exc.__context__
-    return [secret for secret in ("faulty-secret-key", "AKIAFAULTYFAULTY0000", "the-token") if secret in text]
+    return [
+        secret
+        for secret in ("faulty-secret-key", "AKIAFAULTYFAULTY0000", "the-token")
+        if secret in text
+    ]
 
 
 @pytest.mark.parametrize(
     ("status", "code", "kind", "says"),
     [
-        (400, "ExpiredToken", CredentialsRefused, r"the credentials \(test\) have expired \(ExpiredToken\); get new ones"),
-        (403, "InvalidAccessKeyId", CredentialsRefused, r"does not know the credentials \(test\) \(InvalidAccessKeyId\)"),
+        (
+            400,
+            "ExpiredToken",
+            CredentialsRefused,
+            r"the credentials \(test\) have expired \(ExpiredToken\); get new ones",
+        ),
+        (
+            403,
+            "InvalidAccessKeyId",
+            CredentialsRefused,
+            r"does not know the credentials \(test\) \(InvalidAccessKeyId\)",
+        ),
         (403, "SignatureDoesNotMatch", CredentialsRefused, r"does not know the credentials"),
         (403, "AccessDenied", CredentialsRefused, r"do not allow GetObject \(AccessDenied\)"),
         (507, "XMinioStorageFull", DiskFull, "no space left"),
@@ -204,8 +234,15 @@ def secrets_in(exc):
         (418, "Teapot", StorageError, r"Teapot.*\*\*\*"),
     ],
 )
-def test_error_is_one_line_without_secrets_when_the_server_refuses(server, store, status, code, kind, says):
-    server.fault("GET", "status", code=(status, code), text="key AKIAFAULTYFAULTY0000, secret faulty-secret-key,\nStringToSign")
+def test_error_is_one_line_without_secrets_when_the_server_refuses(
+    server, store, status, code, kind, says
+):
+    server.fault(
+        "GET",
+        "status",
+        code=(status, code),
+        text="key AKIAFAULTYFAULTY0000, secret faulty-secret-key,\nStringToSign",
+    )
     with pytest.raises(kind, match=f"^s3://data/a.*{says}|^{says}.*s3://data/a") as caught:
         store.read("a")
     assert "\n" not in str(caught.value)
@@ -216,7 +253,10 @@ def test_error_is_one_line_without_secrets_when_the_server_refuses(server, store
 
 def test_error_explained_in_a_block_has_no_secrets_either(server):
     server.fault("GET", "status", code=(403, "InvalidAccessKeyId"), text="AKIAFAULTYFAULTY0000")
-    with pytest.raises(CredentialsRefused) as caught, _s3_client.explained("s3://data/a", server.credentials):
+    with (
+        pytest.raises(CredentialsRefused) as caught,
+        _s3_client.explained("s3://data/a", server.credentials),
+    ):
         _s3_client.client(server.credentials).get_object(Bucket="data", Key="a")
     assert secrets_in(caught.value) == []
 
@@ -229,7 +269,9 @@ def test_info_says_why_when_the_server_refuses_a_head(server, store):
 
 def test_preflight_names_the_bucket_when_writes_are_denied(server, store):
     server.fault("PUT", "status", code=(403, "AccessDenied"))
-    with pytest.raises(NotWritable, match=r"can not write to the bucket 'data': .* do not allow PutObject"):
+    with pytest.raises(
+        NotWritable, match=r"can not write to the bucket 'data': .* do not allow PutObject"
+    ):
         store.check_writable()
 
 
@@ -259,8 +301,15 @@ def test_expired_credentials_are_looked_up_again_when_nobody_gave_them(server, m
 def test_error_comes_soon_and_names_the_endpoint_when_no_server_is_there(endpoint):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    url = f"http://127.0.0.1:{port}" if endpoint == "refusing" else "http://no-such-host.invalid:9000"
-    store = Store("s3://data", S3Credentials(source="test", endpoint_url=url, access_key="AKIANOBODY", secret_key="secret"))
+    url = (
+        f"http://127.0.0.1:{port}" if endpoint == "refusing" else "http://no-such-host.invalid:9000"
+    )
+    store = Store(
+        "s3://data",
+        S3Credentials(
+            source="test", endpoint_url=url, access_key="AKIANOBODY", secret_key="secret"
+        ),
+    )
     began = time.monotonic()
     with pytest.raises(StorageError, match=f"s3://data/a: no answer from {url}") as caught:
         store.read("a")

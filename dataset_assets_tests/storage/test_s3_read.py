@@ -6,8 +6,8 @@ import zipfile
 import pytest
 
 from dataset_assets.errors import ObjectMissing
-from dataset_assets.storage._s3_read import WINDOW_BYTES
-from dataset_assets.storage.s3 import Store
+from dataset_assets.storage.s3.read import WINDOW_BYTES
+from dataset_assets.storage.stores.s3 import Store
 from dataset_assets_tests.support.s3_faults import FaultyS3
 
 DATA = random.Random(0).randbytes(6 * WINDOW_BYTES + 12345)
@@ -40,7 +40,11 @@ def test_file_reads_like_one_in_memory_when_seeks_are_random(server, store):
         expected = io.BytesIO(DATA)
         for _ in range(60):
             whence = chance.choice([0, 0, 1, 2])
-            offset = {0: chance.randrange(len(DATA) + 9000), 1: chance.randrange(-2000, 300_000), 2: -chance.randrange(len(DATA))}[whence]
+            offset = {
+                0: chance.randrange(len(DATA) + 9000),
+                1: chance.randrange(-2000, 300_000),
+                2: -chance.randrange(len(DATA)),
+            }[whence]
             if whence == 1 and expected.tell() + offset < 0:
                 continue
             assert file.seek(offset, whence) == expected.seek(offset, whence)

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dataset_assets.errors import CredentialsRefused
-from dataset_assets.storage._s3_upload import PART_BYTES
-from dataset_assets.storage.s3 import Store
+from dataset_assets.storage.s3.upload import PART_BYTES
+from dataset_assets.storage.stores.s3 import Store
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +21,11 @@ def store(swift, request):
 
 def test_conditions_and_checksums_are_kept(store):
     found = store.capabilities()
-    assert (found.range_status, found.conditional_writes, found.verifies_checksums) == (206, True, True)
+    assert (found.range_status, found.conditional_writes, found.verifies_checksums) == (
+        206,
+        True,
+        True,
+    )
 
 
 def test_later_writers_lose_when_sixteen_have_raced(store):
@@ -34,8 +38,15 @@ def test_later_writers_lose_when_sixteen_have_raced(store):
 
 def test_wrong_secret_is_refused_in_one_line(swift, store):
     wrong = dataclasses.replace(swift.credentials, secret_key="wrong-secret-key")
-    for act in (lambda each: each.read("a"), lambda each: each.info("a"), lambda each: each.check_writable()):
-        with pytest.raises(CredentialsRefused, match=r"does not know the credentials \(swift\) \(SignatureDoesNotMatch\)") as caught:
+    for act in (
+        lambda each: each.read("a"),
+        lambda each: each.info("a"),
+        lambda each: each.check_writable(),
+    ):
+        with pytest.raises(
+            CredentialsRefused,
+            match=r"does not know the credentials \(swift\) \(SignatureDoesNotMatch\)",
+        ) as caught:
             act(Store(store.url, wrong))
         assert "wrong-secret-key" not in str(caught.value)
 

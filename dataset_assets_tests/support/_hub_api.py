@@ -31,7 +31,21 @@ LFS_SUFFIXES = {
         ".pth",
         ".safetensors",
     ),
-    *(".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tiff", ".webp", ".mp4", ".webm", ".wav", ".mp3", ".flac", ".ogg"),
+    *(
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".gif",
+        ".bmp",
+        ".tiff",
+        ".webp",
+        ".mp4",
+        ".webm",
+        ".wav",
+        ".mp3",
+        ".flac",
+        ".ogg",
+    ),
 }
 MAX_REGULAR_BYTES = 10 << 20
 API = "/api/datasets/{repo}"
@@ -44,7 +58,14 @@ def whoami(site: Site, asked: Asked) -> Answer:
         raise Refused(401, "Unauthorized")
     token = {"type": "access_token", "accessToken": {"displayName": "test", "role": role}}
     return as_json(
-        {"type": "user", "id": "1", "name": "tester", "fullname": "Tester", "orgs": [{"name": "org", "type": "org"}], "auth": token}
+        {
+            "type": "user",
+            "id": "1",
+            "name": "tester",
+            "fullname": "Tester",
+            "orgs": [{"name": "org", "type": "org"}],
+            "auth": token,
+        }
     )
 
 
@@ -62,7 +83,9 @@ def create(site: Site, asked: Asked) -> Answer:
     repo_id = _repo_id(wish)
     url = {"url": f"{site.url}/datasets/{repo_id}"}
     try:
-        site.create(repo_id, private=wish.get("visibility") == "private" or bool(wish.get("private")))
+        site.create(
+            repo_id, private=wish.get("visibility") == "private" or bool(wish.get("private"))
+        )
     except Refused as refused:
         return as_json({"error": refused.message, **url}, refused.status)
     return as_json({**url, "name": repo_id, "id": "1"})
@@ -79,7 +102,9 @@ def delete(site: Site, asked: Asked) -> Answer:
 def settings(site: Site, asked: Asked, repo_id: str) -> Answer:
     repo = site.open(repo_id, asked.token, write=True)
     wish = asked.json()
-    repo.private = wish.get("visibility", "private" if wish.get("private") else "public") == "private"
+    repo.private = (
+        wish.get("visibility", "private" if wish.get("private") else "public") == "private"
+    )
     return as_json({"private": repo.private})
 
 
@@ -87,7 +112,10 @@ def settings(site: Site, asked: Asked, repo_id: str) -> Answer:
 def info(site: Site, asked: Asked, repo_id: str, revision: str) -> Answer:
     repo = site.open(repo_id, asked.token)
     commit = repo.resolve(revision or "main")
-    siblings = [_sibling(path, entry, blobs="blobs" in asked.query) for path, entry in sorted(commit.tree.items())]
+    siblings = [
+        _sibling(path, entry, blobs="blobs" in asked.query)
+        for path, entry in sorted(commit.tree.items())
+    ]
     about = {
         "_id": "1",
         "id": repo_id,
@@ -97,13 +125,29 @@ def info(site: Site, asked: Asked, repo_id: str, revision: str) -> Answer:
         "siblings": siblings,
     }
     dates = {"lastModified": commit.date, "createdAt": commit.date}
-    return as_json({**about, **dates, "gated": False, "disabled": False, "tags": [], "downloads": 0, "likes": 0})
+    return as_json(
+        {
+            **about,
+            **dates,
+            "gated": False,
+            "disabled": False,
+            "tags": [],
+            "downloads": 0,
+            "likes": 0,
+        }
+    )
 
 
 @ROUTES.on("POST", API + "/preupload/{revision}")
 def preupload(site: Site, asked: Asked, repo_id: str, revision: str) -> Answer:
     tree = site.open(repo_id, asked.token, write=True).resolve(revision).tree
-    return as_json({"files": [_preupload_answer(file, tree.get(file["path"])) for file in asked.json()["files"]]})
+    return as_json(
+        {
+            "files": [
+                _preupload_answer(file, tree.get(file["path"])) for file in asked.json()["files"]
+            ]
+        }
+    )
 
 
 @ROUTES.on("POST", API + "/commit/{branch}")
@@ -112,7 +156,14 @@ def commit(site: Site, asked: Asked, repo_id: str, branch: str) -> Answer:
     if asked.query.get("create_pr"):
         raise Refused(400, "This Hub has no pull requests")
     oid = repo.commit(branch, _read_change(site, asked.body)).oid
-    return as_json({"success": True, "commitOid": oid, "commitUrl": f"{site.url}/datasets/{repo_id}/commit/{oid}", "hookOutput": ""})
+    return as_json(
+        {
+            "success": True,
+            "commitOid": oid,
+            "commitUrl": f"{site.url}/datasets/{repo_id}/commit/{oid}",
+            "hookOutput": "",
+        }
+    )
 
 
 @ROUTES.on("GET", API + "/tree/{revision}(?:/(.+))?")
@@ -129,7 +180,11 @@ def tree(site: Site, asked: Asked, repo_id: str, revision: str, folder: str) -> 
         if deep or "/" not in path[len(prefix) :]
     }
     for path in below:
-        parents = [str(parent) for parent in PurePosixPath(path).parents if str(parent).startswith(prefix) and str(parent) != "."]
+        parents = [
+            str(parent)
+            for parent in PurePosixPath(path).parents
+            if str(parent).startswith(prefix) and str(parent) != "."
+        ]
         items |= {parent: _folder(parent) for parent in (parents if deep else parents[-1:])}
     return _page(site, asked, [items[path] for path in sorted(items)])
 
@@ -137,7 +192,11 @@ def tree(site: Site, asked: Asked, repo_id: str, revision: str, folder: str) -> 
 @ROUTES.on("POST", API + "/paths-info/{revision}")
 def paths_info(site: Site, asked: Asked, repo_id: str, revision: str) -> Answer:
     commit = site.open(repo_id, asked.token).resolve(revision)
-    form = asked.json() if "json" in (asked.headers["Content-Type"] or "") else parse_qs(asked.body.decode())
+    form = (
+        asked.json()
+        if "json" in (asked.headers["Content-Type"] or "")
+        else parse_qs(asked.body.decode())
+    )
     expand = str(form.get("expand", "")).strip("[]'")
     found = []
     for path in form.get("paths", []):
@@ -152,15 +211,30 @@ def paths_info(site: Site, asked: Asked, repo_id: str, revision: str) -> Answer:
 def commits(site: Site, asked: Asked, repo_id: str, revision: str) -> Answer:
     history = site.open(repo_id, asked.token).history(revision)
     authors = [{"user": "tester"}]
-    items = [{"id": one.oid, "title": one.title, "message": one.message, "authors": authors, "date": one.date} for one in history]
+    items = [
+        {
+            "id": one.oid,
+            "title": one.title,
+            "message": one.message,
+            "authors": authors,
+            "date": one.date,
+        }
+        for one in history
+    ]
     return _page(site, asked, items)
 
 
 @ROUTES.on("GET", API + "/refs")
 def refs(site: Site, asked: Asked, repo_id: str) -> Answer:
     repo = site.open(repo_id, asked.token)
-    branches = [{"name": name, "ref": f"refs/heads/{name}", "targetCommit": oid} for name, oid in repo.branches.items()]
-    tags = [{"name": name, "ref": f"refs/tags/{name}", "targetCommit": oid} for name, oid in repo.tags.items()]
+    branches = [
+        {"name": name, "ref": f"refs/heads/{name}", "targetCommit": oid}
+        for name, oid in repo.branches.items()
+    ]
+    tags = [
+        {"name": name, "ref": f"refs/tags/{name}", "targetCommit": oid}
+        for name, oid in repo.tags.items()
+    ]
     return as_json({"branches": branches, "tags": tags, "converts": [], "pullRequests": []})
 
 
@@ -196,7 +270,9 @@ def delete_tag(site: Site, asked: Asked, repo_id: str, tag: str) -> Answer:
 @ROUTES.on("POST", API + "/super-squash/{branch}")
 def super_squash(site: Site, asked: Asked, repo_id: str, branch: str) -> Answer:
     repo = site.open(repo_id, asked.token, write=True)
-    repo.put(branch, asked.json().get("message") or "Super-squash", "", repo.resolve(branch).tree, None)
+    repo.put(
+        branch, asked.json().get("message") or "Super-squash", "", repo.resolve(branch).tree, None
+    )
     return as_json({})
 
 
@@ -232,13 +308,26 @@ def _file(path: str, entry: Entry, commit: Commit, expand: str | None) -> dict[s
 
 
 def _folder(path: str) -> dict[str, object]:
-    return {"type": "directory", "oid": hashlib.sha1(path.encode()).hexdigest(), "size": 0, "path": path}
+    return {
+        "type": "directory",
+        "oid": hashlib.sha1(path.encode()).hexdigest(),
+        "size": 0,
+        "path": path,
+    }
 
 
 def _preupload_answer(file: dict[str, Any], present: Entry | None) -> dict[str, object]:
     binary = b"\0" in base64.b64decode(file["sample"])
-    lfs = binary or file["size"] > MAX_REGULAR_BYTES or PurePosixPath(file["path"]).suffix.lower() in LFS_SUFFIXES
-    about: dict[str, object] = {"path": file["path"], "uploadMode": "lfs" if lfs else "regular", "shouldIgnore": False}
+    lfs = (
+        binary
+        or file["size"] > MAX_REGULAR_BYTES
+        or PurePosixPath(file["path"]).suffix.lower() in LFS_SUFFIXES
+    )
+    about: dict[str, object] = {
+        "path": file["path"],
+        "uploadMode": "lfs" if lfs else "regular",
+        "shouldIgnore": False,
+    }
     return about | ({"oid": present.etag} if present else {})
 
 
@@ -255,7 +344,9 @@ def _read_change(site: Site, body: bytes) -> Change:
         elif key == "lfsFile":
             change.added[value["path"]] = site.contents.lfs_entry(value["oid"], value.get("size"))
         elif key in {"deletedFile", "deletedFolder"}:
-            change.deleted.append(value["path"].rstrip("/") + ("/" if key == "deletedFolder" else ""))
+            change.deleted.append(
+                value["path"].rstrip("/") + ("/" if key == "deletedFolder" else "")
+            )
         else:
             raise Refused(400, f"A commit cannot hold {key}")
     return change
@@ -265,7 +356,13 @@ def _page(site: Site, asked: Asked, items: Sequence[object]) -> Answer:
     """Answer with a part of a list, and where the next one is."""
     start = int(asked.query.get("cursor", 0))
     end = start + min(site.page_size, int(asked.query.get("limit", site.page_size)))
-    more = {"Link": f'<{site.url}{asked.path}?{urlencode({**asked.query, "cursor": end})}>; rel="next"'} if end < len(items) else {}
+    more = (
+        {
+            "Link": f'<{site.url}{asked.path}?{urlencode({**asked.query, "cursor": end})}>; rel="next"'
+        }
+        if end < len(items)
+        else {}
+    )
     return as_json(list(items[start:end]), headers=more)
 
 

@@ -15,12 +15,20 @@ def lfs_batch(site: Site, asked: Asked, repo_id: str) -> Answer:
     site.open(repo_id, asked.token, write=True)
     wish = asked.json()
     known = wish.get("transfers", [])
-    if site.contents.xet is not None and "xet" in known:  # older clients ask here; newer ones go to Xet at once
+    if (
+        site.contents.xet is not None and "xet" in known
+    ):  # older clients ask here; newer ones go to Xet at once
         return as_json(
-            {"transfer": "xet", "objects": [{"oid": one["oid"], "size": one["size"]} for one in wish["objects"]]}, headers=LFS_JSON
+            {
+                "transfer": "xet",
+                "objects": [{"oid": one["oid"], "size": one["size"]} for one in wish["objects"]],
+            },
+            headers=LFS_JSON,
         )
     multipart = site.multipart_over is not None and "multipart" in known
-    objects = [_lfs_object(site, one["oid"], one["size"], multipart=multipart) for one in wish["objects"]]
+    objects = [
+        _lfs_object(site, one["oid"], one["size"], multipart=multipart) for one in wish["objects"]
+    ]
     return as_json({"transfer": "basic", "objects": objects}, headers=LFS_JSON)
 
 
@@ -34,7 +42,10 @@ def _lfs_object(site: Site, oid: str, size: int, *, multipart: bool) -> dict[str
     if multipart and size > (site.multipart_over or 0):
         count = -(-size // site.part_bytes)
         parts = {str(number): f"{here}/part/{number}" for number in range(1, count + 1)}
-        upload = {"href": f"{here}/complete", "header": {"chunk_size": str(site.part_bytes), **parts}}
+        upload = {
+            "href": f"{here}/complete",
+            "header": {"chunk_size": str(site.part_bytes), **parts},
+        }
     return {**about, "actions": {"upload": upload, "verify": {"href": f"{here}/verify"}}}
 
 
@@ -83,10 +94,18 @@ def resolve(site: Site, asked: Asked, repo_id: str, revision: str, path: str) ->
     entry = commit.tree.get(path)
     if entry is None:
         raise Refused(404, "Entry not found", "EntryNotFound", {"X-Repo-Commit": commit.oid})
-    headers = {"X-Repo-Commit": commit.oid, "ETag": f'"{entry.etag}"', "X-Linked-Etag": f'"{entry.etag}"', "X-Linked-Size": str(entry.size)}
+    headers = {
+        "X-Repo-Commit": commit.oid,
+        "ETag": f'"{entry.etag}"',
+        "X-Linked-Etag": f'"{entry.etag}"',
+        "X-Linked-Size": str(entry.size),
+    }
     headers |= {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
     if entry.xet:
-        headers |= {"X-Xet-Hash": entry.xet, "X-Xet-Refresh-Route": f"{site.url}/api/datasets/{repo_id}/xet-read-token/{commit.oid}"}
+        headers |= {
+            "X-Xet-Hash": entry.xet,
+            "X-Xet-Refresh-Route": f"{site.url}/api/datasets/{repo_id}/xet-read-token/{commit.oid}",
+        }
     return _range(site, asked, entry, headers)
 
 

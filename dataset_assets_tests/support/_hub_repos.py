@@ -18,9 +18,20 @@ _numbers = itertools.count()
 class Refused(Exception):
     """An error as the Hub sends it. `code` becomes `X-Error-Code`, which decides the exception of the client."""
 
-    def __init__(self, status: int, message: str, code: str | None = None, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
-        self.status, self.message, self.code, self.headers = status, message, code, dict(headers or {})
+        self.status, self.message, self.code, self.headers = (
+            status,
+            message,
+            code,
+            dict(headers or {}),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,11 @@ class Change:
         """Return the new tree. Raises Refused when a deleted file is not there."""
         after = dict(tree)
         for name in self.deleted:
-            gone = [path for path in after if path == name or (name.endswith("/") and path.startswith(name))]
+            gone = [
+                path
+                for path in after
+                if path == name or (name.endswith("/") and path.startswith(name))
+            ]
             if not gone:
                 raise Refused(404, f"A file with this name doesn't exist: {name}", "EntryNotFound")
             for path in gone:
@@ -102,12 +117,28 @@ class Repo:
             raise Refused(412, "A commit has happened since. Please refresh and try again.")
         return self.put(branch, change.title, change.message, change.apply(head.tree), head.oid)
 
-    def put(self, branch: str, title: str, message: str, tree: dict[str, Entry], parent: str | None) -> Commit:
+    def put(
+        self, branch: str, title: str, message: str, tree: dict[str, Entry], parent: str | None
+    ) -> Commit:
         """Put a tree on a branch, whatever was there."""
         number = next(_numbers)
         date = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(EPOCH_S + number))
-        identity = [self.id, branch, title, parent, number, sorted((path, entry.oid) for path, entry in tree.items())]
-        commit = Commit(hashlib.sha1(json.dumps(identity).encode()).hexdigest(), title, message, date, parent, tree)
+        identity = [
+            self.id,
+            branch,
+            title,
+            parent,
+            number,
+            sorted((path, entry.oid) for path, entry in tree.items()),
+        ]
+        commit = Commit(
+            hashlib.sha1(json.dumps(identity).encode()).hexdigest(),
+            title,
+            message,
+            date,
+            parent,
+            tree,
+        )
         self.commits[commit.oid] = commit
         self.branches[branch] = commit.oid
         return commit
@@ -164,7 +195,13 @@ class Contents:
 class Site:
     """All repositories of one Hub, and who may see them."""
 
-    def __init__(self, contents: Contents, roles: Mapping[str, str], page_size: int, multipart_over: int | None) -> None:
+    def __init__(
+        self,
+        contents: Contents,
+        roles: Mapping[str, str],
+        page_size: int,
+        multipart_over: int | None,
+    ) -> None:
         self.contents, self.page_size, self.multipart_over = contents, page_size, multipart_over
         self.part_bytes = 5 << 20
         self.parts: dict[str, dict[int, bytes]] = {}  # of unfinished multipart uploads, by sha256
@@ -210,7 +247,9 @@ def git_hash(data: bytes) -> str:
 
 def pointer(sha256: str, size: int) -> bytes:
     """Return the LFS pointer that git holds in place of an object."""
-    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
+    return (
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
+    )
 
 
 def _write(path: Path, data: bytes) -> None:

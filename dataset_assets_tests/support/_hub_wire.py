@@ -97,15 +97,21 @@ class Answer:
 
 def as_json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """Answer with JSON."""
-    return Answer(json.dumps(value).encode(), status, {"Content-Type": "application/json", **(headers or {})})
+    return Answer(
+        json.dumps(value).encode(), status, {"Content-Type": "application/json", **(headers or {})}
+    )
 
 
 class Routes(list[tuple[str, re.Pattern[str], Callable[..., Answer]]]):
     """Who answers what: method, pattern of the path, function."""
 
-    def on(self, method: str, pattern: str) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    def on(
+        self, method: str, pattern: str
+    ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
         """Register a function. `{repo}` stands for owner and name, any other `{x}` for what no slash is in; the function gets them unquoted."""
-        regex = re.compile(re.sub(r"\{\w+\}", "([^/]+)", pattern.replace("{repo}", "([^/]+/[^/]+?)")))
+        regex = re.compile(
+            re.sub(r"\{\w+\}", "([^/]+)", pattern.replace("{repo}", "([^/]+/[^/]+?)"))
+        )
 
         def register(function: Callable[..., Answer]) -> Callable[..., Answer]:
             self.append((method, regex, function))
@@ -130,7 +136,12 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, site: Site, routes: Routes, secrets: tuple[str, ...]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.site, self.routes, self.lock, self.stopping = site, routes, threading.RLock(), threading.Event()
+        self.site, self.routes, self.lock, self.stopping = (
+            site,
+            routes,
+            threading.RLock(),
+            threading.Event(),
+        )
         self.seen: list[Seen] = []
         self.leaks: list[str] = []
         self.errors: list[str] = []
@@ -142,7 +153,11 @@ class Server(ThreadingHTTPServer):
         """Return what is to go wrong; a fault without effect when nothing is."""
         with self.lock:
             for fault in self.faults:
-                if fault.times > 0 and re.fullmatch(fault.method, method) and re.search(fault.pattern, path):
+                if (
+                    fault.times > 0
+                    and re.fullmatch(fault.method, method)
+                    and re.search(fault.pattern, path)
+                ):
                     fault.times -= 1
                     return fault
         return Fault(method, path)
@@ -153,15 +168,23 @@ class Server(ThreadingHTTPServer):
             target = target.replace(secret, "***")
         parts = urlsplit(target)
         with self.lock:
-            self.seen.append(Seen(method, unquote(parts.path), parts.query, status, "Authorization" in headers))
+            self.seen.append(
+                Seen(method, unquote(parts.path), parts.query, status, "Authorization" in headers)
+            )
 
     def look_for_leaks(self, asked: Asked, target: str) -> None:
         """Remember every request that carries a token where none belongs."""
         places = {"url": target, "body": asked.body.decode("utf-8", "replace")}
-        places |= {f"header {name}": value for name, value in asked.headers.items() if name.lower() != "authorization"}
+        places |= {
+            f"header {name}": value
+            for name, value in asked.headers.items()
+            if name.lower() != "authorization"
+        }
         for place, text in places.items():
             if any(secret in text for secret in self._secrets):
-                self.leaks.append(f"{asked.method} {unquote(asked.path.partition('?')[0])}: {place}")
+                self.leaks.append(
+                    f"{asked.method} {unquote(asked.path.partition('?')[0])}: {place}"
+                )
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self.lock:
@@ -175,7 +198,12 @@ class Server(ThreadingHTTPServer):
 
     def start(self) -> None:
         """Begin to answer, on a thread."""
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, name="hub-server", daemon=True).start()
+        threading.Thread(
+            target=self.serve_forever,
+            kwargs={"poll_interval": 0.02},
+            name="hub-server",
+            daemon=True,
+        ).start()
 
     def stop(self) -> None:
         """Close everything, connections that wait for a next request too."""
@@ -213,13 +241,23 @@ class Handler(BaseHTTPRequestHandler):
             self.server.stopping.wait(fault.delay_s)
         if fault.action:
             fault.action()
-        answer = as_json({"error": "injected"}, fault.status, fault.headers) if fault.status else self._answer(asked)
+        answer = (
+            as_json({"error": "injected"}, fault.status, fault.headers)
+            if fault.status
+            else self._answer(asked)
+        )
         if fault.after:
             self._note(0)
             self._reset()
             return
-        cut = fault.cut_after is not None and fault.cut_after < answer.length and self.command != "HEAD"
-        self._note(0 if cut else answer.status)  # before the answer: who has it may look into the log at once
+        cut = (
+            fault.cut_after is not None
+            and fault.cut_after < answer.length
+            and self.command != "HEAD"
+        )
+        self._note(
+            0 if cut else answer.status
+        )  # before the answer: who has it may look into the log at once
         self._send(answer, fault.cut_after if cut else None, fin=fault.fin)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve
@@ -229,7 +267,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def _read(self) -> Asked:
         parts = urlsplit(self.path)
-        return Asked(self.command, parts.path, dict(parse_qsl(parts.query, keep_blank_values=True)), self.headers, self._body())
+        return Asked(
+            self.command,
+            parts.path,
+            dict(parse_qsl(parts.query, keep_blank_values=True)),
+            self.headers,
+            self._body(),
+        )
 
     def _body(self) -> bytes:
         if "chunked" not in (self.headers["Transfer-Encoding"] or ""):
@@ -247,14 +291,22 @@ class Handler(BaseHTTPRequestHandler):
                 return self.server.routes.answer(self.server.site, asked)
         except Refused as refused:
             code = {"X-Error-Code": refused.code} if refused.code else {}
-            return as_json({"error": refused.message}, refused.status, {"X-Error-Message": refused.message, **code, **refused.headers})
+            return as_json(
+                {"error": refused.message},
+                refused.status,
+                {"X-Error-Message": refused.message, **code, **refused.headers},
+            )
         except Exception:
             self.server.errors.append(traceback.format_exc())
             return as_json({"error": "the Hub of the tests has a bug"}, 500)
 
     def _send(self, answer: Answer, cut_after: int | None, *, fin: bool) -> None:
         self.send_response(answer.status)
-        for name, value in {"Content-Length": str(answer.length), "X-Request-Id": "local", **answer.headers}.items():
+        for name, value in {
+            "Content-Length": str(answer.length),
+            "X-Request-Id": "local",
+            **answer.headers,
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command == "HEAD":

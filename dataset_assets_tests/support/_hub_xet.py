@@ -30,7 +30,11 @@ class XetStore:
     def token(self) -> tuple[dict[str, object], dict[str, str]]:
         """Return the body and the headers of a token answer."""
         expires = int(time.time()) + 3600
-        headers = {"X-Xet-Cas-Url": self.url, "X-Xet-Access-Token": "xet", "X-Xet-Token-Expiration": str(expires)}
+        headers = {
+            "X-Xet-Cas-Url": self.url,
+            "X-Xet-Access-Token": "xet",
+            "X-Xet-Token-Expiration": str(expires),
+        }
         return {"accessToken": "xet", "exp": expires, "casUrl": self.url}, headers
 
     def fetch(self, xet_hash: str, size: int, path: Path) -> None:

@@ -63,7 +63,9 @@ class ArchiveServer:
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="archive-server", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), name="archive-server", daemon=True
+        )
         self._thread.start()
         return self
 
@@ -109,9 +111,17 @@ class ArchiveServer:
         """Say no more after so many bytes, and keep the connection."""
         self._add(name, "stall_after", n_bytes, times)
 
-    def status(self, name: str, code: int, times: int = 1, retry_after: str | int | None = None) -> None:
+    def status(
+        self, name: str, code: int, times: int = 1, retry_after: str | int | None = None
+    ) -> None:
         """Answer with an error."""
-        self._add(name, "status", code, times, {} if retry_after is None else {"Retry-After": str(retry_after)})
+        self._add(
+            name,
+            "status",
+            code,
+            times,
+            {} if retry_after is None else {"Retry-After": str(retry_after)},
+        )
 
     def redirect(self, name: str, location: str, times: int = FOREVER, code: int = 302) -> None:
         """Answer with another address."""
@@ -142,7 +152,9 @@ class ArchiveServer:
         with self._lock:
             self._faults.clear()
 
-    def _add(self, name: str, kind: str, value: int, times: int, headers: dict[str, str] | None = None) -> None:
+    def _add(
+        self, name: str, kind: str, value: int, times: int, headers: dict[str, str] | None = None
+    ) -> None:
         with self._lock:
             self._faults.append(_Fault(name, kind, value, times, headers or {}))
 
@@ -156,7 +168,12 @@ class ArchiveServer:
                     "cut_after": start + fault.value,
                     "stall_after": start + fault.value,
                 }.get(kind, start)
-                if fault.name == name and fault.kind == kind and fault.times > 0 and start <= place < end:
+                if (
+                    fault.name == name
+                    and fault.kind == kind
+                    and fault.times > 0
+                    and start <= place < end
+                ):
                     fault.times -= 1
                     return fault
         return None
@@ -174,7 +191,9 @@ class ArchiveServer:
 class CityscapesSite(ArchiveServer):
     """The site of Cityscapes: every zip of a folder is a package, numbered from 1 in the order of names."""
 
-    def __init__(self, folder: Path | str, username: str = "user", password: str = "secret", **options: Any) -> None:
+    def __init__(
+        self, folder: Path | str, username: str = "user", password: str = "secret", **options: Any
+    ) -> None:
         super().__init__(folder, **options)
         self.username, self.password = username, password
         self.wrong_md5: set[str] = set()  # names whose published checksum is another
@@ -183,7 +202,9 @@ class CityscapesSite(ArchiveServer):
     @property
     def packages(self) -> dict[str, int]:
         """File name -> number."""
-        return {path.name: number for number, path in enumerate(sorted(self.folder.glob("*.zip")), 1)}
+        return {
+            path.name: number for number, path in enumerate(sorted(self.folder.glob("*.zip")), 1)
+        }
 
     @property
     def base_url(self) -> str:
@@ -209,7 +230,9 @@ class CityscapesSite(ArchiveServer):
         elif path == "/downloads":
             listing = [self._entry(name, number) for name, number in self.packages.items()]
             exchange.reply(
-                json.dumps(listing).encode() if query == "list" else b"<html>downloads</html>", 200, {"Content-Type": "text/html"}
+                json.dumps(listing).encode() if query == "list" else b"<html>downloads</html>",
+                200,
+                {"Content-Type": "text/html"},
             )
         elif name := self._named(query):
             if path == "/md5-sum":
@@ -223,13 +246,24 @@ class CityscapesSite(ArchiveServer):
         cookie = exchange.cookie("PHPSESSID")
         if exchange.method == "POST":
             fields = {key: values[0] for key, values in parse_qs(exchange.body.decode()).items()}
-            right = fields == {"username": self.username, "password": self.password, "submit": "Login"} and cookie in self._sessions
+            right = (
+                fields == {"username": self.username, "password": self.password, "submit": "Login"}
+                and cookie in self._sessions
+            )
             self._sessions[cookie] = right
-            exchange.reply(b"" if right else b"<html>wrong</html>", 302 if right else 200, {"Location": "/downloads/"} if right else {})
+            exchange.reply(
+                b"" if right else b"<html>wrong</html>",
+                302 if right else 200,
+                {"Location": "/downloads/"} if right else {},
+            )
         else:
             cookie = secrets.token_hex(8)
             self._sessions[cookie] = False
-            exchange.reply(b"<html><form></form></html>", 200, {"Set-Cookie": f"PHPSESSID={cookie}; path=/", "Content-Type": "text/html"})
+            exchange.reply(
+                b"<html><form></form></html>",
+                200,
+                {"Set-Cookie": f"PHPSESSID={cookie}; path=/", "Content-Type": "text/html"},
+            )
 
     def _named(self, query: str) -> str:
         number = parse_qs(query).get("packageID", [""])[0]
@@ -237,7 +271,12 @@ class CityscapesSite(ArchiveServer):
 
     def _entry(self, name: str, number: int) -> dict[str, Any]:
         size = (self.folder / name).stat().st_size
-        return {"name": name, "size": f"{max(1, round(size / 1e6))}MB", "packageID": number, "thirdparty": False}
+        return {
+            "name": name,
+            "size": f"{max(1, round(size / 1e6))}MB",
+            "packageID": number,
+            "thirdparty": False,
+        }
 
     def _md5_line(self, name: str) -> bytes:
         data = b"another" if name in self.wrong_md5 else (self.folder / name).read_bytes()
@@ -302,17 +341,28 @@ class Exchange(BaseHTTPRequestHandler):
         self.seen.name = name
         if fault := site.take(name, "status"):
             self.reply(b"sorry", fault.value, fault.headers)
-        elif not name or not path.resolve().is_relative_to(site.folder.resolve()) or not path.is_file():
+        elif (
+            not name
+            or not path.resolve().is_relative_to(site.folder.resolve())
+            or not path.is_file()
+        ):
             self.reply(b"nothing here", 404)
         else:
             self._send_range(path, headers or {})
 
     def _send_range(self, path: Path, headers: dict[str, str]) -> None:
         name, stat = self.seen.name, path.stat()
-        validators = {"ETag": f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"', "Last-Modified": formatdate(stat.st_mtime, usegmt=True)}
+        validators = {
+            "ETag": f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"',
+            "Last-Modified": formatdate(stat.st_mtime, usegmt=True),
+        }
         whole = self.server.site.take(name, "no_ranges") is not None
         condition = self.headers["If-Range"]
-        asked = None if whole or (condition and condition not in validators.values()) else self.headers["Range"]
+        asked = (
+            None
+            if whole or (condition and condition not in validators.values())
+            else self.headers["Range"]
+        )
         start, end = _range(asked, stat.st_size)
         if start >= end and asked:
             self.reply(b"", 416, {"Content-Range": f"bytes */{stat.st_size}"})
@@ -321,7 +371,11 @@ class Exchange(BaseHTTPRequestHandler):
             headers = {**headers, **validators}
         headers |= {"Content-Range": f"bytes {start}-{end - 1}/{stat.st_size}"} if asked else {}
         headers |= {} if whole else {"Accept-Ranges": "bytes"}
-        headers |= {"Connection": "close"} if self.server.site.take(name, "no_length") else {"Content-Length": str(end - start)}
+        headers |= (
+            {"Connection": "close"}
+            if self.server.site.take(name, "no_length")
+            else {"Content-Length": str(end - start)}
+        )
         self._head(206 if asked else 200, headers)
         if self.method != "HEAD":
             self._send_body(path, start, end)
@@ -329,13 +383,19 @@ class Exchange(BaseHTTPRequestHandler):
     def _send_body(self, path: Path, start: int, end: int) -> None:
         site, name, stop = self.server.site, self.seen.name, end
         stalled = site.take(name, "stall_after", start, end)
-        for cut in (site.take(name, "cut_at", start, end), site.take(name, "cut_after", start, end), stalled):
+        for cut in (
+            site.take(name, "cut_at", start, end),
+            site.take(name, "cut_after", start, end),
+            stalled,
+        ):
             if cut:
                 stop = min(stop, cut.value if cut.kind == "cut_at" else start + cut.value)
         corrupt, slow = site.take(name, "corrupt", start, stop), site.take(name, "slow")
         with path.open("rb") as file:
             if corrupt or slow:
-                for data in _chunks(file, start, stop, corrupt.value if corrupt else -1, slow.value if slow else 0):
+                for data in _chunks(
+                    file, start, stop, corrupt.value if corrupt else -1, slow.value if slow else 0
+                ):
                     self.wfile.write(data)
                     self.seen.sent += len(data)
             elif stop > start:

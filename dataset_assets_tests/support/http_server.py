@@ -53,8 +53,17 @@ class Route:
 class Exchange:
     """One request, and the means to answer it, well or badly."""
 
-    def __init__(self, seen: Seen, number: int, streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], sent: Counter[str]) -> None:
-        self.seen, self.number = seen, number  # number: this is the n-th request for the path, from 1
+    def __init__(
+        self,
+        seen: Seen,
+        number: int,
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        sent: Counter[str],
+    ) -> None:
+        self.seen, self.number = (
+            seen,
+            number,
+        )  # number: this is the n-th request for the path, from 1
         self.path, self.query = seen.path, parse_qs(urlsplit(seen.target).query)
         self.keep_alive = True
         self._reader, self._writer = streams
@@ -68,7 +77,9 @@ class Exchange:
 
     async def head(self, status: int = 200, headers: Headers = ()) -> None:
         """Send a status line and headers."""
-        phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Unheard Of"
+        phrase = (
+            HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Unheard Of"
+        )
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
         await self.send(f"HTTP/1.1 {status} {phrase}\r\n{lines}\r\n".encode("latin-1"))
 
@@ -94,7 +105,9 @@ class Exchange:
     def reset(self) -> None:
         """Break the connection off."""
         self.keep_alive = False
-        self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
         self._writer.transport.abort()
 
 
@@ -149,7 +162,9 @@ class HttpServer:
 
     def __enter__(self) -> Self:
         started = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run(started)), name="http-server", daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run(started)), name="http-server", daemon=True
+        )
         self._thread.start()
         assert started.wait(10)
         return self
@@ -161,7 +176,9 @@ class HttpServer:
     async def _run(self, started: threading.Event) -> None:
         self._loop, self._stop, self._busy = asyncio.get_running_loop(), asyncio.Event(), 0
         self._tasks: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(self._accept, self.host, 0, ssl=self.tls, backlog=4096, limit=1 << 20)
+        server = await asyncio.start_server(
+            self._accept, self.host, 0, ssl=self.tls, backlog=4096, limit=1 << 20
+        )
         self.port = server.sockets[0].getsockname()[1]
         started.set()
         await self._stop.wait()
@@ -176,18 +193,35 @@ class HttpServer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int
+    ) -> None:
         try:
-            while await self._answer(await reader.readuntil(b"\r\n\r\n"), (reader, writer), connection):
+            while await self._answer(
+                await reader.readuntil(b"\r\n\r\n"), (reader, writer), connection
+            ):
                 pass
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
+        except (
+            OSError,
+            asyncio.IncompleteReadError,
+            asyncio.LimitOverrunError,
+            asyncio.CancelledError,
+        ):
             pass  # the client has gone, or the server stops
         finally:
             writer.transport.abort() if self._stop.is_set() else writer.close()
 
-    async def _answer(self, request: bytes, streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], connection: int) -> bool:
+    async def _answer(
+        self,
+        request: bytes,
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        connection: int,
+    ) -> bool:
         first, *lines = request.decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+        headers = {
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines if line)
+        }
         target = first.split(" ")[1]
         seen = Seen(target.partition("?")[0], target, headers, connection, self._loop.time())
         self.log.append(seen)
@@ -274,7 +308,11 @@ def _raw(name: str, data: bytes, *, close: bool = True) -> None:
 
 
 def _location(name: str, location: str) -> None:
-    _raw(name, f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode(), close=False)
+    _raw(
+        name,
+        f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode(),
+        close=False,
+    )
 
 
 _OK = b"HTTP/1.1 200 OK\r\n"
@@ -282,20 +320,54 @@ _BOMB = gzip.compress(bytes(30_000_000), 9)
 _raw("truncated", _OK + b"Content-Length: 1000\r\n\r\n" + b"x" * 500)
 _raw("chunk_truncated", _OK + b"Transfer-Encoding: chunked\r\n\r\n1f4\r\n" + b"x" * 500 + b"\r\n")
 _raw("no_length", _OK + b"Connection: close\r\n\r\n" + b"x" * 500)
-_raw("longer", _OK + b"Content-Length: 100\r\n\r\n" + b"x" * 100 + _OK + b"Content-Length: 4\r\n\r\nevil", close=False)
+_raw(
+    "longer",
+    _OK + b"Content-Length: 100\r\n\r\n" + b"x" * 100 + _OK + b"Content-Length: 4\r\n\r\nevil",
+    close=False,
+)
 _raw("negative_length", _OK + b"Content-Length: -5\r\n\r\n" + b"x" * 500)
 _raw("two_lengths", _OK + b"Content-Length: 5\r\nContent-Length: 500\r\n\r\n" + b"x" * 500)
 _raw("garbage", b"\x00\x01\x02garbage\r\n\r\n")
 _raw("nothing", b"")
 _raw("empty_body", _OK + b"Content-Length: 0\r\n\r\n", close=False)
 _raw("declared_10gb", _OK + b"Content-Length: 10000000000\r\n\r\n" + b"x" * 1000)
-_raw("gzip_bomb", _OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(_BOMB) + _BOMB)
-_raw("large_headers", _OK + b"".join(b"X-%d: " % i + b"a" * 8000 + b"\r\n" for i in range(90)) + b"Content-Length: 2\r\n\r\nok")
-_raw("some_headers", _OK + b"".join(b"X-%d: " % i + b"a" * 8000 + b"\r\n" for i in range(10)) + b"Content-Length: 2\r\n\r\nok")
-_raw("many_headers", _OK + b"".join(b"X-%d: a\r\n" % i for i in range(50_000)) + b"Content-Length: 2\r\n\r\nok")
-_raw("html", _OK + b"Content-Type: text/html; charset=utf-8\r\nContent-Length: 24\r\n\r\n<!doctype html><p>hi</p>", close=False)
-_raw("early_hints", b"HTTP/1.1 103 Early Hints\r\nX-Robots-Tag: noai\r\n\r\n" + _OK + b"Content-Length: 2\r\n\r\nok", close=False)
-_raw("partial", b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-1/9\r\nContent-Length: 2\r\n\r\nok", close=False)
+_raw(
+    "gzip_bomb", _OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(_BOMB) + _BOMB
+)
+_raw(
+    "large_headers",
+    _OK
+    + b"".join(b"X-%d: " % i + b"a" * 8000 + b"\r\n" for i in range(90))
+    + b"Content-Length: 2\r\n\r\nok",
+)
+_raw(
+    "some_headers",
+    _OK
+    + b"".join(b"X-%d: " % i + b"a" * 8000 + b"\r\n" for i in range(10))
+    + b"Content-Length: 2\r\n\r\nok",
+)
+_raw(
+    "many_headers",
+    _OK + b"".join(b"X-%d: a\r\n" % i for i in range(50_000)) + b"Content-Length: 2\r\n\r\nok",
+)
+_raw(
+    "html",
+    _OK
+    + b"Content-Type: text/html; charset=utf-8\r\nContent-Length: 24\r\n\r\n<!doctype html><p>hi</p>",
+    close=False,
+)
+_raw(
+    "early_hints",
+    b"HTTP/1.1 103 Early Hints\r\nX-Robots-Tag: noai\r\n\r\n"
+    + _OK
+    + b"Content-Length: 2\r\n\r\nok",
+    close=False,
+)
+_raw(
+    "partial",
+    b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-1/9\r\nContent-Length: 2\r\n\r\nok",
+    close=False,
+)
 _location("loop", "/fault/loop")
 _location("to_file", "file:///etc/hostname")
 _location("to_ftp", "ftp://127.0.0.1/x")

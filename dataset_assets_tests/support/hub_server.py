@@ -40,7 +40,9 @@ class HubServer:
         self.folder, self.token, self.xet = Path(folder), token, xet
         contents = Contents(self.folder, XetStore(self.folder / "cas") if xet else None)
         self._site = Site(contents, {token: "write", read_token: "read"}, page_size, multipart_over)
-        self._server = Server(self._site, Routes([*_hub_api.ROUTES, *_hub_files.ROUTES]), (token, read_token))
+        self._server = Server(
+            self._site, Routes([*_hub_api.ROUTES, *_hub_files.ROUTES]), (token, read_token)
+        )
         self.url = self._site.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
@@ -72,7 +74,8 @@ class HubServer:
     def count(self, method: str, regex: str, *, signed: bool | None = None) -> int:
         """Count the requests of a method (a regular expression, too); `signed`: only those with a token, or without."""
         return sum(
-            bool(re.fullmatch(method, one.method) and re.search(regex, one.path)) and signed in {None, one.signed}
+            bool(re.fullmatch(method, one.method) and re.search(regex, one.path))
+            and signed in {None, one.signed}
             for one in self._server.seen
         )
 
@@ -112,10 +115,19 @@ class HubServer:
         with self._server.lock:
             self._site.create(repo_id, private=private)
 
-    def write(self, repo_id: str, files: Mapping[str, bytes | None], *, title: str = "Someone else", lfs: bool = False) -> str:
+    def write(
+        self,
+        repo_id: str,
+        files: Mapping[str, bytes | None],
+        *,
+        title: str = "Someone else",
+        lfs: bool = False,
+    ) -> str:
         """Commit to main as somebody else would; None deletes. Returns the commit id."""
         added = {path: self._add(data, lfs=lfs) for path, data in files.items() if data is not None}
-        change = Change(title, added=added, deleted=[path for path, data in files.items() if data is None])
+        change = Change(
+            title, added=added, deleted=[path for path, data in files.items() if data is None]
+        )
         with self._server.lock:
             return self._site.repos[repo_id].commit("main", change).oid
 
@@ -137,7 +149,10 @@ class HubServer:
 
     def files(self, repo_id: str, revision: str = "main") -> dict[str, str]:
         """Return path -> sha256 of the content, in the order of the paths."""
-        return {path: self._sha256(entry) for path, entry in sorted(self._site.repos[repo_id].resolve(revision).tree.items())}
+        return {
+            path: self._sha256(entry)
+            for path, entry in sorted(self._site.repos[repo_id].resolve(revision).tree.items())
+        }
 
     def read(self, repo_id: str, path: str, revision: str = "main") -> bytes:
         """Return a file's content."""
@@ -146,10 +161,16 @@ class HubServer:
 
     def _add(self, data: bytes, *, lfs: bool) -> Entry:
         contents = self._site.contents
-        return contents.add_lfs(hashlib.sha256(data).hexdigest(), data) if lfs else contents.add_blob(data)
+        return (
+            contents.add_lfs(hashlib.sha256(data).hexdigest(), data)
+            if lfs
+            else contents.add_blob(data)
+        )
 
     def _sha256(self, entry: Entry) -> str:
-        return entry.sha256 or hashlib.sha256(self._site.contents.path(entry).read_bytes()).hexdigest()
+        return (
+            entry.sha256 or hashlib.sha256(self._site.contents.path(entry).read_bytes()).hexdigest()
+        )
 
     # How clients find it
 
@@ -166,7 +187,9 @@ class HubServer:
             "HF_XET_CACHE": str(home / "xet"),
             "HF_DATASETS_CACHE": str(home / "datasets"),
             "HF_DATASETS_DOWNLOADED_DATASETS_PATH": str(home / "datasets" / "downloads"),
-            "HF_DATASETS_EXTRACTED_DATASETS_PATH": str(home / "datasets" / "downloads" / "extracted"),
+            "HF_DATASETS_EXTRACTED_DATASETS_PATH": str(
+                home / "datasets" / "downloads" / "extracted"
+            ),
             "HF_MODULES_CACHE": str(home / "modules"),
             "HF_HUB_OFFLINE": "0",
             "HF_DATASETS_OFFLINE": "0",
@@ -196,8 +219,14 @@ def in_process(monkeypatch: Any, hub: HubServer, *, signed_in: bool = True) -> H
     for name in ("HF_HOME", "HF_TOKEN_PATH", "HF_HUB_CACHE", "HF_ASSETS_CACHE", "HF_XET_CACHE"):
         monkeypatch.setattr(constants, name, environment[name])
     monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(constants, "HF_STORED_TOKENS_PATH", os.path.join(environment["HF_HOME"], "stored_tokens"))
+    monkeypatch.setattr(
+        constants,
+        "HUGGINGFACE_CO_URL_TEMPLATE",
+        hub.url + "/{repo_id}/resolve/{revision}/{filename}",
+    )
+    monkeypatch.setattr(
+        constants, "HF_STORED_TOKENS_PATH", os.path.join(environment["HF_HOME"], "stored_tokens")
+    )
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", not hub.xet)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
@@ -205,12 +234,26 @@ def in_process(monkeypatch: Any, hub: HubServer, *, signed_in: bool = True) -> H
     monkeypatch.setattr(hf_api.api, "endpoint", hub.url)
     monkeypatch.setattr(_xet, "XET_CONNECTION_INFO_CACHE", {})  # by url: a port may come again
     monkeypatch.setattr(datasets.config, "HF_ENDPOINT", hub.url)
-    monkeypatch.setattr(datasets.config, "HUB_DATASETS_URL", hub.url + "/datasets/{repo_id}/resolve/{revision}/{path}")
+    monkeypatch.setattr(
+        datasets.config,
+        "HUB_DATASETS_URL",
+        hub.url + "/datasets/{repo_id}/resolve/{revision}/{path}",
+    )
     for name in ("HF_DATASETS_CACHE", "HF_MODULES_CACHE"):
         monkeypatch.setattr(datasets.config, name, Path(environment[name]))
-    monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", Path(environment["HF_DATASETS_DOWNLOADED_DATASETS_PATH"]))
-    monkeypatch.setattr(datasets.config, "EXTRACTED_DATASETS_PATH", Path(environment["HF_DATASETS_EXTRACTED_DATASETS_PATH"]))
-    monkeypatch.setattr(datasets.config, "USE_PARQUET_EXPORT", False)  # otherwise it asks a second host
+    monkeypatch.setattr(
+        datasets.config,
+        "DOWNLOADED_DATASETS_PATH",
+        Path(environment["HF_DATASETS_DOWNLOADED_DATASETS_PATH"]),
+    )
+    monkeypatch.setattr(
+        datasets.config,
+        "EXTRACTED_DATASETS_PATH",
+        Path(environment["HF_DATASETS_EXTRACTED_DATASETS_PATH"]),
+    )
+    monkeypatch.setattr(
+        datasets.config, "USE_PARQUET_EXPORT", False
+    )  # otherwise it asks a second host
     monkeypatch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", False)
     monkeypatch.setattr(datasets.config, "STREAMING_READ_RETRY_INTERVAL", 0)
     return hub

@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from dataset_assets.storage._s3_credentials import S3Credentials
+from dataset_assets.storage.s3.credentials import S3Credentials
 
 
 @dataclass(slots=True)
@@ -61,7 +61,10 @@ class FaultyS3:
         self._server.site = self
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self.credentials = S3Credentials(
-            source="test", endpoint_url=self.url, access_key="AKIAFAULTYFAULTY0000", secret_key="faulty-secret-key"
+            source="test",
+            endpoint_url=self.url,
+            access_key="AKIAFAULTYFAULTY0000",
+            secret_key="faulty-secret-key",
         )
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
@@ -75,7 +78,15 @@ class FaultyS3:
         self.objects[path] = data
 
     def fault(
-        self, method: str, kind: str, *, times: int = 1, at: int = 0, code: tuple[int, str] = (0, ""), matching: str = "", text: str = "no"
+        self,
+        method: str,
+        kind: str,
+        *,
+        times: int = 1,
+        at: int = 0,
+        code: tuple[int, str] = (0, ""),
+        matching: str = "",
+        text: str = "no",
     ) -> None:
         """Let the next `times` matching requests go wrong."""
         self._faults.append(Fault(method, kind, times, at, code, matching, text))
@@ -143,11 +154,28 @@ def _headers(reader: BinaryIO) -> dict[str, str]:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, site: FaultyS3, method: str, target: str, headers: Mapping[str, str], body: bytes, send: Any) -> None:
-        self.site, self.method, self.headers, self.body, self._send = site, method, headers, body, send
+    def __init__(
+        self,
+        site: FaultyS3,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        send: Any,
+    ) -> None:
+        self.site, self.method, self.headers, self.body, self._send = (
+            site,
+            method,
+            headers,
+            body,
+            send,
+        )
         parts = urlsplit(target)
         self.path = unquote(parts.path).strip("/")
-        self.query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        self.query = {
+            name: values[0]
+            for name, values in parse_qs(parts.query, keep_blank_values=True).items()
+        }
         self.fault = site.next_fault(method, unquote(target))
         self.is_lost = False
 
@@ -163,11 +191,19 @@ class _Exchange:
         if self._is("redirect"):
             return self.reply(307, b"", f"Location: {self.fault.text}\r\n")
         if self._is("error_in_200"):
-            return self.error(200, "InternalError", "We encountered an internal error. Please try again.")
+            return self.error(
+                200, "InternalError", "We encountered an internal error. Please try again."
+            )
         if self._is("damage"):
             self.body = bytes([self.body[0] ^ 1]) + self.body[1:]
-        if "content-md5" in self.headers and _md5_header(self.body) != self.headers["content-md5"] and not self._is("damage"):
-            return self.error(400, "BadDigest", "The Content-MD5 you specified did not match what we received.")
+        if (
+            "content-md5" in self.headers
+            and _md5_header(self.body) != self.headers["content-md5"]
+            and not self._is("damage")
+        ):
+            return self.error(
+                400, "BadDigest", "The Content-MD5 you specified did not match what we received."
+            )
         handler = getattr(self, f"_{self.method.lower()}")
         return handler()
 
@@ -177,7 +213,11 @@ class _Exchange:
     def _get(self) -> None:
         data = self.site.objects.get(self.path)
         if data is None:
-            return self.error(404, "NoSuchKey", "no key") if "/" in self.path else self.reply(200, _LISTING)
+            return (
+                self.error(404, "NoSuchKey", "no key")
+                if "/" in self.path
+                else self.reply(200, _LISTING)
+            )
         if self.headers.get("if-match", self._etag_of(data)) != self._etag_of(data):
             return self.error(412, "PreconditionFailed", "changed")
         found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("range", ""))
@@ -186,16 +226,23 @@ class _Exchange:
         start, end = int(found[1]), min(int(found[2] or len(data)) + 1, len(data))
         if start >= len(data):
             return self.error(416, "InvalidRange", "outside")
-        return self._body(206, data, data[start:end], f"Content-Range: bytes {start}-{end - 1}/{len(data)}\r\n")
+        return self._body(
+            206, data, data[start:end], f"Content-Range: bytes {start}-{end - 1}/{len(data)}\r\n"
+        )
 
     def _body(self, status: int, data: bytes, part: bytes, more: str) -> None:
-        head = f"{more}ETag: {self._etag_of(data)}\r\nLast-Modified: Fri, 20 Nov 2026 09:00:00 GMT\r\n"
+        head = (
+            f"{more}ETag: {self._etag_of(data)}\r\nLast-Modified: Fri, 20 Nov 2026 09:00:00 GMT\r\n"
+        )
         if self._is("flip"):
             part = bytes([part[0] ^ 1]) + part[1:]
         if self._is("swap"):
             self.site.objects[self.path] = data[::-1]
         if self._is("cut", "swap", "stall"):
-            self._send(f"HTTP/1.1 {status} OK\r\nContent-Length: {len(part)}\r\n{head}\r\n".encode() + part[: self.fault.at])
+            self._send(
+                f"HTTP/1.1 {status} OK\r\nContent-Length: {len(part)}\r\n{head}\r\n".encode()
+                + part[: self.fault.at]
+            )
             if self._is("stall"):
                 threading.Event().wait(60)
             self.is_lost = True
@@ -203,7 +250,9 @@ class _Exchange:
         self.reply(status, part, head)
 
     def _head(self) -> None:
-        data = self.site.objects.get(self.path, b"" if "/" not in self.path else None)  # a bucket, too
+        data = self.site.objects.get(
+            self.path, b"" if "/" not in self.path else None
+        )  # a bucket, too
         if data is None:
             return self._send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
         head = f"Content-Length: {len(data)}\r\nETag: {self._etag_of(data)}\r\nLast-Modified: Fri, 20 Nov 2026 09:00:00 GMT\r\n\r\n"
@@ -212,7 +261,10 @@ class _Exchange:
     def _put(self) -> None:
         if "partNumber" in self.query:
             self.site.uploads[self.query["uploadId"]][int(self.query["partNumber"])] = self.body
-        elif self.headers.get("if-none-match") == "*" and self.site.objects.setdefault(self.path, self.body) is not self.body:
+        elif (
+            self.headers.get("if-none-match") == "*"
+            and self.site.objects.setdefault(self.path, self.body) is not self.body
+        ):
             return self.error(412, "PreconditionFailed", "exists")
         else:
             self.site.objects[self.path] = self.body
@@ -223,7 +275,10 @@ class _Exchange:
         if "uploads" in self.query:
             name = f"upload{len(self.site.uploads)}"
             self.site.uploads[name] = {}
-            return self.reply(200, f"<InitiateMultipartUploadResult><UploadId>{name}</UploadId></InitiateMultipartUploadResult>".encode())
+            return self.reply(
+                200,
+                f"<InitiateMultipartUploadResult><UploadId>{name}</UploadId></InitiateMultipartUploadResult>".encode(),
+            )
         parts = self.site.uploads.pop(self.query["uploadId"], None)
         if parts is None:
             return self.error(404, "NoSuchUpload", "gone")
@@ -231,7 +286,10 @@ class _Exchange:
         digests = b"".join(hashlib.md5(parts[number]).digest() for number in sorted(parts))
         etag = self.site.etags[data] = f'"{hashlib.md5(digests).hexdigest()}-{len(parts)}"'
         self.site.objects[self.path] = data
-        return self.reply(200, f"<CompleteMultipartUploadResult><ETag>{etag}</ETag></CompleteMultipartUploadResult>".encode())
+        return self.reply(
+            200,
+            f"<CompleteMultipartUploadResult><ETag>{etag}</ETag></CompleteMultipartUploadResult>".encode(),
+        )
 
     def _delete(self) -> None:
         if "uploadId" in self.query:
@@ -249,7 +307,9 @@ class _Exchange:
         """Answer, unless the answer is to be lost."""
         self.is_lost = self._is("lost")
         if not self.is_lost:
-            self._send(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body)
+            self._send(
+                f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body
+            )
 
 
 _LISTING = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"

@@ -26,7 +26,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from dataset_assets.storage._credentials import S3Credentials
+from dataset_assets.storage.credentials import S3Credentials
 
 _START_S = 30.0
 ACCESS_KEY, SECRET_KEY = "AKIATESTTESTTESTTEST", "test-secret-key-that-nobody-may-see"
@@ -38,9 +38,13 @@ class MotoServer:
     def __enter__(self) -> Self:
         self._log = tempfile.TemporaryFile()
         command = [sys.executable, "-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT, env=os.environ | {"NO_COLOR": "1"})
+        self._process = subprocess.Popen(
+            command, stdout=self._log, stderr=subprocess.STDOUT, env=os.environ | {"NO_COLOR": "1"}
+        )
         self.url = self._wait_for_url()
-        self.credentials = S3Credentials(source="test", endpoint_url=self.url, access_key=ACCESS_KEY, secret_key=SECRET_KEY)
+        self.credentials = S3Credentials(
+            source="test", endpoint_url=self.url, access_key=ACCESS_KEY, secret_key=SECRET_KEY
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -102,7 +106,7 @@ def moto():
 @pytest.fixture(scope="session")
 def rclone(tmp_path_factory):
     """The embedded server, for what must work on it too."""
-    from dataset_assets.storage._embedded_s3 import EmbeddedS3
+    from dataset_assets.storage.embedded_s3 import EmbeddedS3
 
     with EmbeddedS3(tmp_path_factory.mktemp("rclone")) as server:
         yield server
@@ -261,7 +265,9 @@ def _header(head: bytes, name: bytes) -> bytes:
 
 
 def _without_expect(head: bytes) -> bytes:
-    return b"\r\n".join(line for line in head.split(b"\r\n") if not line.lower().startswith(b"expect:"))
+    return b"\r\n".join(
+        line for line in head.split(b"\r\n") if not line.lower().startswith(b"expect:")
+    )
 
 
 def _request_body(head: bytes, reader: BinaryIO, client: socket.socket) -> bytes:

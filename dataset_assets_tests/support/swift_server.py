@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from dataset_assets.storage._s3_credentials import S3Credentials
+from dataset_assets.storage.s3.credentials import S3Credentials
 from dataset_assets_tests.support.s3_server import MotoServer
 
 VERSION = "2.38.3"
@@ -79,7 +79,12 @@ class SwiftServer(MotoServer):
         ports = dict(zip(("proxy", *_KINDS), _free_ports(4), strict=True))
         self._write(ports)
         self.url = f"http://127.0.0.1:{ports['proxy']}"
-        self.credentials = S3Credentials(source="swift", endpoint_url=self.url, access_key="test:tester", secret_key="testing-secret")
+        self.credentials = S3Credentials(
+            source="swift",
+            endpoint_url=self.url,
+            access_key="test:tester",
+            secret_key="testing-secret",
+        )
         self.start()
         return self
 
@@ -102,17 +107,34 @@ class SwiftServer(MotoServer):
         (self._folder / "swift.conf").write_text(
             "[swift-hash]\nswift_hash_path_suffix = tests\n[storage-policy:0]\nname = one\ndefault = yes\n"
         )
-        (self._folder / "proxy.conf").write_text(_PROXY.format(port=ports["proxy"], folder=self._folder))
+        (self._folder / "proxy.conf").write_text(
+            _PROXY.format(port=ports["proxy"], folder=self._folder)
+        )
         for kind in _KINDS:
-            (self._folder / f"{kind}.conf").write_text(_BACKEND.format(kind=kind, port=ports[kind], folder=self._folder))
+            (self._folder / f"{kind}.conf").write_text(
+                _BACKEND.format(kind=kind, port=ports[kind], folder=self._folder)
+            )
             ring = [self._programs / "swift-ring-builder", self._folder / f"{kind}.builder"]
-            for step in (["create", "4", "1", "0"], ["add", f"r1z1-127.0.0.1:{ports[kind]}/d1", "1"], ["rebalance"]):
+            for step in (
+                ["create", "4", "1", "0"],
+                ["add", f"r1z1-127.0.0.1:{ports[kind]}/d1", "1"],
+                ["rebalance"],
+            ):
                 subprocess.run([*ring, *step], check=True, capture_output=True)
 
     def _start(self, kind: str) -> subprocess.Popen[bytes]:
-        command = [self._programs / "python", self._programs / f"swift-{kind}-server", self._folder / f"{kind}.conf"]
+        command = [
+            self._programs / "python",
+            self._programs / f"swift-{kind}-server",
+            self._folder / f"{kind}.conf",
+        ]
         with (self._folder / f"{kind}.log").open("wb") as log:
-            return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"SWIFT_DIR": str(self._folder)})
+            return subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"SWIFT_DIR": str(self._folder)},
+            )
 
     def _wait(self) -> None:
         end = time.monotonic() + _START_S
@@ -123,17 +145,25 @@ class SwiftServer(MotoServer):
             except Exception as exc:
                 reason = exc
             time.sleep(0.2)
-        logs = "\n".join(f"{path.name}: {path.read_text()[-1500:]}" for path in self._folder.glob("*.log"))
+        logs = "\n".join(
+            f"{path.name}: {path.read_text()[-1500:]}" for path in self._folder.glob("*.log")
+        )
         self.__exit__()
         raise RuntimeError(f"Swift did not start: {reason}\n{logs}")
 
 
 def _installed() -> Path:
     """Return the folder of Swift's programs, after making its virtual environment if there is none."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dataset-assets-tests" / f"swift-{VERSION}"
+    cache = (
+        Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        / "dataset-assets-tests"
+        / f"swift-{VERSION}"
+    )
     if not (cache / "made").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", cache], check=True)
-        subprocess.run([cache / "bin" / "pip", "install", "--quiet", f"swift=={VERSION}"], check=True)
+        subprocess.run(
+            [cache / "bin" / "pip", "install", "--quiet", f"swift=={VERSION}"], check=True
+        )
         (cache / "made").touch()
     return cache / "bin"
 

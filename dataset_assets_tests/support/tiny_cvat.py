@@ -8,7 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-LABELS = {"car": "#3d3df5", "traffic_line": "#ff0000", "wheel": "#00ff00", "plate": "#fa3253", "good_frame": "#b83df5"}
+LABELS = {
+    "car": "#3d3df5",
+    "traffic_line": "#ff0000",
+    "wheel": "#00ff00",
+    "plate": "#fa3253",
+    "good_frame": "#b83df5",
+}
 SIZE = (96, 64)  # width and height of pictures
 
 #: The example of the format's documentation, head shortened: https://docs.cvat.ai/docs/dataset_management/formats/format-xml/
@@ -97,7 +103,9 @@ def image(number, name, body="", *, more="", size=SIZE):
 def picture(seed=0, *, size=SIZE, extension=".jpg"):
     """Return the bytes of a picture."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), np.uint8)
-    return bytes(cv2.imencode(extension, cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC))[1])
+    return bytes(
+        cv2.imencode(extension, cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC))[1]
+    )
 
 
 def write_zip(path, files):
@@ -106,7 +114,9 @@ def write_zip(path, files):
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
-            archive.writestr(zipfile.ZipInfo(name, (2024, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED)
+            archive.writestr(
+                zipfile.ZipInfo(name, (2024, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED
+            )
     return str(path)
 
 
@@ -114,7 +124,10 @@ def write_images(path, *, images=5):
     """Write "CVAT for images 1.1" of a project: subsets train and val, the last picture without shapes, an empty one too."""
     files, entries = {}, []
     for number in range(images):
-        subset, name = ("val" if number % 3 == 2 else "train"), f"cam/{number:03d}.{'png' if number == 1 else 'jpg'}"
+        subset, name = (
+            ("val" if number % 3 == 2 else "train"),
+            f"cam/{number:03d}.{'png' if number == 1 else 'jpg'}",
+        )
         body = (
             SHAPES
             if number == 0
@@ -138,10 +151,11 @@ def write_video(path, *, frames=8, size=SIZE):
     <track id="1" label="wheel" source="manual">
       <polygon frame="5" keyframe="1" outside="0" occluded="0" points="60.00,40.00;70.00,40.00;70.00,50.00;60.00,50.00" z_order="1"></polygon>
     </track>"""
-    meta = (
-        f"<size>{frames}</size><mode>interpolation</mode><original_size><width>{size[0]}</width><height>{size[1]}</height></original_size>"
-    )
-    files = {f"images/frame_{number:06d}.PNG": picture(number, extension=".png", size=size) for number in range(frames)}
+    meta = f"<size>{frames}</size><mode>interpolation</mode><original_size><width>{size[0]}</width><height>{size[1]}</height></original_size>"
+    files = {
+        f"images/frame_{number:06d}.PNG": picture(number, extension=".png", size=size)
+        for number in range(frames)
+    }
     return write_zip(path, {"annotations.xml": document(body, meta=meta)} | files)
 
 
@@ -162,17 +176,41 @@ def write_coco(path):
             "id": 2,
             "image_id": 1,
             "category_id": 2,
-            "segmentation": {"counts": [0, height * 2, height * (width - 2)], "size": [height, width]},
+            "segmentation": {
+                "counts": [0, height * 2, height * (width - 2)],
+                "size": [height, width],
+            },
         }
         | {"area": height * 2, "bbox": [0, 0, 2, height], "iscrowd": 1},
-        {"id": 3, "image_id": 2, "category_id": 2, "segmentation": [], "area": 200.0, "bbox": [30.0, 20.0, 20.0, 10.0]}
+        {
+            "id": 3,
+            "image_id": 2,
+            "category_id": 2,
+            "segmentation": [],
+            "area": 200.0,
+            "bbox": [30.0, 20.0, 20.0, 10.0],
+        }
         | {"attributes": {"occluded": False, "rotation": 90.0}},
     ]
-    images = [{"id": number, "width": width, "height": height, "file_name": f"{number}.jpg"} for number in (1, 2, 3)]
-    categories = [{"id": 1, "name": "car", "supercategory": ""}, {"id": 2, "name": "plate", "supercategory": ""}]
-    content = {"licenses": [], "info": {}, "categories": categories, "images": images, "annotations": [base | each for each in annotations]}
+    images = [
+        {"id": number, "width": width, "height": height, "file_name": f"{number}.jpg"}
+        for number in (1, 2, 3)
+    ]
+    categories = [
+        {"id": 1, "name": "car", "supercategory": ""},
+        {"id": 2, "name": "plate", "supercategory": ""},
+    ]
+    content = {
+        "licenses": [],
+        "info": {},
+        "categories": categories,
+        "images": images,
+        "annotations": [base | each for each in annotations],
+    }
     files = {f"images/default/{number}.jpg": picture(number) for number in (1, 2, 3)}
-    return write_zip(path, files | {"annotations/instances_default.json": json.dumps(content).encode()})
+    return write_zip(
+        path, files | {"annotations/instances_default.json": json.dumps(content).encode()}
+    )
 
 
 class FolderAccess:

@@ -9,7 +9,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-SYNSETS = {"n01440764": "tench, Tinca tinca", "n01443537": "goldfish, Carassius auratus", "n01484850": "great white shark, white shark"}
+SYNSETS = {
+    "n01440764": "tench, Tinca tinca",
+    "n01443537": "goldfish, Carassius auratus",
+    "n01484850": "great white shark, white shark",
+}
 ARCHIVE = "imagenet_object_localization_patched2019.tar.gz"
 #: published with the wrong name or colours
 PNG_IMAGE, CMYK_IMAGE = "n01440764_2", "n01443537_2"
@@ -34,7 +38,9 @@ def write_imagenet(folder, *, images=4, seed=0, kind="tar.gz"):
             for name, data in members.items():
                 archive.writestr(name, data)
     else:
-        (folder / (ARCHIVE if kind == "tar.gz" else "imagenet.tar")).write_bytes(_tar(members, "w:gz" if kind == "tar.gz" else "w"))
+        (folder / (ARCHIVE if kind == "tar.gz" else "imagenet.tar")).write_bytes(
+            _tar(members, "w:gz" if kind == "tar.gz" else "w")
+        )
     return folder
 
 
@@ -63,7 +69,10 @@ def _image(name, rng):
 def _tables(images):
     wnids = list(SYNSETS)
     train = [f"{wnid}_{number},{wnid} 1 2 30 20 " for wnid in wnids for number in range(images)]
-    val = [f"ILSVRC2012_val_{number:08},{val_wnid(number)} 0 0 10 10 {wnids[0]} 5 5 9 9 " for number in range(1, images + 1)]
+    val = [
+        f"ILSVRC2012_val_{number:08},{val_wnid(number)} 0 0 10 10 {wnids[0]} 5 5 9 9 "
+        for number in range(1, images + 1)
+    ]
     return {
         "LOC_synset_mapping.txt": "".join(f"{wnid} {names}\n" for wnid, names in SYNSETS.items()),
         "LOC_train_solution.csv": "\n".join(["ImageId,PredictionString", *train, ""]),

@@ -1,21 +1,43 @@
 import pytest
 
 from dataset_assets.errors import ConfigurationError, UnknownName
-from dataset_assets.urls._base import ListOptions
+from dataset_assets.urls.lists import ListOptions
 
 
 def test_columns_stand_in_the_order_of_the_output():
     options = ListOptions(
-        input_format="parquet", caption_col="TEXT", save_additional_columns=("b", "a"), bbox_col="faces", verify_hash_col="md5"
+        input_format="parquet",
+        caption_col="TEXT",
+        save_additional_columns=("b", "a"),
+        bbox_col="faces",
+        verify_hash_col="md5",
     )
     assert options.columns == ("b", "a", "faces", "md5", "caption", "url")
     assert ListOptions().columns == ("url",)
-    assert ListOptions(save_additional_columns=("faces",), bbox_col="faces").columns == ("faces", "url")
+    assert ListOptions(save_additional_columns=("faces",), bbox_col="faces").columns == (
+        "faces",
+        "url",
+    )
 
 
 @pytest.mark.parametrize(
     "name",
-    ["txt", "txt.gz", "csv", "csv.gz", "tsv", "tsv.gz", "json", "json.gz", "jsonl", "jsonl.gz", "parquet", "auto", "csv.zst", "csv.zstd"],
+    [
+        "txt",
+        "txt.gz",
+        "csv",
+        "csv.gz",
+        "tsv",
+        "tsv.gz",
+        "json",
+        "json.gz",
+        "jsonl",
+        "jsonl.gz",
+        "parquet",
+        "auto",
+        "csv.zst",
+        "csv.zstd",
+    ],
 )
 def test_input_format_has_the_spellings_of_img2dataset(name):
     assert ListOptions(input_format=name).input_format == name
@@ -23,7 +45,8 @@ def test_input_format_has_the_spellings_of_img2dataset(name):
 
 def test_input_format_is_refused_with_what_there_is():
     with pytest.raises(
-        UnknownName, match=r"unknown input_format 'parqet': expected one of csv, json, jsonl, parquet, tsv, txt; did you mean 'parquet'"
+        UnknownName,
+        match=r"unknown input_format 'parqet': expected one of csv, json, jsonl, parquet, tsv, txt; did you mean 'parquet'",
     ):
         ListOptions(input_format="parqet")
     with pytest.raises(ConfigurationError, match="expected a compression of gz"):

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dataset_assets.errors import UnreadableList
-from dataset_assets.urls._base import ListOptions, Notes
-from dataset_assets.urls._sources import find_files, open_lists
-from dataset_assets.urls.csv import Reader
+from dataset_assets.urls.formats.csv import Reader
+from dataset_assets.urls.lists import ListOptions, Notes
+from dataset_assets.urls.sources import find_files, open_lists
 
 
 def read(path, **options):
@@ -26,14 +26,39 @@ def write(tmp_path, content):
 
 
 CELLS = st.lists(
-    st.sampled_from(["a", '"', '""', " ", "é", "\0", "'", "\t", "#", "NA", "\\", '"a,b"', '"x\ny"', '"\r\n"', ',"', '",', "\n", "\r"]),
+    st.sampled_from(
+        [
+            "a",
+            '"',
+            '""',
+            " ",
+            "é",
+            "\0",
+            "'",
+            "\t",
+            "#",
+            "NA",
+            "\\",
+            '"a,b"',
+            '"x\ny"',
+            '"\r\n"',
+            ',"',
+            '",',
+            "\n",
+            "\r",
+        ]
+    ),
     max_size=3,
 ).map("".join)
 TEXTS = st.integers(1, 3).flatmap(
     lambda width: st.tuples(
         st.just(["u", "v", "w"][:width]),
         st.lists(
-            st.tuples(st.lists(CELLS, min_size=width, max_size=width).map(",".join), st.sampled_from(["\n", "\r\n", "\r", ""])), max_size=5
+            st.tuples(
+                st.lists(CELLS, min_size=width, max_size=width).map(",".join),
+                st.sampled_from(["\n", "\r\n", "\r", ""]),
+            ),
+            max_size=5,
         ),
     )
 )
@@ -42,10 +67,12 @@ TEXTS = st.integers(1, 3).flatmap(
 @pytest.mark.parametrize("block", [1 << 20, 40])
 def test_both_parsers_agree_on_every_text_that_pyarrow_accepts(tmp_path, monkeypatch, block):
     """Rows of pyarrow are used until it fails, so where it does not fail it must say what Python's csv says."""
-    monkeypatch.setattr("dataset_assets.urls.csv._BLOCK", block)
+    monkeypatch.setattr("dataset_assets.urls.formats.csv._BLOCK", block)
     compared = []
 
-    @settings(max_examples=800, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=800, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
     @given(TEXTS)
     @example((["u"], [('"a"b"c"', "\n")]))
     @example((["u", "v"], [('a,"x\ny"\n"",b', "")]))
@@ -54,14 +81,24 @@ def test_both_parsers_agree_on_every_text_that_pyarrow_accepts(tmp_path, monkeyp
     @example((["u", "v"], [('a,"never closed\nb,c\nd,e', "\n")]))
     def compare(text):
         names, rows = text
-        path = write(tmp_path, "\n".join([",".join(names), "".join(row + end for row, end in rows)]))
+        path = write(
+            tmp_path, "\n".join([",".join(names), "".join(row + end for row, end in rows)])
+        )
         ((file, _),) = find_files(str(path), "csv")
         reader = Reader(ListOptions(input_format="csv", url_col="u"))
         try:
-            fast = [row for table in reader._parsed_by_arrow(file, names, len(names)) for row in table.to_pylist()]
+            fast = [
+                row
+                for table in reader._parsed_by_arrow(file, names, len(names))
+                for row in table.to_pylist()
+            ]
         except (pa.ArrowInvalid, KeyError):
             return
-        slow = [row for table in reader._parsed_by_python(file, names, Notes("x")) for row in table.to_pylist()]
+        slow = [
+            row
+            for table in reader._parsed_by_python(file, names, Notes("x"))
+            for row in table.to_pylist()
+        ]
         assert fast == slow
         compared.append(len(fast))
 
@@ -69,32 +106,53 @@ def test_both_parsers_agree_on_every_text_that_pyarrow_accepts(tmp_path, monkeyp
     assert len(compared) > 50
 
 
-def test_rows_are_complete_and_in_order_when_pyarrow_gives_up_in_the_middle(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("dataset_assets.urls.csv._BLOCK", 1 << 10)
+def test_rows_are_complete_and_in_order_when_pyarrow_gives_up_in_the_middle(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr("dataset_assets.urls.formats.csv._BLOCK", 1 << 10)
     lines = [f"http://h/{n},caption {n}" for n in range(3000)]
     lines[1500] = "http://h/1500,an, unquoted comma"
     path = write(tmp_path, "url,caption\n" + "\n".join(lines))
     got = read(path, caption_col="caption")
     assert got["url"] == [None if n == 1500 else f"http://h/{n}" for n in range(3000)]
     assert got["caption"][1499:1502] == ["caption 1499", None, "caption 1501"]
-    assert "too many values were kept as rows without a url: 1, the first at row 1501" in caplog.text
+    assert (
+        "too many values were kept as rows without a url: 1, the first at row 1501" in caplog.text
+    )
 
 
 def test_row_is_filled_up_when_it_has_too_few_values(tmp_path, caplog):
-    got = read(write(tmp_path, "url,caption,score\na,b\nc\nd,e,1\nf,g,2,,\n"), caption_col="caption", save_additional_columns=("score",))
-    assert got == {"score": [None, None, 1, 2], "caption": ["b", None, "e", "g"], "url": ["a", "c", "d", "f"]}
+    got = read(
+        write(tmp_path, "url,caption,score\na,b\nc\nd,e,1\nf,g,2,,\n"),
+        caption_col="caption",
+        save_additional_columns=("score",),
+    )
+    assert got == {
+        "score": [None, None, 1, 2],
+        "caption": ["b", None, "e", "g"],
+        "url": ["a", "c", "d", "f"],
+    }
     assert "too few values were filled up with nulls: 2, the first at row 1" in caplog.text
 
 
 def test_bytes_that_are_not_utf8_are_read_as_latin_1_and_noted(tmp_path, caplog):
-    got = read(write(tmp_path, "url,caption\na,caf\xe9 d'\xe9t\xe9\n".encode("latin-1") + "b,naïve 🦊\n".encode()), caption_col="caption")
+    got = read(
+        write(
+            tmp_path,
+            "url,caption\na,caf\xe9 d'\xe9t\xe9\n".encode("latin-1") + "b,naïve 🦊\n".encode(),
+        ),
+        caption_col="caption",
+    )
     assert got == {"caption": ["café d'été", "naïve 🦊"], "url": ["a", "b"]}
     assert "not UTF-8 were read as latin-1: 1, the first at row 1" in caplog.text
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_byte_order_mark_is_no_part_of_the_header(tmp_path, encoding):
-    assert read(write(tmp_path, "url,caption\na,é\n".encode(encoding)), caption_col="caption") == {"caption": ["é"], "url": ["a"]}
+    assert read(write(tmp_path, "url,caption\na,é\n".encode(encoding)), caption_col="caption") == {
+        "caption": ["é"],
+        "url": ["a"],
+    }
 
 
 def test_blank_lines_are_no_rows_and_line_ends_may_differ(tmp_path):
@@ -105,7 +163,10 @@ def test_value_of_a_megabyte_with_line_breaks_comes_back(tmp_path):
     text = io.StringIO(newline="")
     caption = 'a "quoted", text\r\nof many lines\n' * 40_000
     csv.writer(text).writerows([["url", "caption"], ["a", caption], ["b", ""]])
-    assert read(write(tmp_path, text.getvalue()), caption_col="caption") == {"caption": [caption, ""], "url": ["a", "b"]}
+    assert read(write(tmp_path, text.getvalue()), caption_col="caption") == {
+        "caption": [caption, ""],
+        "url": ["a", "b"],
+    }
 
 
 def test_quote_that_is_never_closed_is_an_error_when_it_takes_rows_with_it(tmp_path):
@@ -115,8 +176,8 @@ def test_quote_that_is_never_closed_is_an_error_when_it_takes_rows_with_it(tmp_p
 
 
 def test_value_without_end_is_an_error_before_memory_is_full(tmp_path, monkeypatch):
-    monkeypatch.setattr("dataset_assets.urls.csv.MAX_VALUE", 10_000)
-    monkeypatch.setattr("dataset_assets.urls.csv._BLOCK", 5_000)
+    monkeypatch.setattr("dataset_assets.urls.formats.csv.MAX_VALUE", 10_000)
+    monkeypatch.setattr("dataset_assets.urls.formats.csv._BLOCK", 5_000)
     path = write(tmp_path, 'url,caption\na,b\nc,"d\n' + "e,f\n" * 10_000)
     with pytest.raises(UnreadableList, match="field larger than field limit"):
         read(path, caption_col="caption")
@@ -147,15 +208,26 @@ def test_needed_column_must_be_unique(tmp_path):
     ],
 )
 def test_kept_column_gets_the_type_of_all_of_its_values(tmp_path, cells, expected):
-    got = read(write(tmp_path, "url,x\n" + "".join(f"u,{cell}\n" for cell in cells)), save_additional_columns=("x",))
+    got = read(
+        write(tmp_path, "url,x\n" + "".join(f"u,{cell}\n" for cell in cells)),
+        save_additional_columns=("x",),
+    )
     assert got["x"] == expected
     assert [type(value) for value in got["x"]] == [type(value) for value in expected]
 
 
-def test_type_of_a_kept_column_is_known_before_the_first_row_when_it_changes_late(tmp_path, monkeypatch):
-    monkeypatch.setattr("dataset_assets.urls.csv._BLOCK", 1 << 10)
-    path = write(tmp_path, "url,x\n" + "".join(f"http://h/{n},{n}\n" for n in range(2000)) + "last,word\n")
-    tables = list(open_lists(str(path), ListOptions(input_format="csv", save_additional_columns=("x",)))[0].read())
+def test_type_of_a_kept_column_is_known_before_the_first_row_when_it_changes_late(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("dataset_assets.urls.formats.csv._BLOCK", 1 << 10)
+    path = write(
+        tmp_path, "url,x\n" + "".join(f"http://h/{n},{n}\n" for n in range(2000)) + "last,word\n"
+    )
+    tables = list(
+        open_lists(str(path), ListOptions(input_format="csv", save_additional_columns=("x",)))[
+            0
+        ].read()
+    )
     assert len(tables) > 5
     assert all(before.schema == after.schema for before, after in pairwise(tables))
     assert pa.concat_tables(tables)["x"].to_pylist() == [*map(str, range(2000)), "word"]

@@ -7,12 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dataset_assets.errors import MissingColumn, UnreadableList
-from dataset_assets.urls._base import ListOptions
-from dataset_assets.urls._sources import open_lists
+from dataset_assets.urls.lists import ListOptions
+from dataset_assets.urls.sources import open_lists
 
 
 def read(path, **options):
-    tables = list(open_lists(str(path), ListOptions(input_format=path.suffix[1:], **options))[0].read())
+    tables = list(
+        open_lists(str(path), ListOptions(input_format=path.suffix[1:], **options))[0].read()
+    )
     return pa.concat_tables(tables).to_pydict() if tables else {}
 
 
@@ -24,13 +26,22 @@ def write(tmp_path, content, name="list.json"):
 
 @pytest.mark.parametrize("block", [1, 2, 7, 1 << 20])
 def test_array_is_the_same_whatever_the_block_size(tmp_path, monkeypatch, block):
-    monkeypatch.setattr("dataset_assets.urls.json._BLOCK", block)
-    rows = st.lists(st.fixed_dictionaries({"url": st.text(max_size=8) | st.none(), "n": st.integers(-5, 5) | st.floats(-1, 1)}), max_size=6)
+    monkeypatch.setattr("dataset_assets.urls.formats.json._BLOCK", block)
+    rows = st.lists(
+        st.fixed_dictionaries(
+            {"url": st.text(max_size=8) | st.none(), "n": st.integers(-5, 5) | st.floats(-1, 1)}
+        ),
+        max_size=6,
+    )
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
     @given(rows, st.sampled_from([None, 1]), st.booleans())
     def check(rows, indent, ascii_only):
-        path = write(tmp_path, "\n " + json.dumps(rows, indent=indent, ensure_ascii=ascii_only) + " \n")
+        path = write(
+            tmp_path, "\n " + json.dumps(rows, indent=indent, ensure_ascii=ascii_only) + " \n"
+        )
         assert read(path).get("url", []) == [row["url"] for row in rows]
 
     check()
@@ -38,14 +49,18 @@ def test_array_is_the_same_whatever_the_block_size(tmp_path, monkeypatch, block)
 
 @pytest.mark.parametrize("orient", ["columns", "records"])
 def test_what_pandas_writes_is_read(tmp_path, orient):
-    frame = pd.DataFrame({"url": ["a", "b", "c"], "caption": ["x", None, "ü"], "score": [1.5, 2.0, None]})
+    frame = pd.DataFrame(
+        {"url": ["a", "b", "c"], "caption": ["x", None, "ü"], "score": [1.5, 2.0, None]}
+    )
     frame.to_json(tmp_path / "list.json", orient=orient)
     got = read(tmp_path / "list.json", caption_col="caption", save_additional_columns=("score",))
     assert got == {"score": [1.5, 2.0, None], "caption": ["x", None, "ü"], "url": ["a", "b", "c"]}
 
 
 def test_object_of_lists_is_columns(tmp_path):
-    assert read(write(tmp_path, {"url": ["a", "b"], "n": [1, 2]}), save_additional_columns=("n",)) == {"n": [1, 2], "url": ["a", "b"]}
+    assert read(
+        write(tmp_path, {"url": ["a", "b"], "n": [1, 2]}), save_additional_columns=("n",)
+    ) == {"n": [1, 2], "url": ["a", "b"]}
 
 
 @pytest.mark.parametrize(
@@ -68,21 +83,28 @@ def test_broken_file_is_refused_with_position_and_advice(tmp_path, text, problem
 
 
 def test_columns_are_refused_when_they_are_too_large_to_hold(tmp_path, monkeypatch):
-    monkeypatch.setattr("dataset_assets.urls.json.MAX_COLUMNS", 100)
+    monkeypatch.setattr("dataset_assets.urls.formats.json.MAX_COLUMNS", 100)
     with pytest.raises(UnreadableList, match="convert it to jsonl"):
         read(write(tmp_path, {"url": ["a" * 10] * 20}))
 
 
 def test_element_is_refused_when_it_never_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr("dataset_assets.urls.json.MAX_ELEMENT", 1000)
-    monkeypatch.setattr("dataset_assets.urls.json._BLOCK", 100)
+    monkeypatch.setattr("dataset_assets.urls.formats.json.MAX_ELEMENT", 1000)
+    monkeypatch.setattr("dataset_assets.urls.formats.json._BLOCK", 100)
     with pytest.raises(UnreadableList, match="after element 1: Unterminated string"):
         read(write(tmp_path, '[{"url": "a"}, {"url": "' + "b" * 100_000))
 
 
 @pytest.mark.parametrize("name", ["list.json", "list.jsonl"])
 def test_entry_that_is_no_row_becomes_a_row_without_url(tmp_path, caplog, name):
-    rows = ['{"url": "a", "n": 1}', '"http://h/b"', "17", "null", '{"n": 5}', '{"url": "c", "n": 2}']
+    rows = [
+        '{"url": "a", "n": 1}',
+        '"http://h/b"',
+        "17",
+        "null",
+        '{"n": 5}',
+        '{"url": "c", "n": 2}',
+    ]
     content = f"[{','.join(rows)}]" if name.endswith("json") else "\n".join(rows)
     got = read(write(tmp_path, content, name), save_additional_columns=("n",))
     assert got == {"n": [1, None, None, None, 5, 2], "url": ["a", None, None, None, None, "c"]}
@@ -119,18 +141,38 @@ def test_file_is_refused_when_no_line_is_an_object(tmp_path):
 @pytest.mark.parametrize("batch", [1, 100])
 def test_kept_column_gets_a_type_for_all_of_its_values(tmp_path, monkeypatch, values, kind, batch):
     monkeypatch.setattr("dataset_assets.urls._text.BATCH_ROWS", batch)
-    path = write(tmp_path, "\n".join(json.dumps({"url": "u", "x": value}) for value in values), "list.jsonl")
-    tables = list(open_lists(str(path), ListOptions(input_format="jsonl", save_additional_columns=("x",)))[0].read())
+    path = write(
+        tmp_path, "\n".join(json.dumps({"url": "u", "x": value}) for value in values), "list.jsonl"
+    )
+    tables = list(
+        open_lists(str(path), ListOptions(input_format="jsonl", save_additional_columns=("x",)))[
+            0
+        ].read()
+    )
     assert {table.schema.field("x").type for table in tables} == {kind}
     got = pa.concat_tables(tables)["x"].to_pylist()
     if kind == pa.string():
-        expected = [None if each is None else each if isinstance(each, str) else json.dumps(each) for each in values]
-        assert got == [each if each is None else each.replace("\ud800", "\N{REPLACEMENT CHARACTER}") for each in expected]
+        expected = [
+            None if each is None else each if isinstance(each, str) else json.dumps(each)
+            for each in values
+        ]
+        assert got == [
+            each if each is None else each.replace("\ud800", "\N{REPLACEMENT CHARACTER}")
+            for each in expected
+        ]
 
 
 def test_url_and_caption_are_text_whatever_they_were(tmp_path):
-    rows = [{"url": 5, "t": 1.5}, {"url": None, "t": None}, {"url": "a", "t": ["x", 1]}, {"url": "b", "t": "\udc80"}]
-    assert read(write(tmp_path, rows), caption_col="t") == {"caption": ["1.5", None, '["x", 1]', "\x80"], "url": ["5", None, "a", "b"]}
+    rows = [
+        {"url": 5, "t": 1.5},
+        {"url": None, "t": None},
+        {"url": "a", "t": ["x", 1]},
+        {"url": "b", "t": "\udc80"},
+    ]
+    assert read(write(tmp_path, rows), caption_col="t") == {
+        "caption": ["1.5", None, '["x", 1]', "\x80"],
+        "url": ["5", None, "a", "b"],
+    }
 
 
 def test_column_may_be_missing_in_some_rows_but_not_in_all(tmp_path):

@@ -6,10 +6,13 @@ import pyarrow as pa
 import pytest
 
 from dataset_assets.errors import ConfigurationError, MissingColumn, UnreadableList
-from dataset_assets.urls._base import ListOptions
-from dataset_assets.urls._sources import open_lists
+from dataset_assets.urls.lists import ListOptions
+from dataset_assets.urls.sources import open_lists
 
-ROWS = [{"url": f"http://h/{n}", "text": f"caption {n}", "score": n / 2, "other": object} for n in range(10)]
+ROWS = [
+    {"url": f"http://h/{n}", "text": f"caption {n}", "score": n / 2, "other": object}
+    for n in range(10)
+]
 
 
 def read(source, **options):
@@ -37,12 +40,20 @@ def plain(keys):
     ids=["list", "tuple", "table", "pandas", "batch", "batches", "iterator", "reader"],
 )
 def test_rows_come_back_in_order_whatever_holds_them(make):
-    table = read(make(plain(["url", "text", "score"])), caption_col="text", save_additional_columns=("score",))
-    assert table.to_pylist() == [{"score": r["score"], "caption": r["text"], "url": r["url"]} for r in ROWS]
+    table = read(
+        make(plain(["url", "text", "score"])),
+        caption_col="text",
+        save_additional_columns=("score",),
+    )
+    assert table.to_pylist() == [
+        {"score": r["score"], "caption": r["text"], "url": r["url"]} for r in ROWS
+    ]
     assert table.schema.types == [pa.float64(), pa.string(), pa.string()]
 
 
-@pytest.mark.parametrize("make", [list, tuple, iter, np.array, pd.Series, lambda urls: (url for url in urls)])
+@pytest.mark.parametrize(
+    "make", [list, tuple, iter, np.array, pd.Series, lambda urls: (url for url in urls)]
+)
 def test_urls_are_a_list_of_one_column(make):
     urls = [row["url"] for row in ROWS]
     assert read(make(urls)).to_pydict() == {"url": urls}
@@ -60,7 +71,13 @@ def test_rows_that_are_not_needed_are_not_converted():
 
 
 def test_column_of_mixed_values_in_pandas_becomes_text():
-    frame = pd.DataFrame({"url": ["a", "b", "c"], "x": [1, "two", float("nan")], "t": pd.Series(["x", 5, None], dtype=object)})
+    frame = pd.DataFrame(
+        {
+            "url": ["a", "b", "c"],
+            "x": [1, "two", float("nan")],
+            "t": pd.Series(["x", 5, None], dtype=object),
+        }
+    )
     assert read(frame, caption_col="t", save_additional_columns=("x",)).to_pydict() == {
         "x": ["1", "two", "NaN"],
         "caption": ["x", "5", None],
@@ -80,7 +97,9 @@ def test_column_keeps_its_arrow_type():
         "nothing": pa.nulls(2),
         "view": pa.array(["v", "w"], pa.string_view()),
     }
-    table = read(pa.table(columns), save_additional_columns=tuple(name for name in columns if name != "url"))
+    table = read(
+        pa.table(columns), save_additional_columns=tuple(name for name in columns if name != "url")
+    )
     assert dict(zip(table.schema.names, table.schema.types, strict=True)) == {
         "when": pa.date32(),
         "time": pa.timestamp("ms", "UTC"),
@@ -103,17 +122,29 @@ def test_column_keeps_its_arrow_type():
         (pa.array([1, None]), ["1", None]),
         (pa.array([["x", "y"], None]), ['["x", "y"]', None]),
         (pa.array([{"a": 1}, None]), ['{"a": 1}', None]),
-        (pa.StringArray.from_buffers(2, pa.py_buffer(np.array([0, 2, 3], "i4")), pa.py_buffer(b"a\xe9b")), ["aé", "b"]),
+        (
+            pa.StringArray.from_buffers(
+                2, pa.py_buffer(np.array([0, 2, 3], "i4")), pa.py_buffer(b"a\xe9b")
+            ),
+            ["aé", "b"],
+        ),
     ],
     ids=["large", "bytes", "numbers", "lists", "structs", "not utf-8"],
 )
 def test_caption_is_text_whatever_its_type(column, expected):
-    assert read(pa.table({"url": ["u", "v"], "t": column}), caption_col="t")["caption"].to_pylist() == expected
+    assert (
+        read(pa.table({"url": ["u", "v"], "t": column}), caption_col="t")["caption"].to_pylist()
+        == expected
+    )
 
 
 def test_text_that_is_not_utf8_is_repaired_in_kept_columns_and_refused_below_them():
-    broken = pa.StringArray.from_buffers(2, pa.py_buffer(np.array([0, 2, 3], "i4")), pa.py_buffer(b"a\xe9b"))
-    assert read(pa.table({"url": ["u", "v"], "t": broken}), save_additional_columns=("t",))["t"].to_pylist() == ["aé", "b"]
+    broken = pa.StringArray.from_buffers(
+        2, pa.py_buffer(np.array([0, 2, 3], "i4")), pa.py_buffer(b"a\xe9b")
+    )
+    assert read(pa.table({"url": ["u", "v"], "t": broken}), save_additional_columns=("t",))[
+        "t"
+    ].to_pylist() == ["aé", "b"]
     nested = pa.ListArray.from_arrays([0, 1, 2], broken)
     with pytest.raises(UnreadableList, match="leave it out of save_additional_columns"):
         read(pa.table({"url": ["u", "v"], "t": nested}), save_additional_columns=("t",))
@@ -124,12 +155,20 @@ def test_boxes_that_can_not_be_read_are_boxes_that_will_be_refused(caplog):
     table = read([{"url": "u", "faces": each} for each in boxes], bbox_col="faces")
     assert table["faces"].to_pylist() == [[[0, 0, 1, 1]], None, None, [[]], [[]], [[]], [], None]
     assert "make their rows invalid: 3, the first at row 4" in caplog.text
-    table = read(pa.table({"url": ["u"], "faces": pa.array([[[0, 1, 1, 1]]], pa.list_(pa.list_(pa.int32())))}), bbox_col="faces")
+    table = read(
+        pa.table(
+            {"url": ["u"], "faces": pa.array([[[0, 1, 1, 1]]], pa.list_(pa.list_(pa.int32())))}
+        ),
+        bbox_col="faces",
+    )
     assert table["faces"].to_pylist() == [[[0.0, 1.0, 1.0, 1.0]]]
 
 
 def test_record_batches_must_agree():
-    batches = [pa.record_batch({"url": ["a"], "x": pa.array([1])}), pa.record_batch({"url": ["b"], "x": pa.array(["one"])})]
+    batches = [
+        pa.record_batch({"url": ["a"], "x": pa.array([1])}),
+        pa.record_batch({"url": ["b"], "x": pa.array(["one"])}),
+    ]
     with pytest.raises(UnreadableList, match=r"record batches differ.*at row 2"):
         read(batches, save_additional_columns=("x",))
 
@@ -140,14 +179,18 @@ def test_source_is_refused_with_what_is_expected(source):
         read(source)
 
 
-@pytest.mark.parametrize("source", [ROWS, pd.DataFrame(ROWS), pa.Table.from_pylist(plain(["url", "text", "score"]))])
+@pytest.mark.parametrize(
+    "source", [ROWS, pd.DataFrame(ROWS), pa.Table.from_pylist(plain(["url", "text", "score"]))]
+)
 def test_missing_column_is_named(source):
     with pytest.raises(MissingColumn, match=r"'URL'.*did you mean 'url'"):
         read(source, url_col="URL")
 
 
 def test_one_column_may_serve_twice():
-    assert read([{"url": "a", "text": "t"}], caption_col="text", save_additional_columns=("text",)).to_pydict() == {
+    assert read(
+        [{"url": "a", "text": "t"}], caption_col="text", save_additional_columns=("text",)
+    ).to_pydict() == {
         "text": ["t"],
         "caption": ["t"],
         "url": ["a"],

@@ -5,8 +5,8 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from dataset_assets.errors import ConfigurationError, EmptyList, ObjectMissing, UnreadableList
-from dataset_assets.urls._base import ListOptions
-from dataset_assets.urls._sources import open_lists
+from dataset_assets.urls.lists import ListOptions
+from dataset_assets.urls.sources import open_lists
 
 
 def names(source, input_format, root=""):
@@ -36,7 +36,18 @@ def place(request, tmp_path):
 
 def test_folder_gives_the_files_of_the_format_sorted(place):
     write, root = place
-    for key in ("b.csv", "a.csv.gz", "c.CSV", "d.csv.zst", "e.txt", ".hidden.csv", "_tmp.csv", "below/f.csv", "csv", "g.csv.bak"):
+    for key in (
+        "b.csv",
+        "a.csv.gz",
+        "c.CSV",
+        "d.csv.zst",
+        "e.txt",
+        ".hidden.csv",
+        "_tmp.csv",
+        "below/f.csv",
+        "csv",
+        "g.csv.bak",
+    ):
         write(key)
     assert names(root, "csv", root) == ["a.csv.gz", "b.csv", "c.CSV", "d.csv.zst"]
     assert names(f"{root}/", "csv", root) == ["a.csv.gz", "b.csv", "c.CSV", "d.csv.zst"]
@@ -47,7 +58,14 @@ def test_folder_gives_the_files_of_the_format_sorted(place):
 
 def test_glob_gives_what_matches_in_any_folder(place):
     write, root = place
-    for key in ("x/part.csv", "y/part.csv", "y/z/part.csv", "y/other.txt", "y/.part.csv", "_y/part.csv"):
+    for key in (
+        "x/part.csv",
+        "y/part.csv",
+        "y/z/part.csv",
+        "y/other.txt",
+        "y/.part.csv",
+        "_y/part.csv",
+    ):
         write(key)
     assert names(f"{root}/*/part.csv", "csv", root) == ["x/part.csv", "y/part.csv"]
     assert names(f"{root}/**/part.csv", "csv", root) == ["x/part.csv", "y/part.csv", "y/z/part.csv"]
@@ -71,7 +89,12 @@ def test_formats_may_differ_in_a_folder_when_the_format_is_auto(place):
     write("b.csv.gz", gzip.compress(b"url\nu2\n"))
     write("c.ndjson", b'{"url": "u3"}\n')
     write("readme.md", b"# not a list")
-    urls = [url for each in open_lists(root, ListOptions(input_format="auto")) for table in each.read() for url in table["url"].to_pylist()]
+    urls = [
+        url
+        for each in open_lists(root, ListOptions(input_format="auto"))
+        for table in each.read()
+        for url in table["url"].to_pylist()
+    ]
     assert urls == ["u1", "u2", "u3"]
 
 
@@ -81,10 +104,13 @@ def test_nothing_found_says_what_is_there_and_what_to_do(place):
     write("b.csv")
     write("c.json.gz")
     with pytest.raises(
-        EmptyList, match=r"No file found at path .* with extension parquet: there is 2 \.csv, 1 \.json\.gz\. Set input_format"
+        EmptyList,
+        match=r"No file found at path .* with extension parquet: there is 2 \.csv, 1 \.json\.gz\. Set input_format",
     ):
         names(root, "parquet")
-    with pytest.raises(EmptyList, match=r"No file found at path .*absent.*no such file.*check the path"):
+    with pytest.raises(
+        EmptyList, match=r"No file found at path .*absent.*no such file.*check the path"
+    ):
         names(f"{root}/absent", "csv")
     with pytest.raises(EmptyList, match="No file found"):
         names(f"{root}/*.none", "csv")
@@ -92,7 +118,15 @@ def test_nothing_found_says_what_is_there_and_what_to_do(place):
 
 def test_files_of_a_shard_set_are_no_lists_when_folders_coincide(place):
     write, root = place
-    for key in ("list.parquet", "00000.parquet", "00000.tar", "00000_stats.json", "manifest.json", "mine.json", "00001.parquet"):
+    for key in (
+        "list.parquet",
+        "00000.parquet",
+        "00000.tar",
+        "00000_stats.json",
+        "manifest.json",
+        "mine.json",
+        "00001.parquet",
+    ):
         write(key)
     assert names(root, "parquet", root) == ["00001.parquet", "list.parquet"]
     assert names(root, "json", root) == ["mine.json"]
@@ -116,8 +150,19 @@ def test_relative_and_home_paths_are_resolved(tmp_path, monkeypatch):
     (tmp_path / "a.txt").write_text("u\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    for source in ("a.txt", "./a.txt", "~/a.txt", Path("a.txt"), ".", "*.txt", "file://" + str(tmp_path / "a.txt"), str(tmp_path) + "/"):
-        assert [each.name for each in open_lists(source, ListOptions())] == [str(tmp_path / "a.txt")]
+    for source in (
+        "a.txt",
+        "./a.txt",
+        "~/a.txt",
+        Path("a.txt"),
+        ".",
+        "*.txt",
+        "file://" + str(tmp_path / "a.txt"),
+        str(tmp_path) + "/",
+    ):
+        assert [each.name for each in open_lists(source, ListOptions())] == [
+            str(tmp_path / "a.txt")
+        ]
 
 
 def test_equal_names_in_two_folders_are_two_lists(place):
@@ -141,7 +186,8 @@ def test_reading_error_tells_row_and_what_to_do(tmp_path):
     path.write_bytes(gzip.compress(b"u\n" * 10)[:-9])
     (found,) = open_lists(str(path), ListOptions())
     with pytest.raises(
-        UnreadableList, match=r"a\.txt\.gz can not be read as txt after row 0: .*; check that the file is complete, or set input_"
+        UnreadableList,
+        match=r"a\.txt\.gz can not be read as txt after row 0: .*; check that the file is complete, or set input_",
     ):
         list(found.read())
 

@@ -1,16 +1,27 @@
 import pytest
 
 from dataset_assets.errors import MissingColumn, UnreadableList
-from dataset_assets.urls._base import ListOptions
-from dataset_assets.urls._sources import open_lists
+from dataset_assets.urls.lists import ListOptions
+from dataset_assets.urls.sources import open_lists
 
 
 def read(path, **options):
-    return [url for table in open_lists(str(path), ListOptions(**options))[0].read() for url in table["url"].to_pylist()]
+    return [
+        url
+        for table in open_lists(str(path), ListOptions(**options))[0].read()
+        for url in table["url"].to_pylist()
+    ]
 
 
 def test_line_is_a_url_whatever_is_in_it(tmp_path):
-    urls = ['http://h/a,b.jpg?x="1"', "http://h/ü.jpg", "http://h/\u2028line", "# http://h", '"quoted"', "http://h/\x0bvt"]
+    urls = [
+        'http://h/a,b.jpg?x="1"',
+        "http://h/ü.jpg",
+        "http://h/\u2028line",
+        "# http://h",
+        '"quoted"',
+        "http://h/\x0bvt",
+    ]
     (tmp_path / "a.txt").write_text("\n".join(urls), encoding="utf-8")
     assert read(tmp_path / "a.txt") == urls
 
@@ -33,7 +44,12 @@ def test_columns_are_refused_when_a_list_has_urls_only(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("head", "what"), [(b"PAR1", "parquet"), (b"PK\x03\x04", "zip archive or a spreadsheet"), (b"ARROW1\0\0", "Arrow")]
+    ("head", "what"),
+    [
+        (b"PAR1", "parquet"),
+        (b"PK\x03\x04", "zip archive or a spreadsheet"),
+        (b"ARROW1\0\0", "Arrow"),
+    ],
 )
 def test_file_that_is_no_text_is_named_for_what_it_is(tmp_path, head, what):
     (tmp_path / "a.txt").write_bytes(head + b"\n" * 100)

@@ -10,19 +10,24 @@ import dagster as dg
 from pydantic import BaseModel
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.orchestration.archive_sensor import build_archive_sensors
-from dataset_assets.orchestration.assets.hub_upload import build_hub_upload
-from dataset_assets.orchestration.assets.loader_preview import build_loader_preview
-from dataset_assets.orchestration.assets.outside import hub_repo, published_archives, source_folder, url_lists
-from dataset_assets.orchestration.assets.raw_urls import build_raw_urls
-from dataset_assets.orchestration.assets.shards import build_shards
-from dataset_assets.orchestration.assets.split_archives import build_split_archives
-from dataset_assets.orchestration.assets.staged import build_staged
+from dataset_assets.orchestration.common.external import (
+    hub_repo,
+    published_archives,
+    source_folder,
+    url_lists,
+)
+from dataset_assets.orchestration.common.schedules import build_schedules
+from dataset_assets.orchestration.common.spec import DatasetSpec, check_name
 from dataset_assets.orchestration.components.scaffolder import DatasetScaffolder
-from dataset_assets.orchestration.hub_sensor import build_hub_sensor
-from dataset_assets.orchestration.schedules import build_schedules
-from dataset_assets.orchestration.sensors import build_source_sensor
-from dataset_assets.orchestration.spec import DatasetSpec, check_name
+from dataset_assets.orchestration.stages.hub_upload.asset import build_hub_upload
+from dataset_assets.orchestration.stages.hub_upload.sensor import build_hub_sensor
+from dataset_assets.orchestration.stages.loader_preview.asset import build_loader_preview
+from dataset_assets.orchestration.stages.raw_urls.asset import build_raw_urls
+from dataset_assets.orchestration.stages.raw_urls.sensor import build_source_sensor
+from dataset_assets.orchestration.stages.shards.asset import build_shards
+from dataset_assets.orchestration.stages.split_archives.asset import build_split_archives
+from dataset_assets.orchestration.stages.staged.asset import build_staged
+from dataset_assets.orchestration.stages.staged.sensor import build_archive_sensors
 
 
 @dg.scaffold_with(DatasetScaffolder)
@@ -48,7 +53,11 @@ class Dataset(dg.Component):
         if not isinstance(attributes, DatasetSpec):
             raise ConfigurationError(f"{file}: expected `attributes` with a `source`")
         try:
-            return cls(attributes.model_copy(update={"name": attributes.name or check_name(context.path.name)}))
+            return cls(
+                attributes.model_copy(
+                    update={"name": attributes.name or check_name(context.path.name)}
+                )
+            )
         except ConfigurationError as exc:
             raise ConfigurationError(f"{file}: {exc}") from exc
 
@@ -56,17 +65,26 @@ class Dataset(dg.Component):
         """Build everything of this dataset."""
         del context  # everything is in the YAML
         published = self.spec.source.published
-        sensors = [build_source_sensor(self.spec)] if published is None else build_archive_sensors(self.spec, published)
+        sensors = (
+            [build_source_sensor(self.spec)]
+            if published is None
+            else build_archive_sensors(self.spec, published)
+        )
         if self.spec.hub is not None:
             sensors.append(build_hub_sensor(self.spec, self.spec.hub))
-        return dg.Definitions(assets=list(_assets(self.spec)), schedules=build_schedules(self.spec), sensors=sensors)
+        return dg.Definitions(
+            assets=list(_assets(self.spec)), schedules=build_schedules(self.spec), sensors=sensors
+        )
 
 
 def _assets(spec: DatasetSpec) -> Iterator[dg.AssetsDefinition | dg.AssetSpec]:
     if spec.source.urls is not None:
         yield from (url_lists(spec), build_raw_urls(spec), build_shards(spec))
     elif spec.source.published is not None:
-        yield from (published_archives(spec, spec.source.published), build_staged(spec, spec.source.published))
+        yield from (
+            published_archives(spec, spec.source.published),
+            build_staged(spec, spec.source.published),
+        )
     elif spec.source.folder is not None:
         yield source_folder(spec, spec.source.folder)
     if spec.source.published is not None and spec.loader_preview is not None:

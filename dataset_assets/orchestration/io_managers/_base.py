@@ -13,7 +13,7 @@ import dagster as dg
 
 from dataset_assets.errors import ObjectMissing, ShardError, StorageError
 from dataset_assets.orchestration.resources.storage import StorageResource
-from dataset_assets.storage._base import Store
+from dataset_assets.storage.store import Store
 
 
 class StoreIOManager(dg.ConfigurableIOManager):
@@ -52,7 +52,9 @@ class StoreIOManager(dg.ConfigurableIOManager):
         elif len(keys) == 1:
             self._write(self._store(context, *keys), obj)
         else:
-            raise StorageError(f"{_name(context)}: expected {{partition: value}} for the partitions {sorted(keys)}, got {_describe(obj)}")
+            raise StorageError(
+                f"{_name(context)}: expected {{partition: value}} for the partitions {sorted(keys)}, got {_describe(obj)}"
+            )
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Read one value, or one per partition.
@@ -63,7 +65,10 @@ class StoreIOManager(dg.ConfigurableIOManager):
         if not context.has_asset_partitions:
             return self._read(self._store(context), _name(context))
         keys = list(context.asset_partition_keys)
-        values = {key: self._read(self._store(context, key), f"partition {key} of {_name(context)}") for key in keys}
+        values = {
+            key: self._read(self._store(context, key), f"partition {key} of {_name(context)}")
+            for key in keys
+        }
         return values if len(keys) != 1 or _wants_dict(context) else values[keys[0]]
 
     def _store(self, context: dg.OutputContext | dg.InputContext, *partition: str) -> Store:
@@ -83,9 +88,13 @@ class StoreIOManager(dg.ConfigurableIOManager):
         try:
             return self.read(store)
         except ObjectMissing as exc:
-            raise dg.Failure(f"{where} does not exist: materialize {name} first", allow_retries=False) from exc
+            raise dg.Failure(
+                f"{where} does not exist: materialize {name} first", allow_retries=False
+            ) from exc
         except (ShardError, ValueError, TypeError, KeyError, RecursionError) as exc:
-            raise dg.Failure(f"{where} is damaged ({exc}): materialize {name} again", allow_retries=False) from exc
+            raise dg.Failure(
+                f"{where} is damaged ({exc}): materialize {name} again", allow_retries=False
+            ) from exc
 
 
 def _name(context: dg.OutputContext | dg.InputContext) -> str:
@@ -93,7 +102,11 @@ def _name(context: dg.OutputContext | dg.InputContext) -> str:
 
 
 def _describe(value: Any) -> str:
-    return f"the partitions {sorted(map(str, value))}" if isinstance(value, Mapping) else f"one {type(value).__name__}"
+    return (
+        f"the partitions {sorted(map(str, value))}"
+        if isinstance(value, Mapping)
+        else f"one {type(value).__name__}"
+    )
 
 
 def _wants_dict(context: dg.InputContext) -> bool:

@@ -4,9 +4,9 @@ from typing import Any, ClassVar
 
 from dataset_assets.errors import StorageError
 from dataset_assets.orchestration.io_managers._base import StoreIOManager
-from dataset_assets.records import Manifest
-from dataset_assets.shards._records import MANIFEST, read_manifest
-from dataset_assets.storage._base import Store
+from dataset_assets.records.shards import Manifest
+from dataset_assets.shards.commits import MANIFEST, read_manifest
+from dataset_assets.storage.store import Store
 
 
 class ManifestIOManager(StoreIOManager):

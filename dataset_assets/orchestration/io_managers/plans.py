@@ -4,8 +4,8 @@ from typing import Any, ClassVar
 
 from dataset_assets.errors import StorageError
 from dataset_assets.orchestration.io_managers._base import StoreIOManager
-from dataset_assets.records import Plan
-from dataset_assets.storage._base import Store
+from dataset_assets.records.plans import Plan
+from dataset_assets.storage.store import Store
 
 
 class PlanIOManager(StoreIOManager):

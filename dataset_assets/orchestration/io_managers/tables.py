@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from dataset_assets.errors import StorageError
 from dataset_assets.orchestration.io_managers._base import StoreIOManager
-from dataset_assets.storage._base import Store
+from dataset_assets.storage.store import Store
 
 
 class TableIOManager(StoreIOManager):

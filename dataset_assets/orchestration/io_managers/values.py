@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from dataset_assets.errors import StorageError
 from dataset_assets.orchestration.io_managers._base import StoreIOManager
-from dataset_assets.storage._base import Store
+from dataset_assets.storage.store import Store
 
 
 class ValueIOManager(StoreIOManager):
@@ -16,7 +16,9 @@ class ValueIOManager(StoreIOManager):
     def dump(self, value: Any) -> bytes:
         """See `StoreIOManager`."""
         try:
-            return json.dumps(value, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
+            return json.dumps(value, indent=1, ensure_ascii=False).encode(
+                "utf-8", "backslashreplace"
+            )
         except (TypeError, ValueError) as exc:
             raise StorageError(
                 f"expected a JSON value, got {type(value).__name__}: {exc}; nothing is pickled here, return a path or a table"

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.storage._base import Store, check_key, open_store
+from dataset_assets.storage.store import Store, check_key, open_store
 
 
 class StorageResource(dg.ConfigurableResource[Store]):

@@ -1,0 +1,200 @@
+"""Members of a zip, read front to back as one stream of bytes, each checked against its CRC-32.
+
+A member whose bytes do not fit is read again once, from its source, not from a buffer: on a long way a bit may flip, and a checksum of a connection is short.
+"""
+
+import io
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import BinaryIO, TypeVar
+
+from dataset_assets.archives.archive import MIB, ArchiveLimits, refused
+from dataset_assets.archives.seekable import SeekableStream, forget_buffers
+from dataset_assets.archives.zip_directory import DEFLATED, LOCAL, STORED, Entry, read_directory
+from dataset_assets.errors import ArchiveCorrupt
+from dataset_assets.records.staged import ArchiveMember
+
+_CHUNK = MIB // 4
+_T = TypeVar("_T")
+
+
+class _Damaged(Exception):
+    """The bytes of a member are not what they should be."""
+
+
+class ZipArchive:
+    """See `_archive_base.Archive`."""
+
+    kind = "zip"
+
+    def __init__(self, file: BinaryIO, name: str, limits: ArchiveLimits) -> None:
+        self.name, self._file, self._limits = name, file, limits
+        try:
+            directory = read_directory(file, name, limits)
+        except ArchiveCorrupt:
+            forget_buffers(file)
+            directory = read_directory(file, name, limits)
+        self.digest = directory.digest
+        self._entries = {entry.offset: entry for entry in directory.entries}
+        self._members = tuple(
+            ArchiveMember(entry.name, entry.unpacked, entry.offset, entry.crc32)
+            for entry in directory.entries
+        )
+
+    def members(self) -> Sequence[ArchiveMember]:
+        """See `_archive_base.Archive`."""
+        return self._members
+
+    def walk(
+        self, start: int = 0, wanted: Callable[[str], bool] = bool
+    ) -> Iterator[tuple[ArchiveMember, bytes]]:
+        """See `_archive_base.Archive`. Those that are skipped are not read."""
+        for member in islice(
+            (member for member in self._members if wanted(member.name)), start, None
+        ):
+            yield member, self.read(member)
+
+    def read(self, member: ArchiveMember) -> bytes:
+        """See `_archive_base.Archive`."""
+        entry = self._entries[member.offset]
+        if max(entry.packed, entry.unpacked) > self._limits.max_member_bytes:
+            raise self.refused(
+                entry,
+                f"{entry.unpacked:,} bytes, expected at most {self._limits.max_member_bytes:,}",
+            )
+        return self._twice(entry, self._read)
+
+    def open(self, member: ArchiveMember) -> BinaryIO:
+        """See `_archive_base.Archive`. Its CRC-32 is checked when all of it is read in order."""
+        entry = self._entries[member.offset]
+        return io.BufferedReader(
+            _MemberStream(self._file, entry, self._twice(entry, self._begin), self.refused), _CHUNK
+        )
+
+    def refused(self, entry: Entry, why: str) -> ArchiveCorrupt:
+        """Return the error for a member."""
+        return refused(self.name, repr(entry.name), entry.offset, why)
+
+    def _begin(self, entry: Entry) -> int:
+        """Move to the data of a member; return its offset."""
+        self._file.seek(entry.offset)
+        head = self._file.read(LOCAL.size)
+        if len(head) < LOCAL.size or head[:4] != b"PK\3\4":
+            raise _Damaged("its header is damaged")
+        _, _, _, method, _, _, _, _, _, n_name, n_extra = LOCAL.unpack(head)
+        rest = self._file.read(n_name + n_extra)
+        begin = entry.offset + LOCAL.size + n_name + n_extra
+        if (
+            method != entry.method
+            or rest[:n_name] != entry.raw_name
+            or begin + entry.packed > entry.end
+        ):
+            raise _Damaged("its header and the directory contradict each other")
+        return int(begin)
+
+    def _read(self, entry: Entry) -> bytes:
+        self._begin(entry)
+        data = self._file.read(entry.packed)
+        if entry.method == DEFLATED:
+            data = _inflate(data, entry.unpacked)
+        if len(data) != entry.unpacked:
+            raise _Damaged(f"{len(data):,} bytes, expected {entry.unpacked:,}")
+        if (found := zlib.crc32(data)) != entry.crc32:
+            raise _Damaged(f"CRC-32 {found:08x}, expected {entry.crc32:08x}")
+        return data
+
+    def _twice(self, entry: Entry, action: Callable[[Entry], _T]) -> _T:
+        try:
+            return action(entry)
+        except _Damaged:
+            forget_buffers(self._file)
+        try:
+            return action(entry)
+        except _Damaged as exc:
+            raise self.refused(entry, f"{exc}, also when read again") from exc
+
+
+def _inflate(data: bytes, size: int) -> bytes:
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        unpacked = inflate.decompress(data, size + 1)
+    except zlib.error as exc:
+        raise _Damaged(f"not deflated: {exc}") from exc
+    if not inflate.eof and len(unpacked) <= size:
+        raise _Damaged("its data is cut")
+    return unpacked
+
+
+class _MemberStream(SeekableStream):
+    """One member, unpacked as it is read. A stored one is a window of the zip; in a deflated one, to go back is to begin again."""
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        entry: Entry,
+        begin: int,
+        refused_: Callable[[Entry, str], ArchiveCorrupt],
+    ) -> None:
+        super().__init__(file, entry.name, entry.unpacked)
+        self._entry, self._begin, self._refused = entry, begin, refused_
+        self._taken = self._at = 0  # packed bytes, unpacked bytes
+        self._crc32: int | None = 0  # of what was unpacked; None where some was passed over
+        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+
+    def read_at(self, position: int, length: int) -> bytes:
+        """See `SeekableStream`.
+
+        Raises:
+            ArchiveCorrupt: the data is damaged.
+        """
+        if position < self._at:
+            self._rewind()
+        if self._entry.method == STORED and self._at != position:
+            self._at, self._crc32 = position, None
+        while self._at < position:
+            self._next(min(_CHUNK, position - self._at))
+        return self._next(length)
+
+    def _rewind(self) -> None:
+        self._taken = self._at = self._crc32 = 0
+        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+
+    def _next(self, length: int) -> bytes:
+        data = self._stored(length) if self._entry.method == STORED else self._inflated(length)
+        self._at += len(data)
+        if self._crc32 is not None:
+            self._crc32 = zlib.crc32(data, self._crc32)
+        if self._at > self._entry.unpacked or (
+            self._at == self._entry.unpacked and self._crc32 not in (self._entry.crc32, None)
+        ):
+            raise self._refused(
+                self._entry, f"its data does not have the CRC-32 {self._entry.crc32:08x}"
+            )
+        return data
+
+    def _stored(self, length: int) -> bytes:
+        if data := self._some(self._at, length):
+            return data
+        raise self._refused(self._entry, "the file ends within it")
+
+    def _inflated(self, length: int) -> bytes:
+        while not self._inflate.eof:
+            data = self._inflate.unconsumed_tail
+            if not data:
+                data = self._some(self._taken, _CHUNK)
+                self._taken += len(data)
+            try:
+                unpacked = self._inflate.decompress(data, length)
+            except zlib.error as exc:
+                raise self._refused(self._entry, f"not deflated: {exc}") from exc
+            if unpacked:
+                return unpacked
+            if not data:
+                break
+        raise self._refused(self._entry, f"{self._at:,} bytes, expected {self._entry.unpacked:,}")
+
+    def _some(self, at: int, length: int) -> bytes:
+        """Read packed bytes of the member."""
+        self._source.seek(self._begin + at)
+        return self._source.read(min(length, self._entry.packed - at))

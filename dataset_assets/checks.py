@@ -1,0 +1,120 @@
+"""Checks of option values: one wording for all, `<option>: expected <what>, got <value>`.
+
+Every check returns the value that it accepted, so that `__post_init__` of an option class is a list of
+calls. Rules that tie two options together stay with the class that has both.
+"""
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from dataset_assets.errors import ConfigurationError
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" when a known name is close, else ""."""
+    near = get_close_matches(str(name), list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def one_of(name: str, value: Any, known: Collection[str]) -> str:
+    """Accept one of a few texts.
+
+    Raises:
+        ConfigurationError: the value is none of them.
+    """
+    if not isinstance(value, str) or value not in known:
+        hint = did_you_mean(value, known)
+        expected = ", ".join(known)
+        raise ConfigurationError(f"{name}: expected one of {expected}, got {value!r}{hint}")
+    return value
+
+
+def integer(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
+    """Accept an integer from `low` to `high`, both included; booleans are not integers.
+
+    Raises:
+        ConfigurationError: it is something else, or outside the range.
+    """
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    if not is_integer or not _is_within(value, low, high):
+        raise ConfigurationError(f"{name}: expected an integer{_range(low, high)}, got {value!r}")
+    return int(value)
+
+
+def number(
+    name: str, value: Any, low: float | None = None, high: float | None = None
+) -> int | float:
+    """Accept a number from `low` to `high`, both included; NaN and booleans are no numbers.
+
+    Raises:
+        ConfigurationError: it is something else, or outside the range.
+    """
+    if not _is_number(value) or not _is_within(value, low, high):
+        raise ConfigurationError(f"{name}: expected a number{_range(low, high)}, got {value!r}")
+    accepted: int | float = value
+    return accepted
+
+
+def positive(name: str, value: Any) -> int | float:
+    """Accept a finite number above 0.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if not _is_number(value) or not 0 < value < math.inf:
+        raise ConfigurationError(f"{name}: expected a number above 0, got {value!r}")
+    accepted: int | float = value
+    return accepted
+
+
+def boolean(name: str, value: Any) -> bool:
+    """Accept true or false, and nothing that merely counts as one of them.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name}: expected true or false, got {value!r}")
+    return value
+
+
+def text(name: str, value: Any) -> str:
+    """Accept text that is not empty.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"{name}: expected text, got {value!r}")
+    return value
+
+
+def texts(name: str, values: Any) -> tuple[str, ...]:
+    """Accept a list or tuple of texts; a single text is not a list of its letters.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    is_list = isinstance(values, Sequence) and not isinstance(values, str | bytes)
+    if not is_list or not all(isinstance(value, str) and value for value in values):
+        raise ConfigurationError(f"{name}: expected a list of texts, got {values!r}")
+    return tuple(values)
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and not math.isnan(value)
+
+
+def _is_within(value: float, low: float | None, high: float | None) -> bool:
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f" from {low} to {high}"
+    if low is not None:
+        return f" of at least {low}"
+    return "" if high is None else f" of at most {high}"

@@ -1,0 +1,199 @@
+"""One object between a bucket and a folder, or between two buckets, checked on arrival. What `_buckets` runs many of at once."""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from dataset_assets.errors import SourceError, StorageError
+from dataset_assets.storage.posix import explained as explained_file
+from dataset_assets.storage.s3.client import Bucket
+from dataset_assets.storage.stores.s3 import Store
+
+CHUNK_BYTES = 1 << 20
+#: The server copies objects up to this size in one request.
+MAX_COPY_BYTES = 5 << 30
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
+
+class Entry(NamedTuple):
+    """One line of a listing."""
+
+    key: str
+    bytes: int
+    md5: str | None  # None: the ETag is none, as after a multipart upload
+    is_folder: bool = False
+
+
+def listed(bucket: Bucket, prefix: str, *, delimiter: str) -> list[Entry]:
+    """List the keys that begin with a prefix, sorted; with a delimiter, folders instead of what is in them."""
+    found: list[Entry] = []
+    more: dict[str, Any] = {}
+    while True:
+        page = bucket.call(
+            "list_objects_v2",
+            f"s3://{bucket.name}/{prefix}",
+            Prefix=prefix,
+            Delimiter=delimiter,
+            **more,
+        )
+        found += [
+            Entry(item["Key"], item["Size"], _md5_of(item)) for item in page.get("Contents", [])
+        ]
+        found += [
+            Entry(item["Prefix"], 0, None, is_folder=True)
+            for item in page.get("CommonPrefixes", [])
+        ]
+        if not page.get("IsTruncated"):
+            return sorted(found, key=lambda entry: entry.key)
+        more = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+def _md5_of(answer: dict[str, Any]) -> str | None:
+    etag = answer.get("ETag", "").strip('"')
+    return etag if _MD5.fullmatch(etag) else None
+
+
+def files_of(folder: Path) -> list[tuple[str, Path]]:
+    """List all files below a folder, links followed, as (name below it, path), sorted by name.
+
+    Raises:
+        SourceError: something is neither file nor folder, a folder can not be read or is inside itself, or a name is not text.
+    """
+    return sorted(_walk(folder, "", ()))
+
+
+def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+    real = os.path.realpath(folder)
+    if real in above:
+        raise SourceError(f"{folder} is a link to a folder that it is in: remove the link")
+    try:
+        entries = list(folder.iterdir())
+    except OSError as exc:
+        raise SourceError(f"{folder} can not be read: {exc.strerror}") from exc
+    for path in entries:
+        name = f"{prefix}{_text(path)}"
+        if path.is_dir():
+            yield from _walk(path, f"{name}/", (*above, real))
+        elif path.is_file():
+            yield name, path
+        else:
+            raise SourceError(
+                f"{path} is no file that can be uploaded (a link to nothing, or a device): remove it"
+            )
+
+
+def _text(path: Path) -> str:
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        raise SourceError(
+            f"{path.name!a} in {str(path.parent)!a} is not a name in UTF-8: rename the file"
+        ) from None
+    return path.name
+
+
+def upload(path: Path, store: Store, key: str) -> None:
+    """Upload a file, invisible until it is complete.
+
+    Raises:
+        SourceError: the file can not be read, or changes meanwhile.
+    """
+    try:
+        with path.open("rb") as file, store.stage(key, sha256=False) as staged:
+            expected = os.fstat(file.fileno()).st_size
+            while data := file.read(CHUNK_BYTES):
+                staged.write(data)
+            if staged.bytes != expected:
+                raise SourceError(
+                    f"{path} changed while it was uploaded: {expected} bytes, then {staged.bytes}; run again"
+                )
+            staged.commit()
+    except OSError as exc:
+        raise SourceError(f"{path} can not be read: {exc.strerror}") from exc
+
+
+def download(store: Store, entry: Entry, folder: Path, name: str) -> None:
+    """Download an object to a file, which is there when it is complete and checked, not before.
+
+    Raises:
+        StorageError: the bytes differ from the listing, the file can not be written, or the name would leave the folder.
+    """
+    if any(part in ("", ".", "..") for part in name.split("/")) or "\0" in name:
+        raise StorageError(
+            f"{store.url}/{entry.key} can not be a file below {folder}: its name {name!r} leaves it or has an empty part"
+        )
+    path = folder / name
+    part = path.with_name(f".{path.name[:200]}.{uuid4().hex[:8]}.part")
+    with explained_file(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("xb") as file:
+                _read_into(store, entry, file.write)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _read_into(store: Store, entry: Entry, write: Callable[[bytes], object]) -> None:
+    md5, count = hashlib.md5(usedforsecurity=False), 0
+    with store.open_read(entry.key) as file:
+        while data := file.read(CHUNK_BYTES):
+            write(data)
+            md5.update(data)
+            count += len(data)
+    if count != entry.bytes or (entry.md5 is not None and md5.hexdigest() != entry.md5):
+        raise StorageError(
+            f"{store.url}/{entry.key} differs from its listing ({count} bytes for {entry.bytes}); run again, or upload it anew"
+        )
+
+
+def copy(source: Store, entry: Entry, destination: Store, key: str) -> None:
+    """Copy an object through this process.
+
+    Raises:
+        StorageError: the bytes differ from the listing, or one of the two refuses.
+    """
+    with destination.stage(key, sha256=False) as staged:
+        _read_into(source, entry, staged.write)
+        staged.commit()
+
+
+def copy_within(source: Bucket, entry: Entry, destination: Bucket, key: str) -> None:
+    """Let the server of both buckets copy an object of at most `MAX_COPY_BYTES`.
+
+    Raises:
+        StorageError: it refuses, or the copy differs.
+    """
+    where = f"s3://{destination.name}/{key}"
+    answer = destination.call(
+        "copy_object", where, Key=key, CopySource={"Bucket": source.name, "Key": entry.key}
+    )
+    md5 = _md5_of(answer.get("CopyObjectResult", {}))
+    if md5 is not None and entry.md5 is not None:
+        is_equal = md5 == entry.md5
+    else:
+        is_equal = destination.call("head_object", where, Key=key)["ContentLength"] == entry.bytes
+    if not is_equal:
+        raise StorageError(
+            f"{where} differs from s3://{source.name}/{entry.key}, of which it is a copy; run again"
+        )
+
+
+def remove(bucket: Bucket, keys: Sequence[str]) -> None:
+    """Delete up to 1000 objects.
+
+    Raises:
+        StorageError: one is refused.
+    """
+    objects = [{"Key": key} for key in keys]
+    answer = bucket.call(
+        "delete_objects", f"s3://{bucket.name}", Delete={"Objects": objects, "Quiet": True}
+    )
+    if errors := answer.get("Errors"):
+        first = errors[0]
+        what = f"{first.get('Code')} ({len(errors)} of {len(keys)} refused)"
+        raise StorageError(f"s3://{bucket.name}/{first.get('Key')} can not be deleted: {what}")

@@ -1,0 +1,150 @@
+"""`dataset-assets demo`: the whole way once, on this machine. Real photographs, real HTTP, the real graph; no accounts.
+
+Run again, it fetches, writes and publishes nothing: the table's last rows say so, the requests as the photo server itself counted them.
+"""
+
+import time
+from itertools import islice
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from dataset_assets.demo.lists import PORT, write_lists
+from dataset_assets.demo.photo_server import PhotoServer
+from dataset_assets.hub.loading import load_published
+from dataset_assets.images.contact_sheet import contact_sheet
+from dataset_assets.orchestration.common.spec import HUB_UPLOAD, RAW_URLS, SHARDS, SPLIT_ARCHIVES
+from dataset_assets.orchestration.environment import ensure_dagster_home, read_environment
+from dataset_assets.orchestration.materialize import materialize_dataset
+from dataset_assets.orchestration.stages.hub_upload.target import HUB_FOLDER
+from dataset_assets.pipelines.split.split_archives import load_split
+from dataset_assets.pipelines.verify.shards import sample_payloads
+from dataset_assets.records.shards import ShardRecord, add_counts
+from dataset_assets.records.splits import SplitManifest
+from dataset_assets.shards.commits import list_records
+from dataset_assets.storage.store import Store, open_store
+
+DATASET, REPO = "demo", "demo/photographs"  # as in catalog/demo/defs.yaml
+CONTACT_SHEET = "contact_sheet.png"
+_SHEET_TILES = 48
+_STREAMED = 3
+_OPEN_UI = "make ui, or: dagster dev -w workspace.yaml"
+
+
+def run_demo(console: Console | None = None) -> int:
+    """Materialize the demo dataset, show what came of it, and read it back as others would; return the exit status.
+
+    Raises:
+        ConfigurationError: the port of the photo server is taken, or a package of the demo is missing.
+    """
+    console = console or Console()
+    root = Path(read_environment().root).absolute()
+    home = ensure_dagster_home(Path(".dagster"))
+    write_lists(root / DATASET / "lists")
+    started, began = time.monotonic(), time.time()
+    with PhotoServer(PORT) as server:
+        stages = ", ".join((RAW_URLS, SHARDS, SPLIT_ARCHIVES, HUB_UPLOAD))
+        console.print(
+            f"photo server on http://127.0.0.1:{PORT}; materializing {stages} of {DATASET}"
+        )
+        done = materialize_dataset(DATASET)
+        requests = server.stats()["requests"]
+    for problem in done.problems:
+        console.print(f"[red]{problem}[/red]", soft_wrap=True)
+    published = root / HUB_FOLDER / REPO
+    streamed = _stream(published) if done.success else []
+    sets = _shard_sets(root)
+    table = _table([record for store in sets for record in list_records(store)])
+    if done.success:
+        _add_splits(table, load_split(open_store(str(root / DATASET / SPLIT_ARCHIVES))))
+    table.add_section()
+    written = _files_written(root, since=began)
+    table.add_row(
+        "this run",
+        f"{time.monotonic() - started:.1f} s, {requests:,} requests at the photo server, {written:,} files written",
+    )
+    console.print(table)
+    _show_places(console, root, sets, home)
+    for line in streamed:
+        console.print(f"streamed       {line}", soft_wrap=True, highlight=False)
+    return 0 if done.success else 1
+
+
+def _shard_sets(root: Path) -> list[Store]:
+    folder = root / DATASET / SHARDS
+    return [open_store(str(path)) for path in sorted(folder.iterdir())] if folder.is_dir() else []
+
+
+def _table(records: list[ShardRecord]) -> Table:
+    rows, ok = sum(record.count for record in records), sum(record.successes for record in records)
+    made_s = max((record.end_time for record in records), default=0) - min(
+        (record.start_time for record in records), default=0
+    )
+    table = Table(
+        title=f"{DATASET}: every row is a sample or has a cause",
+        show_header=False,
+        title_justify="left",
+    )
+    table.add_row("rows", f"{rows:,}")
+    table.add_row("ok", f"{ok:,}  ({ok / max(rows, 1):.1%})")
+    for cause, number in add_counts(record.causes for record in records).items():
+        table.add_row(f"  {cause}", f"{number:,}")
+    table.add_section()
+    table.add_row("images/s when they were made", f"{ok / max(made_s, 1e-9):,.0f}")
+    table.add_row("shards", f"{len(records):,}")
+    table.add_row("bytes", f"{sum(record.bytes_stored for record in records):,}")
+    return table
+
+
+def _add_splits(table: Table, manifest: SplitManifest) -> None:
+    table.add_section()
+    for name, count in manifest.splits.items():
+        table.add_row(
+            name,
+            f"{count.samples:,}  ({count.samples / max(manifest.samples, 1):.1%}), groups: {count.groups:,}",
+        )
+    table.add_row("version", manifest.version[:12])
+
+
+def _files_written(root: Path, *, since: float) -> int:
+    """Count the files of samples that are newer."""
+    folders = (root / DATASET / SHARDS, root / DATASET / SPLIT_ARCHIVES, root / HUB_FOLDER)
+    paths = (path for folder in folders for path in folder.rglob("*"))
+    return sum(path.is_file() and path.stat().st_mtime >= since for path in paths)
+
+
+def _show_places(console: Console, root: Path, sets: list[Store], home: Path) -> None:
+    places = {
+        "contact sheet": _write_contact_sheet(root, sets),
+        "shards": root / DATASET / SHARDS,
+        "splits": root / DATASET / SPLIT_ARCHIVES,
+        "published": root / HUB_FOLDER / REPO,
+        "the graph": f"{_OPEN_UI}   (DAGSTER_HOME={home})",
+    }
+    for name, place in places.items():
+        console.print(f"{name:<14} {place}", soft_wrap=True)
+
+
+def _write_contact_sheet(root: Path, sets: list[Store]) -> Path:
+    each = -(-_SHEET_TILES // max(len(sets), 1))
+    samples = [
+        payload
+        for store in sets
+        for record in list_records(store)[:1]
+        for _, payload in sample_payloads(store, record, each)
+    ]
+    open_store(str(root / DATASET)).write(CONTACT_SHEET, contact_sheet(samples[:_SHEET_TILES]))
+    return root / DATASET / CONTACT_SHEET
+
+
+def _stream(published: Path) -> list[str]:
+    """Read the first samples of the published copy, as anybody would; a line for each.
+
+    Not at the very end: a thread of Arrow that lets go of a file while Python ends aborts the process (apache/arrow#45214).
+    """
+    rows = islice(load_published(str(published), "train", streaming=True), _STREAMED)
+    return [
+        f"{row['key']}  {row['image'].width}x{row['image'].height}  {row['caption']}"
+        for row in rows
+    ]

@@ -1,0 +1,1 @@
+"""The event loop of the fetcher: transfers, scheduling and retries on one thread."""

@@ -1,0 +1,131 @@
+"""Between the fetch thread and its consumer: requests go in as long as there is room, outcomes come out.
+
+Room is measured in outcomes and in bytes that the consumer has not finished with. Each counter is written by one thread only, so no lock is needed.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from queue import Empty, SimpleQueue
+
+from dataset_assets.fetch.engine.transfer import Meter
+from dataset_assets.records.fetching import FetchOutcome, Request
+
+#: the consumer wakes the fetch thread when this part of a full backlog is left
+_REFILL_AT = 0.75
+
+
+class Source:
+    """The caller's requests, pulled one at a time."""
+
+    def __init__(self, requests: Iterable[Request | None]) -> None:
+        self.exhausted = False
+        self.blocked_at: int | None = (
+            None  # turn of the consumer in which the caller had nothing to start
+        )
+        self._requests = iter(requests)
+
+    def pull(self, turn: int) -> Request | None:
+        """Return the next request; None: there is none, or none before the consumer's next turn."""
+        if self.exhausted or self.blocked_at == turn:
+            return None
+        self.blocked_at = None
+        for request in self._requests:
+            if request is None:
+                self.blocked_at = turn
+            return request
+        self.exhausted = True
+        return None
+
+
+class Backlog:
+    """Outcomes that the consumer has not finished with."""
+
+    def __init__(
+        self, max_outcomes: int, max_bytes: int, meter: Meter, wake: Callable[[], None]
+    ) -> None:
+        self.stopped = False  # set by the consumer
+        self.consumed = 0  # outcomes the consumer has finished with
+        self.turn = 0  # how often the consumer has come back for more
+        self.wants_wake = False
+        self.wants_every_wake = False
+        self._max_outcomes, self._max_bytes, self._meter, self._wake = (
+            max_outcomes,
+            max_bytes,
+            meter,
+            wake,
+        )
+        self._put_outcomes = self._put_bytes = self._consumed_bytes = 0
+        self._batch: deque[FetchOutcome] = deque()
+        self._batches: SimpleQueue[deque[FetchOutcome] | BaseException | None] = SimpleQueue()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the consumer has finished with everything."""
+        return self._put_outcomes == self.consumed
+
+    def has_room(self) -> bool:
+        """Tell whether another request may start."""
+        waiting_bytes = self._put_bytes - self._consumed_bytes + self._meter.bytes
+        return (
+            self._put_outcomes - self.consumed < self._max_outcomes
+            and waiting_bytes < self._max_bytes
+        )
+
+    def put(self, outcome: FetchOutcome) -> None:
+        """Add an outcome, seen by the consumer after `flush`."""
+        self._batch.append(outcome)
+        self._put_outcomes += 1
+        if outcome.body is not None:
+            self._put_bytes += len(outcome.body)
+
+    def flush(self) -> None:
+        """Hand over what was put."""
+        if self._batch:
+            self._batches.put(self._batch)
+            self._batch = deque()
+
+    def end(self, error: BaseException | None) -> None:
+        """Tell the consumer that nothing follows, or what went wrong."""
+        self.flush()
+        self._batches.put(error)
+
+    def stop(self) -> None:
+        """Tell the fetch thread that nobody waits for more. For the consumer."""
+        self.stopped = True
+        self._wake()
+
+    def outcomes(self, heartbeat_s: float | None = None) -> Iterator[FetchOutcome | None]:
+        """Yield outcomes until the end, and None each time that none came for `heartbeat_s`. For the consumer.
+
+        Raises:
+            BaseException: what the caller's own iterable of requests raised.
+        """
+        while isinstance(batch := self._next_batch(heartbeat_s), deque):
+            if not batch:
+                yield None
+                self._take_turn()
+            while batch:
+                outcome = batch.popleft()
+                size = len(outcome.body or b"")
+                yield outcome
+                del outcome
+                self.consumed += 1
+                self._consumed_bytes += size
+                self._take_turn()
+        if batch is not None:
+            raise batch
+
+    def _take_turn(self) -> None:
+        self.turn += 1
+        if self.wants_wake and (self.wants_every_wake or self._is_low()):
+            self._wake()
+
+    def _next_batch(self, heartbeat_s: float | None) -> deque[FetchOutcome] | BaseException | None:
+        try:
+            return self._batches.get(timeout=heartbeat_s)
+        except Empty:
+            return deque()
+
+    def _is_low(self) -> bool:
+        few = self._put_outcomes - self.consumed <= _REFILL_AT * self._max_outcomes
+        return few and self._put_bytes - self._consumed_bytes <= _REFILL_AT * self._max_bytes

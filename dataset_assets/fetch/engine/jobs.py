@@ -1,0 +1,89 @@
+"""A url on its way: what stays with it over redirects and retries, and what its end means."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urljoin
+
+import pycurl
+
+from dataset_assets.fetch._causes import Failure, failure, for_curl_error, for_status
+from dataset_assets.fetch._target import Target, parse, shown
+from dataset_assets.fetch.engine.transfer import Transfer
+from dataset_assets.fetch.hosts.politeness import Host
+from dataset_assets.records.causes import Cause
+from dataset_assets.records.fetching import FetchOutcome
+
+_MAX_CONTENT_TYPE = 127  # RFC 6838
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One url of the caller, or the robots.txt of an origin."""
+
+    token: Any
+    target: Target  # where it goes next
+    first: Target  # where the caller said
+    remaining_s: float  # of this attempt, not counting time spent waiting for a turn
+    robots_of: str | None = None  # the origin whose robots.txt this is
+    host: Host | None = None  # that has let it start
+    attempt: int = 0
+    redirects: int = 0  # followed in this attempt
+    requests: int = 0
+    bytes_read: int = 0
+
+
+def outcome_of(job: Job, transfer: Transfer | None, reason: Failure | None) -> FetchOutcome:
+    """Make the record of a job that has ended. Takes the transfer's body when it has not failed."""
+    status, kind, body = 0, "", None
+    if transfer is not None:
+        status = transfer.status
+        kind = _content_type(transfer)
+        body = transfer.body() if reason is None else None
+    cause, message = reason or (None, None)
+    return FetchOutcome(
+        token=job.token,
+        body=body,
+        cause=cause,
+        message=message,
+        http_status=status,
+        content_type=kind,
+        url=shown(job.target.url),
+        requests=job.requests,
+        redirects=job.redirects,
+        bytes_read=job.bytes_read,
+    )
+
+
+def _content_type(transfer: Transfer) -> str:
+    sent: bytes = transfer.easy.getinfo_raw(pycurl.CONTENT_TYPE) or b""
+    kind = sent.partition(b";")[0].strip().lower().decode("latin-1")
+    return kind if kind.isprintable() and len(kind) <= _MAX_CONTENT_TYPE else ""
+
+
+def failure_of(transfer: Transfer) -> Failure | None:
+    """Tell what is wrong with an answer, or None for a body that can be used."""
+    if transfer.status not in (0, 200):
+        return for_status(transfer.status, transfer.reason)
+    if transfer.cause is not None:
+        return failure(transfer.cause)
+    if transfer.code and transfer.refused is not None and not transfer.opened:
+        return failure(transfer.refused)
+    if transfer.code:
+        return for_curl_error(transfer.code, transfer.error, transfer.easy.getinfo(pycurl.OS_ERRNO))
+    if not transfer.status:
+        return failure(Cause.PROTOCOL_ERROR)
+    return None if transfer.size else failure(Cause.EMPTY_BODY)
+
+
+def redirect_of(transfer: Transfer, url: str) -> Target | Failure | None:
+    """Return where an answer sends the client, or None when it does not."""
+    location = transfer.header(b"location") if transfer.status in _REDIRECTS else b""
+    if not location:
+        return None
+    try:
+        return parse(urljoin(url, location.decode()))
+    except UnicodeDecodeError:
+        return parse(urljoin(url, quote(location, safe="!#$%&'()*+,/:;=?@[]~")))
+    except ValueError:
+        return Failure(Cause.INVALID_URL, "redirected to a url that is not valid")

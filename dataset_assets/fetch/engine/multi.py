@@ -1,0 +1,199 @@
+"""The event loop: many transfers at once on one thread, with libcurl's multi interface.
+
+It knows sockets, timers and time limits; which request starts when, and what an answer means, is the dispatcher's. Time during which this thread could not
+run (a suspended machine, a consumer that holds the interpreter) does not count against any transfer.
+See https://curl.se/libcurl/c/curl_multi_socket_action.html.
+"""
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from math import inf
+
+import pycurl
+
+from dataset_assets.fetch.engine.poller import new_poller
+from dataset_assets.fetch.engine.transfer import Transfer, TransferFactory
+from dataset_assets.fetch.options import FetchOptions
+from dataset_assets.records.causes import Cause
+
+_LAG_S = 0.5
+
+
+class Engine:
+    """Runs transfers. All methods but `wake` belong to one thread."""
+
+    def __init__(
+        self,
+        options: FetchOptions,
+        factory: TransferFactory,
+        *,
+        connections: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._connections = connections
+        self.running: dict[Transfer, None] = {}  # in order of start
+        self._options, self._factory, self._clock = options, factory, clock
+        self._free: list[Transfer] = []
+        self._owner: dict[pycurl.Curl, Transfer] = {}
+        self._timer_at = inf
+        shortest = min(options.timeout_s, options.low_speed_time_s, options.attempt_timeout_s)
+        self._tick_s = min(0.5, max(0.01, shortest / 10))
+        self._sweep_at = self._alive_at = clock()
+        self._poller = new_poller()
+        self._waker, self._woken = socket.socketpair()
+        self._is_woken = False
+        self._waker.setblocking(False)
+        self._woken.setblocking(False)
+        self._poller.watch(pycurl.POLL_IN, self._woken.fileno())
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
+        self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, connections)
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._poller.watch)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+
+    @property
+    def has_free(self) -> bool:
+        """Whether `take` would return a transfer."""
+        return bool(self._free) or len(self._owner) < self._connections
+
+    def take(self) -> Transfer | None:
+        """Return a transfer to begin, or None when all are running."""
+        if self._free:
+            return self._free.pop()
+        if len(self._owner) >= self._connections:
+            return None
+        transfer = self._factory.new()
+        self._owner[transfer.easy] = transfer
+        return transfer
+
+    def give(self, transfer: Transfer) -> None:
+        """Return a transfer that has ended, or was never started."""
+        self._free.append(transfer)
+
+    def start(self, transfer: Transfer, *, at_once: bool = False) -> None:
+        """Run a transfer that has begun. `at_once`: let libcurl see it before any other, for the addresses it carries."""
+        self.running[transfer] = None
+        self._multi.add_handle(transfer.easy)
+        if at_once:
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+
+    def wake(self) -> None:
+        """Make a `step` that waits return. For other threads."""
+        if self._is_woken:
+            return  # since it last returned
+        self._is_woken = True
+        with suppress(OSError):  # closed: nobody waits
+            self._waker.send(b"\0")
+
+    def step(self, wait_s: float) -> list[Transfer]:
+        """Wait for something to happen, no longer than this, and return the transfers that have ended."""
+        before = self._clock()
+        wait_s = max(
+            0.0,
+            min(wait_s, self._timer_at - before, self._sweep_at - before if self.running else inf),
+        )
+        action, woken = self._multi.socket_action, self._woken.fileno()
+        for descriptor, ready in self._poller.poll(min(wait_s, 60.0)):
+            if descriptor == woken:
+                self._drain()
+            else:
+                action(descriptor, ready)
+        now = self._clock()
+        if now >= self._timer_at:
+            self._timer_at = inf
+            action(pycurl.SOCKET_TIMEOUT, 0)
+        self._forgive(now - self._alive_at - wait_s)
+        self._alive_at = now
+        ended = self._remove(self._ended())
+        if now >= self._sweep_at:
+            self._sweep_at = now + self._tick_s
+            ended += self._remove(self._overdue(now))
+        return ended
+
+    def close(self) -> None:
+        """Stop all transfers and close every socket."""
+        for transfer in self.running:
+            self._multi.remove_handle(transfer.easy)
+        self.running.clear()
+        self._multi.close()
+        for easy in self._owner:
+            easy.close()
+        self._owner.clear()
+        self._free.clear()
+        self._poller.close()
+        self._waker.close()
+        self._woken.close()
+
+    def _on_timer(self, timeout_ms: int) -> None:
+        self._timer_at = inf if timeout_ms < 0 else self._clock() + timeout_ms / 1000
+
+    def _drain(self) -> None:
+        with suppress(BlockingIOError):
+            self._woken.recv(4096)
+        self._is_woken = False
+
+    def _remove(self, transfers: list[Transfer]) -> list[Transfer]:
+        for transfer in transfers:
+            self._multi.remove_handle(transfer.easy)
+            del self.running[transfer]
+        return transfers
+
+    def _ended(self) -> list[Transfer]:
+        ended: list[Transfer] = []
+        left = 1
+        while left:
+            left, succeeded, failed = self._multi.info_read()
+            ended += [self._owner[easy] for easy in succeeded]
+            for easy, code, text in failed:
+                transfer = self._owner[easy]
+                transfer.code, transfer.error = code, text
+                ended.append(transfer)
+        return ended
+
+    def _forgive(self, lag_s: float) -> None:
+        """Give back the time in which this thread did not run."""
+        if lag_s < _LAG_S:
+            return
+        for transfer in self.running:
+            transfer.started += lag_s
+            transfer.deadline += lag_s
+            transfer.seen_at += lag_s
+            transfer.window_at += lag_s
+
+    def _overdue(self, now: float) -> list[Transfer]:
+        late = []
+        for transfer in self.running:
+            if transfer.cause is None:
+                transfer.cause = self._lateness(transfer, now)
+                if transfer.cause is not None:
+                    late.append(transfer)
+        return late
+
+    def _lateness(self, transfer: Transfer, now: float) -> Cause | None:
+        options = self._options
+        if now > transfer.deadline:
+            return Cause.TIMEOUT_TOTAL
+        if not transfer.lines:
+            transfer.seen_at = transfer.window_at = now
+            return (
+                self._silence(transfer, now) if now - transfer.started > options.timeout_s else None
+            )
+        if transfer.size != transfer.seen_size:
+            transfer.seen_size, transfer.seen_at = transfer.size, now
+        elif now - transfer.seen_at > options.timeout_s:
+            return Cause.TOO_SLOW
+        if now - transfer.window_at < options.low_speed_time_s:
+            return None
+        slow = transfer.size - transfer.window_size < options.low_speed_bytes_per_s * (
+            now - transfer.window_at
+        )
+        transfer.window_at, transfer.window_size = now, transfer.size
+        return Cause.TOO_SLOW if slow else None
+
+    def _silence(self, transfer: Transfer, now: float) -> Cause | None:
+        """Judge a transfer without a first byte: the time to connect has its own limit, which libcurl keeps."""
+        sent_after_s = transfer.easy.getinfo(pycurl.PRETRANSFER_TIME)
+        if not sent_after_s or now - transfer.started - sent_after_s <= self._options.timeout_s:
+            return None
+        return Cause.TIMEOUT_FIRST_BYTE

@@ -1,0 +1,219 @@
+"""One request and its answer: a libcurl handle that is used again and again, and what its callbacks learn.
+
+Callbacks run within libcurl on the fetch thread; they store facts and say stop, nothing else.
+"""
+
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+import pycurl
+
+from dataset_assets.fetch._certificates import default_ca_file
+from dataset_assets.fetch.addresses import AddressGuard
+from dataset_assets.fetch.engine.headers import HeaderCheck
+from dataset_assets.fetch.hosts.resolver import LIBCURL_LIFETIME_S
+from dataset_assets.fetch.options import FetchOptions
+from dataset_assets.records.causes import Cause
+
+#: an answer that is not a 200 is read up to here, so that its connection can be used again
+_DRAIN_BYTES = 64 * 1024
+_READ_BYTES = 256 * 1024
+_STOP = -1
+ACCEPT_PLAIN = "Accept-Encoding: identity"
+
+
+@dataclass(slots=True)
+class Meter:
+    """Body bytes that are in flight, over all transfers."""
+
+    bytes: int = 0
+
+
+class Transfer:
+    """A reusable handle. `begin` prepares it for a request; when that has ended, the attributes tell how."""
+
+    __slots__ = (
+        "_check",
+        "_guard",
+        "_has_pin",
+        "_judged",
+        "_meter",
+        "cap",
+        "cause",
+        "chunks",
+        "code",
+        "consent",
+        "deadline",
+        "easy",
+        "error",
+        "job",
+        "lines",
+        "opened",
+        "refused",
+        "seen_at",
+        "seen_size",
+        "size",
+        "started",
+        "status",
+        "window_at",
+        "window_size",
+    )
+
+    def __init__(
+        self, easy: pycurl.Curl, check: HeaderCheck, guard: AddressGuard | None, meter: Meter
+    ) -> None:
+        self.easy, self._check, self._guard, self._meter = easy, check, guard, meter
+        self._has_pin = False
+        self.cap = 0  # body bytes to accept
+        self.consent = True  # whether what the server asks of robots counts
+        self.deadline = 0.0  # s, on the clock
+        self.lines: list[bytes] = []
+        self.chunks: list[bytes] = []
+        self.job: Any = None
+        self.cause: Cause | None = None
+        self.refused: Cause | None = None
+        easy.setopt(pycurl.HEADERFUNCTION, self._on_header)
+        easy.setopt(pycurl.WRITEFUNCTION, self._on_body)
+        easy.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
+
+    def begin(self, url: str, pin: str | None, now: float) -> None:
+        """Get ready for a request. `pin`: addresses for libcurl to remember."""
+        self.lines.clear()
+        self.status = self.size = self.code = 0
+        self.error = ""
+        self.cause = self.refused = None
+        self.opened = self._judged = False
+        self.started = self.seen_at = self.window_at = now
+        self.seen_size = self.window_size = 0
+        self.easy.setopt(pycurl.URL, url)
+        if pin is not None:
+            self.easy.setopt(pycurl.RESOLVE, [pin])
+        elif self._has_pin:
+            self.easy.unsetopt(pycurl.RESOLVE)
+        self._has_pin = pin is not None
+
+    def discard(self) -> None:
+        """Let go of a body that nobody took."""
+        if self.chunks:
+            self.body()
+
+    def send_headers(self, lines: list[str]) -> None:
+        """Send these header lines with the request."""
+        self.easy.setopt(pycurl.HTTPHEADER, lines)
+
+    def body(self) -> bytes:
+        """Return the body; its memory is no longer this transfer's."""
+        chunks = self.chunks
+        whole = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self._meter.bytes -= len(whole)
+        chunks.clear()
+        return whole
+
+    def header(self, name: bytes) -> bytes:
+        """Return the first value of a header of the answer, or b""."""
+        for line in self.lines:
+            found, _, value = line.partition(b":")
+            if found.strip().lower() == name:
+                return value.strip()
+        return b""
+
+    @property
+    def reason(self) -> str:
+        """The words after the status code."""
+        return self.lines[0][13:].decode("latin-1").strip() if self.lines else ""
+
+    def _on_header(self, line: bytes) -> int | None:
+        if self._judged:
+            if not line.startswith(b"HTTP/"):
+                return None  # after a chunked body
+            self._judged = False  # what came before was a proxy's answer to CONNECT
+            self.lines.clear()
+        self.lines.append(line)
+        return self._judge() if len(line) < 3 else None
+
+    def _judge(self) -> int | None:
+        """Decide, when all headers are here, whether the body is wanted."""
+        status = self.lines[0][9:12]
+        if status[:1] == b"1":  # an interim answer; the real one follows
+            self.lines.clear()
+            return None
+        self._judged = True
+        self.status = int(status) if status.isdigit() else 0
+        if self.status == 200:
+            self.cause = self._check.refuses(self.lines, consent=self.consent)
+        return None if self.cause is None else _STOP
+
+    def _on_body(self, data: bytes) -> int | None:
+        self.size += len(data)
+        if self.status != 200:
+            return None if self.size <= _DRAIN_BYTES else _STOP
+        if self.size > self.cap:
+            self.cause = Cause.TOO_LARGE
+            return _STOP
+        self._meter.bytes += len(data)
+        self.chunks.append(data)
+        return None
+
+    def _open_socket(self, _purpose: int, address: Any) -> Any:
+        """Open a socket to an address that the guard lets through: every connection starts here."""
+        refused = (
+            self._guard.refuses(address.addr[0], address.addr[1])
+            if self._guard is not None
+            else None
+        )
+        if refused is not None:
+            self.refused = refused
+            return pycurl.SOCKET_BAD
+        try:
+            opened = socket.socket(address.family, address.socktype, address.protocol)
+        except (
+            OSError
+        ):  # no descriptors left, or no such address family: libcurl tries the next address
+            return pycurl.SOCKET_BAD
+        self.opened = True
+        return opened
+
+
+class TransferFactory:
+    """Makes transfers that all follow the same options."""
+
+    def __init__(self, options: FetchOptions, guard: AddressGuard) -> None:
+        self.meter = Meter()
+        self._check = HeaderCheck(options)
+        self._guard = (
+            None if options.proxy else guard
+        )  # all sockets go to the proxy that the user chose
+        self._settings = _settings(options)
+
+    def new(self) -> Transfer:
+        """Make a transfer."""
+        easy = pycurl.Curl()
+        for option, value in self._settings:
+            easy.setopt(option, value)
+        return Transfer(easy, self._check, self._guard, self.meter)
+
+
+def _settings(options: FetchOptions) -> list[tuple[int, Any]]:
+    ca_file = options.ca_file or default_ca_file()
+    return [
+        (pycurl.NOSIGNAL, 1),
+        (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+        (pycurl.FOLLOWLOCATION, 0),
+        (
+            pycurl.HTTP_VERSION,
+            pycurl.CURL_HTTP_VERSION_1_1,
+        ),  # one fast host costs 1.6 times the CPU with HTTP/2
+        (pycurl.USERAGENT, options.user_agent),
+        (pycurl.HTTPHEADER, [ACCEPT_PLAIN]),
+        (pycurl.HTTP_CONTENT_DECODING, 0),
+        (pycurl.CONNECTTIMEOUT_MS, int(options.timeout_s * 1000)),
+        (pycurl.BUFFERSIZE, _READ_BYTES),
+        (pycurl.MAXFILESIZE_LARGE, options.max_bytes),
+        (pycurl.DNS_CACHE_TIMEOUT, LIBCURL_LIFETIME_S),
+        (pycurl.PROXY, options.proxy or ""),
+        (pycurl.NOPROXY, "" if options.proxy else "*"),
+        (pycurl.SSL_VERIFYPEER, int(options.verify_tls)),
+        (pycurl.SSL_VERIFYHOST, 2 if options.verify_tls else 0),
+        *([(pycurl.CAINFO, ca_file)] if ca_file else []),
+    ]

@@ -1,0 +1,1 @@
+"""What is known about each host: addresses, robots.txt, and how many requests it takes."""

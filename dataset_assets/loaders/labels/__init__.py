@@ -1,0 +1,1 @@
+"""Class dictionaries and label maps: which label id of a dataset is trained as which class."""

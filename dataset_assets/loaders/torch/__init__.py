@@ -1,0 +1,1 @@
+"""Batches for torch: the loader, its workers, transforms and augmentation."""

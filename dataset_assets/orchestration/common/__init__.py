@@ -1,0 +1,1 @@
+"""What the stages of the graph share: sections, metadata, failures."""

@@ -1,0 +1,1 @@
+"""The stage `hub_upload`: the published dataset."""

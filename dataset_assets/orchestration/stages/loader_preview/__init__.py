@@ -1,0 +1,1 @@
+"""The stage `loader_preview`: a batch as training sees it."""

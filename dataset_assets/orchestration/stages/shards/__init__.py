@@ -1,0 +1,1 @@
+"""The stage `shards`: downloaded shards."""

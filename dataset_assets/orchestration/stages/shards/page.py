@@ -1,0 +1,83 @@
+"""What is shown about the partitions of `shards`: counts, causes, speed, a look at the samples."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from dataset_assets.orchestration.common import metadata
+from dataset_assets.orchestration.common.contact_sheets import SAMPLES, contact_sheet_metadata
+from dataset_assets.pipelines.verify.shards import sample_payloads
+from dataset_assets.records.causes import Cause
+from dataset_assets.records.shards import ShardRecord, add_counts
+from dataset_assets.storage.store import Store
+
+CAUSES = "causes"
+
+
+def partition_metadata(
+    store: Store, records: Sequence[ShardRecord], *, has_images: bool
+) -> dict[str, Any]:
+    """Describe the shards of a partition. Idempotent: a contact sheet is written beside them, the same for the same shards."""
+    seen = next((record for record in records if record.successes), None) if has_images else None
+    return _counts(records) | _pictures(store, seen) | _places(store, records)
+
+
+def run_metadata(records: Sequence[ShardRecord]) -> dict[str, Any]:
+    """Describe what all partitions of a run have in common."""
+    shares = [metadata.share(record.successes, record.count) for record in records]
+    return (
+        {"success over the shards of this run": metadata.sparkline(shares)}
+        if len(shares) > 1
+        else {}
+    )
+
+
+def _counts(records: Sequence[ShardRecord]) -> dict[str, Any]:
+    rows, successes = (
+        sum(record.count for record in records),
+        sum(record.successes for record in records),
+    )
+    causes = add_counts(record.causes for record in records)
+    seconds = max(record.end_time for record in records) - min(
+        record.start_time for record in records
+    )
+    return {
+        "dagster/partition_row_count": rows,
+        "samples": successes,
+        "success rate": metadata.share(successes, rows),
+        CAUSES: metadata.causes_table(causes, rows),
+        "transient failures": sum(
+            count for cause, count in causes.items() if Cause(cause).is_transient
+        ),
+        "requests": sum(record.requests for record in records),
+        "bytes downloaded": sum(record.bytes_downloaded for record in records),
+        "bytes stored": sum(record.bytes_stored for record in records),
+        "seconds": round(seconds, 3),
+        "rows per second": round(rows / seconds, 1) if seconds > 0 else 0.0,
+    }
+
+
+def _places(store: Store, records: Sequence[ShardRecord]) -> dict[str, Any]:
+    files = [file for record in records for file in record.files]
+    sidecar = next((file.name for file in files if file.name.endswith(".parquet")), None)
+    places = {
+        "dagster/uri": store.url,
+        "manifest": metadata.link(store.locate("manifest.json")),
+        "files": metadata.table(
+            {"file": file.name, "bytes": file.bytes, "sha256": (file.sha256 or "")[:16]}
+            for file in files
+        ),
+    }
+    if sidecar is not None:
+        with store.open_read(sidecar) as file:
+            places["dagster/column_schema"] = metadata.column_schema(pq.read_schema(file))
+    return places
+
+
+def _pictures(store: Store, record: ShardRecord | None) -> dict[str, Any]:
+    if record is None:
+        return {}
+    return contact_sheet_metadata(
+        store, lambda: [payload for _, payload in sample_payloads(store, record, SAMPLES)]
+    )

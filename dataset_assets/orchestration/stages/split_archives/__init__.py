@@ -1,0 +1,1 @@
+"""The stage `split_archives`: train, validation and test archives."""

@@ -1,0 +1,1 @@
+"""The stage `staged`: a published dataset as shards."""

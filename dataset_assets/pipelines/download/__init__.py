@@ -1,0 +1,1 @@
+"""`download`: URL lists in, shards out."""

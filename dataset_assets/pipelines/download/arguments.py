@@ -1,0 +1,77 @@
+"""What the looser arguments of `download` mean, and what it returns. Imports nothing heavy."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dataset_assets.errors import ConfigurationError
+from dataset_assets.records.causes import Cause
+from dataset_assets.records.shards import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadReport:
+    """What a download left behind."""
+
+    manifest: Manifest  # the whole output, earlier runs included
+    made: int  # shards committed by this call
+    skipped: int  # shards that were committed before
+    requests: int  # made by this call
+
+    @property
+    def rows(self) -> int:
+        """Input rows of the whole output."""
+        return self.manifest.rows
+
+    @property
+    def successes(self) -> int:
+        """Rows with a sample."""
+        return self.manifest.successes
+
+    @property
+    def causes(self) -> dict[str, int]:
+        """Failed rows by cause."""
+        return self.manifest.causes
+
+
+def private_networks(given: Sequence[str] | bool | None) -> tuple[str, ...]:
+    """Return the networks that may be reached besides public ones.
+
+    The one setting of the library that an environment variable can make, because tests and closed networks need it in programs they do not own.
+    """
+    if given is None:
+        text = os.environ.get("DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS", "")
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if isinstance(given, bool):
+        return ("all",) if given else ()
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def parse_causes(names: Sequence[str]) -> frozenset[Cause]:
+    """Return the causes that `retry_failed` names.
+
+    Raises:
+        ConfigurationError: one does not exist.
+    """
+    chosen: set[Cause] = set()
+    for name in [names] if isinstance(names, str) else names:
+        if name == "transient":
+            chosen.update(cause for cause in Cause if cause.is_transient)
+        elif name in list(Cause):
+            chosen.add(Cause(name))
+        else:
+            raise ConfigurationError(
+                f"retry_failed: expected 'transient' or causes out of {', '.join(Cause)}; came {name!r}"
+            )
+    return frozenset(chosen)
+
+
+def is_image(media: str) -> bool:
+    """Tell whether `media` asks for images.
+
+    Raises:
+        ConfigurationError: it is neither "image" nor "any".
+    """
+    if media not in ("image", "any"):
+        raise ConfigurationError(f"media: expected 'image' or 'any', came {media!r}")
+    return media == "image"

@@ -1,0 +1,1 @@
+"""Small images of large datasets, for people."""

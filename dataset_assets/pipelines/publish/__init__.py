@@ -1,0 +1,1 @@
+"""`publish`: a split in, a dataset that everyone can load out."""

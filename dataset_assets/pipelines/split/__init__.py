@@ -1,0 +1,1 @@
+"""`split`: a source in, train, validation and test out."""

@@ -1,0 +1,1 @@
+"""`stage`: a published dataset in, a shard set out."""

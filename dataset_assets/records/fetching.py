@@ -1,0 +1,48 @@
+"""What passes between whoever wants a url and whoever fetches and decodes it. Standard library only."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from dataset_assets.records.causes import Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One url to fetch. `token` comes back with the outcome and means nothing to the fetcher."""
+
+    url: str
+    token: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOutcome:
+    """What became of one request: a body, or a cause with a message. Never an exception."""
+
+    token: Any
+    body: bytes | None = None
+    cause: Cause | None = None
+    message: str | None = None
+    http_status: int = 0  # 0: no answer
+    content_type: str = ""  # as sent, lower case, without parameters
+    url: str = ""  # after redirects, without user:password
+    requests: int = 0  # made for this outcome: retries and redirects included
+    redirects: int = 0  # followed on the way to `url`
+    bytes_read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A payload ready to be stored, or the cause why there is none."""
+
+    payload: bytes | None = None
+    extension: str = ""  # without the dot
+    width: int | None = None  # px, as stored
+    height: int | None = None
+    original_width: int | None = None  # px, as fetched
+    original_height: int | None = None
+    exif: str | None = None  # JSON of tag name -> text
+    cause: Cause | None = None
+    message: str | None = None
+    trailing_bytes: int = (
+        0  # behind the end of the image as fetched, such as the web page of a file that is both
+    )

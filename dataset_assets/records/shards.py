@@ -1,0 +1,185 @@
+"""Rows, shards and sets of shards. `ShardRecord` is the commit record of a shard (`NNNNN_stats.json`), `Manifest` the set of them.
+
+Frozen records without behavior beyond their own JSON. Standard library only.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from dataset_assets.records.causes import Cause
+
+#: Raised when the meaning of any committed file changes; part of every fingerprint.
+SCHEMA_VERSION = 1
+
+
+@dataclass(slots=True)
+class Row:
+    """One input row and what became of it, on its way into a shard.
+
+    `columns` holds img2dataset's metadata columns in its order (input columns, url, key, status, error_message, ...): they go into the sample's JSON
+    and the sidecar. `extra` holds what we add (cause, http_status, ...): sidecar only.
+    """
+
+    index: int  # position within the shard
+    key: str
+    columns: dict[str, Any]
+    extra: dict[str, Any] = field(default_factory=dict)
+    payload: bytes | None = None  # None: no sample
+    extension: str = ""
+    caption: str | None = None  # text of the caption column, when there is one
+    cause: Cause | None = None  # None: the row has a sample
+    parts: Mapping[str, bytes] = field(
+        default_factory=dict
+    )  # further members of the sample, by extension: "seg.png"
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFile:
+    """One committed file of a shard."""
+
+    name: str  # relative to the folder of the shard set
+    bytes: int
+    sha256: str | None = None  # hex; None for a folder of files
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRecord:
+    """The commit record of a shard, stored as `NNNNN_stats.json`: the shard exists if and only if this does and agrees.
+
+    The first eight keys are img2dataset's, with its meaning.
+    """
+
+    count: int  # input rows
+    successes: int
+    failed_to_download: int
+    failed_to_resize: int
+    duration: float  # s
+    start_time: float  # s since the epoch
+    end_time: float
+    status_dict: dict[str, int]  # "success" and raw messages -> rows
+    name: str  # "00000"
+    shard_id: int
+    fingerprint: str  # of the shard's rows and of the options that shape its bytes
+    causes: dict[str, int] = field(default_factory=dict)  # Cause -> rows
+    files: tuple[ShardFile, ...] = ()
+    requests: int = 0
+    bytes_downloaded: int = 0
+    bytes_stored: int = 0
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def record_name(self) -> str:
+        """File name of the record."""
+        return f"{self.name}_stats.json"
+
+    def to_json(self) -> bytes:
+        """Serialize."""
+        return json.dumps(asdict(self), indent=4, ensure_ascii=False).encode(
+            "utf-8", "backslashreplace"
+        )
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read a record.
+
+        Raises:
+            ValueError, TypeError, KeyError: it is not one (a record cut by a crash, a record of another tool).
+        """
+        raw = json.loads(data)
+        raw["files"] = tuple(ShardFile(**entry) for entry in raw["files"])
+        return cls(**raw)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTask:
+    """One shard to make: which rows of the plan, and the folder (a store url) of the shard set that it belongs to."""
+
+    shard_id: int
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardProgress:
+    """Work done since the last report of the same worker."""
+
+    rows: int
+    successes: int
+    bytes_downloaded: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardResult:
+    """How one task ended: a record, or an error that a retry did not cure."""
+
+    task: ShardTask
+    record: ShardRecord | None = None
+    error: str | None = None
+    skipped: bool = False  # it was committed before
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Every committed shard of a set, in shard order: what readers open first and the only thing they trust."""
+
+    shards: tuple[ShardRecord, ...]
+    fingerprint: str  # of options and schema version, not of rows: equal for all shards of a set
+    output_format: str
+    schema_version: int = SCHEMA_VERSION
+    extra_files: tuple[
+        ShardFile, ...
+    ] = ()  # of the whole set, beside its shards: an index, what a dataset is
+
+    @property
+    def rows(self) -> int:
+        """Input rows."""
+        return sum(shard.count for shard in self.shards)
+
+    @property
+    def successes(self) -> int:
+        """Rows with a sample."""
+        return sum(shard.successes for shard in self.shards)
+
+    @property
+    def causes(self) -> dict[str, int]:
+        """Failed rows by cause, most frequent first."""
+        return add_counts(shard.causes for shard in self.shards)
+
+    def to_json(self) -> bytes:
+        """Serialize. The text depends only on the committed bytes, never on clocks: equal sets give equal manifests."""
+        shards = [
+            {
+                "name": shard.name,
+                "shard_id": shard.shard_id,
+                "fingerprint": shard.fingerprint,
+                "rows": shard.count,
+                "successes": shard.successes,
+                "causes": dict(sorted(shard.causes.items())),
+                "files": [asdict(entry) for entry in shard.files],
+            }
+            for shard in self.shards
+        ]
+        head = {
+            "schema_version": self.schema_version,
+            "output_format": self.output_format,
+            "fingerprint": self.fingerprint,
+            "rows": self.rows,
+            "successes": self.successes,
+            "causes": dict(sorted(self.causes.items())),
+        }
+        extra = (
+            {"extra_files": [asdict(entry) for entry in self.extra_files]}
+            if self.extra_files
+            else {}
+        )
+        return json.dumps({**head, **extra, "shards": shards}, indent=1).encode()
+
+
+def add_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Add up dictionaries of counts, most frequent first."""
+    total: dict[str, int] = {}
+    for each in counts:
+        for name, number in each.items():
+            total[name] = total.get(name, 0) + number
+    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))

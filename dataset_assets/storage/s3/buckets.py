@@ -1,0 +1,48 @@
+"""Buckets of an S3 endpoint: list them, create one."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from dataset_assets.storage.s3.client import client
+from dataset_assets.storage.s3.credentials import S3Credentials
+from dataset_assets.storage.s3.errors import explained
+
+
+class BucketInfo(NamedTuple):
+    """One bucket."""
+
+    name: str
+    creation_date: datetime | None
+
+
+def list_buckets(credentials: S3Credentials) -> list[BucketInfo]:
+    """List the buckets that the credentials give access to.
+
+    Raises:
+        StorageError: the server cannot be reached, or refuses.
+    """
+    with explained(credentials.endpoint_url or "S3", credentials):
+        answer = client(credentials).list_buckets()
+    buckets = answer.get("Buckets", [])
+    return [BucketInfo(found["Name"], found.get("CreationDate")) for found in buckets]
+
+
+def make_bucket(
+    credentials: S3Credentials,
+    name: str,
+    *,
+    region: str = "us-east-1",
+    object_lock: bool = False,
+) -> None:
+    """Create a bucket unless it exists. Idempotent.
+
+    Raises:
+        StorageError: the server cannot be reached, or refuses.
+    """
+    if any(found.name == name for found in list_buckets(credentials)):
+        return
+    options: dict[str, Any] = {"ObjectLockEnabledForBucket": True} if object_lock else {}
+    if region != "us-east-1":
+        options["CreateBucketConfiguration"] = {"LocationConstraint": region}
+    with explained(f"s3://{name}", credentials):
+        client(credentials).create_bucket(Bucket=name, **options)

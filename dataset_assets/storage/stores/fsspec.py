@@ -1,0 +1,250 @@
+"""Every url scheme without a file of its own, through fsspec: memory://, gs://, abfs://, hdfs://, sftp:// and whatever is installed.
+
+A staged object is an unnamed local temporary file until it is committed, so a kill leaves nothing behind. Object storage shows an upload only when
+it is complete: there the commit is the upload. File systems show a file while it grows: there `close` uploads to `_tmp/` and the commit is a
+rename; one that does not rename over an existing file (hdfs, smb) has the old object removed first, and readers see none for a moment.
+`write_new` is exact on stores that can create conditionally; elsewhere it looks first, and two writers in the same instant may both win.
+
+The file system object is made on first use in each process; it is never pickled and never crosses a fork.
+Interface: https://filesystem-spec.readthedocs.io/en/latest/api.html
+"""
+
+import io
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+import fsspec
+
+from dataset_assets.errors import (
+    ConfigurationError,
+    MissingDependency,
+    NotWritable,
+)
+from dataset_assets.redaction import redact
+from dataset_assets.storage._fsspec_upload import ABSENT, Upload, describe, explained
+from dataset_assets.storage.store import TEMPORARY, ObjectInfo, check_key
+
+#: Schemes of stores that can create an object only if there is none.
+_CONDITIONAL = {"memory", "gs", "gcs", "abfs", "abfss", "az"}
+#: Schemes of stores where an upload is invisible until it is complete, and then replaces what was there at once.
+_OBJECT_STORAGE = _CONDITIONAL | {"adl", "oss", "obs"}
+#: Where file systems say when an object was modified.
+_TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
+
+
+class Store:
+    """Objects below one url. `url` shows no password; the store itself keeps the one it was opened with."""
+
+    def __init__(self, url: str) -> None:
+        self._address = url if url.endswith("://") else url.rstrip("/")
+        self._scheme = url.split("://", 1)[0]
+        self._opened: tuple[int, Any, str] | None = None
+        self.url = redact(self._address)
+        _check_installed(self._scheme)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__module__}.Store({self.url!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opened": None}
+
+    @property
+    def is_object_storage(self) -> bool:
+        """Whether uploads are invisible until they are complete."""
+        return self._scheme in _OBJECT_STORAGE
+
+    def open(self) -> tuple[Any, str]:
+        """Return this process's file system, and the path of this store in it.
+
+        Raises:
+            StorageError: the file system can not be reached.
+        """
+        if self._opened is None or self._opened[0] != os.getpid():
+            with explained(self.url):
+                fs, root = fsspec.core.url_to_fs(self._address)
+            self._opened = os.getpid(), fs, root.rstrip("/")
+        return self._opened[1:]
+
+    def _path(self, key: str) -> tuple[Any, str]:
+        fs, root = self.open()
+        return fs, f"{root}/{check_key(key)}"
+
+    def locate(self, key: str) -> str:
+        """See `_base.Store`."""
+        return redact(_join(self._address, check_key(key)))
+
+    def child(self, prefix: str) -> "Store":
+        """See `_base.Store`."""
+        return Store(_join(self._address, check_key(prefix)))
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """See `_base.Store`."""
+        fs, path = self._path(key)
+        with explained(self.locate(key), reads=True):
+            try:
+                data: bytes = fs.cat_file(
+                    path, start=start, end=None if length is None else start + max(length, 1)
+                )
+            except ABSENT:
+                raise
+            except Exception:
+                info = self.info(key)
+                if info is not None and start >= info.bytes:
+                    return b""  # some stores refuse a range behind the end
+                raise
+        return data[:length]
+
+    def open_read(self, key: str) -> BinaryIO:
+        """See `_base.Store`."""
+        if (
+            self._scheme == "memory"
+        ):  # its files are the stored objects themselves: all readers would share one position
+            return io.BytesIO(self.read(key))
+        fs, path = self._path(key)
+        with explained(self.locate(key), reads=True):
+            file: BinaryIO = fs.open(path, "rb")
+        return file
+
+    def info(self, key: str) -> ObjectInfo | None:
+        """See `_base.Store`."""
+        fs, path = self._path(key)
+        with explained(self.locate(key)):
+            fs.invalidate_cache()
+            try:
+                found = fs.info(path)
+            except ABSENT:
+                return None
+        return _object_info(key, found) if found["type"] != "directory" else None
+
+    def size(self, key: str) -> int | None:
+        """See `_base.Store`."""
+        found = self.info(key)
+        return found.bytes if found else None
+
+    def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
+        """See `_base.Store`."""
+        found = (
+            info
+            for info in self._below(prefix.rpartition("/")[0], recursive=recursive)
+            if info.key.startswith(prefix)
+        )
+        yield from sorted(
+            (info for info in found if TEMPORARY not in info.key.split("/")),
+            key=lambda info: info.key,
+        )
+
+    def _below(self, folder: str, *, recursive: bool) -> Iterable[ObjectInfo]:
+        fs, root = self.open()
+        top = f"{root}/{folder}" if folder else root
+        with explained(self.url):
+            fs.invalidate_cache()
+            try:
+                entries = list(
+                    fs.find(top, detail=True).values() if recursive else fs.ls(top, detail=True)
+                )
+            except ABSENT:
+                return []
+        files = (
+            entry for entry in entries if entry["type"] != "directory" and entry["name"] != root
+        )
+        return [
+            _object_info(entry["name"].removeprefix(root).lstrip("/"), entry) for entry in files
+        ]
+
+    def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
+        """See `_base.Store`. Always as durable as the store is."""
+        with Upload(self, key, sha256=False) as staged:
+            staged.write(data)
+            staged.commit()
+
+    def write_new(self, key: str, data: bytes) -> bool:
+        """See `_base.Store`."""
+        if self._scheme not in _CONDITIONAL:
+            if self.size(key) is not None:
+                return False
+            self.write(key, data)
+            return True
+        fs, path = self._path(key)
+        with explained(self.locate(key)):
+            try:
+                fs.pipe_file(path, data, mode="create")
+            except FileExistsError:
+                return False
+        return True
+
+    def stage(self, key: str, *, sha256: bool = True) -> "Upload":
+        """See `_base.Store`."""
+        return Upload(self, key, sha256=sha256)
+
+    def delete(self, key: str) -> None:
+        """See `_base.Store`."""
+        fs, path = self._path(key)
+        with explained(self.locate(key)), suppress(FileNotFoundError):
+            fs.rm_file(path)
+
+    def delete_tree(self, prefix: str) -> None:
+        """See `_base.Store`. Empty folders may stay."""
+        self._delete_below(check_key(prefix.rstrip("/")) if prefix else "")
+
+    def sweep(self, older_than_s: float) -> int:
+        """See `_base.Store`."""
+        return self._delete_below(TEMPORARY, older_than_s=older_than_s)
+
+    def _delete_below(self, folder: str, *, older_than_s: float | None = None) -> int:
+        fs, root = self.open()
+        limit = None if older_than_s is None else time.time() - older_than_s
+        deleted = 0
+        for info in self._below(folder, recursive=True):
+            if limit is None or 0 < info.modified < limit:
+                with explained(self.url), suppress(FileNotFoundError):
+                    fs.rm_file(f"{root}/{info.key}")
+                    deleted += 1
+        return deleted
+
+    def check_writable(self) -> None:
+        """See `_base.Store`."""
+        fs, root = self.open()
+        probe = f"{root}/{TEMPORARY}/probe-{uuid4().hex}"
+        try:
+            if not self.is_object_storage:
+                fs.makedirs(f"{root}/{TEMPORARY}", exist_ok=True)
+            fs.pipe_file(probe, b"")
+            fs.rm_file(probe)
+        except Exception as exc:
+            message = f"can not write to {self.url}: {describe(exc)}; choose an output that these credentials may write to"
+            raise NotWritable(message) from exc
+
+
+def _join(address: str, key: str) -> str:
+    return f"{address}{key}" if address.endswith("://") else f"{address}/{key}"
+
+
+def _object_info(key: str, found: dict[str, Any]) -> ObjectInfo:
+    modified = next((found[name] for name in _TIMES if found.get(name)), 0.0)
+    if isinstance(modified, str):
+        modified = datetime.fromisoformat(modified)
+    return ObjectInfo(
+        key,
+        int(found["size"] or 0),
+        modified.timestamp() if isinstance(modified, datetime) else float(modified),
+    )
+
+
+def _check_installed(scheme: str) -> None:
+    for name in scheme.split("::"):
+        try:
+            fsspec.get_filesystem_class(name)
+        except ImportError as exc:
+            raise MissingDependency(
+                f"{scheme}:// needs a package that is not installed: {exc}"
+            ) from exc
+        except ValueError as exc:
+            known = ", ".join(sorted(fsspec.available_protocols()))
+            raise ConfigurationError(
+                f"no store handles {scheme}://; expected a folder, or a url with one of {known}"
+            ) from exc

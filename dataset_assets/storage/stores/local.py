@@ -1,0 +1,228 @@
+"""A folder on a local or mounted file system.
+
+A staged object is `<folder>/_tmp/<name>.<random>` until it is renamed into place; data reaches the disk before its name does
+(fsync of the file, rename, fsync of the folder), so after a crash or power loss an object is whole or absent.
+"""
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+from dataset_assets.errors import NotWritable, ObjectMissing, StorageError
+from dataset_assets.storage.posix import (
+    ABSENT,
+    create,
+    explained,
+    make_folder,
+    remove_if_empty,
+    sync_folder,
+    walk,
+    write_all,
+)
+from dataset_assets.storage.store import TEMPORARY, Buffer, ObjectInfo, StagedBytes, check_key
+
+_MAX_BUFFERS = 1024  # IOV_MAX of Linux and macOS
+
+
+class Store:
+    """Objects as files below one folder."""
+
+    def __init__(self, url: str) -> None:
+        path = unquote(urlsplit(url).path) if url.startswith(("file://", "local://")) else url
+        self.root = Path(os.path.abspath(Path(path).expanduser()))
+        self.url = str(self.root)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__module__}.Store({self.url!r})"
+
+    def _path(self, key: str) -> Path:
+        return self.root / check_key(key)
+
+    def locate(self, key: str) -> str:
+        """See `_base.Store`."""
+        return str(self._path(key))
+
+    def child(self, prefix: str) -> "Store":
+        """See `_base.Store`."""
+        return Store(str(self._path(prefix)))
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """See `_base.Store`."""
+        with self.open_read(key) as file:
+            file.seek(start)
+            return file.read() if length is None else file.read(length)
+
+    def open_read(self, key: str) -> BinaryIO:
+        """See `_base.Store`."""
+        try:
+            return self._path(key).open("rb")
+        except (*ABSENT, IsADirectoryError) as exc:
+            raise ObjectMissing(f"no such object: {self._path(key)}") from exc
+        except OSError as exc:
+            raise StorageError(f"can not read {self._path(key)}: {exc.strerror}") from exc
+
+    def info(self, key: str) -> ObjectInfo | None:
+        """See `_base.Store`."""
+        try:
+            found = self._path(key).stat()
+        except ABSENT:
+            return None
+        return (
+            None if stat.S_ISDIR(found.st_mode) else ObjectInfo(key, found.st_size, found.st_mtime)
+        )
+
+    def size(self, key: str) -> int | None:
+        """See `_base.Store`."""
+        found = self.info(key)
+        return found.bytes if found else None
+
+    def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
+        """See `_base.Store`."""
+        folder, _, _ = prefix.rpartition("/")
+        top = self.root / folder if folder else self.root
+        found = walk(top, f"{folder}/" if folder else "", recursive=recursive)
+        yield from sorted(
+            (info for info in found if info.key.startswith(prefix)), key=lambda info: info.key
+        )
+
+    def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
+        """See `_base.Store`."""
+        with _Staged(self.root, self._path(key), key, sha256=False, durable=durable) as staged:
+            staged.write(data)
+            staged.commit()
+
+    def write_new(self, key: str, data: bytes) -> bool:
+        """See `_base.Store`."""
+        path = self._path(key)
+        with _Staged(self.root, path, key, sha256=False) as staged:
+            staged.write(data)
+            staged.close()
+            with explained(path):
+                make_folder(path.parent)
+                try:
+                    os.link(staged.temporary, path)
+                except FileExistsError:
+                    return False
+                sync_folder(path.parent)
+        return True
+
+    def stage(self, key: str, *, sha256: bool = True) -> "_Staged":
+        """See `_base.Store`."""
+        return _Staged(self.root, self._path(key), key, sha256=sha256)
+
+    def delete(self, key: str) -> None:
+        """See `_base.Store`."""
+        with explained(self._path(key)):
+            self._path(key).unlink(missing_ok=True)
+
+    def delete_tree(self, prefix: str) -> None:
+        """See `_base.Store`."""
+        top = self._path(prefix.rstrip("/")) if prefix else self.root
+        with explained(top):
+            for entry in [top] if prefix else list(top.iterdir()) if top.is_dir() else []:
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry, onerror=_raise_unless_gone)
+                else:
+                    entry.unlink(missing_ok=True)
+        for parent in top.parents if prefix else ():
+            if parent == self.root:
+                return
+            remove_if_empty(parent)
+
+    def sweep(self, older_than_s: float) -> int:
+        """See `_base.Store`."""
+        limit, swept = time.time() - older_than_s, 0
+        folder = self.root / TEMPORARY
+        try:
+            entries = list(folder.iterdir())
+        except ABSENT:
+            return 0
+        for entry in entries:
+            try:
+                if entry.stat().st_mtime < limit:
+                    entry.unlink()
+                    swept += 1
+            except FileNotFoundError:
+                continue  # its writer has just committed or discarded it
+        remove_if_empty(folder)
+        return swept
+
+    def check_writable(self) -> None:
+        """See `_base.Store`."""
+        probe = self.root / TEMPORARY / f"probe-{uuid4().hex}"
+        try:
+            create(probe).close()
+            probe.unlink()
+        except OSError as exc:
+            message = f"can not write to {self.root}: {exc.strerror}; choose an output folder that this user may write to"
+            raise NotWritable(message) from exc
+        remove_if_empty(probe.parent)
+
+
+def _raise_unless_gone(_call: Callable[..., object], _path: str, error: Any) -> None:
+    """Go on when another process deletes the same tree. See `shutil.rmtree`."""
+    if not isinstance(error[1], FileNotFoundError):
+        raise error[1]
+
+
+class _Staged(StagedBytes):
+    """A temporary file that becomes an object by a rename. See `_base.Staged`."""
+
+    def __init__(
+        self, root: Path, path: Path, key: str, *, sha256: bool, durable: bool = True
+    ) -> None:
+        super().__init__(key, sha256=sha256)
+        self._path, self._durable = path, durable
+        self.temporary = root / TEMPORARY / f"{path.name}.{uuid4().hex}"
+        with explained(path):
+            self._file: BinaryIO | None = create(self.temporary)
+
+    def writev(self, parts: Sequence[Buffer]) -> None:
+        """See `_base.Staged`."""
+        if self._file is None:
+            raise StorageError(f"{self.key} is closed: nothing more can be written to it")
+        for first in range(0, len(parts), _MAX_BUFFERS):
+            some = parts[first : first + _MAX_BUFFERS]
+            for part in some:
+                self._digest.update(part)
+            with explained(self._path):
+                self.bytes += write_all(self._file.fileno(), some)
+
+    def close(self) -> None:
+        """See `_base.Staged`."""
+        if self._file is None:
+            return
+        with explained(self._path):
+            if self._durable:
+                os.fsync(self._file.fileno())
+            self._file.close()
+        self._file = None
+
+    def commit(self) -> None:
+        """See `_base.Staged`."""
+        if self._committed:
+            return
+        self.close()
+        with explained(self._path):
+            make_folder(self._path.parent)
+            os.replace(self.temporary, self._path)
+            if self._durable:
+                sync_folder(self._path.parent)
+        self._committed = True
+        remove_if_empty(self.temporary.parent)
+
+    def discard(self) -> None:
+        """See `_base.Staged`."""
+        if self._committed:
+            return
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self.temporary.unlink(missing_ok=True)
+        remove_if_empty(self.temporary.parent)

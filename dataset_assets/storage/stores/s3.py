@@ -1,0 +1,201 @@
+"""Any S3 server, by boto3: AWS, Ceph, versitygw, Swift, rclone and others. `s3://bucket/prefix`, or `s3://name@bucket/prefix` for a named store.
+
+Names are those of the credentials file that `DATASET_ASSETS_CREDENTIALS` gives; without one, credentials come from where `_credentials` looks for them.
+A bucket is never created. An object is visible when its PUT or multipart upload is complete, and then as a whole; reads go on where a connection broke.
+`write_new` is as exact as the server's If-None-Match (AWS: exact; Swift looks first); where there is none (probed once) it looks first itself, and two
+writers in the same instant may both win.
+A store is a value: it holds credentials, no client, and travels to other processes and Spark executors with them.
+API: https://docs.aws.amazon.com/AmazonS3/latest/API/
+"""
+
+import io
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+from dataset_assets.errors import ConfigurationError, NotWritable, ObjectMissing, StorageError
+from dataset_assets.storage.s3 import probe as _s3_probe
+from dataset_assets.storage.s3 import read as _s3_read
+from dataset_assets.storage.s3.client import Bucket
+from dataset_assets.storage.s3.credentials import S3Credentials
+from dataset_assets.storage.s3.errors import Forbidden, Refused
+from dataset_assets.storage.s3.upload import PART_BYTES, Upload, abort_older, put
+from dataset_assets.storage.store import TEMPORARY, ObjectInfo, check_key
+
+_URL = re.compile(
+    r"(?:s3|s3a)://(?:(?P<store>[A-Za-z0-9_.-]+)@)?(?P<bucket>[A-Za-z0-9][A-Za-z0-9_.-]{1,254})(?:/+(?P<prefix>.*))?",
+    re.DOTALL,
+)
+_KEYS_PER_DELETE = 1000  # what S3 allows
+
+
+class Store:
+    """Objects below one prefix of a bucket."""
+
+    def __init__(self, url: str, credentials: S3Credentials | None = None) -> None:
+        found = _URL.fullmatch(url)
+        if found is None:
+            raise ConfigurationError(
+                "expected a url like s3://bucket/prefix, or s3://name@bucket/prefix with a name of the credentials file; got another form"
+                " (keys do not belong into a url: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
+            )
+        prefix = (found["prefix"] or "").rstrip("/")
+        self._prefix = f"{check_key(prefix)}/" if prefix else ""
+        self._bucket = Bucket(found["bucket"], credentials, found["store"])
+        named = f"{found['store']}@" if found["store"] else ""
+        self.url = f"s3://{named}{found['bucket']}/{prefix}".rstrip("/")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__module__}.Store({self.url!r})"
+
+    def _path(self, key: str) -> str:
+        return f"{self._prefix}{check_key(key)}"
+
+    def locate(self, key: str) -> str:
+        """See `_base.Store`."""
+        return f"{self.url}/{check_key(key)}"
+
+    def child(self, prefix: str) -> "Store":
+        """See `_base.Store`."""
+        child = Store(f"{self.url}/{check_key(prefix)}")
+        child._bucket = self._bucket
+        return child
+
+    def capabilities(self) -> _s3_probe.Capabilities:
+        """Return what the server can do. Asked once per process; needs leave to write."""
+        return _s3_probe.capabilities(self._bucket, self._prefix, self.url)
+
+    def _stream(self, key: str) -> _s3_read.Stream:
+        return _s3_read.Stream(self._bucket, self._path(key), self.locate(key))
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """See `_base.Store`."""
+        return _s3_read.read(lambda: self._stream(key), start, length)
+
+    def open_read(self, key: str) -> BinaryIO:
+        """See `_base.Store`. Front to back is one GET."""
+        return io.BufferedReader(_s3_read.Reader(self._stream(key)), _s3_read.WINDOW_BYTES)
+
+    def info(self, key: str) -> ObjectInfo | None:
+        """See `_base.Store`. Times have a resolution of one second.
+
+        Raises:
+            BucketMissing: there is no bucket to look in.
+        """
+        found: dict[str, Any] = {}
+        with suppress(ObjectMissing):
+            found = self._bucket.call("head_object", self.locate(key), Key=self._path(key))
+        if not found:
+            self._bucket.check_exists(self.url)
+            return None
+        return ObjectInfo(key, int(found["ContentLength"]), found["LastModified"].timestamp())
+
+    def size(self, key: str) -> int | None:
+        """See `_base.Store`."""
+        found = self.info(key)
+        return found.bytes if found else None
+
+    def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
+        """See `_base.Store`."""
+        for item in self._items(f"{self._prefix}{prefix}", delimiter="" if recursive else "/"):
+            key = item["Key"].removeprefix(self._prefix)
+            if TEMPORARY not in key.split("/") and not key.endswith(
+                "/"
+            ):  # the latter is how some tools mark a folder
+                yield ObjectInfo(key, int(item["Size"]), item["LastModified"].timestamp())
+
+    def _items(self, prefix: str, *, delimiter: str = "") -> Iterator[dict[str, Any]]:
+        after: dict[str, str] = {"Delimiter": delimiter} if delimiter else {}
+        while True:
+            page = self._bucket.call("list_objects_v2", self.url, Prefix=prefix, **after)
+            yield from page.get("Contents", [])
+            if not page.get("IsTruncated"):
+                return
+            after["ContinuationToken"] = page["NextContinuationToken"]
+
+    def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
+        """See `_base.Store`. Always as durable as the store is."""
+        if len(data) <= PART_BYTES:
+            put(self._bucket, "put_object", self.locate(key), data, Key=self._path(key))
+            return
+        with self.stage(key, sha256=False) as staged:
+            staged.write(data)
+            staged.commit()
+
+    def write_new(self, key: str, data: bytes) -> bool:
+        """See `_base.Store`."""
+        path = self._path(key)
+        if not self.capabilities().conditional_writes:
+            if self.size(key) is not None:
+                return False
+            self.write(key, data)
+            return True
+        try:
+            put(self._bucket, "put_object", self.locate(key), data, Key=path, IfNoneMatch="*")
+        except Refused:
+            return False
+        return True
+
+    def stage(self, key: str, *, sha256: bool = True) -> Upload:
+        """See `_base.Store`."""
+        return Upload(self._bucket, key, self._path(key), self.locate(key), sha256=sha256)
+
+    def delete(self, key: str) -> None:
+        """See `_base.Store`."""
+        self._bucket.call("delete_object", self.locate(key), Key=self._path(key))
+
+    def delete_tree(self, prefix: str) -> None:
+        """See `_base.Store`."""
+        folder = f"{self._path(prefix.rstrip('/'))}/" if prefix else self._prefix
+        abort_older(self._bucket, folder, self.url, None)
+        self._delete([item["Key"] for item in self._items(folder)])
+        if prefix:
+            self.delete(prefix.rstrip("/"))
+
+    def sweep(self, older_than_s: float) -> int:
+        """See `_base.Store`."""
+        limit = time.time() - older_than_s
+        left = [
+            item["Key"]
+            for item in self._items(f"{self._prefix}{TEMPORARY}/")
+            if item["LastModified"].timestamp() < limit
+        ]
+        self._delete(left)
+        return len(left) + abort_older(self._bucket, self._prefix, self.url, limit)
+
+    def _delete(self, paths: Sequence[str]) -> None:
+        """Delete many objects.
+
+        Raises:
+            StorageError: some could not be deleted; it names the first.
+        """
+        for first in range(0, len(paths), _KEYS_PER_DELETE):
+            keys = [{"Key": path} for path in paths[first : first + _KEYS_PER_DELETE]]
+            answer = self._bucket.call(
+                "delete_objects", self.url, Delete={"Objects": keys, "Quiet": True}
+            )
+            if refused := answer.get("Errors"):
+                one, reason = (
+                    refused[0].get("Key", "an object"),
+                    refused[0].get("Code", "no reason given"),
+                )
+                raise StorageError(
+                    f"s3://{self._bucket.name}/{one} and {len(refused) - 1} more could not be deleted ({reason}); run again"
+                )
+
+    def check_writable(self) -> None:
+        """See `_base.Store`.
+
+        Raises:
+            BucketMissing: the bucket is not there.
+            CredentialsRefused: the server does not know who asks; NotWritable when it does, and refuses.
+        """
+        probe = f"{self._prefix}{TEMPORARY}/probe-{uuid4().hex}"
+        try:
+            self._bucket.call("put_object", self.url, Key=probe, Body=b"")
+            self._bucket.call("delete_object", self.url, Key=probe)
+        except Forbidden as exc:
+            raise NotWritable(f"can not write to the bucket {self._bucket.name!r}: {exc}") from None

@@ -1,0 +1,78 @@
+"""Rows that are dictionaries (json, jsonl, in memory) become tables.
+
+The type of a column is one that holds all of its values, so columns that keep their type are looked through before the first table is made.
+Where values have no common type, the column is a string column and what is not a string is kept as JSON.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from dataset_assets.urls._columns import Columns
+from dataset_assets.urls.lists import ListOptions, Notes
+
+#: Gives the rows in batches, from the start. None, and whatever else is no dictionary, is a row that could not be read.
+Batches = Callable[[], Iterator[Sequence[Any]]]
+_NO_COMMON_TYPE = (
+    pa.ArrowInvalid,
+    pa.ArrowTypeError,
+    pa.ArrowNotImplementedError,
+    OverflowError,
+    UnicodeEncodeError,
+)
+_NOT_ROWS = "entries that are not JSON objects were kept as rows without a url"
+
+
+def tables(batches: Batches, options: ListOptions, name: str) -> Iterator[pa.Table]:
+    """Yield one table per batch.
+
+    Raises:
+        MissingColumn: no row of the first batch has a column.
+    """
+    columns = Columns(options)
+    types = _types(batches(), columns.typed) if columns.typed else {}
+    notes, row = Notes(name), 1
+    for batch in batches():
+        rows = [each if isinstance(each, Mapping) else {} for each in batch]
+        if row == 1 and any(rows):
+            columns.check(dict.fromkeys(key for each in rows for key in each), name)
+        broken = [number for number, each in enumerate(batch) if not isinstance(each, Mapping)]
+        if broken:
+            notes.add(_NOT_ROWS, row + broken[0], len(broken))
+        yield columns.from_values(
+            {source: [each.get(source) for each in rows] for source in columns.needed},
+            types,
+            notes,
+            row,
+        )
+        row += len(batch)
+    notes.log()
+
+
+def _types(batches: Iterator[Sequence[Any]], names: Sequence[str]) -> dict[str, pa.DataType]:
+    found: dict[str, pa.DataType] = dict.fromkeys(names, pa.null())
+    for batch in batches:
+        for name in names:
+            if found[name] != pa.string():
+                values = [each.get(name) for each in batch if isinstance(each, Mapping)]
+                found[name] = _common_type(found[name], values)
+    return {name: kind if _is_storable(kind) else pa.string() for name, kind in found.items()}
+
+
+def _common_type(found: pa.DataType, values: Sequence[Any]) -> pa.DataType:
+    try:
+        kinds = [pa.schema([("", kind)]) for kind in (found, pa.array(values).type)]
+        return pa.unify_schemas(kinds, promote_options="permissive").field(0).type
+    except _NO_COMMON_TYPE:
+        return pa.string()
+
+
+def _is_storable(kind: pa.DataType) -> bool:
+    """Tell whether parquet can store the type: it has no structs without fields, and a column of nulls gets a type here."""
+    if pa.types.is_null(kind):
+        return False
+    children = [kind.field(index) for index in range(kind.num_fields)]
+    return all(_is_storable(child.type) for child in children) and not (
+        pa.types.is_struct(kind) and not children
+    )
