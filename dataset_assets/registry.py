@@ -18,6 +18,7 @@ ROLES = {
     "input_format": ("dataset_assets.urls.formats", "Reader"),
     "output_format": ("dataset_assets.shards.formats", "Writer"),
     "distributor": ("dataset_assets.distribute", "Distributor"),
+    "staging_source": ("dataset_assets.staging.sources", "Source"),
 }
 
 

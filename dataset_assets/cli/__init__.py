@@ -216,11 +216,12 @@ def _token() -> str:
 
 
 def _add_stage(parser: argparse.ArgumentParser) -> None:
-    from dataset_assets.pipelines.stage.open_staging import OPTIONS, options_of
+    from dataset_assets import registry
+    from dataset_assets.pipelines.stage.open_staging import ROLE, options_of
     from dataset_assets.pipelines.stage.stage import StageOptions
 
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="source")
-    for kind in OPTIONS:
+    for kind in registry.names(ROLE):
         one = kinds.add_parser(kind, help=f"stage {kind}", allow_abbrev=False)
         one.add_argument(
             "output",

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Protocol
 from dataset_assets.records.staged import ClassLabel, License, StagedSample, StageItem
 
 
-class Session(Protocol):
+class WebSession(Protocol):
     """Requests that share cookies; see `fetch.session`."""
 
     def get(self, url: str) -> Any:
@@ -20,7 +20,7 @@ class Session(Protocol):
         """Send a form, without following a redirect."""
 
 
-class Access(Protocol):
+class SourceAccess(Protocol):
     """What a source may ask of the outside. One for each partition that is staged."""
 
     def open(self, url: str) -> BinaryIO:
@@ -37,7 +37,7 @@ class Access(Protocol):
         than the one that it was kept with means that what it came from has changed: it is copied again.
         """
 
-    def session(self) -> Session:
+    def session(self) -> WebSession:
         """Return the session of this access."""
 
     def secret(self, name: str) -> str:
@@ -48,7 +48,7 @@ class Access(Protocol):
         """
 
 
-class Partition(Protocol):
+class StagingPartition(Protocol):
     """One part of a dataset, opened: its directory and annotations have been looked at, no image has been read."""
 
     name: str
@@ -105,7 +105,7 @@ class Partition(Protocol):
         """Close the archives. Idempotent."""
 
 
-class Source(Protocol):
+class StagingSource(Protocol):
     """A published dataset."""
 
     kind: str  # "coco": the name of the source's file
@@ -115,7 +115,7 @@ class Source(Protocol):
     def license(self) -> License:
         """On which terms it may be used."""
 
-    def open(self, partition: str, access: Access) -> Partition:
+    def open(self, partition: str, access: SourceAccess) -> StagingPartition:
         """Open a partition.
 
         Raises:

@@ -21,7 +21,7 @@ from dataset_assets.records.shards import Manifest, ShardFile, ShardRecord, add_
 from dataset_assets.records.staged import LABEL_COUNTS, StagedDataset
 from dataset_assets.shards.commits import read_manifest
 from dataset_assets.shards.reading import metadata_file
-from dataset_assets.staging.source import Partition, Source
+from dataset_assets.staging.source import StagingPartition, StagingSource
 from dataset_assets.storage.store import Store
 
 INDEX_FILE = "index.parquet"
@@ -45,8 +45,8 @@ class _Labels:
 
 def write_summary(
     store: Store,
-    source: Source,
-    partition: Partition,
+    source: StagingSource,
+    partition: StagingPartition,
     records: Sequence[ShardRecord],
     places: Sequence[str],
 ) -> list[ShardFile]:

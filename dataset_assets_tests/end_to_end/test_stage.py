@@ -13,15 +13,9 @@ from dataset_assets.pipelines.split.split_archives import SplitOptions, load_spl
 from dataset_assets.pipelines.verify.shards import verify_set
 from dataset_assets.splits.sources.shards import ShardSource
 from dataset_assets.storage.store import open_store
-from dataset_assets_tests.end_to_end.stagings import (
-    PASSWORD,
-    PUBLISHERS,
-    SERVERS,
-    SMALL,
-    folder_and_bucket,
-    s3_server,
-)
+from dataset_assets_tests.end_to_end.stagings import SERVERS, folder_and_bucket, s3_server
 from dataset_assets_tests.pipelines.zip_source import contents
+from dataset_assets_tests.support.published_datasets import PASSWORD, PUBLISHERS, SMALL
 
 
 @pytest.fixture(params=PUBLISHERS)

@@ -12,13 +12,9 @@ import pytest
 
 from dataset_assets.pipelines.verify.shards import verify_set
 from dataset_assets.storage.store import open_store
-from dataset_assets_tests.end_to_end.stagings import (
-    PUBLISHERS,
-    Published,
-    folder_and_bucket,
-    s3_server,
-)
+from dataset_assets_tests.end_to_end.stagings import folder_and_bucket, s3_server
 from dataset_assets_tests.pipelines.zip_source import contents
+from dataset_assets_tests.support.published_datasets import PUBLISHERS, PublishedDataset
 
 ROOT = Path(__file__).parents[2]
 KILLS = 6
@@ -28,7 +24,7 @@ PAUSE_S = 0.02  # behind each image, so that there is time to be killed in
 def stage_slowly(text):
     """Stage as the JSON says: what the process runs that is killed."""
     said = json.loads(text)
-    published = Published(
+    published = PublishedDataset(
         said["kind"], said["options"], (said["partition"],), secrets=said["secrets"]
     )
     published.stage(open_store(said["out"]), progress=lambda *_: time.sleep(PAUSE_S))

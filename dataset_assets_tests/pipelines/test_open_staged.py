@@ -2,13 +2,9 @@
 
 import pytest
 
+from dataset_assets import registry
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.pipelines.stage.open_staging import (
-    OPTIONS,
-    credentials,
-    open_staging,
-    options_of,
-)
+from dataset_assets.pipelines.stage.open_staging import ROLE, credentials, open_staging, options_of
 
 NEEDED = {
     "imagenet": {"path": "archives/imagenet.zip"},
@@ -16,13 +12,13 @@ NEEDED = {
 }
 
 
-@pytest.mark.parametrize("kind", OPTIONS)
+@pytest.mark.parametrize("kind", registry.names(ROLE))
 def test_source_is_what_its_name_says(kind):
     source = open_staging(kind, NEEDED.get(kind, {}))
     assert source.kind == kind
     assert source.partitions
     assert source.license.redistributable is (kind in ("coco", "cvat"))
-    assert options_of(kind).__name__ == OPTIONS[kind]
+    assert options_of(kind).__name__ == f"{kind.capitalize()}Options"
 
 
 def test_lists_stand_for_tuples():
@@ -32,7 +28,11 @@ def test_lists_stand_for_tuples():
 @pytest.mark.parametrize(
     ("kind", "options", "said"),
     [
-        ("cocos", {}, "source: expected one of coco, cityscapes, imagenet, cvat, came 'cocos'"),
+        (
+            "cocos",
+            {},
+            "unknown staging_source 'cocos': expected one of cityscapes, coco, cvat, imagenet",
+        ),
         ("coco", {"partition": ["val2017"]}, "did you mean 'partitions'"),
         ("coco", {"partitions": ["val2018"]}, "val2018"),
         ("imagenet", {}, "path"),

@@ -14,7 +14,7 @@ from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.records.causes import SUCCESS, Cause
 from dataset_assets.records.shards import Row
 from dataset_assets.records.staged import LABEL_COUNTS, SampleError, StagedSample, StageItem
-from dataset_assets.staging.source import Partition
+from dataset_assets.staging.source import StagingPartition
 
 #: Columns of every staged partition: those of the source stand between the two groups.
 _FIRST = {
@@ -62,7 +62,9 @@ class Made(NamedTuple):
 class RowMaker:
     """Makes the row of one image, and its objects when they are asked for."""
 
-    def __init__(self, partition: Partition, *, check_images: bool, with_objects: bool) -> None:
+    def __init__(
+        self, partition: StagingPartition, *, check_images: bool, with_objects: bool
+    ) -> None:
         self._partition, self._with_objects = partition, with_objects
         self._none = dict.fromkeys(partition.columns)
         self._decode = _decoder() if check_images else None

@@ -1,74 +1,75 @@
-"""`open_staging`: a published dataset by name and options, as a source of `stage`. For command lines and configurations."""
+"""Opens a published dataset by name and options, for command lines and configurations.
+
+The names are those of the plug-ins in `dataset_assets/staging/sources/`; there is no list here.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from difflib import get_close_matches
-from importlib import import_module
 from typing import Any
 
+from dataset_assets import registry
+from dataset_assets.checks import did_you_mean
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.staging.source import Source
+from dataset_assets.staging.source import StagingSource
 from dataset_assets.storage.credentials import CREDENTIALS_VARIABLE, read_credentials_file
 
-#: name of the source -> class of its options, in `staging/<name>.py` beside `Source`.
-OPTIONS = {
-    "coco": "CocoOptions",
-    "cityscapes": "CityscapesOptions",
-    "imagenet": "ImagenetOptions",
-    "cvat": "CvatOptions",
-}
+ROLE = "staging_source"
 _CITYSCAPES = ("CITYSCAPES_USERNAME", "CITYSCAPES_PASSWORD")
 
 
 def options_of(kind: str) -> type:
-    """Return the class of a source's options.
+    """Return the option class of a source.
 
     Raises:
-        ConfigurationError: there is no such source.
+        UnknownName: there is no such source.
     """
-    if kind not in OPTIONS:
-        raise ConfigurationError(f"source: expected one of {', '.join(OPTIONS)}, came {kind!r}")
-    found: type = getattr(import_module(f"dataset_assets.staging.sources.{kind}"), OPTIONS[kind])
-    return found
+    options_class: type = registry.load(ROLE, kind).options_class
+    return options_class
 
 
-def open_staging(kind: str, options: Mapping[str, Any]) -> Source:
-    """Open a published dataset. Nothing is read yet.
+def open_staging(kind: str, options: Mapping[str, Any]) -> StagingSource:
+    """Create the source for a published dataset. Nothing is read yet.
 
     Args:
-        kind: "coco", "cityscapes", "imagenet" or "cvat".
-        options: the fields of its options; lists stand for tuples.
+        kind: name of the source: "coco", "cityscapes", "imagenet" or "cvat".
+        options: fields of its option class; lists are accepted where it has tuples.
 
     Raises:
-        ConfigurationError: there is no such source or option, or a value can not work.
+        ConfigurationError: there is no such source or option, or a value is not valid.
     """
-    known = [field.name for field in fields(options_of(kind))]
+    options_class = options_of(kind)
+    known = [field.name for field in fields(options_class)]
     for name in options:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigurationError(
-                f"{name}: not an option of {kind}; expected {', '.join(known)}{hint}"
+                f"options of {kind}: expected some of {', '.join(known)}, got {name!r}"
+                f"{did_you_mean(name, known)}"
             )
-    given = {
+    values = {
         name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
     }
     try:
-        made = options_of(kind)(**given)
+        accepted = options_class(**values)
     except TypeError as exc:
         raise ConfigurationError(f"options of {kind}: {exc}") from exc
-    source: Source = import_module(f"dataset_assets.staging.sources.{kind}").Source(made)
+    source: StagingSource = registry.load(ROLE, kind)(accepted)
     return source
 
 
 def credentials(environment: Mapping[str, str]) -> Callable[[str], str | None]:
-    """Return what gives a `StoreAccess` its credentials: variables by their names, those of Cityscapes from the credentials file as well."""
+    """Return the function from which a `StoreAccess` gets its credentials.
+
+    It looks up environment variables by name, then, for the login of Cityscapes, the credentials
+    file.
+    """
 
     def secret(name: str) -> str | None:
         if value := environment.get(name):
             return value
         path = environment.get(CREDENTIALS_VARIABLE)
-        login = read_credentials_file(path).cityscapes if path and name in _CITYSCAPES else None
+        if not path or name not in _CITYSCAPES:
+            return None
+        login = read_credentials_file(path).cityscapes
         return login[_CITYSCAPES.index(name)] if login else None
 
     return secret

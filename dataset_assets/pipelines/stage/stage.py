@@ -36,7 +36,7 @@ from dataset_assets.records.staged import StagedDataset
 from dataset_assets.shards.active_runs import Presence
 from dataset_assets.shards.commits import list_records, read_manifest, write_manifest
 from dataset_assets.shards.writer import INDEX, part_columns
-from dataset_assets.staging.source import Partition, Source
+from dataset_assets.staging.source import StagingPartition, StagingSource
 from dataset_assets.staging.summary import is_redistributable, read_staged, write_summary
 from dataset_assets.storage.store import Store
 
@@ -107,7 +107,7 @@ class StageReport:
 
 
 def stage(
-    source: Source,
+    source: StagingSource,
     store: Store,
     options: StageOptions | None = None,
     *,
@@ -145,7 +145,9 @@ def stage(
         return _Staging(source, opened, store, options, reach).run(progress)
 
 
-def fingerprint_of(source: Source, partition: Partition, options: StageOptions) -> str:
+def fingerprint_of(
+    source: StagingSource, partition: StagingPartition, options: StageOptions
+) -> str:
     """Digest everything that shapes the bytes of a staged partition. Where archives and shards lie does not count."""
     shape = [
         options.layout,
@@ -170,8 +172,8 @@ class _Staging:
 
     def __init__(
         self,
-        source: Source,
-        partition: Partition,
+        source: StagingSource,
+        partition: StagingPartition,
         store: Store,
         options: StageOptions,
         access: StoreAccess,

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from dataset_assets.orchestration.common.section import Section, checked, given_keys
 from dataset_assets.pipelines.stage.open_staging import open_staging
 from dataset_assets.pipelines.stage.stage import StageOptions
-from dataset_assets.staging.source import Source
+from dataset_assets.staging.source import StagingSource
 
 _BYTES_PER_MB = 1_000_000
 _NO_PATHS = ("subset",)
@@ -35,7 +35,7 @@ class Published(Section):
         """Return the options of the library that stand in the YAML."""
         return given_keys(self, {})
 
-    def source(self, resolve: Callable[[str], str] = str) -> Source:
+    def source(self, resolve: Callable[[str], str] = str) -> StagingSource:
         """Open the source; `resolve` makes absolute paths of relative ones."""
         given = self.given()
         return open_staging(

@@ -26,7 +26,7 @@ from dataset_assets.records.staged import (
     StagedSample,
     StageItem,
 )
-from dataset_assets.staging.source import Access
+from dataset_assets.staging.source import SourceAccess
 from dataset_assets.staging.sources.cityscapes._labels import LABELS
 from dataset_assets.staging.sources.cityscapes._site import SITE, CityscapesSite
 
@@ -89,6 +89,7 @@ class Source:
     """See `_base.Source`. Needs CITYSCAPES_USERNAME and CITYSCAPES_PASSWORD, unless every archive is given as a path."""
 
     kind = "cityscapes"
+    options_class = CityscapesOptions
     license = License(
         "Cityscapes license", "https://www.cityscapes-dataset.com/license/", redistributable=False
     )
@@ -97,7 +98,7 @@ class Source:
         self.options = options or CityscapesOptions()
         self.partitions = self.options.partitions
 
-    def open(self, partition: str, access: Access) -> "Partition":
+    def open(self, partition: str, access: SourceAccess) -> "CityscapesPartition":
         """See `_base.Source`."""
         images, labels, _ = PARTITIONS[partition]
         opened: list[tuple[Archive, HashedFile, str | None]] = []
@@ -110,9 +111,9 @@ class Source:
                 md5, url = package.md5, package.url
             file = HashedFile(access.open(url))
             opened.append((open_archive(file, name), file, md5))
-        return Partition(partition, opened)
+        return CityscapesPartition(partition, opened)
 
-    def _log_in(self, access: Access) -> CityscapesSite:
+    def _log_in(self, access: SourceAccess) -> CityscapesSite:
         username, password = (
             access.secret("CITYSCAPES_USERNAME"),
             access.secret("CITYSCAPES_PASSWORD"),
@@ -120,7 +121,7 @@ class Source:
         return CityscapesSite(access.session(), username, password, site=self.options.site)
 
 
-class Partition:
+class CityscapesPartition:
     """See `_base.Partition`."""
 
     columns: ClassVar[Mapping[str, str]] = {"city": "string", "sequence": "int32", "frame": "int32"}

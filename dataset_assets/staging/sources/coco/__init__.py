@@ -15,8 +15,8 @@ from dataset_assets.checks import texts
 from dataset_assets.errors import ArchiveCorrupt, ConfigurationError
 from dataset_assets.records.staged import License
 from dataset_assets.staging.coco_format.annotations import AnnotationFile, mapped, on_disk
-from dataset_assets.staging.source import Access
-from dataset_assets.staging.sources.coco._partition import CocoFiles, Partition
+from dataset_assets.staging.source import SourceAccess
+from dataset_assets.staging.sources.coco._partition import CocoFiles, CocoPartition
 from dataset_assets.staging.sources.coco._published import (
     KINDS,
     LABELLED,
@@ -82,6 +82,7 @@ class Source:
     """See `_base.Source`."""
 
     kind = "coco"
+    options_class = CocoOptions
     #: Every image has a license of its own as well, in the column `license`. All of them let it be passed on.
     license = License(
         "CC BY 4.0 (annotations), Flickr terms of use (images)",
@@ -93,7 +94,7 @@ class Source:
         self.options = options or CocoOptions()
         self.partitions = self.options.partitions
 
-    def open(self, partition: str, access: Access) -> Partition:
+    def open(self, partition: str, access: SourceAccess) -> CocoPartition:
         """See `_base.Source`."""
         files = ExitStack()
         with ExitStack() as undo:
@@ -114,7 +115,7 @@ class Source:
                     panoptic = open_archive(pictures, name)
                 digests = {images.name: images.digest, **archives.digests}
             found = CocoFiles(partition, images, annotations, panoptic, digests)
-            made = Partition(found, file, self.options.sum_of(partition), files)
+            made = CocoPartition(found, file, self.options.sum_of(partition), files)
             undo.pop_all()
         return made
 
@@ -122,7 +123,7 @@ class Source:
 class _AnnotationArchives:
     """The archives that have annotations: opened when a file of theirs is needed, closed together."""
 
-    def __init__(self, options: CocoOptions, access: Access) -> None:
+    def __init__(self, options: CocoOptions, access: SourceAccess) -> None:
         self._options, self._access = options, access
         self._files = ExitStack()
         self._opened: dict[str, Archive] = {}

@@ -34,7 +34,7 @@ class CocoFiles:
     digests: Mapping[str, str]
 
 
-class Partition:
+class CocoPartition:
     """See `_base.Partition`."""
 
     def __init__(

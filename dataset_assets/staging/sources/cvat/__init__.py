@@ -18,10 +18,10 @@ from dataset_assets.archives.opening import Archive, open_archive
 from dataset_assets.errors import ConfigurationError, UnreadableSource
 from dataset_assets.records.staged import ArchiveMember, License
 from dataset_assets.staging.coco_format.annotations import AnnotationFile, mapped
-from dataset_assets.staging.source import Access
+from dataset_assets.staging.source import SourceAccess
 from dataset_assets.staging.sources.cvat._annotations import XmlAnnotations
 from dataset_assets.staging.sources.cvat._coco_export import CocoAnnotations
-from dataset_assets.staging.sources.cvat._partition import Annotations, CvatFiles, Partition
+from dataset_assets.staging.sources.cvat._partition import Annotations, CvatFiles, CvatPartition
 
 _XML = "annotations.xml"
 _COCO = re.compile(r"annotations/(instances_(.+)\.json)")
@@ -125,13 +125,14 @@ class Source:
     """See `_base.Source`."""
 
     kind = "cvat"
+    options_class = CvatOptions
 
     def __init__(self, options: CvatOptions) -> None:
         self.options = options
         self.license = License(options.license, options.license_url, options.redistributable)
         self.partitions = tuple(options.exports)
 
-    def open(self, partition: str, access: Access) -> Partition:
+    def open(self, partition: str, access: SourceAccess) -> CvatPartition:
         """See `_base.Source`."""
         export = self.options.export(partition)
         files = ExitStack()
@@ -147,7 +148,7 @@ class Source:
                 opened.digests,
                 [self.options.line_width],
             )
-            return Partition(found, export.subset, files)
+            return CvatPartition(found, export.subset, files)
         except BaseException:
             files.close()
             raise
@@ -156,7 +157,7 @@ class Source:
 class _Export:
     """The files of an export."""
 
-    def __init__(self, export: CvatExport, access: Access, files: ExitStack) -> None:
+    def __init__(self, export: CvatExport, access: SourceAccess, files: ExitStack) -> None:
         self._access, self._files = access, files
         self._name = _file_name(export.annotations)
         self._file = files.enter_context(closing(access.open(export.annotations)))

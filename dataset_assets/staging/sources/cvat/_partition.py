@@ -67,7 +67,7 @@ class CvatFiles:
     options: Sequence[Any]  # that shape the samples
 
 
-class Partition:
+class CvatPartition:
     """See `_base.Partition`."""
 
     columns: Mapping[str, str] = MappingProxyType(

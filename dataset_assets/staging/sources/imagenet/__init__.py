@@ -25,7 +25,7 @@ from dataset_assets.records.staged import (
     StagedSample,
     StageItem,
 )
-from dataset_assets.staging.source import Access
+from dataset_assets.staging.source import SourceAccess
 from dataset_assets.staging.sources.imagenet._tables import (
     SOLUTIONS,
     SYNSETS,
@@ -74,6 +74,7 @@ class Source:
     """See `_base.Source`."""
 
     kind = "imagenet"
+    options_class = ImagenetOptions
     license = License(
         "ImageNet terms of access", "https://www.image-net.org/download.php", redistributable=False
     )
@@ -82,7 +83,7 @@ class Source:
         self.options = options
         self.partitions = options.partitions
 
-    def open(self, partition: str, access: Access) -> "Partition":
+    def open(self, partition: str, access: SourceAccess) -> "ImagenetPartition":
         """See `_base.Source`."""
         folder, name = self._find_archive()
         file = access.open(f"{folder}/{name}")
@@ -90,7 +91,7 @@ class Source:
         tables = Tables(access, self.options.labels or folder, archive)
         if self.options.torchvision_meta:
             access.keep(META, tables.meta)
-        return Partition(partition, _inner(archive), tables, file)
+        return ImagenetPartition(partition, _inner(archive), tables, file)
 
     def _find_archive(self) -> tuple[str, str]:
         path = self.options.path.rstrip("/")
@@ -112,7 +113,7 @@ class Source:
 class Tables:
     """The tables of a copy of ImageNet: from a folder, or else from the archive itself."""
 
-    def __init__(self, access: Access, folder: str, archive: Archive) -> None:
+    def __init__(self, access: SourceAccess, folder: str, archive: Archive) -> None:
         self._access, self._folder, self._archive = access, folder, archive
         self.synsets = read_synsets(self._text(SYNSETS))
 
@@ -149,7 +150,7 @@ class Tables:
             return self._archive.read(member).decode()
 
 
-class Partition:
+class ImagenetPartition:
     """See `_base.Partition`."""
 
     columns: ClassVar[Mapping[str, str]] = {"wnid": "string", "label": "int32", "format": "string"}
