@@ -6,6 +6,7 @@ reference take their texts from here.
 
 import ast
 import inspect
+import itertools
 import textwrap
 from functools import cache
 
@@ -27,7 +28,7 @@ def _own_docs(owner: type) -> dict[str, str]:
     tree = ast.parse(textwrap.dedent(inspect.getsource(owner)))
     body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
     docs = {}
-    for field, text in zip(body, body[1:], strict=False):
+    for field, text in itertools.pairwise(body):
         if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
             continue
         if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
