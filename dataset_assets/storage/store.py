@@ -149,7 +149,7 @@ def open_store(url: str) -> Store:
     """
     scheme = url.split("://", 1)[0] if "://" in url else "file"
     name = {"file": "local", "s3a": "s3"}.get(scheme, scheme)
-    if name not in registry.names("store"):
+    if not registry.has("store", name):
         name = "fsspec"
     store: Store = registry.load("store", name)(url)
     return store

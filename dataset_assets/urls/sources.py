@@ -153,7 +153,7 @@ def _format_of(key: str, input_format: str) -> str | None:
     wanted, wanted_compression = split_format(input_format)
     if wanted_compression and compression.removesuffix("d") != wanted_compression.removesuffix("d"):
         return None
-    return name if name in registry.names("input_format") and wanted in (AUTO, name) else None
+    return name if wanted in (AUTO, name) and registry.has("input_format", name) else None
 
 
 def _format_of_file(key: str, input_format: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
+from dataset_assets import registry
 from dataset_assets.errors import ConfigurationError, ShardIncomplete
 from dataset_assets.pipelines.download.arguments import DownloadReport
 from dataset_assets.pipelines.download.download_shards import download_shards
@@ -15,7 +16,9 @@ from dataset_assets.pipelines.download.progress import reporters
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.shards import Manifest, ShardProgress, ShardResult, ShardTask
 from dataset_assets.shards.active_runs import is_of_the_dead, run_name
-from dataset_assets.shards.commits import list_records
+from dataset_assets.shards.commits import MANIFEST, RECORD_SUFFIX, list_records
+from dataset_assets.shards.replace import FOLDER
+from dataset_assets.shards.sidecar import SUFFIX
 from dataset_assets.storage.store import Store
 from dataset_assets.urls.lists import ListOptions
 
@@ -26,9 +29,6 @@ _STARTED = (
     "started"  # shows `_clean` the folder of a run that was killed before its first file was whole
 )
 _ABANDONED_S = 24 * 3600.0
-_OURS = re.compile(
-    r"(\d+(_stats\.json|\.tar|\.parquet|\.tfrecord)|\d+/.*|manifest\.json|_plan/.*|_replace/.*)"
-)
 
 
 class DownloadRun:
@@ -141,7 +141,12 @@ class DownloadRun:
 
 
 def delete_shard_set(store: Store) -> None:
-    """Delete the files of a shard set, and nothing else that may lie in the same folder."""
+    """Delete the files of a shard set, of any output format, and nothing else in its folder."""
+    formats = registry.names("output_format")
+    suffixes = {registry.load("output_format", name).suffix for name in formats}
+    endings = {RECORD_SUFFIX, SUFFIX, *filter(None, suffixes)}
+    ending = "|".join(re.escape(each) for each in sorted(endings))
+    owned = re.compile(rf"\d+({ending}|/.*)|{re.escape(MANIFEST)}|({_PLANS}|{FOLDER})/.*")
     for info in list(store.list()):
-        if _OURS.fullmatch(info.key):
+        if owned.fullmatch(info.key):
             store.delete(info.key)
