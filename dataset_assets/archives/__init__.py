@@ -1,5 +1,8 @@
 """Archive files: the one place that reads and writes tar, zip and gzip.
 
-Readers take untrusted input: names, sizes and counts are checked before a byte is used, and nothing is ever extracted to disk under a member's name.
-Writers are reproducible: equal members give equal bytes.
+Our own tars (shard sets and splits) have one codec of headers, one writer and one strict reader:
+`tar_header`, `tar_writer`, `tar_reader`. The writer is reproducible: equal members give equal
+bytes. Archives that others published are untrusted: `published_tar` and `published_zip` check
+names, sizes and counts before a byte is used. Nothing is ever extracted to disk under the name of
+a member. What the members mean is no concern of this folder.
 """

@@ -1,30 +1,34 @@
-"""A gzip file of one member, without name and time, so equal bytes give equal files; and a reader that refuses every other end.
+"""Gzip files: a reproducible writer, and one reader for our own files and for published ones.
 
-Python's own writer finishes a file when it is garbage collected, also one that was given up, and its reader accepts zeros behind the end.
+The writer makes one gzip member without name and time, so equal bytes give equal files. Python's
+own writer finishes a file when it is garbage collected, also one that was given up, and its reader
+accepts zeros behind the end.
 Format: RFC 1952, https://www.rfc-editor.org/rfc/rfc1952
 """
 
-import io
 import struct
 import zlib
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from dataset_assets.errors import ShardCorrupt
+from dataset_assets.archives.published import ArchiveLimits
+from dataset_assets.archives.seekable import SeekableStream
+from dataset_assets.errors import ArchiveCorrupt, ShardCorrupt
 from dataset_assets.storage.store import Buffer, Staged
 
 LEVEL = 6
 _HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"  # deflate, no flags, no time, system unknown
-_CHUNK = 1 << 17
+_CHUNK = 1 << 18
 
 
-class Deflating:
+class GzipWriter:
     """Compresses what is written to it into a staged object."""
 
     def __init__(self, staged: Staged) -> None:
         self._staged = staged
         self._deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-        self._crc = self._bytes = 0
+        self._crc = 0
+        self._bytes = 0
         staged.write(_HEADER)
 
     def writev(self, parts: Sequence[Buffer]) -> None:
@@ -42,36 +46,84 @@ class Deflating:
         )
 
 
-class Inflating(io.RawIOBase):
-    """The bytes of a gzip file, in memory a buffer at a time. Wrap it in `io.BufferedReader`."""
+class GzipReader(SeekableStream):
+    """The unpacked bytes of a gzip file, a buffer at a time; to seek back starts over.
 
-    def __init__(self, file: BinaryIO, label: str) -> None:
-        self._file, self._label = file, label
-        self._inflate = zlib.decompressobj(zlib.MAX_WBITS + 16)
+    Wrap it in `io.BufferedReader`.
+    """
 
-    def readable(self) -> bool:
-        """Tell `io.BufferedReader` that this is for reading."""
-        return True
+    def __init__(self, file: BinaryIO, name: str, limits: ArchiveLimits | None = None) -> None:
+        """Read a file from its begin.
 
-    def readinto(self, buffer: Buffer) -> int:  # type: ignore[override]
-        """Fill a buffer; 0 only at a sound end.
+        Args:
+            file: the gzip file; any position.
+            name: what errors call it.
+            limits: of a published file, which may have several gzip members and zeros behind
+                them. None: one of our own, with one member and nothing else.
+        """
+        super().__init__(file, name, None)
+        self._limits = limits
+        self._rewind()
+
+    def read_at(self, position: int, length: int) -> bytes:
+        """Return some unpacked bytes from a position on; none only at a sound end.
 
         Raises:
-            ShardCorrupt: the file is cut, altered or followed by other bytes.
+            ShardCorrupt: a file of our own is cut, altered or followed by other bytes.
+            ArchiveCorrupt: a published file is cut, damaged, or unpacks to an absurd size.
         """
-        while not self._inflate.eof:
-            if data := self._some(len(buffer)):
-                buffer[: len(data)] = data  # type: ignore[index]
-                return len(data)
-        if self._inflate.unused_data or self._file.read(1):
-            raise ShardCorrupt(f"{self._label}: other bytes follow the end of the gzip stream")
-        return 0
+        if position < self._at:
+            self._rewind()
+        while self._at < position:
+            if not self._next(min(_CHUNK, position - self._at)):
+                return b""
+        return self._next(length)
 
-    def _some(self, length: int) -> bytes:
-        chunk = self._inflate.unconsumed_tail or self._file.read(_CHUNK)
-        if not chunk:
-            raise ShardCorrupt(f"{self._label}: the gzip stream is cut")
+    def _rewind(self) -> None:
+        self._taken = 0  # packed bytes
+        self._at = 0  # unpacked bytes
+        self._pending = b""
+        self._inflate = zlib.decompressobj(zlib.MAX_WBITS + 16)
+
+    def _next(self, length: int) -> bytes:
+        while data := self._pending or self._more():
+            self._pending = b""
+            if self._inflate.eof:
+                data = self._next_member(data)
+            if data and (unpacked := self._unpack(data, length)):
+                return unpacked
+        if not self._inflate.eof:
+            raise self._corrupt("the file is cut")
+        return b""
+
+    def _next_member(self, data: bytes) -> bytes:
+        """Return where the next gzip member starts, without the padding before it."""
+        if self._limits is None:
+            raise self._corrupt("other bytes follow the end of the gzip stream")
+        data = data.lstrip(b"\0")
+        if data:
+            self._inflate = zlib.decompressobj(zlib.MAX_WBITS + 16)
+        return data
+
+    def _unpack(self, data: bytes, length: int) -> bytes:
         try:
-            return self._inflate.decompress(chunk, length)
+            unpacked = self._inflate.decompress(data, length)
         except zlib.error as exc:
-            raise ShardCorrupt(f"{self._label}: not a sound gzip stream: {exc}") from exc
+            raise self._corrupt(f"not a valid gzip file: {exc}") from exc
+        self._pending = self._inflate.unused_data or self._inflate.unconsumed_tail
+        self._at += len(unpacked)
+        if self._limits is not None and self._limits.is_bomb(self._taken, self._at):
+            raise self._corrupt(f"{self._taken:,} bytes that unpack to {self._at:,}")
+        return unpacked
+
+    def _more(self) -> bytes:
+        self._source.seek(self._taken)
+        data = self._source.read(_CHUNK)
+        self._taken += len(data)
+        return data
+
+    def _corrupt(self, why: str) -> ArchiveCorrupt | ShardCorrupt:
+        where = f"{self.name}: before byte {self._taken:,}: {why}"
+        if self._limits is None:
+            return ShardCorrupt(where)
+        return ArchiveCorrupt(f"{where}; download the archive again")

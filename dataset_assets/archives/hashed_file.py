@@ -1,43 +1,54 @@
-"""The md5 of an archive whose bytes are read anyway, without reading it twice."""
+"""The checksum of an archive whose bytes are read anyway, without reading it twice."""
 
 import hashlib
 import io
+import logging
 from collections import deque
 from typing import BinaryIO
 
-from dataset_assets.archives.archive import MIB
+from dataset_assets.archives.published import MIB
 from dataset_assets.archives.seekable import SeekableStream
+from dataset_assets.errors import ArchiveCorrupt
+
+logger = logging.getLogger(__name__)
 
 _CHUNK = MIB // 16
-_MAX_GAP = MIB  # passed over going forward: read after all
-_MAX_TAIL = 64 * MIB  # not read at the end, such as the directory of a zip, which is read first
-_KEPT = 64  # states to go back to when damaged bytes are read again, at least _MAX_GAP apart
+_MAX_GAP = MIB
+"""A gap of at most this size, passed over going forward, is read for the hash."""
+_MAX_UNREAD = 64 * MIB
+"""Bytes at the end that are read for the hash, such as the directory of a zip."""
+_STATES = 64
+"""Hash states to return to when damaged bytes are read again, at least `_MAX_GAP` apart."""
 
 
 class HashedFile(io.BufferedReader):
-    """A file that takes the md5 of what is read from it, if that is everything from its begin on. Closes the file."""
+    """A file that hashes what is read from it, if that is everything from its begin on.
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._hashing = _Hashing(file)
+    Closes the file below when it is closed.
+    """
+
+    def __init__(self, file: BinaryIO, algorithm: str = "md5") -> None:
+        self._hashing = _Hashing(file, algorithm)
         super().__init__(self._hashing, _CHUNK)
 
-    def md5(self) -> str | None:
-        """Return the md5 (hex) of the whole file; None when a part of it was not read. What is missing at the end is read now."""
-        return self._hashing.md5()
+    def hexdigest(self, max_unread: int = _MAX_UNREAD) -> str | None:
+        """Return the hash of the whole file; None when a part of it was not read.
+
+        Up to `max_unread` bytes that are missing at the end are read now.
+        """
+        return self._hashing.hexdigest(max_unread)
 
 
 class _Hashing(SeekableStream):
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__(file, str(getattr(file, "name", "file")), file.seek(0, io.SEEK_END))
-        self._bytes = self._size or 0
-        self._digest, self._hashed = (
-            hashlib.md5(usedforsecurity=False),
-            0,
-        )  # of the first so many bytes
-        self._states = deque([(0, self._digest.copy())], maxlen=_KEPT)
+    def __init__(self, file: BinaryIO, algorithm: str) -> None:
+        self._bytes = file.seek(0, io.SEEK_END)
+        super().__init__(file, str(getattr(file, "name", "file")), self._bytes)
+        self._digest = hashlib.new(algorithm, usedforsecurity=False)
+        self._hashed = 0  # bytes, from the begin on
+        self._states = deque([(0, self._digest.copy())], maxlen=_STATES)
 
     def read_at(self, position: int, length: int) -> bytes:
-        """See `SeekableStream`."""
+        """Read from the file below, and hash what continues the hashed part."""
         self._go_back(position)
         if 0 < position - self._hashed <= _MAX_GAP:
             self._hash_up_to(position)
@@ -47,9 +58,9 @@ class _Hashing(SeekableStream):
             self._update(data[self._hashed - position :] if position < self._hashed else data)
         return data
 
-    def md5(self) -> str | None:
-        """See `HashedFile`."""
-        if self._bytes - self._hashed <= _MAX_TAIL:
+    def hexdigest(self, max_unread: int) -> str | None:
+        """Hash what is missing at the end, if that is little."""
+        if self._bytes - self._hashed <= max_unread:
             self._hash_up_to(self._bytes)
         return self._digest.hexdigest() if self._hashed == self._bytes else None
 
@@ -59,17 +70,22 @@ class _Hashing(SeekableStream):
         self._source.close()
 
     def _go_back(self, position: int) -> None:
-        """Forget bytes that are read again, for they may come otherwise; not those of long ago."""
+        """Forget the hash of bytes that are read again: they may differ this time.
+
+        Bytes before the oldest kept state stay hashed.
+        """
         if position < self._hashed and self._states[0][0] <= position:
             while self._states[-1][0] > position:
                 self._states.pop()
-            self._hashed, self._digest = self._states[-1][0], self._states[-1][1].copy()
+            self._hashed, state = self._states[-1]
+            self._digest = state.copy()
 
     def _hash_up_to(self, position: int) -> None:
         self._source.seek(self._hashed)
-        while self._hashed < position and (
-            data := self._source.read(min(_CHUNK, position - self._hashed))
-        ):
+        while self._hashed < position:
+            data = self._source.read(min(_CHUNK, position - self._hashed))
+            if not data:
+                break
             self._update(data)
 
     def _update(self, data: bytes) -> None:
@@ -77,3 +93,24 @@ class _Hashing(SeekableStream):
         self._hashed += len(data)
         if self._hashed - self._states[-1][0] >= _MAX_GAP:
             self._states.append((self._hashed, self._digest.copy()))
+
+
+def check_md5(name: str, file: HashedFile, expected: str | None, *, from_begin: bool) -> None:
+    """Compare an archive that was read from begin to end with its published md5.
+
+    A run that began in the middle, or needs only some members, has not seen all bytes and does not
+    read them for this: the CRC-32 of each member was checked.
+
+    Raises:
+        ArchiveCorrupt: the md5 differs.
+    """
+    if expected is None:
+        return
+    found = file.hexdigest() if from_begin else None
+    if found is None:
+        logger.info("%s: only a part was read; checked the members, not the md5", name)
+    elif found != expected:
+        raise ArchiveCorrupt(
+            f"{name}: expected md5 {expected}, got {found}: the download is damaged or not the "
+            "published file; stage it again"
+        )

@@ -1,6 +1,7 @@
-"""Archives as datasets are published: opened over any seekable file, on disk, on object storage or on a web server, by what is in them, not by name.
+"""Opens a published archive over any seekable file, on disk, object storage or a web server.
 
-Nothing is unpacked onto a disk and nothing is written under a member's name. What is refused is told in `Archive`.
+The kind is detected from the content, not from the name. Nothing is unpacked to a disk. What is
+refused is listed in `Archive`.
 """
 
 import errno
@@ -10,21 +11,21 @@ import shutil
 import tempfile
 from typing import BinaryIO
 
-from dataset_assets.archives.archive import MIB, Archive, ArchiveLimits
 from dataset_assets.archives.hashed_file import HashedFile
-from dataset_assets.archives.tar_archive import TarArchive
-from dataset_assets.archives.tar_headers import BLOCK, is_header
-from dataset_assets.archives.zip_archive import ZipArchive
+from dataset_assets.archives.published import MIB, Archive, ArchiveLimits
+from dataset_assets.archives.published_tar import TarArchive, is_header
+from dataset_assets.archives.published_zip import ZipArchive
+from dataset_assets.archives.tar_header import BLOCK
 from dataset_assets.errors import ArchiveCorrupt, DiskFull
 
 __all__ = ["Archive", "ArchiveLimits", "HashedFile", "open_archive", "spooled"]
 
 
 def open_archive(file: BinaryIO, name: str, limits: ArchiveLimits | None = None) -> Archive:
-    """Open a zip, tar or tar.gz. Of a zip, its directory is read and checked.
+    """Open a zip, tar or tar.gz. The directory of a zip is read and checked.
 
     Raises:
-        ArchiveCorrupt: it is none of them, is damaged, or holds what is refused.
+        ArchiveCorrupt: the file is none of them, is damaged, or holds what is refused.
     """
     limits = limits or ArchiveLimits()
     size = file.seek(0, io.SEEK_END)
@@ -32,30 +33,31 @@ def open_archive(file: BinaryIO, name: str, limits: ArchiveLimits | None = None)
     head = file.read(BLOCK)
     if head.startswith((b"PK\3\4", b"PK\5\6")):
         return ZipArchive(file, name, limits)
-    packed = head.startswith(b"\x1f\x8b")
-    if packed or is_header(head):
-        return TarArchive(
-            file,
-            name,
-            limits,
-            packed=packed,
-            digest=hashlib.sha256(f"{name}\n{size}\n".encode() + head).hexdigest(),
-        )
-    came = (
-        "a web page; it may need a login"
-        if head.lstrip()[:1] == b"<"
-        else f"{head[:16]!r}..."
-        if head
-        else "nothing"
+    is_packed = head.startswith(b"\x1f\x8b")
+    if is_packed or is_header(head):
+        digest = hashlib.sha256(f"{name}\n{size}\n".encode() + head).hexdigest()
+        return TarArchive(file, name, limits, is_packed=is_packed, digest=digest)
+    raise ArchiveCorrupt(
+        f"{name}: expected a zip, tar or tar.gz, got {_shown(head)} ({size:,} bytes); "
+        "download the archive again"
     )
-    raise ArchiveCorrupt(f"{name}: expected a zip, tar or tar.gz, came {came} ({size:,} bytes)")
+
+
+def _shown(head: bytes) -> str:
+    if not head:
+        return "nothing"
+    if head.lstrip()[:1] == b"<":
+        return "a web page; it may need a login"
+    return f"{head[:16]!r}..."
 
 
 def spooled(file: BinaryIO) -> BinaryIO:
-    """Copy a stream into a temporary file that has no name, for an archive in an archive. Closes the stream.
+    """Copy a stream into an unnamed temporary file, for an archive in an archive.
+
+    Closes the stream.
 
     Raises:
-        DiskFull: it does not fit.
+        DiskFull: the copy does not fit.
     """
     copy = tempfile.TemporaryFile()  # noqa: SIM115 -- the caller closes it
     try:
@@ -66,7 +68,8 @@ def spooled(file: BinaryIO) -> BinaryIO:
         copy.close()
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(
-                f"no space is left in {tempfile.gettempdir()} for a temporary copy; free some, or set TMPDIR to another folder"
+                f"no space left in {tempfile.gettempdir()} for a temporary copy; free some, or set "
+                "TMPDIR to another folder"
             ) from exc
         raise
     return copy

@@ -7,33 +7,40 @@ from dataset_assets.storage.positioned import Positioned
 
 
 class SeekableStream(Positioned):
-    """A stream over a file, which forgets its buffers when this one does."""
+    """A stream over a file, which drops its buffers when this one does."""
 
     def __init__(self, source: BinaryIO, name: str, size: int | None) -> None:
+        """Read from `source`; a size of None is not known before all is read."""
         self.name = name
-        self._source, self._size = source, size  # size None: found out by reading
+        self._source = source
+        self._size = size
 
     def size(self) -> int:
-        """See `Positioned`. It is asked for by `forget_buffers`: let the source forget its buffers, too."""
+        """Return the bytes of the stream, and make the source drop its buffers, too.
+
+        `drop_buffers` ends here, for it seeks to the end of the stream.
+
+        Raises:
+            io.UnsupportedOperation: the size is not known yet.
+        """
         if self._size is None:
             raise io.UnsupportedOperation(f"{self.name}: the size is not known before all is read")
         self._source.seek(0, io.SEEK_END)
         return self._size
 
     def readinto(self, buffer: Any) -> int:
-        """See `Positioned`."""
-        return (
-            0
-            if self._size is not None and self._position >= self._size
-            else super().readinto(buffer)
-        )
+        """Read some bytes; none at the end."""
+        if self._size is not None and self._position >= self._size:
+            return 0
+        return super().readinto(buffer)
 
 
-def forget_buffers(file: BinaryIO) -> None:
-    """Make the next read of a buffered file ask its source again: what is buffered may have been damaged on its way."""
-    file.seek(
-        0, io.SEEK_END
-    )  # of all seeks, the one that io.BufferedReader never answers from its buffer
+def drop_buffers(file: BinaryIO) -> None:
+    """Make the next read of a buffered file ask its source again: the buffer may be damaged.
+
+    Of all seeks, the one to the end is never answered from the buffer of an `io.BufferedReader`.
+    """
+    file.seek(0, io.SEEK_END)
 
 
 class Window(SeekableStream):
@@ -41,9 +48,10 @@ class Window(SeekableStream):
 
     def __init__(self, source: BinaryIO, name: str, offset: int, size: int) -> None:
         super().__init__(source, name, size)
-        self._offset, self._end = offset, size
+        self._offset = offset
+        self._end = size
 
     def read_at(self, position: int, length: int) -> bytes:
-        """See `SeekableStream`. Ends early where the source does."""
+        """Read from the file below; ends early where that does."""
         self._source.seek(self._offset + position)
         return self._source.read(min(length, self._end - position))

@@ -1,7 +1,9 @@
-"""The central directory of a zip: where each member is, checked so that no two share bytes and none is what it should not be.
+"""The central directory of a zip: where each member is, and checks that no two share bytes.
 
-Only the end of the file is read. Python's `zipfile` of some supported versions does not look for overlaps (CVE-2024-0450), and it passes over bytes that
-are missing before the directory. Format: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+Only the end of the file is read. Python's `zipfile` is not used: it reads a directory of any size
+into memory, shifts all offsets when bytes are missing or added before the directory, ignores the
+count of members and the parts of a split zip, alters names, and in some supported versions accepts
+overlaps (CVE-2024-0450). Format: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
 """
 
 import hashlib
@@ -12,13 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
-from dataset_assets.archives.archive import ArchiveLimits, check_name, refused
+from dataset_assets.archives.published import ArchiveLimits, check_name, refused
 from dataset_assets.errors import ArchiveCorrupt
 
-STORED, DEFLATED = 0, 8
-LOCAL = struct.Struct(
-    "<4s5H3I2H"
-)  # signature, version, flags, method, time, date, crc, packed, unpacked, name length, extra length
+STORED = 0
+DEFLATED = 8
+# signature, version, flags, method, time, date, crc, packed, unpacked, name length, extra length
+LOCAL = struct.Struct("<4s5H3I2H")
 _ENTRY = struct.Struct("<4s2B5H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
 _LOCATOR = struct.Struct("<4sIQI")
@@ -28,7 +30,7 @@ _UNIX = 3
 _UTF8 = 0x800
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _ZIP64 = 1  # id of the extra field
-_ALL16, _ALL32 = 0xFFFF, 0xFFFFFFFF
+_ALL32 = 0xFFFFFFFF  # the value is in the zip64 field
 
 
 class Entry(NamedTuple):
@@ -53,9 +55,11 @@ class Directory:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    count: int
-    size: int
+class _Location:
+    """Where the directory is."""
+
+    count: int  # entries
+    size: int  # bytes
     offset: int
 
 
@@ -72,7 +76,8 @@ def read_directory(file: BinaryIO, name: str, limits: ArchiveLimits) -> Director
     place = _find(tail, start, name)
     if place.size > limits.max_directory_bytes:
         raise ArchiveCorrupt(
-            f"{name}: a directory of {place.size:,} bytes, expected at most {limits.max_directory_bytes:,}"
+            f"{name}: a directory of {place.size:,} bytes, expected at most "
+            f"{limits.max_directory_bytes:,}"
         )
     if place.offset >= start:
         data = tail[place.offset - start :][: place.size]
@@ -83,11 +88,12 @@ def read_directory(file: BinaryIO, name: str, limits: ArchiveLimits) -> Director
     return Directory(_without_overlaps(entries, place, name), hashlib.sha256(data).hexdigest())
 
 
-def _find(tail: bytes, start: int, name: str) -> _Place:
+def _find(tail: bytes, start: int, name: str) -> _Location:
     at = tail.rfind(b"PK\5\6")
     if at < 0 or len(tail) - at < _END.size:
         raise ArchiveCorrupt(
-            f"{name}: the directory at the end of the zip is missing: the file is cut; get it anew"
+            f"{name}: expected a directory at the end of the zip, got none: the file is cut; "
+            "download it again"
         )
     _, disk, first_disk, _, count, size, offset, _ = _END.unpack_from(tail, at)
     end = at
@@ -98,27 +104,32 @@ def _find(tail: bytes, start: int, name: str) -> _Place:
             raise _moved(name)
         _, _, _, _, disk, first_disk, _, count, size, offset = _END64.unpack_from(tail, end)
     if disk or first_disk:
-        raise ArchiveCorrupt(f"{name}: one part of a zip that was split; join the parts first")
+        raise ArchiveCorrupt(
+            f"{name}: expected a whole zip, got one part of a split zip; join the parts"
+        )
     if offset + size != start + end:
         raise _moved(name)
-    return _Place(count, size, offset)
+    return _Location(count, size, offset)
 
 
 def _moved(name: str) -> ArchiveCorrupt:
     return ArchiveCorrupt(
-        f"{name}: bytes are missing from the middle of the zip, or were put before it: its directory is not where it should be; get it anew"
+        f"{name}: bytes are missing from the middle of the zip, or were put before it: its "
+        "directory is not where it should be; download it again"
     )
 
 
-def _entries(data: bytes, place: _Place, name: str, limits: ArchiveLimits) -> Iterator[Entry]:
-    """Yield the files; folders are passed over."""
-    at, found, names = 0, 0, set[str]()
+def _entries(data: bytes, place: _Location, name: str, limits: ArchiveLimits) -> Iterator[Entry]:
+    """Yield the files; folders are skipped."""
+    at = 0
+    found = 0
+    names = set[str]()
     while at < len(data):
         try:
             entry, at = _entry(data, at, name)
         except (struct.error, UnicodeDecodeError) as exc:
             raise ArchiveCorrupt(
-                f"{name}: entry {found:,} of the directory is damaged; get the zip anew"
+                f"{name}: entry {found:,} of the directory is damaged; download the zip again"
             ) from exc
         found += 1
         if entry.name.endswith("/"):
@@ -128,59 +139,41 @@ def _entries(data: bytes, place: _Place, name: str, limits: ArchiveLimits) -> It
             raise refused(name, repr(entry.name), entry.offset, "another member has this name")
         names.add(check_name(name, entry.name, entry.offset))
         if limits.is_bomb(entry.packed, entry.unpacked):
-            raise refused(
-                name,
-                repr(entry.name),
-                entry.offset,
-                f"{entry.packed:,} bytes that unpack to {entry.unpacked:,}",
-            )
+            why = f"{entry.packed:,} bytes that unpack to {entry.unpacked:,}"
+            raise refused(name, repr(entry.name), entry.offset, why)
         yield entry
     if found != place.count or at != place.size:
         raise ArchiveCorrupt(
-            f"{name}: {found:,} members in the directory, {place.count:,} expected; get the zip anew"
+            f"{name}: expected {place.count:,} members in the directory, got {found:,}; "
+            "download the zip again"
         )
 
 
 def _entry(data: bytes, at: int, archive: str) -> tuple[Entry, int]:
-    (
-        signature,
-        _,
-        system,
-        _,
-        flags,
-        method,
-        _,
-        _,
-        crc32,
-        packed,
-        unpacked,
-        n_name,
-        n_extra,
-        n_comment,
-        _,
-        _,
-        attributes,
-        offset,
-    ) = _ENTRY.unpack_from(data, at)
+    """Return the entry that begins at a byte of the directory, and where it ends."""
+    fields = _ENTRY.unpack_from(data, at)
+    signature, _, system, _, flags, method, _, _, crc32, packed, unpacked = fields[:11]
+    n_name, n_extra, n_comment, _, _, attributes, offset = fields[11:]
     begin = at + _ENTRY.size
     raw_name = data[begin : begin + n_name]
     end = begin + n_name + n_extra + n_comment
     if signature != b"PK\1\2" or end > len(data):
         raise struct.error("no entry")
     if _ALL32 in (packed, unpacked, offset):
-        packed, unpacked, offset = _zip64(
-            data[begin + n_name : begin + n_name + n_extra], (unpacked, packed, offset)
-        )
+        extra = data[begin + n_name : begin + n_name + n_extra]
+        packed, unpacked, offset = _zip64(extra, (unpacked, packed, offset))
     name = raw_name.decode("utf-8" if flags & _UTF8 else "cp437")
-    if why := _refusal(
-        flags, method, attributes >> 16 if system == _UNIX else 0, packed == unpacked
-    ):
+    mode = attributes >> 16 if system == _UNIX else 0
+    if why := _refusal(flags, method, mode, packed == unpacked):
         raise refused(archive, repr(name), offset, why)
     return Entry(name, raw_name, method, crc32, packed, unpacked, offset, 0), end
 
 
 def _zip64(extra: bytes, sizes: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Return packed size, unpacked size and offset; `sizes` has them in the order of the extra field."""
+    """Return packed size, unpacked size and offset.
+
+    `sizes` has them in the order of the extra field: unpacked, packed, offset.
+    """
     while extra:
         kind, length = struct.unpack_from("<2H", extra)
         if kind == _ZIP64:
@@ -199,14 +192,15 @@ def _refusal(flags: int, method: int, mode: int, same_size: bool) -> str:
     if method not in (STORED, DEFLATED):
         return f"it is packed by method {method}, expected 0 (stored) or 8 (deflate)"
     if method == STORED and not same_size:
-        return "it is stored, yet has two different sizes"
+        return "it is stored, but has two different sizes"
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "it is a link or a device"
     return ""
 
 
-def _without_overlaps(entries: list[Entry], place: _Place, name: str) -> list[Entry]:
-    checked, end = [], place.offset
+def _without_overlaps(entries: list[Entry], place: _Location, name: str) -> list[Entry]:
+    checked = []
+    end = place.offset
     for entry in reversed(entries):
         if entry.offset + LOCAL.size + len(entry.raw_name) + entry.packed > end:
             raise refused(name, repr(entry.name), entry.offset, "it overlaps what follows it")

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from dataset_assets.archives.split_tar import check_member_name, stored_bytes
+from dataset_assets.archives.member_names import check_member_name
+from dataset_assets.archives.tar_writer import stored_bytes
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.records.splits import SourceSample
 

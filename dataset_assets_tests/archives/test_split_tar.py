@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_assets.archives.split_tar import TarWriter, check_tar, read_tar, stored_bytes
-from dataset_assets.archives.split_tar_header import BLOCK, RECORD, header, parse
+from dataset_assets.archives.tar_header import BLOCK, RECORD, SPLIT
+from dataset_assets.archives.tar_reader import check_tar, list_tar, read_tar
+from dataset_assets.archives.tar_writer import TarWriter, stored_bytes
 from dataset_assets.errors import ConfigurationError, ShardCorrupt, StorageError
 from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.splits.archive_samples import by_tarfile, make_sample, write_archive
@@ -34,7 +35,7 @@ def store(tmp_path, monkeypatch):
 
 
 def write(store, kind, members=MEMBERS):
-    with TarWriter(store, f"x.{kind}", "gz" if kind == "tar.gz" else "none") as writer:
+    with TarWriter(store.stage(f"x.{kind}"), SPLIT, kind) as writer:
         writer.add(members)
         size, sha256, count = writer.commit()
     data = store.read(f"x.{kind}")
@@ -43,7 +44,7 @@ def write(store, kind, members=MEMBERS):
 
 
 def read(data, kind="tar"):
-    return list(read_tar(io.BytesIO(data), kind, "x"))
+    return [(name, data) for name, _, data in read_tar(io.BytesIO(data), "x", SPLIT, kind)]
 
 
 # writing
@@ -56,6 +57,13 @@ def test_archive_is_what_python_itself_writes_when_members_are_plain_long_or_bey
     data = write(store, kind)
     assert data == by_tarfile(MEMBERS, kind)
     assert read(data, kind) == MEMBERS
+
+
+def test_members_are_listed_without_their_data_when_asked_for(store):
+    data = write(store, "tar")
+    listed = list(list_tar(io.BytesIO(data), "x", SPLIT))
+    found = [(name, data[offset : offset + size]) for name, offset, size in listed]
+    assert found == MEMBERS
 
 
 NAME_PARTS = st.text(
@@ -77,7 +85,7 @@ def test_members_come_back_when_names_and_data_are_anything(tmp_path_factory, me
 @pytest.mark.parametrize("kind", KINDS)
 def test_archive_is_the_same_when_samples_are_added_one_by_one(store, kind):
     expected = write(store, kind)
-    with TarWriter(store, "again", "gz" if kind == "tar.gz" else "none") as writer:
+    with TarWriter(store.stage("again"), SPLIT, kind) as writer:
         for member in MEMBERS:
             writer.add([member])
         writer.commit()
@@ -85,18 +93,18 @@ def test_archive_is_the_same_when_samples_are_added_one_by_one(store, kind):
 
 
 def test_header_says_so_in_an_extension_when_a_member_is_beyond_8_gib():
-    blocks = header("a/b.bin", 9 * 2**30)
+    blocks = SPLIT.header("a/b.bin", 9 * 2**30)
     info = tarfile.TarInfo("a/b.bin")
     info.size = 9 * 2**30
     assert blocks == info.tobuf(tarfile.PAX_FORMAT)
-    assert parse(blocks) == ("a/b.bin", 9 * 2**30)
+    assert SPLIT.parse(blocks) == ("a/b.bin", 9 * 2**30)
     assert stored_bytes("a/b.bin", 9 * 2**30 + 1) == len(blocks) + 9 * 2**30 + BLOCK
 
 
 @pytest.mark.parametrize("size", range(85, 115))
 def test_name_comes_back_when_the_length_of_its_record_gains_a_digit(size):
     name = "x" * size
-    assert parse(header(name, 5)) == (name, 5)
+    assert SPLIT.parse(SPLIT.header(name, 5)) == (name, 5)
 
 
 UNSAFE = [
@@ -121,8 +129,8 @@ TOO_LONG = ["x" * 256, "/".join(["x" * 200] * 25)]
 
 @pytest.mark.parametrize("name", UNSAFE + TOO_LONG)
 def test_writing_refuses_a_name_when_it_is_not_safe(store, name):
-    with TarWriter(store, "x.tar", "none") as writer:
-        with pytest.raises(ConfigurationError, match="can not be the name of a member"):
+    with TarWriter(store.stage("x.tar"), SPLIT) as writer:
+        with pytest.raises(ConfigurationError, match="member name: expected"):
             writer.add([("good.txt", b"1"), (name, b"2")])
         writer.add([("good.txt", b"1")])  # nothing of the refused sample was written
         writer.commit()
@@ -131,15 +139,15 @@ def test_writing_refuses_a_name_when_it_is_not_safe(store, name):
 
 @pytest.mark.parametrize("second", [[("a", b"")], [("b", b""), ("b", b"")]])
 def test_writing_refuses_a_name_when_it_is_there_already(store, second):
-    with TarWriter(store, "x.tar", "none") as writer:
+    with TarWriter(store.stage("x.tar"), SPLIT) as writer:
         writer.add([("a", b"")])
-        with pytest.raises(ConfigurationError, match="two members have the name"):
+        with pytest.raises(ConfigurationError, match="expected unique member names"):
             writer.add(second)
 
 
-def test_writer_is_refused_when_the_compression_is_unknown(store):
-    with pytest.raises(ConfigurationError, match="expected none or gz, got 'bz2'"):
-        TarWriter(store, "x.tar", "bz2")
+def test_writer_is_refused_when_the_kind_is_unknown(store):
+    with pytest.raises(ConfigurationError, match="expected one of tar, tar.gz, got 'bz2'"):
+        TarWriter(store.stage("x.tar"), SPLIT, "bz2")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -266,7 +274,7 @@ def test_reading_refuses_members_when_another_program_wrote_them(changes):
 
 @pytest.mark.parametrize("name", [name for name in UNSAFE if name not in ("", "\ud800", "a/")])
 def test_reading_refuses_a_member_when_its_name_is_not_safe(name):
-    with pytest.raises(ShardCorrupt, match="x: .*can not be the name of a member"):
+    with pytest.raises(ShardCorrupt, match="x: .*member name: expected"):
         read(by_hand(name))
 
 
@@ -277,7 +285,7 @@ def test_reading_refuses_an_archive_when_a_member_occurs_twice():
 
 @pytest.mark.parametrize("size", [b"-0000000001", b"77777777777", b"00000_00001", b"0000000000x"])
 def test_reading_takes_no_memory_when_a_size_is_absurd(size):
-    block = bytearray(header("1.jpg", 0))
+    block = bytearray(SPLIT.header("1.jpg", 0))
     block[124:135] = size
     block[148:156] = b" " * 8
     block[148:156] = b"%06o\0 " % sum(block)
@@ -287,7 +295,7 @@ def test_reading_takes_no_memory_when_a_size_is_absurd(size):
 
 @pytest.mark.parametrize("size", [0, 5000, 8**11 - 1])
 def test_reading_does_not_look_further_when_an_extension_claims_to_be_large(size):
-    block = bytearray(header("é", 0)[:BLOCK])
+    block = bytearray(SPLIT.header("é", 0)[:BLOCK])
     block[124:136] = b"%011o\0" % size
     with pytest.raises(ShardCorrupt, match=r"^x: no valid member header at byte 0"):
         read(bytes(block))
@@ -297,7 +305,7 @@ def test_reading_does_not_look_further_when_an_extension_claims_to_be_large(size
     "data", [b"0 path=a\n", b"9999999 path=a\n", b"x", b"3 \n", b"-5 path=a\n"]
 )
 def test_reading_refuses_an_extension_when_its_records_are_nonsense(data):
-    blocks = bytearray(header("é", 0))
+    blocks = bytearray(SPLIT.header("é", 0))
     blocks[124:136] = b"%011o\0" % len(data)
     blocks[BLOCK : 2 * BLOCK] = data.ljust(BLOCK, b"\0")
     blocks[148:156] = b" " * 8
@@ -307,7 +315,7 @@ def test_reading_refuses_an_extension_when_its_records_are_nonsense(data):
 
 
 def test_reading_is_refused_when_the_kind_is_unknown():
-    with pytest.raises(ConfigurationError, match="expected tar or tar.gz, got 'zip'"):
+    with pytest.raises(ConfigurationError, match="expected one of tar, tar.gz, got 'zip'"):
         read(b"", "zip")
 
 
@@ -328,13 +336,13 @@ def test_pickle_is_bytes_when_an_archive_holds_one(store):
 def test_memory_stays_at_one_member_when_an_archive_is_large(store):
     import tracemalloc
 
-    with TarWriter(store, "x.tar.gz", "gz") as writer:
+    with TarWriter(store.stage("x.tar.gz"), SPLIT, "tar.gz") as writer:
         for i in range(60):
             writer.add([(f"{i}.bin", bytes(1_000_000))])
         writer.commit()
     tracemalloc.start()
     with store.open_read("x.tar.gz") as file:
-        total = sum(len(data) for _, data in read_tar(file, "tar.gz", "x"))
+        total = sum(len(data) for _, _, data in read_tar(file, "x", SPLIT, "tar.gz"))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert total == 60_000_000

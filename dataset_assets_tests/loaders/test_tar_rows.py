@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataset_assets.archives.split_tar import TarWriter
+from dataset_assets.archives.tar_header import SPLIT
+from dataset_assets.archives.tar_writer import TarWriter
 from dataset_assets.errors import ConfigurationError, MissingColumn, ObjectMissing, ShardCorrupt
 from dataset_assets.loaders.mlx.stream import shards_to_mlx_stream
 from dataset_assets.loaders.order.permutation import permutation
@@ -149,7 +150,7 @@ def write_split(
     for split, keys in keys_by_split.items():
         for first in range(0, len(keys), 2):
             name = f"archives/{split}-{first // 2:05d}-of-{(len(keys) + 1) // 2:05d}.{suffix}"
-            with TarWriter(folder, name, compression) as tar:
+            with TarWriter(folder.stage(name), SPLIT, suffix) as tar:
                 for key in keys[first : first + 2]:
                     data = b"no image" if key in broken else encoded(int(key[-2:]))
                     metadata = (

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dataset_assets.archives.split_tar import read_tar
+from dataset_assets.archives.tar_header import SPLIT
+from dataset_assets.archives.tar_reader import read_tar
 from dataset_assets.pipelines.split.split_archives import ArchiveOptions, load_split, version_store
 from dataset_assets.records.splits import SourceSample
 
@@ -81,7 +82,9 @@ def archived(store: Any) -> dict[str, list[str]]:
     for file in manifest.files:
         if file.kind != "parquet":
             with folder.open_read(file.name) as opened:
-                names[file.split] += [name for name, _ in read_tar(opened, file.kind, file.name)]
+                names[file.split] += [
+                    member.name for member in read_tar(opened, file.name, SPLIT, file.kind)
+                ]
     return names
 
 

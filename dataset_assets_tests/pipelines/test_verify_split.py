@@ -8,7 +8,8 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 
-from dataset_assets.archives.split_tar import read_tar
+from dataset_assets.archives.tar_header import SPLIT
+from dataset_assets.archives.tar_reader import read_tar
 from dataset_assets.errors import ObjectMissing
 from dataset_assets.pipelines.split.split_archives import (
     ArchiveOptions,
@@ -152,7 +153,7 @@ def test_an_archive_is_refused_when_a_member_could_do_harm(tmp_path, name, kind)
     from dataset_assets.errors import ShardCorrupt
 
     with folder.open_read(file.name) as opened, pytest.raises(ShardCorrupt, match=file.name):
-        list(read_tar(opened, "tar", file.name))
+        list(read_tar(opened, file.name, SPLIT))
 
 
 def edit_assignment(folder, change):

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dataset_assets.archives.shard_tar import TarStream
+from dataset_assets.archives.tar_header import SHARD
+from dataset_assets.archives.tar_writer import TarWriter
 from dataset_assets.errors import ShardCorrupt
 from dataset_assets.records.shards import Row, ShardFile
 from dataset_assets.shards.formats.webdataset import Writer
@@ -258,8 +259,8 @@ def test_sample_is_refused_when_members_of_it_are_missing(store):
         ["1.jpg", "1.json", "1.json"],
     ):
         with store.stage("x.tar") as staged:
-            tar = TarStream(staged)
-            tar.add([(name.encode(), b"{}") for name in names])
+            tar = TarWriter(staged, SHARD)
+            tar.add([(name, b"{}") for name in names])
             tar.finish()
             staged.commit()
         with pytest.raises(ShardCorrupt, match="sample 1 should have one payload"):

@@ -7,7 +7,8 @@ import tarfile
 import zlib
 from typing import Any
 
-from dataset_assets.archives.split_tar import TarWriter
+from dataset_assets.archives.tar_header import SPLIT
+from dataset_assets.archives.tar_writer import TarWriter
 from dataset_assets.records.splits import ArchiveFile, SourceSample
 from dataset_assets.splits.plan import ArchiveOptions, FilePlan, sample_members
 from dataset_assets.splits.table import TableWriter
@@ -73,7 +74,7 @@ def write_archive(
     store: Any, name: str, samples: list, *, layout: str = "webdataset"
 ) -> ArchiveFile:
     kind = "tar.gz" if name.endswith(".gz") else "tar"
-    with TarWriter(store, name, "gz" if kind == "tar.gz" else "none") as writer:
+    with TarWriter(store.stage(name), SPLIT, kind) as writer:
         for sample, payloads in samples:
             writer.add(sample_members(sample, payloads, layout))
         size, sha256, members = writer.commit()

@@ -164,9 +164,9 @@ def test_archive_is_not_larger_than_the_limit_when_it_is_written(tmp_path, layou
     [
         ([sized("a", 1), sized("a", 2)], "image", "two samples have the key 'a'"),
         ([sized("a", 1, [])], "frames", "'a' has no payload"),
-        ([sized("../a", 1)], "image", "'../a.jpg' can not be the name of a member"),
-        ([sized("/a", 1)], "image", "can not be the name of a member"),
-        ([sized("a", 1, ["../../x"])], "image", "can not be the name of a member"),
+        ([sized("../a", 1)], "image", "member name: expected .*, got '../a.jpg'"),
+        ([sized("/a", 1)], "image", "member name: expected"),
+        ([sized("a", 1, ["../../x"])], "image", "member name: expected"),
         ([sized("a", 1, ["1.jpg", "1.JPG"])], "frames", "differ in case only"),
         ([sized("a", 1, ["jpg", "png"])], "image", "'a' has 2 payloads"),
         ([sized("a", 2**31)], "image", "a row of a table holds"),

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Self
 
-from dataset_assets.archives.split_tar import TarWriter
+from dataset_assets.archives.tar_header import SPLIT
+from dataset_assets.archives.tar_writer import TarWriter
 from dataset_assets.errors import ObjectMissing, ShardCorrupt
 from dataset_assets.records.splits import ArchiveFile, SourceSample
 from dataset_assets.splits.plan import ArchiveOptions, FilePlan, sample_members
@@ -135,7 +136,7 @@ class _TarFile:
     ) -> None:
         del source
         self._layout = options.layout
-        self._writer = TarWriter(folder, plan.name, "gz" if plan.kind == "tar.gz" else "none")
+        self._writer = TarWriter(folder.stage(plan.name), SPLIT, plan.kind)
         self.commit, self.discard = self._writer.commit, self._writer.discard
 
     def add(self, sample: SourceSample, payloads: Sequence[bytes]) -> None:

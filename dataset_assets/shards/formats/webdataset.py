@@ -10,7 +10,9 @@ from contextlib import ExitStack
 from itertools import groupby
 from typing import ClassVar
 
-from dataset_assets.archives.shard_tar import TarMember, TarStream, read_members
+from dataset_assets.archives.tar_header import SHARD
+from dataset_assets.archives.tar_reader import TarMember, read_tar
+from dataset_assets.archives.tar_writer import TarWriter
 from dataset_assets.errors import ConfigurationError, ShardCorrupt
 from dataset_assets.records.shards import Row, ShardFile
 from dataset_assets.shards._text import to_json, utf8
@@ -31,7 +33,7 @@ class Writer:
         self._closed = False
         with ExitStack() as undo:
             self._staged = undo.enter_context(store.stage(options.name + ".tar"))
-            self._tar = TarStream(self._staged)
+            self._tar = TarWriter(self._staged, SHARD)
             self._sidecar = Sidecar(store, options)
             undo.pop_all()
 
@@ -49,9 +51,7 @@ class Writer:
         if self._has_caption:
             members.append(("txt", utf8("" if row.caption is None else row.caption)))
         members.sort()
-        offsets = self._tar.add(
-            [(f"{row.key}.{name}".encode("ascii"), data) for name, data in members]
-        )
+        offsets = self._tar.add([(f"{row.key}.{name}", data) for name, data in members])
         at = {name: offset for (name, _), offset in zip(members, offsets, strict=True)}
         self._sidecar.add(row, at[extension], at)
 
@@ -71,7 +71,6 @@ class Writer:
         """See `_base.Writer`."""
         if not self._closed:
             self._tar.finish()
-            self._staged.close()
             self._sidecar.close()
             self._closed = True
 
@@ -93,7 +92,7 @@ class Writer:
     def samples(store: Store, file: ShardFile) -> Iterator[Sample]:
         """See `_base.Writer`."""
         with store.open_read(file.name) as opened:
-            members = read_members(opened, file.bytes, file.name)
+            members = read_tar(opened, file.name, SHARD)
             for key, group in groupby(members, key=lambda member: member.name.partition(".")[0]):
                 yield _sample(file.name, key, list(group))
 

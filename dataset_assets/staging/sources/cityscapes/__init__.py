@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from dataset_assets.archives.checksum import check_md5
+from dataset_assets.archives.hashed_file import check_md5
 from dataset_assets.archives.opening import Archive, HashedFile, open_archive
 from dataset_assets.errors import ConfigurationError, SourceError
 from dataset_assets.records.causes import Cause

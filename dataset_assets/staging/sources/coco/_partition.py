@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from dataset_assets.archives.checksum import check_md5
+from dataset_assets.archives.hashed_file import check_md5
 from dataset_assets.archives.opening import Archive, HashedFile
 from dataset_assets.errors import ArchiveCorrupt
 from dataset_assets.records.causes import Cause

@@ -163,9 +163,9 @@ def _patched(size_field: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("size_field", "why"),
     [
-        (b"\xff" * 12, "negative or none"),
-        (b"-0000000001\0", "negative or none"),
-        (b"0x10\0\0\0\0\0\0\0\0", "negative or none"),
+        (b"\xff" * 12, "negative or invalid"),
+        (b"-0000000001\0", "negative or invalid"),
+        (b"0x10\0\0\0\0\0\0\0\0", "negative or invalid"),
         (
             b"\x80" + (2**63).to_bytes(11, "big"),
             "9,223,372,036,854,775,808 bytes, expected at most",
@@ -189,11 +189,11 @@ def _pax(records: bytes, kind: bytes = tarfile.XHDTYPE) -> bytes:
     ("records", "kind", "why"),
     [
         (b"1048577 path=" + b"x" * (1 << 20), tarfile.XHDTYPE, "a header of 1,048,589 bytes"),
-        (b"18 size=-100000000", tarfile.XHDTYPE, "negative or none"),
+        (b"18 size=-100000000", tarfile.XHDTYPE, "negative or invalid"),
         (b"22 GNU.sparse.major=1\n", tarfile.XHDTYPE, "a sparse file"),
-        (b"0 path=x\n", tarfile.XHDTYPE, "a PAX header that is none"),
-        (b"99 path=x\n", tarfile.XHDTYPE, "a PAX header that is none"),
-        (b"path=x\n", tarfile.XHDTYPE, "a PAX header that is none"),
+        (b"0 path=x\n", tarfile.XHDTYPE, "a damaged PAX header"),
+        (b"99 path=x\n", tarfile.XHDTYPE, "a damaged PAX header"),
+        (b"path=x\n", tarfile.XHDTYPE, "a damaged PAX header"),
         (b"12 path=all\n", tarfile.XGLTYPE, "gives several members one name"),
     ],
 )
@@ -235,7 +235,7 @@ def test_member_is_refused_in_memory_but_not_as_a_stream_when_it_is_large(packed
 
 
 def test_members_are_not_listed_when_there_is_no_directory():
-    with pytest.raises(SourceError, match="a tar has no directory"):
+    with pytest.raises(SourceError, match="a tar, which has no directory"):
         opened(tarred(photos(1))).members()
 
 

@@ -1,6 +1,7 @@
-"""Members of a zip, read front to back as one stream of bytes, each checked against its CRC-32.
+"""Reads zips that others published, front to back; each member is checked against its CRC-32.
 
-A member whose bytes do not fit is read again once, from its source, not from a buffer: on a long way a bit may flip, and a checksum of a connection is short.
+A member that fails its check is read again once, from its source and not from a buffer: a bit may
+flip on a long way, and the checksum of a connection is short.
 """
 
 import io
@@ -9,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import BinaryIO, TypeVar
 
-from dataset_assets.archives.archive import MIB, ArchiveLimits, refused
-from dataset_assets.archives.seekable import SeekableStream, forget_buffers
+from dataset_assets.archives.published import MIB, ArchiveLimits, refused
+from dataset_assets.archives.seekable import SeekableStream, drop_buffers
 from dataset_assets.archives.zip_directory import DEFLATED, LOCAL, STORED, Entry, read_directory
 from dataset_assets.errors import ArchiveCorrupt
 from dataset_assets.records.staged import ArchiveMember
@@ -20,20 +21,22 @@ _T = TypeVar("_T")
 
 
 class _Damaged(Exception):
-    """The bytes of a member are not what they should be."""
+    """The bytes of a member differ from its entry in the directory."""
 
 
 class ZipArchive:
-    """See `_archive_base.Archive`."""
+    """An `Archive` over a zip."""
 
     kind = "zip"
 
     def __init__(self, file: BinaryIO, name: str, limits: ArchiveLimits) -> None:
-        self.name, self._file, self._limits = name, file, limits
+        self.name = name
+        self._file = file
+        self._limits = limits
         try:
             directory = read_directory(file, name, limits)
         except ArchiveCorrupt:
-            forget_buffers(file)
+            drop_buffers(file)
             directory = read_directory(file, name, limits)
         self.digest = directory.digest
         self._entries = {entry.offset: entry for entry in directory.entries}
@@ -43,37 +46,33 @@ class ZipArchive:
         )
 
     def members(self) -> Sequence[ArchiveMember]:
-        """See `_archive_base.Archive`."""
+        """Return the files, in the order of their bytes."""
         return self._members
 
     def walk(
         self, start: int = 0, wanted: Callable[[str], bool] = bool
     ) -> Iterator[tuple[ArchiveMember, bytes]]:
-        """See `_archive_base.Archive`. Those that are skipped are not read."""
-        for member in islice(
-            (member for member in self._members if wanted(member.name)), start, None
-        ):
+        """Read the wanted members; those that are skipped are not read."""
+        chosen = (member for member in self._members if wanted(member.name))
+        for member in islice(chosen, start, None):
             yield member, self.read(member)
 
     def read(self, member: ArchiveMember) -> bytes:
-        """See `_archive_base.Archive`."""
+        """Read a member and check its CRC-32."""
         entry = self._entries[member.offset]
         if max(entry.packed, entry.unpacked) > self._limits.max_member_bytes:
-            raise self.refused(
-                entry,
-                f"{entry.unpacked:,} bytes, expected at most {self._limits.max_member_bytes:,}",
-            )
+            limit = self._limits.max_member_bytes
+            raise self._refused(entry, f"{entry.unpacked:,} bytes, expected at most {limit:,}")
         return self._twice(entry, self._read)
 
     def open(self, member: ArchiveMember) -> BinaryIO:
-        """See `_archive_base.Archive`. Its CRC-32 is checked when all of it is read in order."""
+        """Open a member as a stream; its CRC-32 is checked when all of it is read in order."""
         entry = self._entries[member.offset]
-        return io.BufferedReader(
-            _MemberStream(self._file, entry, self._twice(entry, self._begin), self.refused), _CHUNK
-        )
+        begin = self._twice(entry, self._begin)
+        stream = _MemberStream(self._file, entry, begin, self._refused)
+        return io.BufferedReader(stream, _CHUNK)
 
-    def refused(self, entry: Entry, why: str) -> ArchiveCorrupt:
-        """Return the error for a member."""
+    def _refused(self, entry: Entry, why: str) -> ArchiveCorrupt:
         return refused(self.name, repr(entry.name), entry.offset, why)
 
     def _begin(self, entry: Entry) -> int:
@@ -108,11 +107,11 @@ class ZipArchive:
         try:
             return action(entry)
         except _Damaged:
-            forget_buffers(self._file)
+            drop_buffers(self._file)
         try:
             return action(entry)
         except _Damaged as exc:
-            raise self.refused(entry, f"{exc}, also when read again") from exc
+            raise self._refused(entry, f"{exc}, also when read again") from exc
 
 
 def _inflate(data: bytes, size: int) -> bytes:
@@ -127,23 +126,29 @@ def _inflate(data: bytes, size: int) -> bytes:
 
 
 class _MemberStream(SeekableStream):
-    """One member, unpacked as it is read. A stored one is a window of the zip; in a deflated one, to go back is to begin again."""
+    """One member, unpacked as it is read.
+
+    A stored member is a window of the zip; in a deflated one, to seek back starts over.
+    """
 
     def __init__(
         self,
         file: BinaryIO,
         entry: Entry,
         begin: int,
-        refused_: Callable[[Entry, str], ArchiveCorrupt],
+        refuse: Callable[[Entry, str], ArchiveCorrupt],
     ) -> None:
         super().__init__(file, entry.name, entry.unpacked)
-        self._entry, self._begin, self._refused = entry, begin, refused_
-        self._taken = self._at = 0  # packed bytes, unpacked bytes
-        self._crc32: int | None = 0  # of what was unpacked; None where some was passed over
+        self._entry = entry
+        self._begin = begin
+        self._refuse = refuse
+        self._taken = 0  # packed bytes
+        self._at = 0  # unpacked bytes
+        self._crc32: int | None = 0  # of what was unpacked; None where some was skipped
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
 
     def read_at(self, position: int, length: int) -> bytes:
-        """See `SeekableStream`.
+        """Return some bytes of the member from a position on.
 
         Raises:
             ArchiveCorrupt: the data is damaged.
@@ -151,13 +156,16 @@ class _MemberStream(SeekableStream):
         if position < self._at:
             self._rewind()
         if self._entry.method == STORED and self._at != position:
-            self._at, self._crc32 = position, None
+            self._at = position
+            self._crc32 = None
         while self._at < position:
             self._next(min(_CHUNK, position - self._at))
         return self._next(length)
 
     def _rewind(self) -> None:
-        self._taken = self._at = self._crc32 = 0
+        self._taken = 0
+        self._at = 0
+        self._crc32 = 0
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
 
     def _next(self, length: int) -> bytes:
@@ -165,10 +173,10 @@ class _MemberStream(SeekableStream):
         self._at += len(data)
         if self._crc32 is not None:
             self._crc32 = zlib.crc32(data, self._crc32)
-        if self._at > self._entry.unpacked or (
-            self._at == self._entry.unpacked and self._crc32 not in (self._entry.crc32, None)
-        ):
-            raise self._refused(
+        is_complete = self._at == self._entry.unpacked
+        differs = is_complete and self._crc32 not in (self._entry.crc32, None)
+        if differs or self._at > self._entry.unpacked:
+            raise self._refuse(
                 self._entry, f"its data does not have the CRC-32 {self._entry.crc32:08x}"
             )
         return data
@@ -176,7 +184,7 @@ class _MemberStream(SeekableStream):
     def _stored(self, length: int) -> bytes:
         if data := self._some(self._at, length):
             return data
-        raise self._refused(self._entry, "the file ends within it")
+        raise self._refuse(self._entry, "the file ends within it")
 
     def _inflated(self, length: int) -> bytes:
         while not self._inflate.eof:
@@ -187,12 +195,12 @@ class _MemberStream(SeekableStream):
             try:
                 unpacked = self._inflate.decompress(data, length)
             except zlib.error as exc:
-                raise self._refused(self._entry, f"not deflated: {exc}") from exc
+                raise self._refuse(self._entry, f"not deflated: {exc}") from exc
             if unpacked:
                 return unpacked
             if not data:
                 break
-        raise self._refused(self._entry, f"{self._at:,} bytes, expected {self._entry.unpacked:,}")
+        raise self._refuse(self._entry, f"{self._at:,} bytes, expected {self._entry.unpacked:,}")
 
     def _some(self, at: int, length: int) -> bytes:
         """Read packed bytes of the member."""

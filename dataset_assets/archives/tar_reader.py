@@ -1,0 +1,201 @@
+"""Reads the tars of shard sets and splits, strictly: only what `tar_writer` writes is accepted.
+
+There are therefore no links, devices, sparse files or foreign extensions to defend against. A cut
+at any byte is an error: the readers that people use take a cut in a header or between members for
+the end of the archive and continue with fewer samples. Nothing is extracted or decoded; a pickle
+is bytes.
+"""
+
+import io
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from dataset_assets.archives.gzip_stream import GzipReader
+from dataset_assets.archives.hashed_file import HashedFile
+from dataset_assets.archives.member_names import check_member_name
+from dataset_assets.archives.tar_header import BLOCK, RECORD, SPLIT, ZEROS, Damaged, TarDialect
+from dataset_assets.archives.tar_writer import KINDS
+from dataset_assets.checks import one_of
+from dataset_assets.errors import ConfigurationError, ObjectMissing, ShardCorrupt
+from dataset_assets.records.splits import ArchiveFile
+from dataset_assets.storage.store import Store
+
+_CHUNK = 1 << 20
+
+
+class TarEntry(NamedTuple):
+    """Where the data of a member is."""
+
+    name: str
+    offset: int
+    """First byte of the data in the unpacked tar."""
+    bytes: int
+
+
+class TarMember(NamedTuple):
+    """A member with its data."""
+
+    name: str
+    offset: int
+    """First byte of the data in the unpacked tar."""
+    data: bytes
+
+
+def read_tar(
+    file: BinaryIO, label: str, dialect: TarDialect, kind: str = "tar"
+) -> Iterator[TarMember]:
+    """Yield the members of a "tar" or "tar.gz" in file order, one in memory at a time.
+
+    Raises:
+        ShardCorrupt: the file is cut or altered, or something else wrote it; the message starts
+            with `label`.
+    """
+    source = _Source(file, label, kind)
+    for entry in _entries(source, dialect):
+        data = source.take(entry.bytes, f"in the data of member {entry.name!r}")
+        padding = source.take(-entry.bytes % BLOCK, f"behind the data of member {entry.name!r}")
+        if any(padding):
+            raise ShardCorrupt(
+                f"{label}: bytes that are not zero behind the data of member {entry.name!r}"
+            )
+        yield TarMember(entry.name, entry.offset, data)
+
+
+def list_tar(file: BinaryIO, label: str, dialect: TarDialect) -> Iterator[TarEntry]:
+    """Yield where the members of a tar are, without reading their data.
+
+    The file may be sought between two entries.
+
+    Raises:
+        ShardCorrupt: the file is cut or altered, or something else wrote it; the message starts
+            with `label`.
+    """
+    source = _Source(file, label, "tar")
+    for entry in _entries(source, dialect):
+        yield entry
+        source.seek(entry.offset + entry.bytes + -entry.bytes % BLOCK)
+
+
+def check_tar(store: Store, file: ArchiveFile) -> list[str]:
+    """List what is wrong with a committed archive of a split.
+
+    Returns:
+        Sentences that name the archive; [] when it is what its record says.
+    """
+    try:
+        opened = store.open_read(file.name)
+    except ObjectMissing:
+        return [f"{file.name} is missing"]
+    with HashedFile(opened, "sha256") as hashed:
+        return list(_problems(hashed, file))
+
+
+def _problems(hashed: HashedFile, file: ArchiveFile) -> Iterator[str]:
+    try:
+        members = read_tar(hashed, file.name, SPLIT, file.kind)
+        found, counts = _count(member.name for member in members)
+        if found != file.members:
+            yield f"{file.name} has {found} members, expected {file.members}"
+        if file.samples not in counts:
+            yield f"{file.name} has {counts[0]} samples, expected {file.samples}"
+    except ShardCorrupt as exc:
+        yield str(exc)
+    size = hashed.seek(0, io.SEEK_END)
+    if size != file.bytes:
+        yield f"{file.name} has {size} bytes, expected {file.bytes}"
+        return
+    sha256 = hashed.hexdigest(max_unread=size)
+    if sha256 != file.sha256:
+        yield f"{file.name} has changed: sha256 {sha256}, expected {file.sha256}"
+
+
+def _count(names: Iterator[str]) -> tuple[int, tuple[int, int]]:
+    """Count members, and samples as either layout of a split groups them.
+
+    Members of one sample follow each other and share what is before the first dot, or the folder.
+    """
+    members = stems = folders = 0
+    stem = folder = None
+    for name in names:
+        found, _, base = name.rpartition("/")
+        members += 1
+        stems += (found, base.partition(".")[0]) != stem
+        folders += found != folder
+        stem = (found, base.partition(".")[0])
+        folder = found
+    return members, (stems, folders)
+
+
+class _Source:
+    """Reads exactly what is asked for, and knows where it is."""
+
+    def __init__(self, file: BinaryIO, label: str, kind: str) -> None:
+        is_packed = one_of("kind of archive", kind, KINDS) == "tar.gz"
+        self._file = io.BufferedReader(GzipReader(file, label), _CHUNK) if is_packed else file
+        self.label = label
+        self.position = 0
+
+    def take(self, length: int, where: str) -> bytes:
+        """Read exactly so many bytes; `where` says in the error where the file is cut."""
+        data = self.up_to(length)
+        if len(data) != length:
+            raise ShardCorrupt(f"{self.label}: cut {where}, at byte {self.position}")
+        return data
+
+    def up_to(self, length: int) -> bytes:
+        """Read less only at the end.
+
+        Reads in pieces, so that a header that claims an absurd size costs no memory.
+        """
+        parts = []
+        while length and (part := self._file.read(min(length, _CHUNK))):
+            parts.append(part)
+            length -= len(part)
+            self.position += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def seek(self, position: int) -> None:
+        self.position = self._file.seek(position)
+
+
+def _entries(source: _Source, dialect: TarDialect) -> Iterator[TarEntry]:
+    """Read headers; the caller moves over the data of an entry before it asks for the next one."""
+    seen: set[str] = set()
+    while entry := _next_entry(source, dialect):
+        if dialect.is_extended:
+            if entry.name in seen:
+                raise ShardCorrupt(f"{source.label}: member {entry.name!r} occurs twice")
+            seen.add(entry.name)
+        yield entry
+    _check_end(source)
+
+
+def _next_entry(source: _Source, dialect: TarDialect) -> TarEntry | None:
+    start = source.position
+    blocks = source.take(BLOCK, "where a member or the end should start")
+    if blocks == ZEROS:
+        return None
+    try:
+        if more := dialect.extension_bytes(blocks):
+            blocks += source.take(more, "in a member's header")
+        name, size = dialect.parse(blocks)
+        if dialect.is_extended:
+            check_member_name(name)
+    except ConfigurationError as exc:
+        raise ShardCorrupt(f"{source.label}: {exc}") from exc
+    except Damaged as exc:
+        raise ShardCorrupt(
+            f"{source.label}: no valid member header at byte {start}; expected a tar that this "
+            "package wrote: links, devices and tars of other programs are refused"
+        ) from exc
+    return TarEntry(name, source.position, size)
+
+
+def _check_end(source: _Source) -> None:
+    start = source.position - BLOCK
+    tail = source.up_to(RECORD + 1)
+    if not BLOCK <= len(tail) <= RECORD or any(tail) or source.position % RECORD:
+        raise ShardCorrupt(
+            f"{source.label}: the end of the archive at byte {start} is cut or followed by other "
+            "bytes"
+        )
