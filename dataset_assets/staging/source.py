@@ -1,40 +1,57 @@
-"""A published dataset as the pipeline `stage` sees it. Sources know layouts and labels; where bytes come from and go to is not their affair.
+"""The protocols between a published dataset and the pipeline `stage`.
 
-A file in this folder with a class `Source` (and options of its own) is a source: `coco`, `cityscapes`, `imagenet`, `cvat`. Sources see other stores and
-the network through `Access` only, so the same source works on archives in a folder, on object storage and on a web server.
+A file or package in `staging/sources/` with a class `Source` is a plug-in: it implements
+`StagingSource`, and its attribute `options_class` names the dataclass of its options. A source
+knows layouts and labels. It reaches other stores and the network through `SourceAccess` only, so
+it works the same on archives in a folder, in object storage and on a web server.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, ClassVar, Protocol
 
 from dataset_assets.records.staged import ClassLabel, License, StagedSample, StageItem
 
 
+class WebPage(Protocol):
+    """The response to a request."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+
+    @property
+    def body(self) -> bytes:
+        """Content, decompressed."""
+
+
 class WebSession(Protocol):
-    """Requests that share cookies; see `fetch.session`."""
+    """Requests that share cookies."""
 
-    def get(self, url: str) -> Any:
-        """Get a page: an answer with `status`, `headers` and `body`."""
+    def get(self, url: str) -> WebPage:
+        """Get a page."""
 
-    def post_form(self, url: str, fields: dict[str, str]) -> Any:
+    def post_form(self, url: str, fields: dict[str, str]) -> WebPage:
         """Send a form, without following a redirect."""
 
 
 class SourceAccess(Protocol):
-    """What a source may ask of the outside. One for each partition that is staged."""
+    """What a source may reach outside. There is one for each partition that is staged."""
 
     def open(self, url: str) -> BinaryIO:
-        """Open a path, a url of a store or an http(s) url for seekable reading. What `session` has got as cookies is sent along.
+        """Open a path, a store URL or an HTTP(S) URL for seekable reading.
+
+        HTTP requests send the cookies of `session`.
 
         Raises:
-            ObjectMissing, SourceError: it is not there, or not to be read.
+            ObjectMissing, SourceError: the file does not exist or cannot be read.
         """
 
     def keep(self, name: str, read: Callable[[], BinaryIO], digest: str = "") -> BinaryIO:
         """Open a file that the partition keeps beside its shards as `annotations/<name>`.
 
-        The first time `read` is called and its stream copied there; afterwards it is read from there, and nothing is downloaded twice. Another `digest`
-        than the one that it was kept with means that what it came from has changed: it is copied again.
+        The first call copies the stream that `read` returns; later calls and runs read the copy,
+        so nothing is downloaded twice. The file is copied again when `digest` differs from that of
+        the copy, because then its origin has changed.
         """
 
     def session(self) -> WebSession:
@@ -44,23 +61,25 @@ class SourceAccess(Protocol):
         """Return a credential by the name of its variable, such as CITYSCAPES_PASSWORD.
 
         Raises:
-            ConfigurationError: there is none; the message has the name.
+            ConfigurationError: it is not set; the message has the name.
         """
 
 
 class StagingPartition(Protocol):
-    """One part of a dataset, opened: its directory and annotations have been looked at, no image has been read."""
+    """One partition of a dataset, open: directory and annotations were read, images were not."""
 
     name: str
-    fingerprint: str  # hex; of everything that shapes the bytes of samples: contents of archives and options, never places
+    #: sha256 (hex) of everything that shapes the bytes of the samples: the content of archives and
+    #: the options, but never where the archives are.
+    fingerprint: str
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Column -> Arrow type name: "string", "int32", "int64", "double", "bool"."""
+        """Column name -> Arrow type name: "string", "int32", "int64", "double" or "bool"."""
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Extensions that samples may have beside the payload: each with a dot, such as "seg.png"."""
+        """Extensions that samples may have beside the payload, such as "seg.png"."""
 
     @property
     def classes(self) -> tuple[ClassLabel, ...]:
@@ -68,38 +87,46 @@ class StagingPartition(Protocol):
 
     @property
     def archives(self) -> Mapping[str, str]:
-        """Name -> digest of the content of each archive."""
+        """Archive name -> digest of its content."""
 
     @property
     def count(self) -> int | None:
-        """Images, when known beforehand."""
+        """Number of images; None when only reading the archive to its end would tell."""
 
-    def items(self, start: int) -> Iterator[StageItem]:
-        """Read the images with their companions in archive order, from the `start`-th one. Those before it are not read where the archive allows that.
+    @property
+    def warnings(self) -> Mapping[str, int]:
+        """Counts of irregularities that were accepted or skipped.
 
-        Raises:
-            ArchiveCorrupt, SourceError: the rest can not be read; what was yielded before is sound.
+        Equal in every run, also in one that only writes the last shard.
         """
 
-    def sample(self, item: StageItem) -> StagedSample:
-        """Make a sample: draw label maps, collect annotations. Depends on the item only; called from several threads.
+    def read_items(self, start: int) -> Iterator[StageItem]:
+        """Read images and their companions in archive order, starting with image number `start`.
+
+        Earlier images are not read where the archive allows skipping them.
 
         Raises:
-            SampleError: it can not be made; the image gets a row without a sample.
+            ArchiveCorrupt, SourceError: the rest cannot be read; items already yielded are valid.
         """
 
-    def objects(self, item: StageItem) -> Iterator[tuple[str, bytes]]:
+    def make_sample(self, item: StageItem) -> StagedSample:
+        """Make a sample: draw label maps, collect annotations.
+
+        Depends on the item only. Called from several threads.
+
+        Raises:
+            SampleError: no sample can be made; the image gets a row without one.
+        """
+
+    def make_objects(self, item: StageItem) -> Iterator[tuple[str, bytes]]:
         """Yield (path, bytes) of the objects of an image in layout `objects`, the image first."""
 
-    def finish(self) -> None:
-        """Check what can be checked only now: the md5 of archives whose bytes were all read. Called after the last item.
+    def verify_archives(self) -> None:
+        """Compare archives with their published checksums. Called after the last item.
 
         Raises:
             ArchiveCorrupt: an archive is not the published one.
         """
-
-    def warnings(self) -> Mapping[str, int]:
-        """Count what is odd and was kept or passed over. The same in every run, also in one that only makes the last shard."""
 
     def close(self) -> None:
         """Close the archives. Idempotent."""
@@ -108,16 +135,19 @@ class StagingPartition(Protocol):
 class StagingSource(Protocol):
     """A published dataset."""
 
-    kind: str  # "coco": the name of the source's file
+    #: The name of the plug-in: "coco".
+    kind: ClassVar[str]
+    options_class: ClassVar[type]
     partitions: tuple[str, ...]
 
     @property
     def license(self) -> License:
-        """On which terms it may be used."""
+        """The terms under which the dataset may be used."""
 
     def open(self, partition: str, access: SourceAccess) -> StagingPartition:
         """Open a partition.
 
         Raises:
-            SourceError, ConfigurationError: it can not be read, or is not laid out as published.
+            SourceError, ConfigurationError: it cannot be read, or its layout is not the published
+                one.
         """

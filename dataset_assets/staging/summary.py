@@ -1,6 +1,8 @@
-"""What stands beside the shards of a staged partition: `index.parquet`, where every sample lies, and `staged.json`, what the dataset is.
+"""The files beside the shards of a staged partition.
 
-Both are made from the committed shards alone, so a run that was stopped before them makes the same ones. The manifest names them with their sha256.
+`index.parquet` says where every sample is, `staged.json` what the dataset is. Both are made from
+the committed shards alone, so a run that was stopped before writing them makes the same ones. The
+manifest names them with their sha256.
 """
 
 import hashlib
@@ -25,18 +27,19 @@ from dataset_assets.staging.source import StagingPartition, StagingSource
 from dataset_assets.storage.store import Store
 
 INDEX_FILE = "index.parquet"
-STAGED = "staged.json"
-_DESCRIBED = ("extension", "width", "height")
+STAGED_FILE = "staged.json"
+_DESCRIPTION = ("extension", "width", "height")
 
 
 @dataclass(slots=True)
-class _Labels:
+class _LabelCounts:
     """Pixels of each label, and the samples in which it occurs."""
 
     pixels: Counter[str] = field(default_factory=Counter)
     images: Counter[str] = field(default_factory=Counter)
 
     def add(self, texts: Sequence[str | None]) -> None:
+        """Add the label counts of rows, as JSON."""
         for text in texts:
             counts = json.loads(text) if text else {}
             self.pixels.update(counts)
@@ -48,12 +51,27 @@ def write_summary(
     source: StagingSource,
     partition: StagingPartition,
     records: Sequence[ShardRecord],
-    places: Sequence[str],
+    locations: Sequence[str],
 ) -> list[ShardFile]:
-    """Write the files of the whole set and return them. `places` are the columns that say where a sample lies: the first two of its payload."""
-    labels = _Labels()
-    names = ["key", *places[:2], *_DESCRIBED, *places[2:], *partition.columns, LABEL_COUNTS]
-    index = _write_index(store, names, records, labels)
+    """Write the index and the description of a staged partition; return both files.
+
+    Args:
+        store: folder of the partition.
+        source: the dataset.
+        partition: the open partition.
+        records: its committed shards.
+        locations: columns that say where a sample is; the first two are those of its payload.
+    """
+    labels = _LabelCounts()
+    columns = [
+        "key",
+        *locations[:2],
+        *_DESCRIPTION,
+        *locations[2:],
+        *partition.columns,
+        LABEL_COUNTS,
+    ]
+    index = _write_index(store, columns, records, labels)
     staged = StagedDataset(
         source=source.kind,
         partition=partition.name,
@@ -64,80 +82,80 @@ def write_summary(
         rows=sum(record.count for record in records),
         samples=sum(record.successes for record in records),
         causes=dict(sorted(add_counts(record.causes for record in records).items())),
-        pixels=_by_label(labels.pixels),
-        images=_by_label(labels.images),
-        warnings=dict(sorted(partition.warnings().items())),
+        pixels=_sort_by_label(labels.pixels),
+        images=_sort_by_label(labels.images),
+        warnings=dict(sorted(partition.warnings.items())),
         archives=dict(sorted(partition.archives.items())),
     )
-    data = staged.to_json()
-    store.write(STAGED, data)
-    return [index, ShardFile(STAGED, len(data), hashlib.sha256(data).hexdigest())]
+    return [index, _write_file(store, STAGED_FILE, staged.to_json())]
 
 
 def read_staged(store: Store, manifest: Manifest | None = None) -> StagedDataset | None:
-    """Read what a staged partition is; None when a shard set is none.
+    """Read the description of a staged partition; None where a shard set has none.
 
     Raises:
         ObjectMissing: there is no manifest.
-        ShardCorrupt: the manifest names it, but it is gone or has changed.
+        ShardCorrupt: the manifest names a description that is missing or has changed.
     """
     manifest = manifest or read_manifest(store)
-    file = next((each for each in manifest.extra_files if each.name == STAGED), None)
+    file = next((each for each in manifest.extra_files if each.name == STAGED_FILE), None)
     if file is None:
         return None
     try:
-        data = store.read(STAGED)
+        data = store.read(STAGED_FILE)
         if hashlib.sha256(data).hexdigest() == file.sha256:
             return StagedDataset.from_json(data)
     except (ObjectMissing, ValueError, TypeError, KeyError) as exc:
         raise ShardCorrupt(
-            f"{store.locate(STAGED)} can not be read ({exc}); stage again to write it"
+            f"{store.locate(STAGED_FILE)} cannot be read ({exc}); stage again to write it"
         ) from exc
     raise ShardCorrupt(
-        f"{store.locate(STAGED)} is not the one that the manifest names; stage again to write it"
+        f"{store.locate(STAGED_FILE)} is not the file that the manifest names; "
+        "stage again to write it"
     )
 
 
-def is_redistributable(store: Store) -> bool:
-    """Tell whether the license of a shard set lets it be published. Sets that were not staged from a published dataset say nothing against it."""
-    staged = read_staged(store)
-    return staged is None or staged.license.redistributable
-
-
-def _by_label(counts: Counter[str]) -> dict[str, int]:
+def _sort_by_label(counts: Counter[str]) -> dict[str, int]:
     return {label: counts[label] for label in sorted(counts, key=int)}
 
 
 def _write_index(
-    store: Store, names: list[str], records: Sequence[ShardRecord], labels: _Labels
+    store: Store, columns: list[str], records: Sequence[ShardRecord], labels: _LabelCounts
 ) -> ShardFile:
-    sink, writer = io.BytesIO(), None
-    for shard, table in _tables(store, records, [*names, "status"]):
+    """Write the rows that have a sample, shard by shard, and count the labels of all rows."""
+    sink = io.BytesIO()
+    writer = None
+    for shard_id, table in _read_tables(store, records, [*columns, "status"]):
         labels.add(table.column(LABEL_COUNTS).to_pylist())
-        chosen = table.filter(pc.equal(table.column("status"), SUCCESS)).select(names)
-        chosen = chosen.add_column(
-            1, pa.field("shard", pa.int32()), pa.array([shard] * len(chosen), pa.int32())
-        )
-        writer = writer or pq.ParquetWriter(sink, chosen.schema, compression="zstd")
-        writer.write_table(chosen.combine_chunks())
+        rows = table.filter(pc.equal(table.column("status"), SUCCESS)).select(columns)
+        shard = pa.array([shard_id] * len(rows), pa.int32())
+        rows = rows.add_column(1, pa.field("shard", pa.int32()), shard)
+        writer = writer or pq.ParquetWriter(sink, rows.schema, compression="zstd")
+        writer.write_table(rows.combine_chunks())
     if writer is not None:
         writer.close()
-    data = sink.getvalue()
-    store.write(INDEX_FILE, data)
-    return ShardFile(INDEX_FILE, len(data), hashlib.sha256(data).hexdigest())
+    return _write_file(store, INDEX_FILE, sink.getvalue())
 
 
-def _tables(
-    store: Store, records: Sequence[ShardRecord], names: list[str]
+def _write_file(store: Store, name: str, data: bytes) -> ShardFile:
+    store.write(name, data)
+    return ShardFile(name, len(data), hashlib.sha256(data).hexdigest())
+
+
+def _read_tables(
+    store: Store, records: Sequence[ShardRecord], columns: list[str]
 ) -> Iterator[tuple[int, Any]]:
+    """Yield the number and the rows of each shard."""
     for record in records:
         file = metadata_file(record)
         if file is None:
-            raise ShardCorrupt(f"{store.locate(record.name)}: the shard has no table of its rows")
+            raise ShardCorrupt(
+                f"{store.locate(record.name)}: expected a table of its rows, got none; stage again"
+            )
         with store.open_read(file.name) as opened:
             try:
-                yield record.shard_id, pq.read_table(opened, columns=names, use_threads=False)
+                yield record.shard_id, pq.read_table(opened, columns=columns, use_threads=False)
             except (pa.ArrowException, OSError) as exc:
                 raise ShardCorrupt(
-                    f"{store.locate(file.name)}: not a readable parquet file: {exc}"
+                    f"{store.locate(file.name)}: expected a Parquet file, got {exc}"
                 ) from exc

@@ -35,7 +35,7 @@ def items_of(published, partition, store, start=0):
         closing(published.access(store)) as access,
         closing(source.open(partition, access)) as opened,
     ):
-        items = list(opened.items(start))
+        items = list(opened.read_items(start))
         if opened.count is not None:
             assert opened.count == start + len(items)
         return items

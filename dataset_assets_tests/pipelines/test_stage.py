@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from doctest import DocTestFinder, DocTestRunner
 
 import pyarrow.parquet as pq
 import pytest
@@ -14,15 +15,11 @@ from dataset_assets.errors import (
     ShardCorrupt,
     SourceError,
 )
-from dataset_assets.pipelines.stage.stage import (
-    StageOptions,
-    is_redistributable,
-    read_staged,
-    stage,
-)
+from dataset_assets.pipelines.stage.stage import StageOptions, stage
 from dataset_assets.pipelines.verify.shards import verify_set
 from dataset_assets.shards.commits import list_records, read_manifest
 from dataset_assets.shards.reading import read_rows
+from dataset_assets.staging.summary import read_staged
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.pipelines.zip_source import (
     CLASSES,
@@ -37,6 +34,7 @@ from dataset_assets_tests.pipelines.zip_source import (
     run,
     write_zip,
 )
+from dataset_assets_tests.support.tiny_coco import write_coco
 
 COUNT = 12
 
@@ -155,7 +153,7 @@ def test_manifest_names_everything_beside_the_shards(archive, store):
     store.write("staged.json", store.read("staged.json").replace(b"CC BY", b"CC XY"))
     assert "staged.json has changed" in "".join(verify_set(store))
     with pytest.raises(ShardCorrupt, match=r"staged\.json"):
-        is_redistributable(store)
+        read_staged(store)
     store.delete("index.parquet")
     assert any("index.parquet is missing" in problem for problem in verify_set(store, deep=False))
 
@@ -295,12 +293,12 @@ def test_equal_keys_are_refused(archive, store):
 
     def open_with_one_key(partition, access):
         found = opened(partition, access)
-        sample = found.sample
-        found.sample = lambda item: replace(sample(item), key="same")
+        make_sample = found.make_sample
+        found.make_sample = lambda item: replace(make_sample(item), key="same")
         return found
 
     source.open = open_with_one_key
-    with pytest.raises(SourceError, match=r"has the key 'same' too"):
+    with pytest.raises(SourceError, match=r"got .same. for two"):
         run(source, store)
     assert list_records(store) == []
 
@@ -312,17 +310,17 @@ def test_key_is_refused_when_it_is_not_safe_in_an_archive(archive, store, key):
 
     def open_with_key(partition, access):
         found = opened(partition, access)
-        sample = found.sample
-        found.sample = lambda item: replace(sample(item), key=key)
+        make_sample = found.make_sample
+        found.make_sample = lambda item: replace(make_sample(item), key=key)
         return found
 
     source.open = open_with_key
-    with pytest.raises(ConfigurationError, match="can not be a sample's key"):
+    with pytest.raises(ConfigurationError, match="expected a sample key"):
         run(source, store)
 
 
 def test_partition_without_images_is_an_error(archive, store):
-    with pytest.raises(EmptyList, match="hold no image"):
+    with pytest.raises(EmptyList, match="expected images of this partition"):
         stage(ZipSource(archive), store, SMALL, partition="empty")
 
 
@@ -341,6 +339,14 @@ def test_option_is_refused_when_it_can_not_work(given, said):
 
 
 def test_unknown_partition_is_refused(archive, store):
-    with pytest.raises(ConfigurationError, match="expected one of train, empty, came 'test'"):
+    with pytest.raises(ConfigurationError, match="expected one of train, empty, got 'test'"):
         stage(ZipSource(archive), store, SMALL, partition="test")
     assert list(store.list()) == []
+
+
+def test_example_of_the_docstring_runs(tmp_path, monkeypatch):
+    write_coco(tmp_path / "coco", images=2)
+    monkeypatch.chdir(tmp_path)
+    (example,) = DocTestFinder(recurse=False).find(stage, "stage")
+    assert DocTestRunner().run(example).failed == 0
+    assert read_staged(open_store(str(tmp_path / "out/staged/val2017"))).partition == "val2017"

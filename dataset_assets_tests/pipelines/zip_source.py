@@ -104,7 +104,7 @@ class ZipPartition:
         self.source.kept += 1
         return self._zip.open("notes.json")
 
-    def items(self, start):
+    def read_items(self, start):
         for index, info in enumerate(self._pictures[start:], start):
             self.source.read[info.filename] += 1
             labels = self._labels.get(info.filename[-8:-4])
@@ -118,7 +118,7 @@ class ZipPartition:
                 companions,
             )
 
-    def sample(self, item):
+    def make_sample(self, item):
         number = int(item.path[-8:-4])
         if number == REFUSED:
             raise SampleError(Cause.NOT_IMAGE, "refused by its source")
@@ -141,14 +141,15 @@ class ZipPartition:
             counts,
         )
 
-    def objects(self, item):
+    def make_objects(self, item):
         yield item.path, item.payload
         yield from item.companions.items()
 
-    def finish(self):
+    def verify_archives(self):
         if not self.source.md5_is_right:
             raise ArchiveCorrupt("pictures.zip: expected another md5")
 
+    @property
     def warnings(self):
         return {"images without label map": 1}
 

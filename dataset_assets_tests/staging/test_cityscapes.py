@@ -43,8 +43,8 @@ def from_folder(tmp_path, archives, name="train"):
 
 def test_samples_have_images_and_labels_as_published_when_read_from_copies(tmp_path, archives):
     partition = from_folder(tmp_path, archives)
-    items = list(partition.items(0))
-    samples = [partition.sample(item) for item in items]
+    items = list(partition.read_items(0))
+    samples = [partition.make_sample(item) for item in items]
     assert [sample.key for sample in samples] == [
         f"{city}_{number:06}_{19 + number:06}"
         for city in ("aachen", "bad-honnef")
@@ -63,7 +63,7 @@ def test_samples_have_images_and_labels_as_published_when_read_from_copies(tmp_p
             "instance.png": labels.read(f"gtFine/{stem}_gtFine_instanceIds.png"),
             "annotations.json": labels.read(f"gtFine/{stem}_gtFine_polygons.json"),
         }
-        objects = dict(partition.objects(items[0]))
+        objects = dict(partition.make_objects(items[0]))
         assert objects[f"gtFine/{stem}_gtFine_color.png"] == labels.read(
             f"gtFine/{stem}_gtFine_color.png"
         )
@@ -76,12 +76,12 @@ def test_samples_have_images_and_labels_as_published_when_read_from_copies(tmp_p
 
 def test_the_rest_is_read_when_begun_in_the_middle(tmp_path, archives):
     partition = from_folder(tmp_path, archives)
-    assert list(partition.items(4)) == list(partition.items(0))[4:]
+    assert list(partition.read_items(4)) == list(partition.read_items(0))[4:]
 
 
 def test_coarse_labels_are_used_when_images_are_extra(tmp_path, archives):
     partition = from_folder(tmp_path, archives, "train_extra")
-    assert [set(partition.sample(item).parts) for item in partition.items(0)] == [
+    assert [set(partition.make_sample(item).parts) for item in partition.read_items(0)] == [
         {"seg.png", "instance.png", "annotations.json"}
     ] * 3
 
@@ -93,10 +93,10 @@ def test_packages_are_found_by_name_and_checked_when_downloaded_after_a_login(
     partition = open_partition(tmp_path, "train", options)
     copies = from_folder(tmp_path, archives)
     assert partition.fingerprint == copies.fingerprint
-    assert [partition.sample(item) for item in partition.items(0)] == [
-        copies.sample(item) for item in copies.items(0)
+    assert [partition.make_sample(item) for item in partition.read_items(0)] == [
+        copies.make_sample(item) for item in copies.read_items(0)
     ]
-    partition.finish()
+    partition.verify_archives()
     posts = [seen for seen in site.log if seen.method == "POST"]
     assert len(posts) == 1
     assert not any(PASSWORD in seen.target or PASSWORD in str(seen.headers) for seen in site.log)
@@ -114,7 +114,7 @@ def test_an_archive_is_refused_when_its_md5_is_not_the_published_one(
             archive.read(member)
         assert file.hexdigest() is not None
     with pytest.raises(ArchiveCorrupt, match="leftImg8bit_trainvaltest.zip: expected md5 0000"):
-        partition.finish()
+        partition.verify_archives()
 
 
 def test_a_wrong_password_is_one_line_without_it_when_logging_in(tmp_path, site):
@@ -177,8 +177,8 @@ def test_a_missing_label_map_is_counted_and_the_image_kept_when_staged(tmp_path,
         archives={"gtFine_trainvaltest.zip": str(source / "less.zip")},
     )
     partition = open_partition(tmp_path, "val", options)
-    assert partition.warnings() == {"images without label map": 1}
-    assert [bool(partition.sample(item).parts) for item in partition.items(0)] == [
+    assert partition.warnings == {"images without label map": 1}
+    assert [bool(partition.make_sample(item).parts) for item in partition.read_items(0)] == [
         True,
         False,
         True,
@@ -187,7 +187,7 @@ def test_a_missing_label_map_is_counted_and_the_image_kept_when_staged(tmp_path,
 
 def test_a_damaged_label_map_is_a_bad_sample_when_drawn(tmp_path, archives):
     partition = from_folder(tmp_path, archives, "val")
-    item = next(partition.items(0))
+    item = next(partition.read_items(0))
     name = next(path for path in item.companions if path.endswith("labelIds.png"))
     damaged = type(item)(
         item.index,
@@ -198,7 +198,7 @@ def test_a_damaged_label_map_is_a_bad_sample_when_drawn(tmp_path, archives):
         {**item.companions, name: b"not a picture"},
     )
     with pytest.raises(SampleError, match="8-bit image of one channel"):
-        partition.sample(damaged)
+        partition.make_sample(damaged)
 
 
 def test_the_license_forbids_to_publish_when_asked():

@@ -83,11 +83,11 @@ def test_label_maps_are_those_of_the_coco_api_when_drawn(published, opened, part
         _by_image(document),
     )
     found = opened(partition)
-    items = list(found.items(0))
+    items = list(found.read_items(0))
     assert len(items) == found.count == len(images)
     for item in items:
         image = images[item.path.partition("/")[2]]
-        sample = found.sample(item)
+        sample = found.make_sample(item)
         want = _painted(image, annotations[image["id"]])
         np.testing.assert_array_equal(_pixels(sample.parts["seg.png"]), want)
         assert sample.label_counts == {
@@ -116,8 +116,8 @@ def test_sample_says_what_is_published_when_made(published, opened):
     }
     assert found.parts == ("annotations.json", "panoptic.png", "seg.png")
     captions = _by_image(_document(published, "annotations_trainval2017", "captions_train2017"))
-    for item in found.items(0):
-        sample = found.sample(item)
+    for item in found.read_items(0):
+        sample = found.make_sample(item)
         said = json.loads(sample.parts["annotations.json"])
         assert list(said) == ["image", *ALL]
         image = said["image"]
@@ -146,12 +146,12 @@ def test_things_lie_over_stuff_when_both_are_drawn(published, opened):
         opened(annotations=("stuff",)),
         opened(annotations=("instances",)),
     )
-    for item in found.items(0):
+    for item in found.read_items(0):
         both, below, above = (
-            _pixels(each.sample(item).parts["seg.png"]) for each in (found, alone, instances)
+            _pixels(each.make_sample(item).parts["seg.png"]) for each in (found, alone, instances)
         )
         np.testing.assert_array_equal(both, np.where(above > 0, above, below))
-        image = json.loads(alone.sample(item).parts["annotations.json"])["image"]
+        image = json.loads(alone.make_sample(item).parts["annotations.json"])["image"]
         np.testing.assert_array_equal(below, _painted(image, stuff[image["id"]]))
 
 
@@ -174,40 +174,40 @@ def test_image_is_kept_when_nothing_is_annotated(published, opened):
         ]
     ]
     item = next(
-        item for item in found.items(0) if item.path.endswith(f"{ids[UNANNOTATED]:012d}.jpg")
+        item for item in found.read_items(0) if item.path.endswith(f"{ids[UNANNOTATED]:012d}.jpg")
     )
-    sample = found.sample(item)
+    sample = found.make_sample(item)
     assert (sample.columns["n_annotations"], sample.label_counts) == (0, {})
     assert not _pixels(sample.parts["seg.png"]).any()
-    assert found.warnings()["instances: images without annotations"] == 1
+    assert found.warnings["instances: images without annotations"] == 1
 
 
 @pytest.mark.parametrize("partition", ["test2017", "unlabeled2017"])
 def test_images_have_no_labels_when_none_are_published(opened, partition):
     found = opened(partition)
     assert found.parts == ("annotations.json",)
-    samples = [found.sample(item) for item in found.items(0)]
+    samples = [found.make_sample(item) for item in found.read_items(0)]
     assert len(samples) == found.count > 1
     assert all(
         list(json.loads(sample.parts["annotations.json"])) == ["image"] for sample in samples
     )
-    assert found.warnings() == {}
+    assert found.warnings == {}
     assert all(sample.columns["license"] and not sample.label_counts for sample in samples)
 
 
 def test_items_are_those_behind_when_begun_later(opened):
     found = opened(annotations=("instances", "panoptic"))
-    items = list(found.items(0))
-    assert list(found.items(7)) == items[7:]
+    items = list(found.read_items(0))
+    assert list(found.read_items(7)) == items[7:]
     assert [item.index for item in items] == list(range(12))
     assert sorted(item.offset for item in items) == [item.offset for item in items]
 
 
 def test_objects_are_those_of_torchdatasetutil_when_asked(opened):
     found = opened(annotations=("instances", "panoptic"))
-    item = next(found.items(0))
+    item = next(found.read_items(0))
     name = item.path.partition("/")[2]
-    assert dict(found.objects(item)) == {
+    assert dict(found.make_objects(item)) == {
         f"train2017/{name}": item.payload,
         f"annotations/panoptic_train2017/{name.replace('jpg', 'png')}": item.companions[
             "panoptic.png"

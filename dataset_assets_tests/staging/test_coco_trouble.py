@@ -105,7 +105,7 @@ def _open(folder, staged, **options):
 def test_image_is_refused_when_an_annotation_can_not_be_drawn(opened, changes, message):
     found = opened(annotations=[_annotation(**changes)])
     with pytest.raises(SampleError, match=message) as caught:
-        found.sample(next(found.items(0)))
+        found.make_sample(next(found.read_items(0)))
     assert caught.value.cause is Cause.DECODE_ERROR
     assert "annotation 1" in str(caught.value)
 
@@ -113,15 +113,15 @@ def test_image_is_refused_when_an_annotation_can_not_be_drawn(opened, changes, m
 @pytest.mark.parametrize("segmentation", [[], [[]], [[1, 2, 30, 40]]])
 def test_nothing_is_drawn_when_an_annotation_is_only_a_box(opened, segmentation):
     found = opened(annotations=[_annotation(segmentation=segmentation)])
-    sample = found.sample(next(found.items(0)))
+    sample = found.make_sample(next(found.read_items(0)))
     assert (sample.label_counts, sample.columns["n_annotations"]) == ({}, 1)
 
 
 def test_label_map_has_sixteen_bits_when_a_category_is_above_255(opened):
     found = opened(annotations=[_annotation(category_id=1000)])
-    png = found.sample(next(found.items(0))).parts["seg.png"]
+    png = found.make_sample(next(found.read_items(0))).parts["seg.png"]
     assert cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)[10, 10] == 1000
-    assert found.warnings() == {"instances: annotations of unknown categories": 1}
+    assert found.warnings == {"instances: annotations of unknown categories": 1}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_label_map_has_sixteen_bits_when_a_category_is_above_255(opened):
 def test_image_is_refused_when_it_is_not_the_one_of_its_entry(opened, payload, cause):
     found = opened(members={f"val2017/{1:012d}.jpg": payload})
     with pytest.raises(SampleError) as caught:
-        found.sample(next(found.items(0)))
+        found.make_sample(next(found.read_items(0)))
     assert caught.value.cause is cause
 
 
@@ -141,7 +141,7 @@ def test_extension_is_that_of_the_bytes_when_a_png_is_named_jpg(opened):
             f"val2017/{1:012d}.jpg": bytes(cv2.imencode(".png", np.zeros((30, 40, 3), np.uint8))[1])
         }
     )
-    assert found.sample(next(found.items(0))).extension == "png"
+    assert found.make_sample(next(found.read_items(0))).extension == "png"
 
 
 def test_oddities_are_counted_and_passed_over_when_parts_do_not_fit(opened):
@@ -153,12 +153,12 @@ def test_oddities_are_counted_and_passed_over_when_parts_do_not_fit(opened):
         "other/x.jpg": b"",
     }
     found = opened(images, annotations, members)
-    assert [item.path[-6:-4] for item in found.items(0)] == ["01", "02", "04"]
+    assert [item.path[-6:-4] for item in found.read_items(0)] == ["01", "02", "04"]
     assert found.count == 3
-    samples = [found.sample(item) for item in found.items(0)]
+    samples = [found.make_sample(item) for item in found.read_items(0)]
     assert [sample.columns["n_annotations"] for sample in samples] == [2, 0, 0]
     assert [sample.label_counts for sample in samples] == [{3: 324}, {}, {}]
-    assert found.warnings() == {
+    assert found.warnings == {
         "instances: duplicate image ids": 1,
         "instances: duplicate annotation ids": 1,
         "instances: annotations of images without entry": 1,
@@ -219,12 +219,12 @@ def test_sum_is_compared_when_all_images_were_read(tmp_path, right):
         else "0" * 32
     )
     found = _open(tmp_path / "from", tmp_path / "staged", md5={"val2017": md5})
-    assert len(list(found.items(0))) == 4
+    assert len(list(found.read_items(0))) == 4
     if right:
-        found.finish()
+        found.verify_archives()
     else:
         with pytest.raises(ArchiveCorrupt, match=r"val2017\.zip: expected md5 0000"):
-            found.finish()
+            found.verify_archives()
     found.close()
     found.close()
 
@@ -232,7 +232,7 @@ def test_sum_is_compared_when_all_images_were_read(tmp_path, right):
 def _read_both(folder):
     for partition in ("val2017", "train2017"):
         access = StoreAccess(open_store(str(folder / partition)))
-        list(Source(CocoOptions(folder=str(folder / "from"))).open(partition, access).items(0))
+        list(Source(CocoOptions(folder=str(folder / "from"))).open(partition, access).read_items(0))
 
 
 @pytest.mark.parametrize("archive", ["val2017", "annotations_trainval2017"])
@@ -276,15 +276,15 @@ class _WatchedAccess(StoreAccess):
 def test_partition_is_the_same_when_connections_are_cut(tmp_path):
     write_coco(tmp_path / "from")
     whole = _open(tmp_path / "from", tmp_path / "a")
-    samples = [whole.sample(item) for item in whole.items(0)]
+    samples = [whole.make_sample(item) for item in whole.read_items(0)]
     with ArchiveServer(tmp_path / "from") as server:
         server.cut_after("val2017.zip", 2000, times=2)
         server.cut_after("annotations_trainval2017.zip", 900, times=2)
         found = _open(server.url(), tmp_path / "b")
-        assert [found.sample(item) for item in found.items(0)] == samples
+        assert [found.make_sample(item) for item in found.read_items(0)] == samples
         assert found.fingerprint == whole.fingerprint
         again = _open(server.url(), tmp_path / "b")
-        assert list(again.items(3)) == list(whole.items(3))
+        assert list(again.read_items(3)) == list(whole.read_items(3))
 
 
 def test_kept_file_is_refused_when_it_is_empty(tmp_path):

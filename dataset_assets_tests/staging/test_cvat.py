@@ -18,7 +18,7 @@ def opened(export, access=None, **options):
 
 
 def samples(partition, start=0):
-    return [partition.sample(item) for item in partition.items(start)]
+    return [partition.make_sample(item) for item in partition.read_items(start)]
 
 
 def labels(sample):
@@ -49,7 +49,7 @@ def test_images_become_samples_with_their_columns_when_a_project_is_exported(tmp
     assert partition.count == 5
     assert partition.classes[0] == ClassLabel(1, "car", color=(0x3D, 0x3D, 0xF5))
     assert [label.name for label in partition.classes] == list(tiny_cvat.LABELS)
-    assert partition.warnings() == {"polyline not drawn": 1}
+    assert partition.warnings == {"polyline not drawn": 1}
 
 
 def test_shapes_are_drawn_over_one_another_when_they_have_depths(tmp_path):
@@ -100,9 +100,9 @@ def test_only_one_subset_is_staged_when_asked_for(tmp_path):
 
 def test_items_go_on_where_asked_when_a_run_is_resumed(tmp_path):
     partition = opened(tiny_cvat.write_images(tmp_path / "a.zip"))
-    everything = list(partition.items(0))
-    assert list(partition.items(3)) == everything[3:]
-    assert [item.index for item in partition.items(3)] == [3, 4]
+    everything = list(partition.read_items(0))
+    assert list(partition.read_items(3)) == everything[3:]
+    assert [item.index for item in partition.read_items(3)] == [3, 4]
 
 
 def test_box_moves_through_a_video_when_its_frames_are_staged(tmp_path):
@@ -194,7 +194,7 @@ def test_pictures_come_from_elsewhere_when_an_export_has_none(tmp_path):
     ):
         partition = opened({"annotations": str(annotations), "images": pictures})
         assert [sample.columns["n_shapes"] for sample in samples(partition)] == [4, 0]
-        assert partition.warnings() == {
+        assert partition.warnings == {
             "polyline not drawn": 1,
             "images without picture": 1,
             "pictures without annotations": 1,
@@ -224,7 +224,7 @@ def test_fingerprint_moves_when_content_or_options_change_but_not_with_places(tm
 def test_polylines_are_drawn_when_they_have_a_width(tmp_path):
     partition = opened(tiny_cvat.write_images(tmp_path / "a.zip"), line_width=4.0)
     assert labels(samples(partition)[0])[10, 50:80].tolist() == [2] * 30
-    assert partition.warnings() == {}
+    assert partition.warnings == {}
 
 
 def one(tmp_path, body, payload=None, name="a.jpg", **more):
@@ -253,7 +253,7 @@ def test_unknown_labels_are_counted_and_not_drawn(tmp_path):
             0, "a.jpg", '<box label="ghost" xtl="0" ytl="0" xbr="9" ybr="9"/><blob label="car"/>'
         ),
     )
-    assert partition.warnings() == {"shapes with unknown labels": 1, "shapes of unknown kinds": 1}
+    assert partition.warnings == {"shapes with unknown labels": 1, "shapes of unknown kinds": 1}
     assert not labels(samples(partition)[0]).any()
 
 
@@ -280,9 +280,9 @@ def test_label_map_has_the_shape_of_the_picture_as_shown_when_it_lies_on_its_sid
 def test_sample_is_refused_when_picture_and_annotations_can_not_be_used(
     tmp_path, body, payload, message
 ):
-    (item,) = (partition := one(tmp_path, body, payload)).items(0)
+    (item,) = (partition := one(tmp_path, body, payload)).read_items(0)
     with pytest.raises(SampleError, match=message):
-        partition.sample(item)
+        partition.make_sample(item)
 
 
 TRACK = '<track id="{0}" label="car" task_id="{0}"><box frame="0" xtl="0" ytl="0" xbr="9" ybr="9"/></track>'
@@ -382,12 +382,12 @@ def test_license_is_that_of_the_options():
 
 def test_objects_are_the_picture_and_its_annotations(tmp_path):
     partition = opened(tiny_cvat.write_images(tmp_path / "a.zip"))
-    first = next(iter(partition.items(0)))
-    assert [path for path, _ in partition.objects(first)] == [
+    first = next(iter(partition.read_items(0)))
+    assert [path for path, _ in partition.make_objects(first)] == [
         "mine/images/train/cam/000.jpg",
         "mine/images/train/cam/000.jpg.annotations.json",
     ]
-    partition.finish()
+    partition.verify_archives()
     partition.close()
     with pytest.raises(ValueError, match="closed"):
-        next(iter(partition.items(0)))
+        next(iter(partition.read_items(0)))

@@ -42,7 +42,7 @@ def open_partition(tmp_path, name, path, **options):
 @pytest.mark.parametrize("kind", ["tar.gz", "tar", "zip", "nested"])
 def test_train_samples_have_their_class_when_read_from_any_archive(tmp_path, archives, kind):
     partition = open_partition(tmp_path, "train", archives[kind])
-    samples = [partition.sample(item) for item in partition.items(0)]
+    samples = [partition.make_sample(item) for item in partition.read_items(0)]
     assert [
         (sample.key, sample.columns["wnid"], sample.columns["label"]) for sample in samples
     ] == [(f"{wnid}_{number}", wnid, WNIDS.index(wnid)) for wnid in SYNSETS for number in range(4)]
@@ -59,7 +59,7 @@ def test_train_samples_have_their_class_when_read_from_any_archive(tmp_path, arc
 
 def test_val_samples_have_the_class_of_the_solution_when_files_are_flat(tmp_path, archives):
     partition = open_partition(tmp_path, "val", archives["tar.gz"])
-    samples = [partition.sample(item) for item in partition.items(0)]
+    samples = [partition.make_sample(item) for item in partition.read_items(0)]
     assert [sample.columns["wnid"] for sample in samples] == [
         val_wnid(number) for number in range(1, 5)
     ]
@@ -68,7 +68,7 @@ def test_val_samples_have_the_class_of_the_solution_when_files_are_flat(tmp_path
 
 def test_test_samples_have_no_class_when_none_is_published(tmp_path, archives):
     partition = open_partition(tmp_path, "test", archives["tar.gz"])
-    samples = [partition.sample(item) for item in partition.items(0)]
+    samples = [partition.make_sample(item) for item in partition.read_items(0)]
     assert [
         (sample.columns["wnid"], sample.columns["label"], sample.parts, sample.label_counts)
         for sample in samples
@@ -77,7 +77,7 @@ def test_test_samples_have_no_class_when_none_is_published(tmp_path, archives):
 
 def test_files_are_known_for_what_they_are_when_their_names_lie(tmp_path, archives):
     partition = open_partition(tmp_path, "train", archives["tar.gz"])
-    found = {sample.key: sample for sample in map(partition.sample, partition.items(0))}
+    found = {sample.key: sample for sample in map(partition.make_sample, partition.read_items(0))}
     assert (found[PNG_IMAGE].extension, found[PNG_IMAGE].columns["format"]) == ("png", "png")
     assert found[CMYK_IMAGE].extension == "jpeg"
 
@@ -85,7 +85,7 @@ def test_files_are_known_for_what_they_are_when_their_names_lie(tmp_path, archiv
 @pytest.mark.parametrize("kind", ["tar.gz", "tar", "zip", "nested"])
 def test_the_rest_is_read_when_begun_in_the_middle(tmp_path, archives, kind):
     partition = open_partition(tmp_path, "train", archives[kind])
-    assert list(partition.items(7)) == list(partition.items(0))[7:]
+    assert list(partition.read_items(7)) == list(partition.read_items(0))[7:]
 
 
 def test_meta_bin_is_what_torchvision_reads_when_written(tmp_path, archives):
@@ -118,7 +118,7 @@ def test_tables_are_found_in_a_folder_of_their_own_when_named(tmp_path, archives
     ):
         open_partition(tmp_path, "val", archive)
     partition = open_partition(tmp_path, "val", archive, labels=str(archives["tar"]))
-    assert partition.sample(next(partition.items(0))).columns["wnid"] == val_wnid(1)
+    assert partition.make_sample(next(partition.read_items(0))).columns["wnid"] == val_wnid(1)
 
 
 def test_tables_are_read_from_the_archive_when_a_server_has_none(tmp_path, archives):
@@ -126,9 +126,9 @@ def test_tables_are_read_from_the_archive_when_a_server_has_none(tmp_path, archi
         partition = open_partition(
             tmp_path, "val", server.url("imagenet-object-localization-challenge.zip")
         )
-        assert [partition.sample(item).columns["wnid"] for item in partition.items(0)] == [
-            val_wnid(number) for number in range(1, 5)
-        ]
+        assert [
+            partition.make_sample(item).columns["wnid"] for item in partition.read_items(0)
+        ] == [val_wnid(number) for number in range(1, 5)]
 
 
 def test_a_folder_without_one_archive_is_one_line_when_opened(tmp_path, archives):
@@ -154,7 +154,7 @@ def test_an_archive_without_images_is_one_line_when_read(tmp_path, archives):
     with pytest.raises(
         SourceError, match=r"expected images ILSVRC/Data/CLS-LOC/val/\*.JPEG, found none"
     ):
-        list(open_partition(tmp_path, "val", folder).items(0))
+        list(open_partition(tmp_path, "val", folder).read_items(0))
 
 
 def test_an_image_is_a_bad_sample_when_the_solution_does_not_have_it(tmp_path, archives):
@@ -166,10 +166,10 @@ def test_an_image_is_a_bad_sample_when_the_solution_does_not_have_it(tmp_path, a
         )
     )
     partition = open_partition(tmp_path, "val", folder)
-    items = list(partition.items(0))
+    items = list(partition.read_items(0))
     with pytest.raises(SampleError, match="LOC_val_solution.csv has no class for it"):
-        partition.sample(items[1])
-    assert partition.sample(items[2]).columns["wnid"] == val_wnid(3)
+        partition.make_sample(items[1])
+    assert partition.make_sample(items[2]).columns["wnid"] == val_wnid(3)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One thread reads, several work, results come in the order of what was read. At most a few are under way, so memory stays bounded."""
+"""A map over several threads that keeps the order of its input and bounded memory."""
 
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -9,23 +9,28 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Under way for each working thread, those that wait to be taken among them: enough to keep it busy while results are written.
+#: Items in flight for each thread, finished results included: enough to keep it busy while results
+#: are written.
 PER_THREAD = 4
-_STOP_S = 5.0
+_JOIN_TIMEOUT_S = 5.0
 
 
-def in_order(
+def ordered_map(
     items: Iterator[Item], work: Callable[[Item], Result], *, threads: int
 ) -> Generator[Result, None, None]:
-    """Yield `work(item)` for each item, in order. What `items` or `work` raises is raised here in its turn, after the results before it."""
-    room = threading.Semaphore(threads * PER_THREAD)
+    """Yield `work(item)` for each item, in order.
+
+    One thread reads `items`, `threads` threads run `work`. An exception of either is raised here
+    in its turn, after the results before it.
+    """
+    slots = threading.Semaphore(threads * PER_THREAD)
     stopped = threading.Event()
     results: SimpleQueue[Future[Result] | None] = SimpleQueue()
     with ThreadPoolExecutor(threads, thread_name_prefix="stage") as pool:
 
         def read() -> None:
             try:
-                while room.acquire() and not stopped.is_set():
+                while slots.acquire() and not stopped.is_set():
                     item = next(items, None)
                     if item is None or stopped.is_set():
                         break
@@ -41,9 +46,10 @@ def in_order(
         try:
             while (future := results.get()) is not None:
                 yield future.result()
-                room.release()
+                slots.release()
         finally:
             stopped.set()
-            room.release()
-            reader.join(_STOP_S)  # it may wait for the network; then it ends by itself, unheard
+            slots.release()
+            # The reader may be waiting for the network. It then ends on its own, unobserved.
+            reader.join(_JOIN_TIMEOUT_S)
             pool.shutdown(cancel_futures=True)

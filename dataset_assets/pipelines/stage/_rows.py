@@ -1,4 +1,7 @@
-"""The rows of a staged partition: its columns, and what becomes of one image. Holds no state, so that several threads can make rows."""
+"""The rows of a staged partition: its columns, and how an image becomes a row.
+
+Stateless, so that several threads can make rows.
+"""
 
 import hashlib
 import json
@@ -16,7 +19,7 @@ from dataset_assets.records.shards import Row
 from dataset_assets.records.staged import LABEL_COUNTS, SampleError, StagedSample, StageItem
 from dataset_assets.staging.source import StagingPartition
 
-#: Columns of every staged partition: those of the source stand between the two groups.
+#: Columns of every staged partition. Those of the source stand between these two groups.
 _FIRST = {
     "key": "string",
     "path": "string",
@@ -28,35 +31,37 @@ _FIRST = {
     "height": "int32",
     "sha256": "string",
 }
-EXTRA = {"cause": "string", "extension": "string", LABEL_COUNTS: "string"}
-_KINDS = ("string", "int32", "int64", "double", "bool")
-#: Refused before decoding; the largest images of the published datasets have 2 % of it.
+_LAST = {"cause": "string", "extension": "string", LABEL_COUNTS: "string"}
+_TYPES = ("string", "int32", "int64", "double", "bool")
+#: Images above this are refused before decoding; the largest published ones have 2 % of it.
 MAX_PIXELS = 1 << 28
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_+=,@-]{0,79}")
 
 
-def schema_of(columns: Mapping[str, str]) -> pa.Schema:
-    """Return the columns of the rows of a partition whose source has these.
-
-    Raises:
-        ConfigurationError: the source names a type that rows do not have.
-    """
-    unknown = {name: kind for name, kind in columns.items() if kind not in _KINDS}
-    if unknown:
-        raise ConfigurationError(
-            f"types of columns of a source: expected {', '.join(_KINDS)}, came {unknown}"
-        )
-    fields = [*_FIRST.items(), *columns.items(), *EXTRA.items()]
-    return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in fields])
-
-
-class Made(NamedTuple):
-    """What became of an image."""
+class StagedImage(NamedTuple):
+    """The row of an image and, in layout `objects`, its objects."""
 
     row: Row
-    objects: tuple[
-        tuple[str, bytes], ...
-    ] = ()  # layout `objects`: path and bytes of each, none of a bad image
+    objects: tuple[tuple[str, bytes], ...] = ()
+    """Path and bytes of each object; none for a bad image."""
+
+
+def make_schema(columns: Mapping[str, str]) -> pa.Schema:
+    """Return the schema of the rows of a partition.
+
+    Args:
+        columns: the columns of its source, by name, with their Arrow types.
+
+    Raises:
+        ConfigurationError: the source names a type that rows do not support.
+    """
+    unknown = {name: kind for name, kind in columns.items() if kind not in _TYPES}
+    if unknown:
+        raise ConfigurationError(
+            f"column types of a source: expected {', '.join(_TYPES)}, got {unknown}"
+        )
+    fields = [*_FIRST.items(), *columns.items(), *_LAST.items()]
+    return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in fields])
 
 
 class RowMaker:
@@ -65,23 +70,27 @@ class RowMaker:
     def __init__(
         self, partition: StagingPartition, *, check_images: bool, with_objects: bool
     ) -> None:
-        self._partition, self._with_objects = partition, with_objects
-        self._none = dict.fromkeys(partition.columns)
-        self._decode = _decoder() if check_images else None
+        self._partition = partition
+        self._with_objects = with_objects
+        self._no_columns = dict.fromkeys(partition.columns)
+        self._decode = _import_decoder() if check_images else None
 
-    def __call__(self, item: StageItem) -> Made:
-        """Draw, check and describe. A bad image is a row without a payload."""
+    def make(self, item: StageItem) -> StagedImage:
+        """Make the sample, check the image and describe both.
+
+        A bad image becomes a row without a payload.
+        """
         sample = None
         try:
-            sample = self._partition.sample(item)
+            sample = self._partition.make_sample(item)
             _check_key(sample.key, item)
-            header = self._check(sample.payload)
-            objects = tuple(self._partition.objects(item)) if self._with_objects else ()
+            header = self._check_image(sample.payload)
+            objects = tuple(self._partition.make_objects(item)) if self._with_objects else ()
         except (SampleError, RefusedImage) as exc:
-            return Made(self._failure(item, sample, exc.cause, str(exc)))
-        return Made(self._row(item, sample, header), objects)
+            return StagedImage(self._failed_row(item, sample, exc.cause, str(exc)))
+        return StagedImage(self._row(item, sample, header), objects)
 
-    def _check(self, payload: bytes) -> Header:
+    def _check_image(self, payload: bytes) -> Header:
         header = read_header(payload)
         if header.pixels > MAX_PIXELS:
             raise RefusedImage(Cause.TOO_MANY_PIXELS, f"more than {MAX_PIXELS} pixels")
@@ -90,72 +99,81 @@ class RowMaker:
         return header
 
     def _row(self, item: StageItem, sample: StagedSample, header: Header) -> Row:
-        digest = hashlib.sha256(sample.payload).hexdigest()
-        columns = {**_place(item, sample.key), "status": SUCCESS, "error_message": None}
-        columns |= {
+        outcome = {
+            "status": SUCCESS,
+            "error_message": None,
             "width": header.width,
             "height": header.height,
-            "sha256": digest,
-            **self._none,
-            **sample.columns,
+            "sha256": hashlib.sha256(sample.payload).hexdigest(),
         }
-        counts = (
-            json.dumps(
-                {str(label): int(count) for label, count in sorted(sample.label_counts.items())}
-            )
-            if sample.label_counts
-            else None
-        )
-        extra = {"cause": None, "extension": sample.extension, LABEL_COUNTS: counts}
+        extra = {
+            "cause": None,
+            "extension": sample.extension,
+            LABEL_COUNTS: _counts_json(sample.label_counts),
+        }
         return Row(
             item.index,
             sample.key,
-            columns,
+            self._columns(item, sample.key, outcome, sample),
             extra,
             sample.payload,
             sample.extension,
             parts=sample.parts,
         )
 
-    def _failure(
+    def _failed_row(
         self, item: StageItem, sample: StagedSample | None, cause: Cause, message: str
     ) -> Row:
-        key = sample.key if sample is not None else _key_of(item.path)
-        columns = {
-            **_place(item, key),
+        key = _key_of(item.path) if sample is None else sample.key
+        outcome = {
             "status": cause.status,
             "error_message": message,
             "width": None,
             "height": None,
             "sha256": None,
         }
-        columns |= {**self._none, **(sample.columns if sample is not None else {})}
-        return Row(
-            item.index,
-            key,
-            columns,
-            {"cause": cause, "extension": None, LABEL_COUNTS: None},
-            cause=cause,
-        )
+        extra = {"cause": cause, "extension": None, LABEL_COUNTS: None}
+        columns = self._columns(item, key, outcome, sample)
+        return Row(item.index, key, columns, extra, cause=cause)
+
+    def _columns(
+        self, item: StageItem, key: str, outcome: Mapping[str, Any], sample: StagedSample | None
+    ) -> dict[str, Any]:
+        """Return the values of a row in the order of its schema."""
+        columns = {
+            "key": key,
+            "path": item.path,
+            "archive": item.archive,
+            "archive_offset": item.offset,
+            **outcome,
+            **self._no_columns,
+        }
+        if sample is not None:
+            columns |= sample.columns
+        return columns
 
 
-def _decoder() -> Callable[[bytes, Header], Any]:
-    from dataset_assets.images.decode import decode  # brings OpenCV
+def _import_decoder() -> Callable[[bytes, Header], Any]:
+    from dataset_assets.images.decode import decode  # imports OpenCV
 
     return decode
 
 
-def _place(item: StageItem, key: str) -> dict[str, Any]:
-    return {"key": key, "path": item.path, "archive": item.archive, "archive_offset": item.offset}
+def _counts_json(counts: Mapping[int, int]) -> str | None:
+    if not counts:
+        return None
+    return json.dumps({str(label): int(count) for label, count in sorted(counts.items())})
 
 
 def _check_key(key: str, item: StageItem) -> None:
     if not _KEY.fullmatch(key):
         raise ConfigurationError(
-            f"{item.path}: {key!r} can not be a sample's key: expected 1 to 80 ASCII characters without dots and slashes"
+            f"{item.path}: expected a sample key of 1 to 80 ASCII characters without dots and "
+            f"slashes, got {key!r}; rename the image in its archive"
         )
 
 
 def _key_of(path: str) -> str:
-    """Return a key for an image of which the source can not say one."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", path.rpartition("/")[2].rpartition(".")[0] or path)[-80:]
+    """Return a key for an image to which the source cannot give one."""
+    stem = path.rpartition("/")[2].rpartition(".")[0]
+    return re.sub(r"[^A-Za-z0-9_-]", "_", stem or path)[-80:]

@@ -1,11 +1,11 @@
-"""Rows in archive order -> shards of a bounded size, one open at a time.
+"""Cuts rows in archive order into shards of a bounded size, one open at a time.
 
-Where a shard ends depends on its own rows only. So a run that goes on behind the committed shards cuts where a run that nobody stopped would have cut.
+Where a shard ends depends on its own rows only, so a run that resumes after the committed shards
+cuts where an uninterrupted run would have.
 """
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from dataset_assets.errors import SourceError
 from dataset_assets.pipelines.download.rows import Tally
-from dataset_assets.pipelines.stage._rows import Made
+from dataset_assets.pipelines.stage._rows import StagedImage
 from dataset_assets.records.shards import ShardFile, ShardRecord
 from dataset_assets.shards.commits import write_record
 from dataset_assets.shards.formats.webdataset import Writer
@@ -22,7 +22,7 @@ from dataset_assets.shards.writer import WriterOptions
 from dataset_assets.storage.store import Store
 
 _DIGITS = 5
-_BLOCK = 512
+_TAR_BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,17 +32,19 @@ class ShardPlan:
     schema: pa.Schema
     parts: tuple[str, ...]
     fingerprint: str
-    max_bytes: int  # of payloads and parts, with their headers
-    max_samples: int  # rows
+    max_bytes: int
+    """Of payloads and parts, with their headers."""
+    max_samples: int
+    """Rows of a shard."""
 
 
-class Body(Protocol):
+class ShardOutput(Protocol):
     """Where the samples of one shard go. Nothing counts before `commit`, and a record."""
 
-    def size_of(self, made: Made) -> int:
+    def size_of(self, image: StagedImage) -> int:
         """Return the bytes that a sample takes."""
 
-    def write(self, made: Made) -> None:
+    def write(self, image: StagedImage) -> None:
         """Append a row with its sample."""
 
     def commit(self) -> tuple[ShardFile, ...]:
@@ -52,104 +54,131 @@ class Body(Protocol):
         """Remove what was written, unless committed. Idempotent."""
 
 
-class TarBody:
+class TarOutput:
     """A tar with its sidecar."""
 
     def __init__(self, store: Store, name: str, plan: ShardPlan) -> None:
         self._writer = Writer(store, WriterOptions(name=name, schema=plan.schema, parts=plan.parts))
-        self.commit, self.discard = self._writer.commit, self._writer.discard
 
-    def size_of(self, made: Made) -> int:
-        """See `Body`."""
-        members = ([] if made.row.payload is None else [made.row.payload]) + list(
-            made.row.parts.values()
-        )
-        return sum(_BLOCK + len(data) + -len(data) % _BLOCK for data in members)
+    def size_of(self, image: StagedImage) -> int:
+        """Return the bytes of the members: a header block each, and data in whole blocks."""
+        members = list(image.row.parts.values())
+        if image.row.payload is not None:
+            members.append(image.row.payload)
+        return sum(_TAR_BLOCK + len(data) + -len(data) % _TAR_BLOCK for data in members)
 
-    def write(self, made: Made) -> None:
-        """See `Body`."""
-        self._writer.write(made.row)
+    def write(self, image: StagedImage) -> None:
+        """Append the members of a sample and its row."""
+        self._writer.write(image.row)
+
+    def commit(self) -> tuple[ShardFile, ...]:
+        """Commit the tar and the sidecar."""
+        return self._writer.commit()
+
+    def discard(self) -> None:
+        """Remove both files, unless committed."""
+        self._writer.discard()
 
 
 class _OpenShard:
-    """One shard on its way."""
+    """The shard that is being written."""
 
-    def __init__(self, store: Store, shard_id: int, plan: ShardPlan, body: Body) -> None:
-        self._store, self._id, self._plan, self.body = store, shard_id, plan, body
+    def __init__(self, store: Store, shard_id: int, plan: ShardPlan, output: ShardOutput) -> None:
+        self._store = store
+        self._shard_id = shard_id
+        self._plan = plan
+        self._output = output
         self._keys: set[str] = set()
         self._tally = Tally()
         self._bytes = 0
         self._started = time.time()
 
-    def has_room(self, made: Made) -> bool:
-        """Tell whether a row belongs into this shard. The first one always does."""
+    def has_room(self, image: StagedImage) -> bool:
+        """Tell whether a row still fits. The first one always does."""
         if not self._keys:
             return True
-        return (
-            len(self._keys) < self._plan.max_samples
-            and self._bytes + self.body.size_of(made) <= self._plan.max_bytes
-        )
+        if len(self._keys) >= self._plan.max_samples:
+            return False
+        return self._bytes + self._output.size_of(image) <= self._plan.max_bytes
 
-    def add(self, made: Made) -> None:
-        row = made.row
+    def add(self, image: StagedImage) -> None:
+        """Write a row.
+
+        Raises:
+            SourceError: the shard has a row with this key.
+        """
+        row = image.row
         if row.key in self._keys:
             raise SourceError(
-                f"{row.columns['path']}: another image of the partition has the key {row.key!r} too; expected names that differ"
+                f"{row.columns['path']}: expected a key for each image, got {row.key!r} for two; "
+                "give the images different names"
             )
         self._keys.add(row.key)
-        self._bytes += self.body.size_of(made)
+        self._bytes += self._output.size_of(image)
         self._tally.bytes_downloaded += len(row.payload or b"")
         self._tally.add(row)
-        self.body.write(made)
+        self._output.write(image)
 
-    def commit(self) -> ShardRecord:
+    def commit(self) -> None:
         """Make the files visible, then the record: from here on the shard exists."""
-        files = self.body.commit()
+        files = self._output.commit()
         now = time.time()
         record = ShardRecord(
             duration=now - self._started,
             start_time=self._started,
             end_time=now,
-            name=shard_name(self._id, _DIGITS),
-            shard_id=self._id,
+            name=shard_name(self._shard_id, _DIGITS),
+            shard_id=self._shard_id,
             fingerprint=self._plan.fingerprint,
             files=files,
             bytes_stored=sum(file.bytes for file in files),
             **self._tally.counts(),
         )
         write_record(self._store, record)
-        return record
+
+    def discard(self) -> None:
+        """Remove what was written, unless committed. Idempotent."""
+        self._output.discard()
 
 
 def write_shards(
-    rows: Iterator[Made],
+    images: Iterator[StagedImage],
     store: Store,
     plan: ShardPlan,
-    open_body: Callable[[Store, str, ShardPlan], Body],
+    open_output: Callable[[str], ShardOutput],
     *,
     first: int,
-    wrote: Callable[[], None],
+    on_row: Callable[[], None],
 ) -> int:
-    """Cut rows into shards, numbered from `first`, and commit them; return how many. `wrote` is called after each row.
+    """Write rows into shards, commit each, and return how many shards that were.
+
+    Args:
+        images: rows in archive order.
+        store: folder of the partition.
+        plan: what the shards have in common.
+        open_output: opens the output of a shard by the name of the shard.
+        first: number of the first shard.
+        on_row: called after each row.
 
     Raises:
         SourceError: two images of a shard have the same key.
     """
-    shard_id, shard = first, None
-    with ExitStack() as undo:
-        for made in rows:
-            if shard is not None and not shard.has_room(made):
+    shard_id = first
+    shard: _OpenShard | None = None
+    try:
+        for image in images:
+            if shard is not None and not shard.has_room(image):
                 shard.commit()
-                shard, shard_id = None, shard_id + 1
+                shard = None
             if shard is None:
-                shard = _OpenShard(
-                    store, shard_id, plan, open_body(store, shard_name(shard_id, _DIGITS), plan)
-                )
-                undo.pop_all()
-                undo.callback(shard.body.discard)
-            shard.add(made)
-            wrote()
+                output = open_output(shard_name(shard_id, _DIGITS))
+                shard = _OpenShard(store, shard_id, plan, output)
+                shard_id += 1
+            shard.add(image)
+            on_row()
         if shard is not None:
             shard.commit()
-            shard_id += 1
+    finally:
+        if shard is not None:
+            shard.discard()
     return shard_id - first

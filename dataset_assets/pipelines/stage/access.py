@@ -1,9 +1,11 @@
-"""What a source of a published dataset may reach: archives by path or url, a session of its own, credentials by name, and files that are kept.
+"""What a source of a published dataset may reach: files by path or URL, sites, and kept files.
 
-Credentials are asked for one by one, by the name of their variable; none is stored, shown or logged here.
+Credentials are looked up one by one, by the name of their variable; none is stored, shown or
+logged here.
 """
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, BinaryIO
@@ -15,13 +17,20 @@ from dataset_assets.records.shards import ShardFile
 from dataset_assets.redaction import redact
 from dataset_assets.storage.store import Store, open_store
 
-KEPT = "annotations"
-_RECORD = f"{KEPT}/kept.json"
-_CHUNK = 1 << 20
+KEPT_FOLDER = "annotations"
+_RECORD = f"{KEPT_FOLDER}/kept.json"
+_CHUNK_BYTES = 1 << 20
 
 
 class StoreAccess:
-    """See `staging._base.Access`. `store` is the folder of the partition; `secret` gives credentials by name, or None; `session` visits sites."""
+    """Access over stores and HTTP, for one partition.
+
+    Args:
+        store: the folder of the partition, where files are kept.
+        secret: returns a credential by the name of its variable, or None.
+        session: for web sites; by default one is opened when a site is visited.
+        ranges: how files are read over HTTP.
+    """
 
     def __init__(
         self,
@@ -31,43 +40,54 @@ class StoreAccess:
         session: Session | None = None,
         ranges: RangeOptions | None = None,
     ) -> None:
-        self._store, self._secret, self._session, self._ranges = store, secret, session, ranges
+        self._store = store
+        self._secret = secret
+        self._session = session
+        self._ranges = ranges
         self._kept = _read_kept(store)
 
     def __repr__(self) -> str:
         return f"StoreAccess({self._store.url!r})"
 
     def open(self, url: str) -> BinaryIO:
-        """See `staging._base.Access`."""
+        """Open a path, a store URL or an HTTP(S) URL for seekable reading."""
         if url.startswith(("http://", "https://")):
             return RangeFile(url, session=self.session(), options=self._ranges)
         folder, _, name = url.rpartition("/")
         if not name:
-            raise ConfigurationError(f"expected the path or url of a file, came {redact(url)!r}")
-        return open_store(folder or ("/" if url.startswith("/") else ".")).open_read(name)
+            raise ConfigurationError(f"expected the path or URL of a file, got {redact(url)!r}")
+        if not folder:
+            folder = "/" if url.startswith("/") else "."
+        return open_store(folder).open_read(name)
 
     def keep(self, name: str, read: Callable[[], BinaryIO], digest: str = "") -> BinaryIO:
-        """See `staging._base.Access`."""
+        """Open the kept copy of a file; make the copy first where it is missing or outdated."""
+        path = f"{KEPT_FOLDER}/{name}"
         known = self._kept.get(name)
-        if (
-            known is None
-            or known["digest"] != digest
-            or self._store.size(f"{KEPT}/{name}") != known["bytes"]
-        ):
+        is_current = (
+            known is not None
+            and known["digest"] == digest
+            and self._store.size(path) == known["bytes"]
+        )
+        if not is_current:
             self._copy(name, read, digest)
-        return self._store.open_read(f"{KEPT}/{name}")
+        return self._store.open_read(path)
 
     def session(self) -> Session:
-        """See `staging._base.Access`."""
+        """Return the session for web sites, opened by the first call."""
         if self._session is None:
             self._session = Session()
         return self._session
 
     def secret(self, name: str) -> str:
-        """See `staging._base.Access`."""
+        """Return a credential by the name of its variable.
+
+        Raises:
+            ConfigurationError: it is not set.
+        """
         value = self._secret(name) if self._secret is not None else None
         if not value:
-            raise ConfigurationError(f"the credential {name} is not set: this source needs it")
+            raise ConfigurationError(f"{name} is not set: this source needs the credential; set it")
         return value
 
     def close(self) -> None:
@@ -76,32 +96,33 @@ class StoreAccess:
             self._session.close()
 
     def kept_files(self) -> Sequence[ShardFile]:
-        """Return the files that are kept, by name."""
+        """Return the kept files, sorted by name."""
         return [
-            ShardFile(f"{KEPT}/{name}", entry["bytes"], entry["sha256"])
+            ShardFile(f"{KEPT_FOLDER}/{name}", entry["bytes"], entry["sha256"])
             for name, entry in sorted(self._kept.items())
         ]
 
     def _copy(self, name: str, read: Callable[[], BinaryIO], digest: str) -> None:
-        with closing(read()) as opened, self._store.stage(f"{KEPT}/{name}") as staged:
-            while chunk := opened.read(_CHUNK):
-                staged.write(chunk)
+        with closing(read()) as opened, self._store.stage(f"{KEPT_FOLDER}/{name}") as staged:
+            shutil.copyfileobj(opened, staged, _CHUNK_BYTES)
             staged.commit()
             self._kept[name] = {"bytes": staged.bytes, "sha256": staged.sha256, "digest": digest}
-        self._store.write(_RECORD, json.dumps(dict(sorted(self._kept.items())), indent=1).encode())
+        record = json.dumps(dict(sorted(self._kept.items())), indent=1)
+        self._store.write(_RECORD, record.encode())
 
 
 def _read_kept(store: Store) -> dict[str, dict[str, Any]]:
-    """Read what is kept. A file without its record, or of another size, is copied again."""
+    """Read the record of kept files; {} where it is missing or damaged: they are copied again."""
     try:
         kept = json.loads(store.read(_RECORD))
-        return {
-            str(name): {
-                "bytes": int(e["bytes"]),
-                "sha256": str(e["sha256"]),
-                "digest": str(e["digest"]),
-            }
-            for name, e in kept.items()
-        }
+        return {str(name): _kept_entry(entry) for name, entry in kept.items()}
     except (ObjectMissing, ValueError, TypeError, KeyError, AttributeError):
         return {}
+
+
+def _kept_entry(raw: Any) -> dict[str, Any]:
+    return {
+        "bytes": int(raw["bytes"]),
+        "sha256": str(raw["sha256"]),
+        "digest": str(raw["digest"]),
+    }

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import islice
 
-from dataset_assets.pipelines.stage.objects import FORMAT, objects_store, verify_objects
+from dataset_assets.pipelines.stage.objects import FORMAT, open_objects_store, verify_objects
 from dataset_assets.records.shards import Manifest, ShardRecord
 from dataset_assets.shards.commits import list_records, read_manifest
 from dataset_assets.shards.reading import read_samples
@@ -33,7 +33,9 @@ def verify_set(store: Store, *, deep: bool = True, objects_url: str | None = Non
                 f"{store.locate(shard.record_name)}: the manifest names this shard, but its record is missing or disagrees in size"
             )
         elif manifest.output_format == FORMAT:
-            problems += verify_objects(store, record, objects_store(store, objects_url), deep=deep)
+            problems += verify_objects(
+                store, record, open_objects_store(store, objects_url), deep=deep
+            )
         else:
             problems += verify_shard(store, record, deep=deep)
     problems += [

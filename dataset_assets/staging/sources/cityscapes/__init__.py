@@ -168,7 +168,7 @@ class CityscapesPartition:
                     found.setdefault(stem.removeprefix(f"{kind}/"), []).append(member)
         return found
 
-    def items(self, start: int) -> Iterator[StageItem]:
+    def read_items(self, start: int) -> Iterator[StageItem]:
         """See `_base.Partition`."""
         self._from_begin = start == 0
         for index, (member, payload) in enumerate(self._images.walk(start, self._is_image), start):
@@ -180,7 +180,7 @@ class CityscapesPartition:
                 index, member.name, self._images.name, member.offset, payload, companions
             )
 
-    def sample(self, item: StageItem) -> StagedSample:
+    def make_sample(self, item: StageItem) -> StagedSample:
         """See `_base.Partition`."""
         key = item.path.rpartition("/")[2].removesuffix(_SUFFIX)
         city, sequence, frame = _name_parts(key)
@@ -200,16 +200,17 @@ class CityscapesPartition:
             counts,
         )
 
-    def objects(self, item: StageItem) -> Iterator[tuple[str, bytes]]:
+    def make_objects(self, item: StageItem) -> Iterator[tuple[str, bytes]]:
         """See `_base.Partition`."""
         yield item.path, item.payload
         yield from item.companions.items()
 
+    @property
     def warnings(self) -> dict[str, int]:
         """See `_base.Partition`."""
         return {"images without label map": self._without_labels} if self._without_labels else {}
 
-    def finish(self) -> None:
+    def verify_archives(self) -> None:
         """See `_base.Partition`."""
         for archive, file, md5 in self._archives:
             check_md5(archive.name, file, md5, from_begin=self._from_begin)

@@ -94,7 +94,7 @@ class CocoPartition:
         folder, _, file_name = path.rpartition("/")
         return folder == self.name and file_name in self._listed.images
 
-    def items(self, start: int) -> Iterator[StageItem]:
+    def read_items(self, start: int) -> Iterator[StageItem]:
         """See `_base.Partition`."""
         self._from_begin = start == 0
         for index, (member, payload) in enumerate(self._images.walk(start, self._is_wanted), start):
@@ -107,7 +107,7 @@ class CocoPartition:
                 self._pictures.of(_stem(member.name)),
             )
 
-    def sample(self, item: StageItem) -> StagedSample:
+    def make_sample(self, item: StageItem) -> StagedSample:
         """See `_base.Partition`."""
         file_name = item.path.rpartition("/")[2]
         entry = self._listed.image(file_name)
@@ -157,16 +157,17 @@ class CocoPartition:
             draw(label_map, map(json.loads, found[kind]))
         return label_map
 
-    def objects(self, item: StageItem) -> Iterator[tuple[str, bytes]]:
+    def make_objects(self, item: StageItem) -> Iterator[tuple[str, bytes]]:
         """See `_base.Partition`."""
         yield item.path, item.payload
         for picture in item.companions.values():
             yield f"annotations/panoptic_{self.name}/{_stem(item.path)}.png", picture
 
-    def finish(self) -> None:
+    def verify_archives(self) -> None:
         """See `_base.Partition`."""
         check_md5(self._images.name, self._file, self._md5, from_begin=self._from_begin)
 
+    @property
     def warnings(self) -> Mapping[str, int]:
         """See `_base.Partition`."""
         return self._warnings

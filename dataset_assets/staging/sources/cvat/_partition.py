@@ -126,7 +126,7 @@ class CvatPartition:
             )
         return found
 
-    def items(self, start: int) -> Iterator[StageItem]:
+    def read_items(self, start: int) -> Iterator[StageItem]:
         """See `_base.Partition`."""
         for index, (member, payload) in enumerate(
             self._images.walk(start, self._found.__contains__), start
@@ -135,7 +135,7 @@ class CvatPartition:
             known = {} if found is None else {_ANNOTATIONS: self._annotations.document(found.key)}
             yield StageItem(index, member.name, self._images.name, member.offset, payload, known)
 
-    def sample(self, item: StageItem) -> StagedSample:
+    def make_sample(self, item: StageItem) -> StagedSample:
         """See `_base.Partition`."""
         (width, height), extension = _look_at(item.payload)
         known = item.companions.get(_ANNOTATIONS) or _nothing(self._paths[item.path])
@@ -162,15 +162,16 @@ class CvatPartition:
         parts = {_ANNOTATIONS: known, _LABELS: label_map.encode()}
         return StagedSample(f"{item.index:06d}", extension, item.payload, columns, parts, counts)
 
-    def objects(self, item: StageItem) -> Iterator[tuple[str, bytes]]:
+    def make_objects(self, item: StageItem) -> Iterator[tuple[str, bytes]]:
         """See `_base.Partition`."""
         yield f"{self.name}/{item.path}", item.payload
         for name, data in item.companions.items():
             yield f"{self.name}/{item.path}.{name}", data
 
-    def finish(self) -> None:
+    def verify_archives(self) -> None:
         """See `_base.Partition`. Nobody publishes sums of exports; members were checked by CRC-32."""
 
+    @property
     def warnings(self) -> Mapping[str, int]:
         """See `_base.Partition`."""
         return self._warnings

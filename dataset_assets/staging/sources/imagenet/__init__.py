@@ -178,7 +178,7 @@ class ImagenetPartition:
     def _is_image(self, path: str) -> bool:
         return path.startswith(self._folder) and path.upper().endswith(".JPEG")
 
-    def items(self, start: int) -> Iterator[StageItem]:
+    def read_items(self, start: int) -> Iterator[StageItem]:
         """See `_base.Partition`.
 
         Raises:
@@ -193,7 +193,7 @@ class ImagenetPartition:
                 f"{self._archive.name}: expected images {self._folder}*.JPEG, found none"
             )
 
-    def sample(self, item: StageItem) -> StagedSample:
+    def make_sample(self, item: StageItem) -> StagedSample:
         """See `_base.Partition`."""
         key = item.path.rpartition("/")[2].rpartition(".")[0]
         boxes = self._boxes.get(key, ())
@@ -222,15 +222,16 @@ class ImagenetPartition:
             {} if label is None else {label: 1},
         )
 
-    def objects(self, item: StageItem) -> Iterator[tuple[str, bytes]]:
+    def make_objects(self, item: StageItem) -> Iterator[tuple[str, bytes]]:
         """See `_base.Partition`."""
         yield item.path, item.payload
 
+    @property
     def warnings(self) -> dict[str, int]:
         """See `_base.Partition`."""
         return {}
 
-    def finish(self) -> None:
+    def verify_archives(self) -> None:
         """See `_base.Partition`. Kaggle publishes no checksum; a zip was checked member by member, a tar.gz by its own."""
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from dataset_assets.pipelines.stage._ordered_map import PER_THREAD, in_order
+from dataset_assets.pipelines.stage._ordered_map import PER_THREAD, ordered_map
 
 
 def test_results_come_in_order_when_work_takes_unequal_time():
@@ -13,7 +13,7 @@ def test_results_come_in_order_when_work_takes_unequal_time():
         time.sleep(0.004 * (number % 3 == 0))
         return number
 
-    assert list(in_order(iter(range(40)), work, threads=3)) == list(range(40))
+    assert list(ordered_map(iter(range(40)), work, threads=3)) == list(range(40))
 
 
 def test_few_are_under_way_when_results_are_not_taken():
@@ -24,7 +24,7 @@ def test_few_are_under_way_when_results_are_not_taken():
             seen.append(number)
             yield number
 
-    results = in_order(items(), str, threads=2)
+    results = ordered_map(items(), str, threads=2)
     assert next(results) == "0"
     time.sleep(0.1)
     assert len(seen) <= 2 * PER_THREAD + 1
@@ -46,7 +46,7 @@ def test_error_is_raised_in_its_turn(where):
             raise OSError("at 5")
         return number
 
-    results = in_order(items(), work, threads=2)
+    results = ordered_map(items(), work, threads=2)
     assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
     with pytest.raises(OSError, match="at 5"):
         next(results)
@@ -54,7 +54,7 @@ def test_error_is_raised_in_its_turn(where):
 
 def test_reader_ends_when_results_are_no_longer_wanted():
     before = threading.active_count()
-    results = in_order(iter(range(100)), str, threads=2)
+    results = ordered_map(iter(range(100)), str, threads=2)
     assert next(results) == "0"
     assert threading.active_count() > before
     results.close()

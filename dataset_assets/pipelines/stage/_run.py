@@ -1,0 +1,236 @@
+"""One call of `stage`: resumes after the committed shards and writes the rest.
+
+One thread reads the archives front to back, several draw label maps and decode every image, and
+rows are written in archive order. The manifest is written last.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from dataset_assets.errors import (
+    ArchiveCorrupt,
+    EmptyList,
+    ObjectMissing,
+    PlanMismatch,
+    ShardCorrupt,
+)
+from dataset_assets.pipelines.stage._ordered_map import ordered_map
+from dataset_assets.pipelines.stage._rows import RowMaker, make_schema
+from dataset_assets.pipelines.stage._shards import ShardOutput, ShardPlan, TarOutput, write_shards
+from dataset_assets.pipelines.stage.access import StoreAccess
+from dataset_assets.pipelines.stage.objects import (
+    LOCATION_FIELDS,
+    MAX_GROUP,
+    ObjectOutput,
+    open_objects_store,
+    write_kept_files,
+)
+from dataset_assets.pipelines.stage.options import StageOptions
+from dataset_assets.records.shards import SCHEMA_VERSION, Manifest, ShardRecord
+from dataset_assets.records.staged import StagedDataset
+from dataset_assets.shards.commits import list_records, read_manifest, write_manifest
+from dataset_assets.shards.writer import INDEX, part_columns
+from dataset_assets.staging.source import StagingPartition, StagingSource
+from dataset_assets.staging.summary import read_staged, write_summary
+from dataset_assets.storage.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """The result of a call of `stage`."""
+
+    manifest: Manifest
+    """Of the whole partition, shards of earlier runs included."""
+    dataset: StagedDataset
+    made: int
+    """Shards committed by this call."""
+    skipped: int
+    """Shards committed before."""
+
+
+class StageRun:
+    """One call of `stage` on an open partition."""
+
+    def __init__(
+        self,
+        source: StagingSource,
+        partition: StagingPartition,
+        store: Store,
+        options: StageOptions,
+        access: StoreAccess,
+    ) -> None:
+        self._source = source
+        self._partition = partition
+        self._store = store
+        self._options = options
+        self._access = access
+        self._has_objects = options.layout == "objects"
+        self._fingerprint = _fingerprint(source, partition, options)
+
+    def run(self, progress: Callable[[int, int], None] | None) -> StageReport:
+        """Write what is missing and return the whole."""
+        records = self._committed()
+        made = 0
+        manifest = self._valid_manifest(records)
+        if manifest is None:
+            if not self._is_complete(records):
+                made = self._write_shards(records, progress)
+                records = self._committed()
+            manifest = self._write_manifest(records)
+        dataset = read_staged(self._store, manifest)
+        if dataset is None:
+            raise PlanMismatch(
+                f"{self._store.url}: another run wrote the manifest at the same time; "
+                "let one run finish"
+            )
+        return StageReport(manifest, dataset, made, len(records) - made)
+
+    def _committed(self) -> list[ShardRecord]:
+        """Return the committed shards before the first missing one.
+
+        Raises:
+            PlanMismatch: one is of other archives or options.
+        """
+        records = list_records(self._store)
+        for record in records:
+            if record.fingerprint != self._fingerprint:
+                raise PlanMismatch(
+                    f"{self._store.locate(record.record_name)} was staged from other archives, or "
+                    "with other options, than this run; stage into another folder, or delete this "
+                    "one"
+                )
+        return [record for number, record in enumerate(records) if record.shard_id == number]
+
+    def _is_complete(self, records: Sequence[ShardRecord]) -> bool:
+        """Tell whether every image has its row, without reading one."""
+        return sum(record.count for record in records) == self._partition.count
+
+    def _write_shards(
+        self, done: Sequence[ShardRecord], progress: Callable[[int, int], None] | None
+    ) -> int:
+        """Stage the images after the committed shards; return how many shards that were."""
+        partition = self._partition
+        options = self._options
+        row = sum(record.count for record in done)
+        maker = RowMaker(
+            partition, check_images=options.check_images, with_objects=self._has_objects
+        )
+
+        def count_row() -> None:
+            nonlocal row
+            row += 1
+            if progress is not None:
+                progress(row, partition.count or 0)
+
+        images = ordered_map(partition.read_items(row), maker.make, threads=options.thread_count)
+        plan = self._plan()
+        with closing(images):
+            made = write_shards(
+                images,
+                self._store,
+                plan,
+                lambda name: self._open_output(name, plan),
+                first=len(done),
+                on_row=count_row,
+            )
+        self._verify_archives()
+        return made
+
+    def _plan(self) -> ShardPlan:
+        max_samples = self._options.max_shard_samples
+        if self._has_objects:
+            max_samples = min(max_samples, MAX_GROUP)
+        return ShardPlan(
+            schema=make_schema(self._partition.columns),
+            parts=tuple(self._partition.parts),
+            fingerprint=self._fingerprint,
+            max_bytes=self._options.max_shard_bytes,
+            max_samples=max_samples,
+        )
+
+    def _open_output(self, name: str, plan: ShardPlan) -> ShardOutput:
+        if self._has_objects:
+            return ObjectOutput(self._store, name, plan, self._objects())
+        return TarOutput(self._store, name, plan)
+
+    def _objects(self) -> Store:
+        return open_objects_store(self._store, self._options.objects_url)
+
+    def _verify_archives(self) -> None:
+        """Verify what was read; where it is not the published data, drop all shards made of it."""
+        try:
+            self._partition.verify_archives()
+        except ArchiveCorrupt:
+            for record in self._committed():
+                self._store.delete(record.record_name)
+            raise
+
+    def _write_manifest(self, records: Sequence[ShardRecord]) -> Manifest:
+        """Write the files beside the shards, then the manifest."""
+        if not records:
+            raise EmptyList(
+                f"{self._source.kind} {self._partition.name}: expected images of this partition "
+                "in the archives, got none"
+            )
+        kept = self._access.kept_files()
+        if self._has_objects:
+            write_kept_files(self._store, kept, self._objects())
+        files = write_summary(
+            self._store, self._source, self._partition, records, self._location_columns()
+        )
+        return write_manifest(
+            self._store,
+            fingerprint=self._fingerprint,
+            output_format="objects" if self._has_objects else "webdataset",
+            extra_files=[*files, *kept],
+        )
+
+    def _location_columns(self) -> list[str]:
+        """Return the columns that say where a sample is, those of its payload first."""
+        if self._has_objects:
+            return [field.name for field in LOCATION_FIELDS]
+        columns = [field.name for field in INDEX]
+        for part in self._partition.parts:
+            columns += part_columns(part)
+        return columns
+
+    def _valid_manifest(self, records: Sequence[ShardRecord]) -> Manifest | None:
+        """Return the manifest if it is of this run and everything that it names exists."""
+        try:
+            manifest = read_manifest(self._store)
+        except (ObjectMissing, ShardCorrupt):
+            return None
+        if manifest.fingerprint != self._fingerprint:
+            return None
+        named = [(shard.name, shard.files) for shard in manifest.shards]
+        if named != [(record.name, record.files) for record in records]:
+            return None
+        if any(self._store.size(file.name) != file.bytes for file in manifest.extra_files):
+            return None
+        return manifest
+
+
+def _fingerprint(source: StagingSource, partition: StagingPartition, options: StageOptions) -> str:
+    """Digest everything that shapes the bytes of a staged partition.
+
+    Where archives and shards are does not count.
+    """
+    shape = [
+        options.layout,
+        options.max_shard_bytes,
+        options.max_shard_samples,
+        options.check_images,
+    ]
+    inputs = [
+        SCHEMA_VERSION,
+        source.kind,
+        partition.name,
+        partition.fingerprint,
+        dict(partition.columns),
+        list(partition.parts),
+        shape,
+    ]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
