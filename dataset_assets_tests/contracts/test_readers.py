@@ -1,4 +1,4 @@
-"""What every reader of url lists promises (`urls/_base.py`), over the registry: a new format joins by a line in `WRITERS`."""
+"""What every list format promises: a new file in `urls/formats/` is tested once `WRITERS` has it."""
 
 import bz2
 import csv

@@ -1,4 +1,4 @@
-"""What every output format promises. A new file in `dataset_assets/shards/` is tested by being there."""
+"""What every output format promises: a new file in `shards/formats/` is tested by being there."""
 
 import pickle
 from uuid import uuid4
@@ -20,11 +20,10 @@ from dataset_assets_tests.shards.sample_rows import (
     write_shard,
 )
 
-PACKAGE = "output_format"
 TEXTS = ["é😀中 עברית", "\0", "\ud800", "", None, "x" * 1_000_000, 'a\n"b"\\', "<script>", "\u202e"]
 
 
-@pytest.fixture(params=registry.names(PACKAGE))
+@pytest.fixture(params=registry.names("output_format"))
 def output_format(request):
     return request.param
 
@@ -43,11 +42,11 @@ def everything(store):
 
 
 def open_writer(store, output_format, **changes):
-    return registry.load(PACKAGE, output_format)(store, make_options(**changes))
+    return registry.load("output_format", output_format)(store, make_options(**changes))
 
 
 def is_stored(output_format):
-    return registry.load(PACKAGE, output_format).suffix is not None
+    return registry.load("output_format", output_format).suffix is not None
 
 
 @pytest.mark.parametrize("failed", [[], [0, 5, 19], range(20)])
@@ -99,7 +98,7 @@ def test_text_comes_back_when_it_is_strange(store, output_format):
 
 
 def test_files_are_named_in_order_when_committed(store, output_format):
-    writer = registry.load(PACKAGE, output_format)
+    writer = registry.load("output_format", output_format)
     files = write_files(store, output_format, make_rows(3))
     expected = [] if writer.suffix is None else [f"00003{writer.suffix}"]
     assert [file.name for file in files] == expected + ["00003.parquet"] * writer.sidecar
@@ -112,9 +111,9 @@ def test_files_are_named_in_order_when_committed(store, output_format):
 
 def test_options_travel_to_other_processes_when_pickled(store, output_format):
     assert pickle.loads(pickle.dumps((store.url, make_options()))) == (store.url, make_options())
-    assert pickle.loads(pickle.dumps(registry.load(PACKAGE, output_format))) is registry.load(
-        PACKAGE, output_format
-    )
+    assert pickle.loads(
+        pickle.dumps(registry.load("output_format", output_format))
+    ) is registry.load("output_format", output_format)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 120])

@@ -7,14 +7,14 @@ import pytest
 
 from dataset_assets import registry
 from dataset_assets.errors import ConfigurationError, UnknownName
-from dataset_assets.pipelines.stage.open_staging import ROLE, open_staging, options_of
+from dataset_assets.pipelines.stage.open_staging import open_staging, options_of
 from dataset_assets.pipelines.verify.shards import verify_set
 from dataset_assets.shards.reading import read_rows
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.pipelines.zip_source import contents
 from dataset_assets_tests.support.published_datasets import PUBLISHERS
 
-NAMES = registry.names(ROLE)
+NAMES = registry.names("staging_source")
 
 
 @pytest.fixture(params=NAMES)

@@ -13,6 +13,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
+from dataset_assets import registry
 from dataset_assets.errors import ConfigurationError, ObjectMissing, StorageError
 from dataset_assets.storage.store import check_key, open_store
 
@@ -58,6 +59,12 @@ OPENERS = {
     "rclone": open_s3("rclone"),
 }
 SLOW_OPENERS = {"swift": open_s3("swift")}
+#: plug-in -> its openers
+STORES = {
+    "local": {"local"},
+    "fsspec": {"memory", "file_system"},
+    "s3": {"moto", "rclone", "swift"},
+}
 
 
 @pytest.fixture(
@@ -66,6 +73,11 @@ SLOW_OPENERS = {"swift": open_s3("swift")}
 def store(request, tmp_path):
     yield (OPENERS | SLOW_OPENERS)[request.param](tmp_path, request)
     MemoryFileSystem.store.clear()
+
+
+def test_every_store_has_an_opener():
+    assert set(STORES) == set(registry.names("store"))
+    assert set().union(*STORES.values()) == {*OPENERS, *SLOW_OPENERS}
 
 
 def keys(store, *args, **kwargs):

@@ -11,19 +11,22 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from dataset_assets.errors import DiskFull
 from dataset_assets.fetch.client import Fetcher
 from dataset_assets.images.prepare import silence_codecs, warm_up
 from dataset_assets.pipelines.download._samples import Sample, SampleMaker
 from dataset_assets.pipelines.download._shard_job import RetryJob, ShardJob
-from dataset_assets.pipelines.download._workers import ShardWork
 from dataset_assets.pipelines.download.plan_urls import read_shard
 from dataset_assets.records.fetching import FetchOutcome, Request
 from dataset_assets.records.shards import ShardProgress, ShardRecord, ShardResult, ShardTask
 from dataset_assets.shards.commits import read_record
 from dataset_assets.shards.naming import shard_name
 from dataset_assets.storage.store import open_store
+
+if TYPE_CHECKING:
+    from dataset_assets.pipelines.download._workers import ShardWork
 
 #: Open shards of one worker: one that waits for its last urls, one that is in full swing.
 MAX_OPEN_SHARDS = 2
@@ -34,7 +37,7 @@ HEARTBEAT_S = 0.1
 _FUTURES_PER_THREAD = 4
 
 
-def work_on(work: ShardWork, tasks: Iterator[ShardTask]) -> Iterator[ShardProgress | ShardResult]:
+def work_on(work: "ShardWork", tasks: Iterator[ShardTask]) -> Iterator[ShardProgress | ShardResult]:
     """See `ShardWork`."""
     if work.options.image is not None:
         warm_up(work.options.image)
@@ -50,7 +53,7 @@ def work_on(work: ShardWork, tasks: Iterator[ShardTask]) -> Iterator[ShardProgre
 
 
 class _Worker:
-    def __init__(self, work: ShardWork, tasks: Iterator[ShardTask]) -> None:
+    def __init__(self, work: "ShardWork", tasks: Iterator[ShardTask]) -> None:
         self._work, self._tasks = work, tasks
         self._make = SampleMaker(work.options)
         self._pending: deque[Request] = deque()  # filled here, emptied by the fetch thread
