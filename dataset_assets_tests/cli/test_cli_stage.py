@@ -16,7 +16,7 @@ from dataset_assets_tests.support.archive_server import CityscapesSite
 from dataset_assets_tests.support.tiny_cityscapes import write_cityscapes
 from dataset_assets_tests.support.tiny_coco import write_coco
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PASSWORD = "a-password-that-nobody-may-see"
 
 
