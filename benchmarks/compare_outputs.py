@@ -27,7 +27,9 @@ from dataset_assets_tests.pipelines.sources import write_recordings
 from dataset_assets_tests.support import tiny_cityscapes, tiny_coco, tiny_cvat, tiny_imagenet
 
 ROOT = Path(__file__).parents[1]
-ROWS = slice(100, 300)  # the slow answers of the photo server come before
+ROWS = 200
+# Kinds of answers that are slow, or that are not the same the second time.
+LEFT_OUT = ("late", "drip", "busy", "limited", "reset", "oversize")
 TIMES = ("duration", "start_time", "end_time")
 FORMATS = ("webdataset", "files", "parquet", "tfrecord", "dummy")
 
@@ -99,7 +101,10 @@ def git(*arguments: str) -> None:
 def write_inputs(inputs: Path, port: int) -> None:
     """Write what the commands read."""
     inputs.mkdir(parents=True)
-    pq.write_table(url_table(port=port)[ROWS], inputs / "urls.parquet")
+    urls = url_table(port=port)
+    kinds = [url.split("/")[3] for url in urls["url"].to_pylist()]
+    chosen = [row for row, kind in enumerate(kinds) if kind not in LEFT_OUT]
+    pq.write_table(urls.take(chosen[:ROWS]), inputs / "urls.parquet")
     write_recordings(inputs / "recordings", 6)
     tiny_coco.write_coco(inputs / "coco")
     (inputs / "cityscapes").mkdir()
@@ -135,7 +140,9 @@ def run(code: Path, out: Path, arguments: list[str]) -> None:
     """Run a program of one line, with the code of a checkout."""
     environment = {**os.environ, "PYTHONPATH": str(code)}
     command = [sys.executable, "-c", *arguments]
-    done = subprocess.run(command, cwd=out, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=out, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{code.name}: {arguments[1:]}\n{done.stdout}\n{done.stderr}")
 

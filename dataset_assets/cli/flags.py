@@ -1,59 +1,103 @@
-"""The arguments of pipelines and of their option classes as flags of a command line.
+"""The arguments of functions and of option classes as flags of a command line.
 
-Flags are written `--image_size 256`, `--image_size=256` or `--image-size 256`, with the values that img2dataset's command line takes:
-`--save_additional_columns '["a","b"]'` or `a,b`, `--archives '{"a": "x.zip"}'` or `a=x.zip`, `--compute_hash None`, `--extract_exif False`.
+Flags are written `--image_size 256`, `--image_size=256` or `--image-size 256`, with the values that
+img2dataset's command line takes: lists as `'["a","b"]'` or `a,b`, mappings as `'{"a": "x.zip"}'` or
+`a=x.zip`, `None`, and for switches `--extract_exif`, `--extract_exif False`.
+
+What a flag means is written where the argument or the option is defined, and read from there.
 """
 
 import argparse
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-_NUMBERS: dict[str, type] = {"float": float, "int": int}
+from dataset_assets.option_docs import argument_docs, field_docs
+
+_RATIOS = "train=0.75,validation=0.15,test=0.10"
 
 
-def add_flags(parser: argparse.ArgumentParser, *callables: Any) -> None:
-    """Add a flag for every parameter of functions and option classes; what several have, or the parser has already, is one flag."""
+def add_flags(parser: argparse.ArgumentParser, *owners: Callable[..., Any]) -> None:
+    """Add a flag for each argument of functions and each field of option classes.
+
+    A name that several owners have, or that the parser has already, is one flag.
+    """
     known = {action.dest for action in parser._actions}
-    for each in callables:
-        hints = inspect.get_annotations(each)
-        for name, parameter in inspect.signature(each).parameters.items():
-            if name not in known:
-                known.add(name)
-                _add_flag(parser, name, hints[name], parameter.default)
+    for owner in owners:
+        docs = field_docs(owner) if isinstance(owner, type) else argument_docs(owner)
+        for parameter, hint in _parameters(owner):
+            if parameter.name not in known:
+                known.add(parameter.name)
+                _add_flag(parser, parameter, hint, docs.get(parameter.name, ""))
 
 
-def _add_flag(parser: argparse.ArgumentParser, name: str, hint: Any, default: Any) -> None:
-    is_flag, required = hint is bool, default is inspect.Parameter.empty
-    shown = (
-        ",".join(default)
-        if isinstance(default, tuple)
-        else "none"
-        if str(default) == "<factory>"
-        else default
-    )
+def given_flags(arguments: argparse.Namespace, *owners: Callable[..., Any]) -> dict[str, Any]:
+    """Return the arguments of the owners that stand on the command line."""
+    names = {parameter.name for owner in owners for parameter, _ in _parameters(owner)}
+    return {name: value for name, value in vars(arguments).items() if name in names}
+
+
+def ratios(value: str) -> dict[str, float]:
+    """Return what `train=0.75,test=0.25` says.
+
+    Raises:
+        argparse.ArgumentTypeError: it is something else.
+    """
+    try:
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        return {name.strip(): float(ratio) for name, _, ratio in pairs}
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"expected {_RATIOS}, got {value!r}") from exc
+
+
+def _parameters(owner: Callable[..., Any]) -> Iterator[tuple[inspect.Parameter, Any]]:
+    hints = inspect.get_annotations(owner)
+    for parameter in inspect.signature(owner).parameters.values():
+        yield parameter, hints.get(parameter.name, Any)
+
+
+def _add_flag(
+    parser: argparse.ArgumentParser, parameter: inspect.Parameter, hint: Any, doc: str
+) -> None:
+    name = parameter.name
+    is_switch = hint is bool
+    required = parameter.default is inspect.Parameter.empty
+    default = "required" if required else f"default: {_shown(parameter.default)}"
     parser.add_argument(
         *dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}")),
         dest=name,
         type=_converter(name, hint),
         default=argparse.SUPPRESS,
         required=required,
-        nargs="?" if is_flag else None,
-        const=True if is_flag else None,
-        metavar=str(getattr(hint, "__name__", "VALUE")).upper(),
-        help="(required)" if required else f"(default: {shown})".replace("%", "%%"),
+        nargs="?" if is_switch else None,
+        const=True if is_switch else None,
+        metavar=_metavar(hint),
+        help=f"{doc} ({default})".strip().replace("%", "%%"),
     )
 
 
-def given(arguments: argparse.Namespace, *callables: Any) -> dict[str, Any]:
-    """Return the parameters of functions and option classes that were given."""
-    names = {name for each in callables for name in inspect.signature(each).parameters}
-    return {name: value for name, value in vars(arguments).items() if name in names}
+def _shown(default: Any) -> str:
+    if isinstance(default, tuple):
+        return ",".join(map(str, default)) or "none"
+    return "none" if str(default) == "<factory>" else str(default)
+
+
+def _metavar(hint: Any) -> str:
+    text = str(hint)
+    if hint is bool:
+        return "BOOL"
+    if "Mapping" in text and "Sequence" not in text:
+        return "NAME=VALUE,..."
+    if any(kind in text for kind in ("Sequence", "tuple")):
+        return "A,B,..."
+    if "float" in text:
+        return "NUMBER"
+    return "INTEGER" if "int" in text else "TEXT"
 
 
 def _converter(name: str, hint: Any) -> Callable[[str], Any]:
-    """Return what turns the text of a flag into the argument's type."""
+    """Return what turns the text of a flag into a value of the argument's type."""
     text = str(hint)
 
     def convert(value: str) -> Any:
@@ -61,49 +105,45 @@ def _converter(name: str, hint: Any) -> Callable[[str], Any]:
             return None
         if hint is bool or ("bool" in text and value.lower() in ("true", "false")):
             return _boolean(name, value)
-        if "Mapping" in text and "Sequence" not in text and not value.startswith("{"):
+        if "Mapping" in text and "Sequence" not in text:
             return _mapping(name, value)
         if any(kind in text for kind in ("Mapping", "Sequence", "tuple")):
-            return _list_or_mapping(value)
-        return next((number for kind, number in _NUMBERS.items() if kind in text), str)(value)
+            return _list_or_mapping(name, value)
+        if "float" in text:
+            return float(value)
+        return int(value) if "int" in text else value
 
-    convert.__name__ = text.removeprefix("<class '").removesuffix("'>")
+    convert.__name__ = _metavar(hint).lower()  # argparse says "invalid <name> value"
     return convert
 
 
 def _boolean(name: str, value: str) -> bool:
     if value.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{name}: expected True or False, came {value!r}")
+        raise argparse.ArgumentTypeError(f"{name}: expected True or False, got {value!r}")
     return value.lower() == "true"
 
 
-def _mapping(name: str, value: str) -> dict[str, str]:
-    """Return what `a=x,b=y` says."""
+def _mapping(name: str, value: str) -> dict[str, Any]:
+    """Return what JSON or `a=x,b=y` says."""
+    if value.startswith("{"):
+        found: Mapping[str, Any] = _json(name, value)
+        return dict(found)
     pairs = [part.partition("=") for part in value.split(",") if part.strip()]
     if not all(key.strip() and equals for key, equals, _ in pairs):
-        raise argparse.ArgumentTypeError(
-            f"{name}: expected name=value,name=value or JSON, came {value!r}"
-        )
+        expected = "name=value,name=value or JSON"
+        raise argparse.ArgumentTypeError(f"{name}: expected {expected}, got {value!r}")
     return {key.strip(): text.strip() for key, _, text in pairs}
 
 
-def _list_or_mapping(value: str) -> Any:
+def _list_or_mapping(name: str, value: str) -> Any:
+    """Return what JSON or `a,b` says."""
     if value.startswith(("[", "{")):
-        try:
-            return json.loads(value.replace("'", '"'))
-        except ValueError as exc:
-            raise argparse.ArgumentTypeError(f"expected JSON or a,b,c; came {value!r}") from exc
+        return _json(name, value)
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
-def ratios(value: str) -> dict[str, float]:
-    """Return what `train=0.75,test=0.25` says."""
+def _json(name: str, value: str) -> Any:
     try:
-        return {
-            name.strip(): float(ratio)
-            for name, _, ratio in (part.partition("=") for part in _list_or_mapping(value))
-        }
-    except (ValueError, AttributeError) as exc:
-        raise argparse.ArgumentTypeError(
-            f"expected train=0.75,validation=0.15,test=0.10; came {value!r}"
-        ) from exc
+        return json.loads(value.replace("'", '"'))
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{name}: expected JSON, got {value!r}") from exc

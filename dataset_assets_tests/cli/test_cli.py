@@ -5,14 +5,16 @@ import sys
 
 import pytest
 
-from dataset_assets.cli import _parser, main
+from dataset_assets.cli import build_parser, main
 from dataset_assets.pipelines.split.split_archives import load_split, version_store
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.pipelines.sources import write_recordings
 
 
 def arguments(*flags: str) -> dict:
-    given = vars(_parser("download").parse_args(["download", "--url_list", "urls.txt", *flags]))
+    given = vars(
+        build_parser("download").parse_args(["download", "--url_list", "urls.txt", *flags])
+    )
     return {name: value for name, value in given.items() if name not in ("run", "url_list")}
 
 
@@ -83,7 +85,7 @@ def test_the_module_runs_as_a_command():
 
 
 def test_only_the_chosen_command_is_loaded_when_it_runs():
-    script = "import sys; from dataset_assets.cli import _parser; _parser('download'); sys.exit('pyarrow' in sys.modules)"
+    script = "import sys; from dataset_assets.cli import build_parser; build_parser('download'); sys.exit('pyarrow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0
 
 

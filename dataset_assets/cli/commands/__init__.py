@@ -1,0 +1,4 @@
+"""The commands: a file is a command. Its first line is the help text, `run` returns the exit status.
+
+Nothing heavy is imported before a command is chosen.
+"""

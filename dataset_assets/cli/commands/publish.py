@@ -1,0 +1,84 @@
+"""Publish a split to a local directory that load_dataset reads, or to the Hugging Face Hub."""
+
+import argparse
+import os
+
+from dataset_assets.cli.flags import add_flags, given_flags
+from dataset_assets.cli.tables import print_line, print_table
+from dataset_assets.errors import ConfigurationError
+
+
+def add_flags_of_command(parser: argparse.ArgumentParser) -> None:
+    """Add the split, the repository, the target, and the fields of the option class."""
+    from dataset_assets.pipelines.publish.publish import PublishOptions
+
+    parser.add_argument("folder", help="folder or URL of a split")
+    parser.add_argument("repo", help="org/name")
+    parser.add_argument(
+        "--target",
+        choices=("directory", "huggingface"),
+        default="directory",
+        help="where to publish (default: directory)",
+    )
+    parser.add_argument(
+        "--root",
+        default="published",
+        help="target directory: the folder that holds the repositories (default: published)",
+    )
+    visibility = parser.add_mutually_exclusive_group()
+    visibility.add_argument(
+        "--private",
+        action="store_true",
+        default=True,
+        help="create the repository as a private one (default)",
+    )
+    visibility.add_argument(
+        "--public",
+        dest="private",
+        action="store_false",
+        help="create the repository as a public one",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only print what would change")
+    add_flags(parser, PublishOptions)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Publish, and print what changed in the repository."""
+    from dataset_assets.hub.targets.directory import DirectoryTarget
+    from dataset_assets.hub.targets.huggingface import HuggingFaceTarget
+    from dataset_assets.pipelines.publish.publish import PublishOptions, publish
+    from dataset_assets.records.splits import Published
+    from dataset_assets.storage.store import open_store
+
+    options = PublishOptions(**given_flags(arguments, PublishOptions))
+    target: DirectoryTarget | HuggingFaceTarget
+    if arguments.target == "huggingface":
+        target = HuggingFaceTarget(arguments.repo, token=_token(), private=arguments.private)
+    else:
+        target = DirectoryTarget(arguments.root, arguments.repo)
+    result = publish(open_store(arguments.folder), target, options, dry_run=arguments.dry_run)
+    if isinstance(result, Published):
+        row = (result.added, result.deleted, result.bytes_added, result.revision, result.tag)
+        print_table(("added", "deleted", "bytes", "revision", "tag"), [row])
+        print_line(result.url if result.changed else f"{result.url}: nothing has changed")
+        return 0
+    rows = [
+        (kind, path) for kind in ("added", "changed", "deleted") for path in getattr(result, kind)
+    ]
+    print_table(("would be", "path"), rows)
+    print_line(f"{len(result.unchanged)} unchanged, {result.bytes_added:,} bytes to send")
+    return 0
+
+
+def _token() -> str:
+    """Return the token of the Hub. There is no flag for it: others can read command lines.
+
+    Raises:
+        ConfigurationError: HF_TOKEN is not set.
+    """
+    if token := os.environ.get("HF_TOKEN"):
+        return token
+    raise ConfigurationError(
+        "the environment variable HF_TOKEN is not set: "
+        "expected a token with write permission for publishing to the Hub"
+    )
