@@ -42,6 +42,7 @@ ROLES = {
     "output_format": Role("dataset_assets.shards.formats", "Writer"),
     "distributor": Role("dataset_assets.distribute", "Distributor"),
     "staging_source": Role("dataset_assets.staging.sources", "Source"),
+    "hub_target": Role("dataset_assets.hub.targets", "HubTarget"),
 }
 
 

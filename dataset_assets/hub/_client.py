@@ -1,4 +1,4 @@
-"""The client of a Hub: with timeouts, with a token that shows nowhere, and with errors that say in one line what to do."""
+"""Client of the Hub with timeouts, retries, a hidden token, and one-line errors that say what to do."""
 
 import logging
 from collections.abc import Callable
@@ -25,19 +25,23 @@ _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
 
 _CONNECT_TIMEOUT_S = 30.0
-_READ_TIMEOUT_S = 120.0  # the Hub gives a commit up after 60 s
-_ONE_AT_A_TIME = Lock()
-_MAX_ANSWER = 300  # characters of what a server says, in a message
+_READ_TIMEOUT_S = 120.0  # above the 60 s after which the Hub gives up a commit
+_TIMEOUTS_LOCK = Lock()
+_MAX_DETAIL = 300  # characters of a server's error text in a message
 
 
 class Client:
-    """`HfApi` for one repository of datasets. The token comes from the caller only: environment and login files are never looked at."""
+    """`HfApi` for one dataset repository.
+
+    The token comes from the caller only, never from the environment or login files.
+    """
 
     def __init__(
         self, repo: str, token: str | None, *, endpoint: str | None, retry: RetryOptions
     ) -> None:
-        self.repo, self.retry = repo, retry
-        self._token = Secret(token)
+        self.repo = repo
+        self.retry = retry
+        self._token = _Secret(token)
         self._endpoint = endpoint
 
     def __repr__(self) -> str:
@@ -48,78 +52,90 @@ class Client:
         """The official client."""
         from huggingface_hub import HfApi
 
-        _limit_waiting()
+        _ensure_timeouts()
         return HfApi(endpoint=self._endpoint, token=self._token.value or False)
 
     @property
     def files(self) -> "HfFileSystem":
-        """The repository's files, for reading. Without the instances that fsspec keeps: they would outlive the token."""
+        """The repository's files, for reading.
+
+        Bypasses fsspec's instance cache, whose instances would outlive the token.
+        """
         from huggingface_hub import HfFileSystem
 
-        _limit_waiting()
+        _ensure_timeouts()
         return HfFileSystem(
             endpoint=self._endpoint, token=self._token.value or False, skip_instance_cache=True
         )
 
     def load_options(self) -> dict[str, Any]:
-        """Return what `datasets` needs to know to read the repository. Holds the token."""
+        """Return the options with which `datasets` can read the repository, the token included."""
         return {"token": self._token.value or False}
 
     def call(
-        self, doing: str, call: Callable[["HfApi"], _Result], *, attempts: int | None = None
+        self, action: str, call: Callable[["HfApi"], _Result], *, attempts: int | None = None
     ) -> _Result:
-        """Ask the Hub, again where that can help; `doing` says in an error what was asked.
+        """Call the Hub and retry transient failures.
+
+        Args:
+            action: what the call does, for errors, such as "reading the head".
+            call: gets the official client.
+            attempts: fewer attempts than the options allow, for what the client retries itself.
 
         Raises:
-            AccessDenied, ObjectMissing, HubError: it failed for good, or often enough.
+            AccessDenied, ObjectMissing, HubError: it failed permanently, or too often.
         """
         options = self.retry if attempts is None else self.retry.limited(attempts)
         try:
             return call_with_retry(lambda: call(self.api), options)
         except failures() as exc:
-            error = self.explain(doing, exc)
-        raise error  # here, so that it carries no traceback of the client, which may show the token
+            error = self.explain(action, exc)
+        raise error  # outside the handler: the client's traceback could show the token
 
-    def explain(self, doing: str, exc: Exception) -> HubError | ObjectMissing:
+    def explain(self, action: str, exc: Exception) -> HubError | ObjectMissing:
         """Describe a failure in one line."""
-        status, said = status_of(exc), self._said(exc)
-        where = f"{self.repo}: {doing} failed"
+        status = status_of(exc)
+        detail = self._detail(exc)
+        start = f"{self.repo}: {action} failed"
         if status in (401, 403):
-            return AccessDenied(f"{where}: {self._denied(status)} ({status}: {said})")
-        if status == 404 and "xet-write-token" in said:
+            return AccessDenied(f"{start}: {self._denial(status)} ({status}: {detail})")
+        if status == 404 and "xet-write-token" in detail:
             return HubError(
-                f"{where}: this Hub has no Xet storage; set HF_HUB_DISABLE_XET=1 to send files another way"
+                f"{start}: this Hub has no Xet storage; set HF_HUB_DISABLE_XET=1 to upload "
+                "another way"
             )
         if status == 404 or isinstance(exc, FileNotFoundError):
             return ObjectMissing(
-                f"{where}: no such repository, revision or file, or the token may not see it ({said})"
+                f"{start}: no such repository, revision or file, or the token has no access to it "
+                f"({detail})"
             )
         if is_transient(exc):
-            answer = f"the Hub answers {status}" if status else "the Hub does not answer"
+            answer = f"the Hub returned {status}" if status else "the Hub did not respond"
             return HubError(
-                f"{where}: {answer} ({said}); readers get what they got before, what was sent is kept: run again to go on"
+                f"{start}: {answer} ({detail}); readers still get the previous revision and "
+                "uploaded files are kept: run again to resume"
             )
-        return HubError(f"{where}: {f'{status}: ' if status else ''}{said}")
+        return HubError(f"{start}: {status}: {detail}" if status else f"{start}: {detail}")
 
-    def _denied(self, status: int) -> str:
+    def _denial(self, status: int) -> str:
         if not self._token.value:
-            return "no token was given; set HF_TOKEN to one that may write to this repository"
+            return "no token was given; set HF_TOKEN to one with write access to this repository"
         if status == 401:
-            return "the Hub does not take this token; set HF_TOKEN to a valid one"
-        return "this token may not do that; use one with the role 'write' for this organization"
+            return "the Hub rejects this token; set HF_TOKEN to a valid one"
+        return "this token lacks permission; use one with the role 'write' for this organization"
 
-    def _said(self, exc: BaseException) -> str:
+    def _detail(self, exc: BaseException) -> str:
         chain = list(causes(exc))
-        by_server = next(
-            (said for each in chain if (said := getattr(each, "server_message", None))), ""
-        )
-        text = by_server or str(chain[-1]).partition("For more information check")[0]
+        from_server = (getattr(each, "server_message", None) for each in chain)
+        text = next(filter(None, from_server), "")
+        if not text:
+            text = str(chain[-1]).partition("For more information check")[0]
         text = " ".join(text.split()) or type(chain[-1]).__name__
-        return redact(self._token.hide(text))[:_MAX_ANSWER]  # uploads go to signed urls
+        return redact(text, [self._token.value or ""])[:_MAX_DETAIL]
 
 
-class Secret:
-    """A token that no message, repr or frame dump shows."""
+class _Secret:
+    """A token that a repr or a dump of local variables does not show."""
 
     __slots__ = ("value",)
 
@@ -129,21 +145,19 @@ class Secret:
     def __repr__(self) -> str:
         return "***"
 
-    def hide(self, text: str) -> str:
-        """Return a text without the token."""
-        return text.replace(self.value, "***") if self.value else text
 
-
-def _limit_waiting() -> None:
-    with (
-        _ONE_AT_A_TIME
-    ):  # a new client closes the one before it, and what other threads do with that
+def _ensure_timeouts() -> None:
+    # Setting a client factory closes the client before it, with what other threads do with it.
+    with _TIMEOUTS_LOCK:
         _set_timeouts()
 
 
 @cache
 def _set_timeouts() -> None:
-    """Give the process's shared client timeouts: it has none, and a stalled server would hang the step. One that has some is kept."""
+    """Give the process's shared client timeouts, unless it has some.
+
+    Without them a stalled server would hang the step.
+    """
     from huggingface_hub import get_session, set_client_factory
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
     from huggingface_hub.utils._http import default_client_factory
@@ -151,12 +165,12 @@ def _set_timeouts() -> None:
     if get_session().timeout != httpx.Timeout(None):
         return
 
-    def with_timeouts() -> Any:
+    def create_client() -> Any:
         client = default_client_factory()
         client.timeout = httpx.Timeout(
             _CONNECT_TIMEOUT_S, read=_READ_TIMEOUT_S, write=_READ_TIMEOUT_S
         )
         return client
 
-    _log.debug("requests to the Hub are given up after %.0f s without an answer", _READ_TIMEOUT_S)
-    set_client_factory(with_timeouts)
+    _log.debug("requests to the Hub time out after %.0f s without a response", _READ_TIMEOUT_S)
+    set_client_factory(create_client)

@@ -1,7 +1,8 @@
-"""Again, when a Hub has a bad moment: which failures pass by themselves, and how long to wait for that.
+"""Retries of calls to the Hub: which failures are transient, and how long to wait before each retry.
 
-`huggingface_hub` repeats the transfer of files and the reading of lists; it does not repeat creating a repository, asking for its head and
-committing, so these are repeated here. Nothing that a person has to mend is ever repeated (400, 401, 403, 404).
+`huggingface_hub` retries the transfer of files and the reading of lists. It does not retry creating
+a repository, reading its head and committing; those calls are retried here. Failures that a person
+has to fix (400, 401, 403, 404) are never retried.
 """
 
 import random
@@ -11,58 +12,90 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+
 from dataset_assets.errors import ConfigurationError
 
 _Result = TypeVar("_Result")
 
 _RESET = re.compile(r";\s*t=(\d+)")
-_XET_STATUS = re.compile(
-    r"HTTP status (?:client|server) error \((\d{3})\b"
-)  # the Xet library says it in the text only
-_PASSING_STATUSES = {408, 429, 500, 502, 503, 504}
+# The Xet library reports the status in the text of its error only.
+_XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3})\b")
+_TRANSIENT_STATUSES = {408, 429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryOptions:
-    """How often, and how long to wait in between: doubled every time, with up to a quarter more by chance.
+    """How often to retry, and how long to wait between attempts.
 
     Raises:
-        ConfigurationError: a value can not work.
+        ConfigurationError: a value is out of range.
     """
 
     attempts: int = 5
+    """Calls before giving up, the first included."""
     first_delay_s: float = 1.0
-    max_delay_s: float = 60.0  # also the longest wait that a server can ask for
+    """Seconds before the second attempt. Doubles with every further one, plus up to a quarter."""
+    max_delay_s: float = 60.0
+    """Longest delay in seconds, also when the server asks for more."""
     sleep: Callable[[float], None] = time.sleep
-    chance: Callable[[], float] = random.random
+    """Waits for a number of seconds."""
+    jitter: Callable[[], float] = random.random
+    """Returns a number in [0, 1) for the jitter."""
 
     def __post_init__(self) -> None:
         if self.attempts < 1 or self.first_delay_s < 0 or self.max_delay_s < self.first_delay_s:
             raise ConfigurationError(
-                "retries: expected attempts of at least 1 and 0 <= first_delay_s <= max_delay_s, "
-                f"came attempts={self.attempts}, first_delay_s={self.first_delay_s}, max_delay_s={self.max_delay_s}"
+                "retry: expected attempts of at least 1 and 0 <= first_delay_s <= max_delay_s, "
+                f"got attempts={self.attempts}, first_delay_s={self.first_delay_s}, "
+                f"max_delay_s={self.max_delay_s}"
             )
 
     def limited(self, attempts: int) -> Self:
-        """Return the same with fewer attempts: for what the client repeats by itself."""
+        """Return these options with at most `attempts`: for calls that the client retries itself."""
         return replace(self, attempts=min(attempts, self.attempts))
 
-    def wait(self, attempt: int, exc: BaseException | None = None) -> None:
-        """Sleep after the failed attempt of this number, counted from 0: as long as the server asked for, if it did."""
-        delay_s = min(self.max_delay_s, self.first_delay_s * 2**attempt) * (1 + self.chance() / 4)
-        asked_s = asked_delay_s(exc) if exc is not None else 0.0
-        self.sleep(min(self.max_delay_s, max(delay_s, asked_s)))
+    def delay_s(self, failures: int, exc: BaseException | None) -> float:
+        """Return the seconds to wait after a number of failures; at least what the server asks."""
+        delay_s = min(self.max_delay_s, self.first_delay_s * 2.0 ** (failures - 1))
+        asked_s = 0.0 if exc is None else asked_delay_s(exc)
+        return min(self.max_delay_s, max(delay_s * (1 + self.jitter() / 4), asked_s))
+
+
+def call_with_retry(
+    call: Callable[[], _Result],
+    options: RetryOptions,
+    is_retryable: Callable[[BaseException], bool] | None = None,
+) -> _Result:
+    """Call until it succeeds, fails permanently, or runs out of attempts.
+
+    The last failure is raised unchanged. Without `is_retryable`, transient failures of the Hub are
+    retried.
+    """
+
+    def delay_s(state: RetryCallState) -> float:
+        outcome = state.outcome
+        return options.delay_s(state.attempt_number, outcome.exception() if outcome else None)
+
+    retrying = Retrying(
+        sleep=options.sleep,
+        stop=stop_after_attempt(options.attempts),
+        wait=delay_s,
+        retry=retry_if_exception(is_retryable or _is_transient_failure),
+        reraise=True,
+    )
+    return retrying(call)
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """Return what the client of the Hub raises. Its own errors, the network's, those of the Xet library and of refused answers."""
+    """Return what the Hub client raises: its own errors, network errors, and those of Xet."""
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     return (httpx.HTTPError, OSError, RuntimeError, ValueError)
 
 
 def is_transient(exc: BaseException) -> bool:
-    """Tell whether the same call may work in a moment."""
+    """Tell whether the same call may succeed later."""
     from huggingface_hub.errors import OfflineModeIsEnabled
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
@@ -70,64 +103,49 @@ def is_transient(exc: BaseException) -> bool:
         return False
     status = status_of(exc)
     if status is not None:
-        return status in _PASSING_STATUSES
-    return any(
-        isinstance(cause, httpx.TransportError | ConnectionError | TimeoutError)
-        for cause in causes(exc)
-    )
+        return status in _TRANSIENT_STATUSES
+    network_errors = (httpx.TransportError, ConnectionError, TimeoutError)
+    return any(isinstance(cause, network_errors) for cause in causes(exc))
 
 
 def status_of(exc: BaseException) -> int | None:
-    """Return the HTTP status behind an error, or None when no answer came."""
+    """Return the HTTP status behind an error, or None when there was no response."""
     response = _response_of(exc)
     if response is not None:
         return int(response.status_code)
-    said = _XET_STATUS.search(str(exc)) if isinstance(exc, ConnectionError) else None
-    return int(said[1]) if said else None
+    found = _XET_STATUS.search(str(exc)) if isinstance(exc, ConnectionError) else None
+    return int(found[1]) if found else None
 
 
 def asked_delay_s(exc: BaseException) -> float:
-    """Return how long the server asked to wait, 0 when it did not: `Retry-After`, or after a 429 the `t` of `RateLimit`."""
+    """Return the seconds that the server asks to wait, or 0.
+
+    It asks with `Retry-After`, or after a 429 with the `t` of `RateLimit`.
+    """
     response = _response_of(exc)
     if response is None:
         return 0.0
     after = response.headers.get("retry-after", "")
     if after.isdigit():
         return float(after)
-    reset = (
-        _RESET.search(response.headers.get("ratelimit", ""))
-        if response.status_code == 429
-        else None
-    )
+    if response.status_code != 429:
+        return 0.0
+    reset = _RESET.search(response.headers.get("ratelimit", ""))
     return float(reset[1]) + 1 if reset else 0.0
 
 
-def call_with_retry(call: Callable[[], _Result], options: RetryOptions) -> _Result:
-    """Call until it works, fails for good, or has failed often enough. The last failure is raised as it came."""
-    for attempt in range(options.attempts - 1):
-        try:
-            return call()
-        except failures() as exc:
-            if not is_transient(exc):
-                raise
-            options.wait(attempt, exc)
-    return call()
-
-
-def _response_of(exc: BaseException) -> Any:
-    return next(
-        (
-            response
-            for cause in causes(exc)
-            if (response := getattr(cause, "response", None)) is not None
-        ),
-        None,
-    )
-
-
 def causes(exc: BaseException) -> Iterator[BaseException]:
-    """Yield an error, and what it was raised from."""
+    """Yield an error and the chain of errors that caused it."""
     cause: BaseException | None = exc
     while cause is not None:
         yield cause
         cause = cause.__cause__
+
+
+def _is_transient_failure(exc: BaseException) -> bool:
+    return isinstance(exc, failures()) and is_transient(exc)
+
+
+def _response_of(exc: BaseException) -> Any:
+    responses = (getattr(cause, "response", None) for cause in causes(exc))
+    return next((response for response in responses if response is not None), None)

@@ -1,20 +1,23 @@
-"""Where a dataset can be published: the contract of a target, what every target refuses, and what a publication would change.
+"""Contract of a publishing target: what a target does, and the checks that all targets share.
 
-A target holds one repository: files below paths, under named revisions. A publication replaces the files that this package owns, in one step
-that a reader sees whole or not at all, and leaves the files of other people alone. Nothing here knows what is in a file.
+A target is one repository: files below paths, under named revisions. Publishing replaces the files
+that this package owns in one atomic step and leaves other files alone. Nothing here knows what a
+file contains. The targets are in `dataset_assets.hub.targets`; a file name there is a kind.
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, ClassVar, Protocol, Self
 
+from dataset_assets import registry
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.records.splits import Published, PublishFile
+from dataset_assets.records.splits import PublishFile, PublishResult
 
-#: Lists what was published with it: what it names and is not published any more is deleted. Nothing else ever is.
+ROLE = "hub_target"
+#: Lists the files of a publication. A later publication deletes listed files that it does not have.
 MANIFEST = "manifest.json"
 
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
@@ -25,46 +28,73 @@ _MAX_NAME = 96
 
 @dataclass(frozen=True, slots=True)
 class PublishPlan:
-    """What a publication would change in a repository. Paths, sorted."""
+    """What a publication would change in a repository. Paths are sorted."""
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
     deleted: tuple[str, ...]
     unchanged: tuple[str, ...]
-    bytes_added: int  # of the added and the changed files
+    bytes_added: int
+    """Bytes of the added and the changed files."""
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether everything is there already."""
+        """Whether the repository already holds the publication."""
         return not (self.added or self.changed or self.deleted)
 
 
-class Target(Protocol):
-    """One repository at one place. Publishing is safe to repeat, to interrupt at any point, and to run twice at once."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetOptions:
+    """How a target is opened. A target ignores what it does not need."""
 
-    kind: str  # "directory" or "huggingface"
-    repo: str  # "org/name"
+    root: str = "published"
+    """Local folder that holds the repositories of the target `directory`."""
+    token: str | None = field(default=None, repr=False)
+    """Access token of a remote target. Never read from the environment, and never shown."""
+    private: bool = True
+    """Whether a repository that publishing creates is private."""
+
+
+class PublishTarget(Protocol):
+    """One repository. Publishing is safe to repeat, to interrupt, and to run concurrently."""
+
+    is_remote: ClassVar[bool]
+    """Whether the target needs the network and a token."""
+    kind: str
+    """Name of the target, as a user types it."""
+    repo: str
+    """`org/name`."""
+
+    @classmethod
+    def open(cls, repo: str, options: TargetOptions) -> Self:
+        """Open a repository, which need not exist yet.
+
+        Raises:
+            ConfigurationError: the target cannot hold such a repository.
+        """
 
     def head(self) -> str | None:
         """Return the revision that readers get, or None when nothing has been published."""
 
     def plan(self, files: Sequence[PublishFile]) -> PublishPlan:
-        """Compare with what readers get now. Changes nothing, creates nothing."""
+        """Compare files with the current revision. Changes and creates nothing."""
 
     def publish(
         self, files: Sequence[PublishFile], *, version: str, message: str, tag: str = ""
-    ) -> Published:
-        """Make the repository hold these files, and name the result with a tag.
+    ) -> PublishResult:
+        """Make the repository hold these files, and tag the result.
 
-        Idempotent: equal files are not sent again and make no new revision. Without a tag it is `v` and the begin of the version.
+        Idempotent: unchanged files are not uploaded again and create no new revision. The default
+        tag is `v` and the first 12 characters of the version.
 
         Raises:
-            ConfigurationError: the repository can not be loaded with these files, or the tag names something else already.
-            StorageError: the target refuses; readers get what they got before.
+            ConfigurationError: the repository cannot be loaded with these files, or the tag already
+                names another revision.
+            StorageError: the target refuses; readers still get the previous revision.
         """
 
     def verify(self, files: Sequence[PublishFile], revision: str) -> list[str]:
-        """List the files that a revision has not, or has with other bytes. Nothing, when it is sound."""
+        """List the files that a revision lacks or holds with other bytes."""
 
     def open_read(self, path: str, revision: str) -> BinaryIO:
         """Open a published file for seekable reading.
@@ -77,92 +107,122 @@ class Target(Protocol):
         """Return the first argument of `datasets.load_dataset`."""
 
     def load_options(self, revision: str) -> dict[str, Any]:
-        """Return further arguments of `datasets.load_dataset`. They may hold a token: never show them."""
+        """Return further arguments of `datasets.load_dataset`. Can hold a token: do not show."""
+
+
+def open_target(kind: str, repo: str, options: TargetOptions | None = None) -> PublishTarget:
+    """Open a repository of a kind of target.
+
+    Args:
+        kind: a file name in `dataset_assets.hub.targets`, such as "directory" or "huggingface".
+        repo: `org/name`.
+        options: where the repository is and how to access it.
+
+    Raises:
+        UnknownName: there is no such kind.
+        ConfigurationError: the name or an option is not valid.
+        MissingDependency: the target needs a package that is not installed.
+
+    Example:
+        >>> target = open_target("directory", "me/photos", TargetOptions(root="published"))
+        >>> target.repo
+        'me/photos'
+    """
+    target: PublishTarget = registry.load(ROLE, kind).open(repo, options or TargetOptions())
+    return target
+
+
+def is_remote(kind: str) -> bool:
+    """Tell whether a kind of target needs the network and a token.
+
+    Raises:
+        UnknownName: there is no such kind.
+    """
+    return bool(registry.load(ROLE, kind).is_remote)
 
 
 def default_tag(version: str) -> str:
-    """Return the tag of a version that was given none."""
+    """Return the tag of a version for which none was chosen."""
     return f"v{version[:12]}"
 
 
 def check_tag(tag: str) -> str:
-    """Return a tag that every target takes.
+    """Return a tag that is valid in every target.
 
     Raises:
-        ConfigurationError: it does not.
+        ConfigurationError: it is not.
     """
     if not _TAG.fullmatch(tag) or ".." in tag or tag.endswith(".lock"):
         raise ConfigurationError(
-            f"not a tag: {tag!r}; expected letters, digits, '_', '-' and '.', none but the first two at its ends"
+            "tag: expected letters, digits, '_', '-' and '.', with a letter, digit or '_' at both "
+            f"ends, got {tag!r}"
         )
     return tag
 
 
 def check_repo(repo: str) -> str:
-    """Return the name of a repository that every target takes.
+    """Return the name of a repository that is valid in every target.
 
     Raises:
-        ConfigurationError: it is not `org/name`, as the Hub wants it.
+        ConfigurationError: it is not an `org/name` that the Hub accepts.
     """
-    if (
-        not _REPO.fullmatch(repo)
-        or "--" in repo
-        or ".." in repo
-        or repo.endswith(".git")
-        or len(repo) > _MAX_NAME
-    ):
+    has_valid_form = _REPO.fullmatch(repo) and len(repo) <= _MAX_NAME
+    if not has_valid_form or "--" in repo or ".." in repo or repo.endswith(".git"):
         raise ConfigurationError(
-            f"not a repository: {repo!r}; expected 'org/name' of letters, digits, '_', '-' and '.', "
-            f"without '--', '..' and '.git', at most {_MAX_NAME} characters"
+            f"not a repository: {repo!r}; expected 'org/name' of letters, digits, '_', '-' and "
+            f"'.', without '--', '..' and '.git', at most {_MAX_NAME} characters"
         )
     return repo
 
 
 def check_files(repo: str, files: Sequence[PublishFile]) -> None:
-    """Refuse files that would make the repository useless.
+    """Refuse files that would make the repository unusable.
 
     Raises:
-        ConfigurationError: nothing to publish, a path twice, a path that leaves the repository, or a script that newer clients stumble over.
+        ConfigurationError: there are no files, a path occurs twice or leaves the repository, or a
+            script would break newer versions of `datasets`.
     """
-    seen: set[str] = set()
+    paths: set[str] = set()
     for file in files:
-        parts = file.path.split("/")
-        if (
-            "\\" in file.path
-            or not file.path.isprintable()
-            or any(part in ("", ".", "..", ".git") for part in parts)
-        ):
+        _check_path(file.path)
+        if file.path in paths:
             raise ConfigurationError(
-                f"not a path in a repository: {file.path!r}; expected relative parts separated by '/', without '..'"
+                f"{repo}: {file.path} would be published twice; give each file its own path"
             )
-        if file.path in seen:
-            raise ConfigurationError(
-                f"{repo}: {file.path} would be published twice; give every file a path of its own"
-            )
-        seen.add(file.path)
-    if not seen:
+        paths.add(file.path)
+    if not paths:
         raise ConfigurationError(
-            f"{repo}: there is nothing to publish; expected at least a card and one file of data"
+            f"{repo}: nothing to publish; expected at least a card and one data file"
         )
-    if script_of(repo) in seen:
+    if root_script(repo) in paths:
         raise ConfigurationError(
-            f"{repo}: a script named {script_of(repo)} makes the repository unloadable in datasets 4 and later; put it below legacy/"
+            f"{repo}: a script named {root_script(repo)} makes the repository unloadable in "
+            "datasets 4 and later; put it below legacy/"
         )
 
 
-def script_of(repo: str) -> str:
-    """Return the path of the script that datasets 4 and later refuse to load a repository for."""
+def _check_path(path: str) -> None:
+    is_inside = not any(part in ("", ".", "..", ".git") for part in path.split("/"))
+    if not is_inside or "\\" in path or not path.isprintable():
+        raise ConfigurationError(
+            f"not a path in a repository: {path!r}; expected relative parts separated by '/', "
+            "without '..'"
+        )
+
+
+def root_script(repo: str) -> str:
+    """Return the path of a script that makes datasets 4 and later refuse to load a repository."""
     return f"{repo.rpartition('/')[2]}.py"
 
 
 def fingerprint(files: Iterable[PublishFile]) -> str:
-    """Hash the paths and contents of a publication: hex, equal for equal publications, whatever their order."""
+    """Hash paths and contents of a publication, independent of their order. Returns hex."""
     rows = sorted((file.path, file.bytes, file.sha256) for file in files)
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def listed_files(manifest: bytes) -> frozenset[str]:
-    """Return the paths that a published manifest lists: what was published, whatever else lies in the repository. Somebody else's manifest lists none."""
+    """Return the paths that a published manifest lists; none for a manifest of another tool."""
     try:
         return frozenset(str(entry["name"]) for entry in json.loads(manifest)["files"])
     except (ValueError, TypeError, KeyError):
@@ -171,19 +231,28 @@ def listed_files(manifest: bytes) -> frozenset[str]:
 
 def make_plan(
     files: Sequence[PublishFile],
-    there: Iterable[str],
+    present: Iterable[str],
     is_same: Callable[[PublishFile], bool],
     owned: Collection[str],
 ) -> PublishPlan:
-    """Compare a publication with the paths that are there; `is_same` is asked for those only. What is `owned` and not published again is deleted."""
-    present, ours = set(there), {file.path for file in files}
-    fresh = [file for file in files if file.path not in present]
-    same = {file.path for file in files if file.path in present and is_same(file)}
-    changed = [file for file in files if file.path in present and file.path not in same]
+    """Compare a publication with the paths that are present in a repository.
+
+    Args:
+        files: the publication.
+        present: paths in the repository.
+        is_same: whether a file equals the one that is present. Called for those only.
+        owned: paths that an earlier publication put there. They are deleted when `files` lacks
+            them; other paths stay.
+    """
+    existing = set(present)
+    added = [file for file in files if file.path not in existing]
+    unchanged = {file.path for file in files if file.path in existing and is_same(file)}
+    changed = [file for file in files if file.path in existing and file.path not in unchanged]
+    stale = existing - {file.path for file in files}
     return PublishPlan(
-        added=tuple(sorted(file.path for file in fresh)),
+        added=tuple(sorted(file.path for file in added)),
         changed=tuple(sorted(file.path for file in changed)),
-        deleted=tuple(sorted((present - ours).intersection(owned))),
-        unchanged=tuple(sorted(same)),
-        bytes_added=sum(file.bytes for file in [*fresh, *changed]),
+        deleted=tuple(sorted(stale.intersection(owned))),
+        unchanged=tuple(sorted(unchanged)),
+        bytes_added=sum(file.bytes for file in [*added, *changed]),
     )

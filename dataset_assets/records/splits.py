@@ -92,7 +92,7 @@ class PublishFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishResult:
     """What a publication left behind."""
 
     target: str  # "directory" or "huggingface"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dataset_assets.errors import LoginRefused, NotRedistributable
-from dataset_assets.hub.targets.directory import DirectoryTarget
+from dataset_assets.hub.targets import directory
 from dataset_assets.pipelines.publish.publish import PublishOptions, publish
 from dataset_assets.pipelines.split.split_archives import SplitOptions, load_split, split_archives
 from dataset_assets.pipelines.verify.shards import verify_set
@@ -95,7 +95,7 @@ def test_data_that_may_not_be_passed_on_is_not_published(tmp_path, published):
     published.stage(store, options=SMALL)
     source = ShardSource([store])
     split_archives(source, split, SplitOptions(ratios={"train": 0.5, "test": 0.5}))
-    target = DirectoryTarget(str(tmp_path / "hub"), "me/data")
+    target = directory.HubTarget(str(tmp_path / "hub"), "me/data")
     if published.kind in ("cityscapes", "imagenet"):
         assert load_split(split).options["redistributable"] is False
         for dry_run in (True, False):

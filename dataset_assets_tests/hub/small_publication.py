@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dataset_assets.hub.targets.directory import DirectoryTarget
+from dataset_assets.hub.targets import directory
 from dataset_assets.pipelines.publish.publish import PublishOptions, publish
 from dataset_assets.pipelines.split.split_archives import split_archives
 from dataset_assets.records.splits import SplitManifest
@@ -65,7 +65,7 @@ def publish_into(root: Path, split_folder: Path) -> Path:
     """Publish the current version of a split; return the snapshot."""
     published = publish(
         Store(str(split_folder)),
-        DirectoryTarget(str(root), REPO),
+        directory.HubTarget(str(root), REPO),
         PublishOptions(license="cc-by-4.0"),
     )
     return Path(published.url)

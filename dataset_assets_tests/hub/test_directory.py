@@ -11,7 +11,7 @@ from dataclasses import asdict
 import pytest
 
 from dataset_assets.errors import ConfigurationError, ObjectMissing, ShardCorrupt
-from dataset_assets.hub.targets.directory import DirectoryTarget
+from dataset_assets.hub.targets import directory
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.hub.publications import hashes, made, small_publication, stored
 
@@ -25,7 +25,7 @@ def root(tmp_path):
 
 @pytest.fixture
 def target(root):
-    return DirectoryTarget(str(root), REPO)
+    return directory.HubTarget(str(root), REPO)
 
 
 def _publish(target, files, *, version="0" * 64, tag=""):
@@ -141,7 +141,7 @@ def test_plan_says_what_would_change_when_asked_without_publishing(target, root,
 
 
 def test_old_snapshots_go_with_their_tags_when_there_are_too_many(root, files, store):
-    target = DirectoryTarget(str(root), REPO, keep_snapshots=2)
+    target = directory.HubTarget(str(root), REPO, keep_snapshots=2)
     published = [
         _publish(target, small_publication(store, seed=seed), version=f"{seed}" * 64)
         for seed in range(4)
@@ -153,9 +153,9 @@ def test_old_snapshots_go_with_their_tags_when_there_are_too_many(root, files, s
 
 
 def test_published_snapshot_stays_when_it_is_the_oldest(root, files, store):
-    target = DirectoryTarget(str(root), REPO, keep_snapshots=1)
+    target = directory.HubTarget(str(root), REPO, keep_snapshots=1)
     first = _publish(target, files)
-    DirectoryTarget(str(root), REPO, keep_snapshots=5).publish(
+    directory.HubTarget(str(root), REPO, keep_snapshots=5).publish(
         small_publication(store, seed=1), version="1" * 64, message="Publish"
     )
     small_publication(store)
@@ -220,20 +220,20 @@ def test_difference_is_found_when_bytes_are_wrong(target, files):
 
 PUBLISH_IN_A_PROCESS = """
     import json, os, signal, sys
-    from dataset_assets.hub import directory
+    from dataset_assets.hub.targets import directory
     from dataset_assets.records.splits import PublishFile
 
     name = sys.argv[3]
     def die(*args, **options):
         os.kill(os.getpid(), signal.SIGKILL)
-    setattr(directory.DirectoryTarget, name, die)
+    setattr(directory.HubTarget, name, die)
     files = [PublishFile(**file) for file in json.load(open(sys.argv[1]))]
-    directory.DirectoryTarget(sys.argv[2], "org/photos").publish(files, version="1" * 64, message="Publish")
+    directory.HubTarget(sys.argv[2], "org/photos").publish(files, version="1" * 64, message="Publish")
 """
 
 
 @pytest.mark.parametrize(
-    "killed_in", ["_write_record", "_tag", "_prune", "_is_whole", "_known_files"]
+    "killed_in", ["_write_record", "_tag", "_prune", "_is_complete", "_known_files"]
 )
 def test_readers_get_one_whole_snapshot_when_the_writer_is_killed(
     target, root, files, store, tmp_path, killed_in
@@ -267,14 +267,14 @@ def test_one_whole_snapshot_counts_when_many_writers_publish_at_once(root, tmp_p
     ] * 3
 
     def publish(files):
-        return DirectoryTarget(str(root), REPO, keep_snapshots=9).publish(
+        return directory.HubTarget(str(root), REPO, keep_snapshots=9).publish(
             files, version=files[-1].sha256, message="Publish"
         )
 
     with ThreadPoolExecutor(12) as writers:
         done = list(writers.map(publish, publications))
     assert len({one.revision for one in done}) == 4
-    target = DirectoryTarget(str(root), REPO)
+    target = directory.HubTarget(str(root), REPO)
     for one, files in zip(done, publications, strict=True):
         assert target.verify(files, one.revision) == []
     assert target.head() in {one.revision for one in done}
@@ -293,14 +293,14 @@ def test_published_file_is_read_when_opened(target, files):
 
 @pytest.mark.parametrize("root", ["s3://bucket/x", "memory://x", "a[b]", "a*", "a?", "a::b"])
 def test_root_is_refused_when_datasets_can_not_read_from_it(root):
-    with pytest.raises(ConfigurationError, match="not a folder to publish in"):
-        DirectoryTarget(root, REPO)
+    with pytest.raises(ConfigurationError, match="root: expected a local path"):
+        directory.HubTarget(root, REPO)
 
 
 def test_options_are_refused_when_they_can_not_work(tmp_path, files):
     with pytest.raises(ConfigurationError, match="keep_snapshots"):
-        DirectoryTarget(str(tmp_path), REPO, keep_snapshots=0)
+        directory.HubTarget(str(tmp_path), REPO, keep_snapshots=0)
     with pytest.raises(ConfigurationError, match="not a repository"):
-        DirectoryTarget(str(tmp_path), "../photos")
+        directory.HubTarget(str(tmp_path), "../photos")
     with pytest.raises(ConfigurationError, match=r"photos\.py"):
-        _publish(DirectoryTarget(str(tmp_path), REPO), [*files, made("photos.py", "x")])
+        _publish(directory.HubTarget(str(tmp_path), REPO), [*files, made("photos.py", "x")])

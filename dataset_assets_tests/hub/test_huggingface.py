@@ -8,7 +8,6 @@ from dataset_assets.errors import ConfigurationError, MissingDependency, ObjectM
 from dataset_assets.hub._limits import HubLimits
 from dataset_assets.hub.retry import RetryOptions
 from dataset_assets.hub.targets import huggingface
-from dataset_assets.hub.targets.huggingface import HuggingFaceTarget
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.hub.publications import hashes, made, small_publication, stored
 
@@ -17,7 +16,7 @@ VERSION = "0123456789abcdef" * 4
 
 
 def _target(hub, **options):
-    return HuggingFaceTarget(
+    return huggingface.HubTarget(
         REPO, token=hub.token, retry=RetryOptions(first_delay_s=0.01), **options
     )
 
@@ -254,13 +253,13 @@ def test_nothing_is_sent_when_the_hub_would_not_take_it(hub, files, limits, said
 )
 def test_repository_is_refused_when_the_hub_would_not_take_its_name(repo):
     with pytest.raises(ConfigurationError, match="not a repository"):
-        HuggingFaceTarget(repo, token=None)
+        huggingface.HubTarget(repo, token=None)
 
 
 def test_extra_is_named_when_the_client_is_not_installed(monkeypatch):
     monkeypatch.setattr(huggingface, "find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match=r"dataset-assets\[hub\]"):
-        HuggingFaceTarget(REPO, token=None)
+        huggingface.HubTarget(REPO, token=None)
 
 
 @pytest.mark.parametrize(

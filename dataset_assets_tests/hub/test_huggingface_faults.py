@@ -16,7 +16,7 @@ import pytest
 from dataset_assets.errors import AccessDenied, DatasetAssetsError, HubError
 from dataset_assets.hub import _client
 from dataset_assets.hub.retry import RetryOptions
-from dataset_assets.hub.targets.huggingface import HuggingFaceTarget
+from dataset_assets.hub.targets import huggingface
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.hub.publications import hashes, small_publication
 
@@ -25,7 +25,7 @@ VERSION = "0123456789abcdef" * 4
 
 
 def _target(hub, token=None, **options):
-    return HuggingFaceTarget(
+    return huggingface.HubTarget(
         REPO,
         token=token or hub.token,
         retry=RetryOptions(first_delay_s=0.01, attempts=4),
@@ -111,7 +111,7 @@ def test_publishing_stops_when_others_never_stop_to_commit(hub, files):
 def test_head_stays_when_the_hub_does_not_come_back(hub, files, store, no_backoff, method, path):
     first = _publish(hub, files)
     fault = hub.fault(method, path, 10_000, status=503)
-    with pytest.raises(HubError, match=r"the Hub answers 503.*run again to go on"):
+    with pytest.raises(HubError, match=r"the Hub returned 503.*run again to resume"):
         _publish(hub, small_publication(store, seed=1))
     assert hub.commits(REPO)[0].oid == first.revision
     assert _ours(hub) == hashes(files)
@@ -122,13 +122,13 @@ def test_head_stays_when_the_hub_does_not_come_back(hub, files, store, no_backof
 
 
 def test_publishing_stops_when_the_hub_does_not_answer_at_all(files):
-    target = HuggingFaceTarget(
+    target = huggingface.HubTarget(
         REPO,
         token="hf_none",
         endpoint="http://127.0.0.1:9",
         retry=RetryOptions(first_delay_s=0, attempts=2),
     )
-    with pytest.raises(HubError, match="the Hub does not answer"):
+    with pytest.raises(HubError, match="the Hub did not respond"):
         target.publish(files, version=VERSION, message="Publish")
 
 
@@ -170,13 +170,13 @@ def test_wrong_bytes_are_found_when_the_commit_is_not_what_was_sent(hub, files):
 PUBLISH_IN_A_PROCESS = """
     import json, os, signal, sys
     from huggingface_hub import HfApi
-    from dataset_assets.hub.targets.huggingface import HuggingFaceTarget
+    from dataset_assets.hub.targets import huggingface
     from dataset_assets.records.splits import PublishFile
 
     if sys.argv[4] == "killed":
         HfApi.create_commit = lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL)
     files = [PublishFile(**file) for file in json.load(open(sys.argv[1]))]
-    print(HuggingFaceTarget(sys.argv[2], token=sys.argv[3]).publish(files, version="0" * 64, message="Publish").added)
+    print(huggingface.HubTarget(sys.argv[2], token=sys.argv[3]).publish(files, version="0" * 64, message="Publish").added)
 """
 
 
@@ -228,17 +228,17 @@ def test_advice_is_given_when_the_hub_has_no_xet_storage(hub, files, monkeypatch
 
 
 FAILURES = {
-    "bad token": (AccessDenied, "does not take this token", {"token": "hf_bad_0123456789"}, None),
-    "token that may only read": (AccessDenied, "may not do that", {"token": "hf_read"}, None),
+    "bad token": (AccessDenied, "rejects this token", {"token": "hf_bad_0123456789"}, None),
+    "token that may only read": (AccessDenied, "lacks permission", {"token": "hf_read"}, None),
     "upload forbidden": (
         AccessDenied,
-        "may not do that",
+        "lacks permission",
         {},
         ("PUT|GET", "/lfs/|write-token", {"status": 403}),
     ),
     "commit forbidden": (
         AccessDenied,
-        "may not do that",
+        "lacks permission",
         {},
         ("POST", "/commit/", {"status": 403}),
     ),
@@ -250,19 +250,19 @@ FAILURES = {
     ),
     "commit never answered": (
         HubError,
-        "does not answer",
+        "did not respond",
         {},
         ("POST", "/commit/", {"close": True}),
     ),
-    "tree never listed": (HubError, "answers 503", {}, ("GET", "/tree/", {"status": 503})),
+    "tree never listed": (HubError, "returned 503", {}, ("GET", "/tree/", {"status": 503})),
     "repository never made": (
         HubError,
-        "answers 500",
+        "returned 500",
         {},
         ("POST", "/repos/create", {"status": 500}),
     ),
     "tag refused": (HubError, "creating the tag", {}, ("POST", "/tag/", {"status": 400})),
-    "too many requests": (HubError, "answers 429", {}, ("POST", "/repos/create", {"status": 429})),
+    "too many requests": (HubError, "returned 429", {}, ("POST", "/repos/create", {"status": 429})),
 }
 
 
@@ -310,7 +310,7 @@ def _check_failure(hub, files, name, caplog, capfd):
 
 def test_private_repository_is_not_seen_when_no_token_is_given(hub, files):
     published = _publish(hub, files)
-    stranger = HuggingFaceTarget(REPO, token=None, retry=RetryOptions(attempts=1))
+    stranger = huggingface.HubTarget(REPO, token=None, retry=RetryOptions(attempts=1))
     assert stranger.head() is None
     with pytest.raises(AccessDenied, match="no token was given; set HF_TOKEN"):
         stranger.verify(files, published.revision)
@@ -322,7 +322,7 @@ def test_private_repository_is_not_seen_when_no_token_is_given(hub, files):
 def test_environment_gives_no_token_when_the_caller_gives_none(hub, files, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", hub.token)
     with pytest.raises(AccessDenied, match="no token was given"):
-        HuggingFaceTarget(REPO, token=None).publish(files, version=VERSION, message="Publish")
+        huggingface.HubTarget(REPO, token=None).publish(files, version=VERSION, message="Publish")
 
 
 def test_one_commit_is_made_when_two_writers_publish_the_same_at_once(any_hub, files):

@@ -9,7 +9,7 @@ from dataset_assets.errors import AccessDenied, ConfigurationError, HubError, Ob
 from dataset_assets.hub import _publication
 from dataset_assets.hub.loading import load_published, video_dataset
 from dataset_assets.hub.retry import RetryOptions
-from dataset_assets.hub.targets.huggingface import HuggingFaceTarget
+from dataset_assets.hub.targets import huggingface
 from dataset_assets.pipelines.publish.publish import PublishOptions, publish
 from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.hub.old_datasets import environment_folder, load_with_old_datasets
@@ -61,7 +61,7 @@ def files_below(folder):
 
 def upload(hub, made):
     """Publish to the Hub, private; return the commit."""
-    target = HuggingFaceTarget(REPO, token=hub.token, endpoint=hub.url)
+    target = huggingface.HubTarget(REPO, token=hub.token, endpoint=hub.url)
     return publish(
         Store(str(made.split_folder)), target, PublishOptions(license="cc-by-4.0")
     ).revision

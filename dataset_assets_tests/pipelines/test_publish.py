@@ -12,8 +12,7 @@ from PIL import Image
 
 from dataset_assets.errors import ConfigurationError, HubError, ObjectMissing
 from dataset_assets.hub.retry import RetryOptions
-from dataset_assets.hub.targets.directory import DirectoryTarget
-from dataset_assets.hub.targets.huggingface import HuggingFaceTarget
+from dataset_assets.hub.targets import directory, huggingface
 from dataset_assets.pipelines.publish.publish import (
     PublishOptions,
     publication_files,
@@ -54,11 +53,11 @@ def _split(recordings, folder, *, seed=42, **archives):
 @pytest.fixture(params=["directory", "lfs", "xet"])
 def target(request, tmp_path, monkeypatch):
     if request.param == "directory":
-        yield DirectoryTarget(str(tmp_path / "published"), REPO)
+        yield directory.HubTarget(str(tmp_path / "published"), REPO)
         return
     with HubServer(tmp_path / "hub", xet=request.param == "xet") as hub:
         in_process(monkeypatch, hub, signed_in=False)
-        yield HuggingFaceTarget(REPO, token=hub.token, retry=RetryOptions(first_delay_s=0.01))
+        yield huggingface.HubTarget(REPO, token=hub.token, retry=RetryOptions(first_delay_s=0.01))
 
 
 def _files(split_store, options=OPTIONS):
@@ -150,14 +149,14 @@ def test_script_is_left_out_when_asked(split_store):
 
 
 def test_plan_is_returned_and_nothing_is_written_when_run_dry(split_store, tmp_path):
-    target = DirectoryTarget(str(tmp_path / "published"), REPO)
+    target = directory.HubTarget(str(tmp_path / "published"), REPO)
     plan = publish(split_store, target, OPTIONS, dry_run=True)
     assert set(plan.added) == {file.path for file in _files(split_store)}
     assert not (tmp_path / "published").exists()
 
 
 def test_split_is_refused_when_it_is_missing_or_has_no_tables(recordings, tmp_path):
-    target = DirectoryTarget(str(tmp_path / "published"), REPO)
+    target = directory.HubTarget(str(tmp_path / "published"), REPO)
     with pytest.raises(ObjectMissing, match="no split"):
         publish(open_store(str(tmp_path / "none")), target, OPTIONS)
     with pytest.raises(ConfigurationError, match="no table"):
@@ -183,7 +182,7 @@ def test_problem_is_named_when_a_publication_is_not_what_was_published(target, s
 
 
 def test_problem_is_named_when_datasets_can_not_load_it(split_store, tmp_path):
-    class Silent(DirectoryTarget):
+    class Silent(directory.HubTarget):
         def load_path(self, revision):
             return str(tmp_path / "nothing here")
 
@@ -200,7 +199,7 @@ def test_readers_keep_the_old_version_when_publishing_fails(
 ):
     with HubServer(tmp_path / "hub") as hub:
         in_process(monkeypatch, hub, signed_in=False)
-        target = HuggingFaceTarget(
+        target = huggingface.HubTarget(
             REPO, token=hub.token, retry=RetryOptions(first_delay_s=0, attempts=2)
         )
         first = publish(split_store, target, OPTIONS)

@@ -10,13 +10,14 @@ from dataset_assets.errors import ConfigurationError
 
 def add_flags_of_command(parser: argparse.ArgumentParser) -> None:
     """Add the split, the repository, the target, and the fields of the option class."""
+    from dataset_assets import registry
     from dataset_assets.pipelines.publish.publish import PublishOptions
 
     parser.add_argument("folder", help="folder or URL of a split")
     parser.add_argument("repo", help="org/name")
     parser.add_argument(
         "--target",
-        choices=("directory", "huggingface"),
+        choices=registry.names("hub_target"),
         default="directory",
         help="where to publish (default: directory)",
     )
@@ -44,20 +45,17 @@ def add_flags_of_command(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Publish, and print what changed in the repository."""
-    from dataset_assets.hub.targets.directory import DirectoryTarget
-    from dataset_assets.hub.targets.huggingface import HuggingFaceTarget
+    from dataset_assets.hub.target import TargetOptions, is_remote, open_target
     from dataset_assets.pipelines.publish.publish import PublishOptions, publish
-    from dataset_assets.records.splits import Published
+    from dataset_assets.records.splits import PublishResult
     from dataset_assets.storage.store import open_store
 
     options = PublishOptions(**given_flags(arguments, PublishOptions))
-    target: DirectoryTarget | HuggingFaceTarget
-    if arguments.target == "huggingface":
-        target = HuggingFaceTarget(arguments.repo, token=_token(), private=arguments.private)
-    else:
-        target = DirectoryTarget(arguments.root, arguments.repo)
+    token = _token() if is_remote(arguments.target) else None
+    target_options = TargetOptions(root=arguments.root, token=token, private=arguments.private)
+    target = open_target(arguments.target, arguments.repo, target_options)
     result = publish(open_store(arguments.folder), target, options, dry_run=arguments.dry_run)
-    if isinstance(result, Published):
+    if isinstance(result, PublishResult):
         row = (result.added, result.deleted, result.bytes_added, result.revision, result.tag)
         print_table(("added", "deleted", "bytes", "revision", "tag"), [row])
         print_line(result.url if result.changed else f"{result.url}: nothing has changed")

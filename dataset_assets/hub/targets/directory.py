@@ -1,12 +1,14 @@
-"""A local directory as a target, laid out like a repository of the Hub. `datasets.load_dataset(<snapshot>)` reads it.
+"""A local folder as a publishing target, laid out like a Hub repository.
 
     <root>/<org>/<name>/refs/main                   the name of the snapshot that readers get
-    <root>/<org>/<name>/refs/tags/<tag>             further names
-    <root>/<org>/<name>/snapshots/<fingerprint>/    the files; never changed once they are there
-    <root>/<org>/<name>/records/<fingerprint>.json  version, message, and the hash of every file of a snapshot
+    <root>/<org>/<name>/refs/tags/<tag>             the name of a tagged snapshot
+    <root>/<org>/<name>/snapshots/<fingerprint>/    the files; immutable
+    <root>/<org>/<name>/records/<fingerprint>.json  version, message, and the hash of every file
 
-A snapshot is built aside and renamed, then `refs/main` is replaced: a reader sees the old publication or the new one. Equal files are hard links
-where the disk allows that, so a publication beside its split archives takes no space. Writers wait for each other.
+`datasets.load_dataset(<snapshot>)` reads it. A snapshot is built in a temporary folder and renamed,
+then `refs/main` is replaced, so a reader sees either the old publication or the new one. Equal files
+are hard links where the file system allows it: a publication beside its split archives takes no
+space. Writers wait for each other.
 """
 
 import fcntl
@@ -19,19 +21,15 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar, Self
 from uuid import uuid4
 
+from dataset_assets import checks
 from dataset_assets.errors import ConfigurationError, ObjectMissing
-from dataset_assets.hub._content import (
-    check_content,
-    local_path,
-    open_content,
-    read_blocks,
-    sha256_of,
-)
+from dataset_assets.hub._content import BLOCK_BYTES, check_content, local_path, open_content
 from dataset_assets.hub.target import (
     PublishPlan,
+    TargetOptions,
     check_files,
     check_repo,
     check_tag,
@@ -39,7 +37,7 @@ from dataset_assets.hub.target import (
     fingerprint,
     make_plan,
 )
-from dataset_assets.records.splits import Published, PublishFile
+from dataset_assets.records.splits import PublishFile, PublishResult
 from dataset_assets.storage.posix import explained, make_folder, sync_folder
 from dataset_assets.storage.store import TEMPORARY, check_key
 from dataset_assets.storage.stores.local import Store as LocalStore
@@ -49,57 +47,60 @@ _log = logging.getLogger(__name__)
 _GLOB = re.compile(r"[*?\[\]]|::")
 
 
-class DirectoryTarget:
-    """One repository in a local folder. See `_base.Target`."""
+class HubTarget:
+    """One repository in a local folder."""
 
+    is_remote: ClassVar[bool] = False
     kind = "directory"
 
     def __init__(self, root: str, repo: str, *, keep_snapshots: int = 3) -> None:
         self.repo = check_repo(repo)
         self._store = LocalStore(_check_root(root)).child(repo)
         self._folder = self._store.root
-        if keep_snapshots < 1:
-            raise ConfigurationError(
-                f"keep_snapshots: expected at least 1, came {keep_snapshots!r}"
-            )
-        self._keep_snapshots = keep_snapshots
+        self._keep_snapshots = checks.integer("keep_snapshots", keep_snapshots, low=1)
+
+    @classmethod
+    def open(cls, repo: str, options: TargetOptions) -> Self:
+        """Open the repository below `options.root`."""
+        return cls(options.root, repo)
 
     def __repr__(self) -> str:
-        return f"DirectoryTarget({str(self._folder)!r})"
+        return f"directory.HubTarget({str(self._folder)!r})"
 
     def head(self) -> str | None:
-        """See `_base.Target`."""
-        try:
-            return self._store.read("refs/main").decode().strip()
-        except ObjectMissing:
-            return None
+        """Return the name of the current snapshot."""
+        return self._reference("main")
 
     def plan(self, files: Sequence[PublishFile]) -> PublishPlan:
-        """See `_base.Target`. A snapshot holds what was published and nothing else, so every other path counts as deleted."""
+        """Compare files with the current snapshot, which holds published files only."""
         check_files(self.repo, files)
         head = self.head()
-        there = self._record(head) if head else {}
-        return make_plan(
-            files, there, lambda file: there[file.path] == file.sha256, owned=there.keys()
-        )
+        hashes = self._record(head) if head else {}
+
+        def is_same(file: PublishFile) -> bool:
+            return hashes[file.path] == file.sha256
+
+        return make_plan(files, hashes, is_same, owned=hashes.keys())
 
     def publish(
         self, files: Sequence[PublishFile], *, version: str, message: str, tag: str = ""
-    ) -> Published:
-        """See `_base.Target`. The message is kept in the record of the snapshot."""
+    ) -> PublishResult:
+        """Build a snapshot and make it the current one. Its record keeps the message."""
         check_files(self.repo, files)
-        snapshot, name = fingerprint(files), check_tag(tag or default_tag(version))
-        with self._alone():
-            before, plan = self.head(), self.plan(files)
+        snapshot = fingerprint(files)
+        name = check_tag(tag or default_tag(version))
+        with self._lock():
+            before = self.head()
+            plan = self.plan(files)
             self._check_tag(tag, snapshot)  # before any work
-            if not self._is_whole(snapshot, files):
+            if not self._is_complete(snapshot, files):
                 self._build(snapshot, files)
                 self._write_record(snapshot, files, version, message)
             name = self._tag(name, snapshot)
             if before != snapshot:
                 self._store.write("refs/main", snapshot.encode())
             self._prune()
-        return Published(
+        return PublishResult(
             target=self.kind,
             repo=self.repo,
             revision=snapshot,
@@ -113,39 +114,45 @@ class DirectoryTarget:
         )
 
     def verify(self, files: Sequence[PublishFile], revision: str) -> list[str]:
-        """See `_base.Target`. Reads every byte."""
+        """List missing and different files of a snapshot. Reads every byte."""
         problems = []
         for file in files:
-            path = self._path(revision, file.path)
+            path = self._snapshot(revision) / file.path
             try:
-                with path.open("rb") as content:
-                    same = sha256_of(content) == file.sha256
+                digest = _sha256(path)
             except FileNotFoundError:
                 problems.append(f"{path}: is missing")
                 continue
-            problems += [] if same else [f"{path}: differs from what was published"]
+            if digest != file.sha256:
+                problems.append(f"{path}: differs from what was published")
         return problems
 
     def open_read(self, path: str, revision: str) -> BinaryIO:
-        """See `_base.Target`."""
+        """Open a file of a snapshot.
+
+        Raises:
+            ObjectMissing: the snapshot has no such file.
+        """
         return self._store.open_read(f"snapshots/{revision}/{path}")
 
     def load_path(self, revision: str) -> str:
-        """See `_base.Target`."""
-        return str(self._path(revision))
+        """Return the folder of a snapshot."""
+        return str(self._snapshot(revision))
 
     def load_options(self, revision: str) -> dict[str, Any]:
-        """See `_base.Target`."""
-        del revision  # is in the path
+        """Return no options: the path names the revision."""
+        del revision
         return {}
 
-    def _path(self, revision: str, path: str = "") -> Path:
-        snapshot = self._folder / "snapshots" / check_key(revision)
-        return snapshot / path if path else snapshot
+    def _snapshot(self, revision: str) -> Path:
+        return self._folder / "snapshots" / check_key(revision)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the repository: one writer at a time. The system lets go when a writer dies; what it had begun is swept away here."""
+    def _lock(self) -> Iterator[None]:
+        """Hold the repository's lock file, and remove what an interrupted writer left.
+
+        The operating system releases the lock when its holder exits.
+        """
         with explained(self._folder):
             make_folder(self._folder)
             lock = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -162,17 +169,16 @@ class DirectoryTarget:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _log.info("%s: another writer publishes; waiting for it", self._folder)
+            _log.info("%s: waiting for another writer to finish publishing", self._folder)
             fcntl.flock(lock, fcntl.LOCK_EX)
 
     def _record(self, snapshot: str) -> dict[str, str]:
-        """Return the hashes of a snapshot by path; none when its record is gone, so that everything counts as new."""
+        """Return path -> sha256 of a snapshot; empty when its record is missing."""
         try:
-            hashes: dict[str, str] = json.loads(self._store.read(f"records/{snapshot}.json"))[
-                "sha256"
-            ]
+            record = json.loads(self._store.read(f"records/{snapshot}.json"))
         except ObjectMissing:
             return {}
+        hashes: dict[str, str] = record["sha256"]
         return hashes
 
     def _write_record(
@@ -182,120 +188,125 @@ class DirectoryTarget:
         record = {"version": version, "message": message, "sha256": hashes}
         self._store.write(f"records/{snapshot}.json", json.dumps(record, indent=1).encode())
 
-    def _is_whole(self, snapshot: str, files: Sequence[PublishFile]) -> bool:
-        sizes = {
-            path.relative_to(top).as_posix(): path.stat().st_size
-            for top in [self._path(snapshot)]
-            for path in _files_below(top)
-        }
+    def _is_complete(self, snapshot: str, files: Sequence[PublishFile]) -> bool:
+        folder = self._snapshot(snapshot)
+        paths = [path for path in folder.rglob("*") if path.is_file()]
+        sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
         return sizes == {file.path: file.bytes for file in files} and bool(self._record(snapshot))
 
     def _build(self, snapshot: str, files: Sequence[PublishFile]) -> None:
-        """Build a snapshot aside, then rename it into place.
+        """Build a snapshot in a temporary folder, then rename it.
 
         Raises:
-            ShardCorrupt, ObjectMissing: a file is not what the split recorded. Nothing has become visible.
+            ShardCorrupt, ObjectMissing: a file is not what the split recorded. No snapshot exists.
         """
-        aside, final = self._folder / TEMPORARY / uuid4().hex, self._path(snapshot)
+        temporary = self._folder / TEMPORARY / uuid4().hex
+        final = self._snapshot(snapshot)
         known = self._known_files()
         try:
             with explained(final):
                 for file in files:
-                    _place(file, aside / file.path, known.get(file.sha256))
-                for folder in [aside, *(path for path in aside.rglob("*") if path.is_dir())]:
+                    _place(file, temporary / file.path, known.get(file.sha256))
+                for folder in [
+                    temporary,
+                    *(each for each in temporary.rglob("*") if each.is_dir()),
+                ]:
                     sync_folder(folder)
                 make_folder(final.parent)
-                if final.exists():  # somebody damaged it
-                    final.rename(aside.with_suffix(".damaged"))
-                aside.rename(final)
+                if final.exists():  # incomplete or damaged: see `_is_complete`
+                    final.rename(temporary.with_suffix(".damaged"))
+                temporary.rename(final)
                 sync_folder(final.parent)
         finally:
-            shutil.rmtree(aside.parent, ignore_errors=True)
+            shutil.rmtree(temporary.parent, ignore_errors=True)
 
     def _known_files(self) -> dict[str, Path]:
-        """Return files of the snapshot that readers get, by hash: they can be linked without being read again."""
+        """Return sha256 -> file of the current snapshot: linked without being read again."""
         head = self.head()
-        return (
-            {digest: self._path(head, path) for path, digest in self._record(head).items()}
-            if head
-            else {}
-        )
+        if head is None:
+            return {}
+        folder = self._snapshot(head)
+        return {digest: folder / path for path, digest in self._record(head).items()}
 
     def _check_tag(self, tag: str, snapshot: str) -> None:
-        found = self._tagged(tag) if tag else None
-        if found not in (None, snapshot):
+        tagged = self._reference(f"tags/{tag}") if tag else None
+        if tagged not in (None, snapshot):
             raise ConfigurationError(
-                f"{self.repo}: the tag {tag!r} names {str(found)[:12]} already, and tags never move; choose another"
+                f"{self.repo}: the tag {tag!r} names {str(tagged)[:12]} already, and tags never "
+                "move; choose another"
             )
 
     def _tag(self, tag: str, snapshot: str) -> str:
-        """Give a snapshot a tag, and return it: "" when it is another snapshot's, which has the same version and, say, another card."""
-        found = self._tagged(tag)
-        if found is None:
-            self._store.write(f"refs/tags/{tag}", snapshot.encode())
-        return tag if found in (None, snapshot) else ""
+        """Tag a snapshot and return the tag; "" when the tag names another snapshot.
 
-    def _tagged(self, tag: str) -> str | None:
+        The other snapshot has the same version, but for example another card.
+        """
+        tagged = self._reference(f"tags/{tag}")
+        if tagged is None:
+            self._store.write(f"refs/tags/{tag}", snapshot.encode())
+        return tag if tagged in (None, snapshot) else ""
+
+    def _reference(self, name: str) -> str | None:
         try:
-            return self._store.read(f"refs/tags/{tag}").decode().strip()
+            return self._store.read(f"refs/{name}").decode().strip()
         except ObjectMissing:
             return None
 
     def _prune(self) -> None:
-        """Delete the oldest snapshots with their tags, but for those that are kept. Never the one that readers get."""
+        """Delete the oldest snapshots above the limit, and their tags; never the current one."""
         head = self.head()
         records = sorted(
             self._store.list("records/"), key=lambda info: (info.modified, info.key), reverse=True
         )
         snapshots = [info.key.removeprefix("records/").removesuffix(".json") for info in records]
-        gone = [snapshot for snapshot in snapshots if snapshot != head][self._keep_snapshots - 1 :]
+        stale = [snapshot for snapshot in snapshots if snapshot != head][self._keep_snapshots - 1 :]
         for tag in list(self._store.list("refs/tags/")):
-            if self._store.read(tag.key).decode().strip() in gone:
+            if self._store.read(tag.key).decode().strip() in stale:
                 self._store.delete(tag.key)
-        for snapshot in gone:
+        for snapshot in stale:
             self._store.delete_tree(f"snapshots/{snapshot}")
             self._store.delete(f"records/{snapshot}.json")
 
 
 def _check_root(root: str) -> str:
-    """Return a folder that `datasets` can read from: it takes parts of a path for patterns."""
+    """Return a folder that `datasets` can read from: it interprets some characters as patterns."""
     if _GLOB.search(root) or ("://" in root and not root.startswith(("file://", "local://"))):
         raise ConfigurationError(
-            f"not a folder to publish in: {root!r}; expected a local path without '*', '?', '[', ']' and '::'"
+            f"root: expected a local path without '*', '?', '[', ']' and '::', got {root!r}"
         )
     return root
 
 
-def _files_below(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
-
-
 def _place(file: PublishFile, path: Path, known: Path | None) -> None:
-    """Put a file into a snapshot that is being built: linked where possible, else copied; hashed unless it was before."""
+    """Link a file into a snapshot, or copy it. Hashes it unless it is known."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if known is not None and _link(known, path) and path.stat().st_size == file.bytes:
         return
     path.unlink(missing_ok=True)
     source = local_path(file)
     if source is not None and _link(source, path):
-        with path.open("rb") as content:
-            check_content(file, sha256_of(content))
-        return
-    _copy(file, path)
+        check_content(file, _sha256(path))
+    else:
+        _copy(file, path)
 
 
 def _link(source: Path, path: Path) -> bool:
     try:
         os.link(source, path)
-    except OSError:
-        return False  # another disk, a file system without links, too many of them, or the file is gone: copying tells
+    except OSError:  # another file system, no or too many links, or a missing file: copying tells
+        return False
     return True
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _copy(file: PublishFile, path: Path) -> None:
     digest = hashlib.sha256()
     with open_content(file) as source, path.open("wb") as copy:
-        for block in read_blocks(source):
+        while block := source.read(BLOCK_BYTES):
             digest.update(block)
             copy.write(block)
         copy.flush()

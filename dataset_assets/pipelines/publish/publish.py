@@ -13,9 +13,9 @@ from typing import overload
 from dataset_assets.errors import NotRedistributable
 from dataset_assets.hub.card import CardOptions, card_text
 from dataset_assets.hub.legacy_script import legacy_script, script_path
-from dataset_assets.hub.target import PublishPlan, Target, check_tag, default_tag
+from dataset_assets.hub.target import PublishPlan, PublishTarget, check_tag, default_tag
 from dataset_assets.pipelines.verify.publication import verify_publication
-from dataset_assets.records.splits import Published, PublishFile, SplitManifest
+from dataset_assets.records.splits import PublishFile, PublishResult, SplitManifest
 from dataset_assets.splits.table import features_of
 from dataset_assets.splits.versions import load_split, version_store
 from dataset_assets.storage.store import Store
@@ -49,18 +49,20 @@ class PublishOptions:
 
 
 @overload
-def publish(split_store: Store, target: Target, options: PublishOptions) -> Published: ...
+def publish(
+    split_store: Store, target: PublishTarget, options: PublishOptions
+) -> PublishResult: ...
 
 
 @overload
 def publish(
-    split_store: Store, target: Target, options: PublishOptions, *, dry_run: bool
-) -> Published | PublishPlan: ...
+    split_store: Store, target: PublishTarget, options: PublishOptions, *, dry_run: bool
+) -> PublishResult | PublishPlan: ...
 
 
 def publish(
-    split_store: Store, target: Target, options: PublishOptions, *, dry_run: bool = False
-) -> Published | PublishPlan:
+    split_store: Store, target: PublishTarget, options: PublishOptions, *, dry_run: bool = False
+) -> PublishResult | PublishPlan:
     """Publish the current version of a split; with `dry_run`, only say what that would change.
 
     Idempotent: what is there already is not sent again, and makes no new revision.

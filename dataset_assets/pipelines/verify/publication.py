@@ -13,15 +13,19 @@ import pyarrow.parquet as pq
 
 from dataset_assets.errors import MissingDependency
 from dataset_assets.hub.retry import failures
-from dataset_assets.hub.target import Target
-from dataset_assets.records.splits import ArchiveFile, Published, PublishFile, SplitManifest
+from dataset_assets.hub.target import PublishTarget
+from dataset_assets.records.splits import ArchiveFile, PublishFile, PublishResult, SplitManifest
 from dataset_assets.redaction import redact
 
 _READERS = 8
 
 
 def verify_publication(
-    target: Target, published: Published, files: Sequence[PublishFile], *, first_rows: int = 3
+    target: PublishTarget,
+    published: PublishResult,
+    files: Sequence[PublishFile],
+    *,
+    first_rows: int = 3,
 ) -> list[str]:
     """List what is wrong with a publication: hashes at its revision, rows of every table, card, and the first rows of every split as streamed.
 
@@ -43,7 +47,7 @@ def verify_publication(
     return problems or list(_wrong_rows(target, published.revision, manifest, first_rows))
 
 
-def _wrong_tables(target: Target, revision: str, manifest: SplitManifest) -> Iterator[str]:
+def _wrong_tables(target: PublishTarget, revision: str, manifest: SplitManifest) -> Iterator[str]:
     tables = [file for file in manifest.files if file.kind == "parquet"]
 
     def problem(table: ArchiveFile) -> str:
@@ -67,7 +71,7 @@ def _wrong_tables(target: Target, revision: str, manifest: SplitManifest) -> Ite
 
 
 def _wrong_rows(
-    target: Target, revision: str, manifest: SplitManifest, first_rows: int
+    target: PublishTarget, revision: str, manifest: SplitManifest, first_rows: int
 ) -> Iterator[str]:
     from datasets.exceptions import DatasetsError
 
@@ -86,7 +90,7 @@ def _wrong_rows(
             yield f"{target.repo}: {came} rows of {name} came, expected {expected}"
 
 
-def _stream(target: Target, revision: str, split: str, rows: int) -> tuple[int, int]:
+def _stream(target: PublishTarget, revision: str, split: str, rows: int) -> tuple[int, int]:
     """Load a split as anybody would. Return the samples that the card counts, and how many of the first rows came, decoded."""
     from datasets import load_dataset
 
@@ -103,7 +107,7 @@ def _stream(target: Target, revision: str, split: str, rows: int) -> tuple[int, 
         return loaded.info.splits[split].num_examples, sum(1 for _ in islice(loaded, rows))
 
 
-def _said(exc: Exception, target: Target, revision: str) -> str:
+def _said(exc: Exception, target: PublishTarget, revision: str) -> str:
     """Return an error in one line, without the token."""
     text = " ".join(f"{type(exc).__name__}: {exc}".split())
     token = target.load_options(revision).get("token")

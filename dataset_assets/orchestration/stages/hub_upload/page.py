@@ -7,7 +7,7 @@ import dagster as dg
 
 from dataset_assets.orchestration.common import metadata
 from dataset_assets.orchestration.stages.split_archives.page import splits_table
-from dataset_assets.records.splits import Published, PublishFile, SplitManifest
+from dataset_assets.records.splits import PublishFile, PublishResult, SplitManifest
 from dataset_assets.splits.table import features_of
 
 REVISION = "revision"
@@ -16,7 +16,7 @@ _CARD_CHARACTERS = 20_000
 
 
 def upload_metadata(
-    published: Published, manifest: SplitManifest, files: Sequence[PublishFile]
+    published: PublishResult, manifest: SplitManifest, files: Sequence[PublishFile]
 ) -> dict[str, Any]:
     """Describe a publication."""
     card = next((file.text for file in files if file.path == CARD and file.text is not None), "")

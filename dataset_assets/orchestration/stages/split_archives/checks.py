@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from dataset_assets.orchestration.stages.shards.checks import problem_list
-from dataset_assets.records.splits import Published, SplitManifest
+from dataset_assets.records.splits import PublishResult, SplitManifest
 
 SPLITS_SOUND = "split_archives_sound"
 UPLOAD_LOADS = "hub_upload_loads"
@@ -43,7 +43,7 @@ def splits_result(manifest: SplitManifest, problems: Sequence[str]) -> dg.AssetC
     )
 
 
-def upload_result(published: Published, problems: Sequence[str]) -> dg.AssetCheckResult:
+def upload_result(published: PublishResult, problems: Sequence[str]) -> dg.AssetCheckResult:
     """Judge what reading the publication back found."""
     return dg.AssetCheckResult(
         check_name=UPLOAD_LOADS,
