@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dataset_assets.errors import ShardCorrupt
-from dataset_assets.records.splits import PublishFile
+from dataset_assets.records.publications import PublishFile
 from dataset_assets.storage.store import open_store
 from dataset_assets.storage.stores.local import Store as LocalStore
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.records.splits import PublishFile
+from dataset_assets.records.publications import PublishFile
 
 _ADVICE = (
     "make larger archives and tables (max_archive_bytes, max_table_bytes), so that there are fewer"

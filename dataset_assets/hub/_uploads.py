@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from dataset_assets.errors import ObjectMissing
 from dataset_assets.hub._client import Client
 from dataset_assets.hub._content import check_content, local_path, open_content
-from dataset_assets.records.splits import PublishFile
+from dataset_assets.records.publications import PublishFile
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, ClassVar, Protocol, Self
 
 from dataset_assets import registry
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.records.splits import PublishFile, PublishResult
+from dataset_assets.records.publications import PublishFile, PublishResult
 
 ROLE = "hub_target"
 #: Lists the files of a publication. A later publication deletes listed files that it does not have.

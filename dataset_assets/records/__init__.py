@@ -1,1 +1,5 @@
-"""What travels between folders: frozen records without behavior beyond their own JSON. Standard library only. A file is a subject."""
+"""What travels between folders: frozen records, with no behavior beyond their own JSON.
+
+A file is a subject: `causes`, `fetching`, `shards`, `plans`, `splits`, `publications`, `staged`.
+Standard library only.
+"""

@@ -1,20 +1,23 @@
-"""Why a row has no sample: `Cause` is the fixed list. Standard library only."""
+"""Why a row has no sample: `Cause` is the complete list. Standard library only."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
+from dataset_assets.checks import one_of
+
+#: The statuses of img2dataset.
 SUCCESS = "success"
-
-
 FAILED_TO_DOWNLOAD = "failed_to_download"
-
-
 FAILED_TO_RESIZE = "failed_to_resize"
+
+#: Stands for all transient causes where causes are named.
+TRANSIENT = "transient"
 
 
 class Cause(StrEnum):
-    """Why a row has no sample. Values are stored in the `cause` column and never change their meaning."""
+    """Why a row has no sample. Values are stored in the column `cause` and keep their meaning."""
 
-    # the url itself, or policy: no request was made
+    # the URL itself, or a policy: no request was made
     INVALID_URL = "invalid_url"
     BLOCKED_SCHEME = "blocked_scheme"
     BLOCKED_PORT = "blocked_port"
@@ -32,11 +35,11 @@ class Cause(StrEnum):
     TIMEOUT_FIRST_BYTE = "timeout_first_byte"
     TIMEOUT_TOTAL = "timeout_total"
     TOO_SLOW = "too_slow"
-    # the answer
+    # the response
     HTTP_NOT_FOUND = "http_not_found"  # 404, 410
     HTTP_FORBIDDEN = "http_forbidden"  # 401, 402, 403, 407, 451
     HTTP_RATE_LIMITED = "http_rate_limited"  # 429
-    HTTP_CLIENT_ERROR = "http_client_error"  # other 4xx, and any status that is not an answer
+    HTTP_CLIENT_ERROR = "http_client_error"  # other 4xx, and any status that is not final
     HTTP_TRANSIENT = "http_transient"  # 408, 425
     HTTP_SERVER_ERROR = "http_server_error"  # 5xx
     TOO_MANY_REDIRECTS = "too_many_redirects"
@@ -60,7 +63,7 @@ class Cause(StrEnum):
 
     @property
     def is_transient(self) -> bool:
-        """Whether trying again later can help."""
+        """Whether a later attempt can succeed."""
         return self in TRANSIENT_CAUSES
 
     @property
@@ -87,8 +90,6 @@ TRANSIENT_CAUSES = frozenset(
         Cause.INCOMPLETE_BODY,
     }
 )
-
-
 CONTENT_CAUSES = frozenset(
     {
         Cause.NOT_IMAGE,
@@ -102,3 +103,17 @@ CONTENT_CAUSES = frozenset(
         Cause.ENCODE_ERROR,
     }
 )
+
+
+def parse_causes(names: str | Iterable[str]) -> frozenset[Cause]:
+    """Return the causes that an option names; "transient" stands for all transient ones.
+
+    Raises:
+        ConfigurationError: a name is not a cause.
+    """
+    known = [TRANSIENT, *Cause]
+    causes: set[Cause] = set()
+    for name in [names] if isinstance(names, str) else names:
+        one_of("cause", name, known)
+        causes |= TRANSIENT_CAUSES if name == TRANSIENT else {Cause(name)}
+    return frozenset(causes)

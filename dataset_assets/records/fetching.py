@@ -1,4 +1,4 @@
-"""What passes between whoever wants a url and whoever fetches and decodes it. Standard library only."""
+"""What travels between a caller and what fetches and decodes URLs. Standard library only."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,31 +8,31 @@ from dataset_assets.records.causes import Cause
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One url to fetch. `token` comes back with the outcome and means nothing to the fetcher."""
+    """One URL to fetch."""
 
     url: str
-    token: Any = None
+    token: Any = None  # returned with the outcome; opaque to the fetcher
 
 
 @dataclass(frozen=True, slots=True)
 class FetchOutcome:
-    """What became of one request: a body, or a cause with a message. Never an exception."""
+    """Result of one request: a body, or a cause with a message. Never an exception."""
 
     token: Any
     body: bytes | None = None
     cause: Cause | None = None
     message: str | None = None
-    http_status: int = 0  # 0: no answer
+    http_status: int = 0  # 0: no response
     content_type: str = ""  # as sent, lower case, without parameters
     url: str = ""  # after redirects, without user:password
-    requests: int = 0  # made for this outcome: retries and redirects included
+    requests: int = 0  # made for this outcome, retries and redirects included
     redirects: int = 0  # followed on the way to `url`
     bytes_read: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A payload ready to be stored, or the cause why there is none."""
+    """A payload ready to be stored, or the cause of its absence."""
 
     payload: bytes | None = None
     extension: str = ""  # without the dot
@@ -43,6 +43,5 @@ class Media:
     exif: str | None = None  # JSON of tag name -> text
     cause: Cause | None = None
     message: str | None = None
-    trailing_bytes: int = (
-        0  # behind the end of the image as fetched, such as the web page of a file that is both
-    )
+    # After the end of the image as fetched: a polyglot file may hide a web page there.
+    trailing_bytes: int = 0

@@ -1,31 +1,38 @@
 """`Plan`: the immutable assignment of input rows to shards. Standard library only."""
 
 import json
+from bisect import bisect_right
 from dataclasses import asdict, dataclass
 from typing import Self
 
+from dataset_assets.errors import ConfigurationError
 from dataset_assets.records.shards import SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True)
 class PlanPart:
-    """The rows of one url list, cut into shards. One parquet file, one row group per shard."""
+    """The rows of one URL list, cut into shards."""
 
     name: str  # the list, without credentials
-    fingerprint: str  # sha256 of the list's rows as planned
+    fingerprint: str  # sha256 of the rows of the list as planned
     rows: int
     first_shard: int
     shard_count: int
-    files: tuple[
-        str, ...
-    ]  # parquet files in the plan folder; file i holds the next `shards_per_file` shards
+    # Parquet files in the folder of the plan, each with a row group per shard and
+    # `Plan.shards_per_file` shards.
+    files: tuple[str, ...]
     source_bytes: int = 0  # size of the list when it was read
-    shard_fingerprints: tuple[str, ...] = ()  # sha256 of each shard's rows
+    shard_fingerprints: tuple[str, ...] = ()  # sha256 of the rows of each shard
+
+    @property
+    def shards(self) -> range:
+        """The numbers of its shards."""
+        return range(self.first_shard, self.first_shard + self.shard_count)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Immutable assignment of input rows to shards. New lists add parts; nothing planned ever moves."""
+    """Which rows go into which shard. New lists add parts; what is planned never moves."""
 
     samples_per_shard: int
     shards_per_file: int
@@ -44,23 +51,41 @@ class Plan:
         """Planned shards."""
         return sum(part.shard_count for part in self.parts)
 
+    def part_of(self, shard_id: int) -> PlanPart:
+        """Return the part that has a shard.
+
+        Raises:
+            ConfigurationError: no part has it.
+        """
+        after = bisect_right(self.parts, shard_id, key=lambda part: part.first_shard)
+        if after and shard_id in self.parts[after - 1].shards:
+            return self.parts[after - 1]
+        planned = "none"
+        if self.parts:
+            planned = f"{self.parts[0].first_shard} to {self.parts[-1].shards[-1]}"
+        raise ConfigurationError(f"shard {shard_id}: expected one of the plan ({planned})")
+
+    def rows_of(self, shard_id: int) -> int:
+        """Return how many rows a shard has.
+
+        Raises:
+            ConfigurationError: no part has the shard.
+        """
+        part = self.part_of(shard_id)
+        rows_before = (shard_id - part.first_shard) * self.samples_per_shard
+        return min(self.samples_per_shard, part.rows - rows_before)
+
     def to_json(self) -> bytes:
         """Serialize."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
-        """Read a plan back."""
+        """Parse what `to_json` wrote."""
         raw = json.loads(data)
         raw["columns"] = tuple(raw["columns"])
-        raw["parts"] = tuple(
-            PlanPart(
-                **{
-                    **part,
-                    "files": tuple(part["files"]),
-                    "shard_fingerprints": tuple(part["shard_fingerprints"]),
-                }
-            )
-            for part in raw["parts"]
-        )
+        for part in raw["parts"]:
+            part["files"] = tuple(part["files"])
+            part["shard_fingerprints"] = tuple(part["shard_fingerprints"])
+        raw["parts"] = tuple(PlanPart(**part) for part in raw["parts"])
         return cls(**raw)

@@ -1,6 +1,6 @@
-"""Rows, shards and sets of shards. `ShardRecord` is the commit record of a shard (`NNNNN_stats.json`), `Manifest` the set of them.
+"""Rows, shards and shard sets: `ShardRecord` commits a shard, `Manifest` lists the shards of a set.
 
-Frozen records without behavior beyond their own JSON. Standard library only.
+Standard library only.
 """
 
 import json
@@ -10,29 +10,27 @@ from typing import Any, Self
 
 from dataset_assets.records.causes import Cause
 
-#: Raised when the meaning of any committed file changes; part of every fingerprint.
+#: Incremented when the meaning of a committed file changes; part of every fingerprint.
 SCHEMA_VERSION = 1
 
 
 @dataclass(slots=True)
 class Row:
-    """One input row and what became of it, on its way into a shard.
-
-    `columns` holds img2dataset's metadata columns in its order (input columns, url, key, status, error_message, ...): they go into the sample's JSON
-    and the sidecar. `extra` holds what we add (cause, http_status, ...): sidecar only.
-    """
+    """One input row and its result, on the way into a shard."""
 
     index: int  # position within the shard
     key: str
+    # The metadata columns of img2dataset in its order (input columns, url, key, status,
+    # error_message, ...): in the JSON of the sample and in the sidecar.
     columns: dict[str, Any]
+    # Columns that img2dataset does not have (cause, http_status, ...): in the sidecar only.
     extra: dict[str, Any] = field(default_factory=dict)
     payload: bytes | None = None  # None: no sample
     extension: str = ""
-    caption: str | None = None  # text of the caption column, when there is one
+    caption: str | None = None  # text of the caption column, if there is one
     cause: Cause | None = None  # None: the row has a sample
-    parts: Mapping[str, bytes] = field(
-        default_factory=dict
-    )  # further members of the sample, by extension: "seg.png"
+    # Further members of the sample by extension: "seg.png".
+    parts: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +44,10 @@ class ShardFile:
 
 @dataclass(frozen=True, slots=True)
 class ShardRecord:
-    """The commit record of a shard, stored as `NNNNN_stats.json`: the shard exists if and only if this does and agrees.
+    """The commit record of a shard, stored as `NNNNN_stats.json`.
 
-    The first eight keys are img2dataset's, with its meaning.
+    A shard exists if and only if its record exists and agrees with its files. The first eight
+    keys are those of img2dataset, with the same meaning.
     """
 
     count: int  # input rows
@@ -82,10 +81,10 @@ class ShardRecord:
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
-        """Read a record.
+        """Parse what `to_json` wrote.
 
         Raises:
-            ValueError, TypeError, KeyError: it is not one (a record cut by a crash, a record of another tool).
+            ValueError, TypeError, KeyError: `data` is truncated, or the record of another tool.
         """
         raw = json.loads(data)
         raw["files"] = tuple(ShardFile(**entry) for entry in raw["files"])
@@ -94,10 +93,10 @@ class ShardRecord:
 
 @dataclass(frozen=True, slots=True)
 class ShardTask:
-    """One shard to make: which rows of the plan, and the folder (a store url) of the shard set that it belongs to."""
+    """One shard to make."""
 
-    shard_id: int
-    folder: str
+    shard_id: int  # of the plan
+    folder: str  # URL of the store of its shard set
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,25 +110,23 @@ class ShardProgress:
 
 @dataclass(frozen=True, slots=True)
 class ShardResult:
-    """How one task ended: a record, or an error that a retry did not cure."""
+    """Result of one task: a record, or an error that retries did not resolve."""
 
     task: ShardTask
     record: ShardRecord | None = None
     error: str | None = None
-    skipped: bool = False  # it was committed before
+    skipped: bool = False  # the shard was committed already
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Every committed shard of a set, in shard order: what readers open first and the only thing they trust."""
+    """Every committed shard of a set, in shard order. Readers use nothing that it does not list."""
 
     shards: tuple[ShardRecord, ...]
-    fingerprint: str  # of options and schema version, not of rows: equal for all shards of a set
+    fingerprint: str  # of options and schema version, not of rows
     output_format: str
     schema_version: int = SCHEMA_VERSION
-    extra_files: tuple[
-        ShardFile, ...
-    ] = ()  # of the whole set, beside its shards: an index, what a dataset is
+    extra_files: tuple[ShardFile, ...] = ()  # of the whole set: an index, a description
 
     @property
     def rows(self) -> int:
@@ -147,7 +144,7 @@ class Manifest:
         return add_counts(shard.causes for shard in self.shards)
 
     def to_json(self) -> bytes:
-        """Serialize. The text depends only on the committed bytes, never on clocks: equal sets give equal manifests."""
+        """Serialize. Equal sets give equal bytes: times are left out."""
         shards = [
             {
                 "name": shard.name,
@@ -160,7 +157,7 @@ class Manifest:
             }
             for shard in self.shards
         ]
-        head = {
+        head: dict[str, Any] = {
             "schema_version": self.schema_version,
             "output_format": self.output_format,
             "fingerprint": self.fingerprint,
@@ -168,12 +165,9 @@ class Manifest:
             "successes": self.successes,
             "causes": dict(sorted(self.causes.items())),
         }
-        extra = (
-            {"extra_files": [asdict(entry) for entry in self.extra_files]}
-            if self.extra_files
-            else {}
-        )
-        return json.dumps({**head, **extra, "shards": shards}, indent=1).encode()
+        if self.extra_files:
+            head["extra_files"] = [asdict(entry) for entry in self.extra_files]
+        return json.dumps({**head, "shards": shards}, indent=1).encode()
 
 
 def add_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What travels between a published dataset and its staged shard set: frozen records without behaviour beyond their own JSON. Standard library only."""
+"""What travels between a published dataset and its staged shard set. Standard library only."""
 
 import json
 from collections.abc import Mapping
@@ -14,13 +14,11 @@ LABEL_COUNTS = "label_counts"
 
 @dataclass(frozen=True, slots=True)
 class License:
-    """On which terms a published dataset may be used."""
+    """The terms of use of a published dataset."""
 
     name: str
     url: str
-    redistributable: (
-        bool  # False: it must never be published again, not even to a private repository of others
-    )
+    redistributable: bool  # False: it cannot be published, even to a private repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +43,15 @@ class ArchiveMember:
 
 @dataclass(frozen=True, slots=True)
 class StageItem:
-    """One image of a partition as it comes from the archives, before anything is decoded or drawn."""
+    """One image of a partition as read from its archive, before it is decoded."""
 
     index: int  # among the images of the partition, in archive order
     path: str  # member path as published: "train2017/000000000009.jpg"
     archive: str  # name of the archive
     offset: int  # of the member in the archive
     payload: bytes
-    companions: Mapping[str, bytes] = field(
-        default_factory=dict
-    )  # further members that belong to it, by a name that the source chooses
+    # Further members that belong to the image, by a name that the source chooses.
+    companions: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +59,30 @@ class StagedSample:
     """One sample ready to be written."""
 
     key: str
-    extension: str  # of the payload, without the dot, as the bytes are
+    extension: str  # of the payload, without the dot, as its bytes say
     payload: bytes
     columns: dict[str, Any]  # under the names of the partition's `columns`
-    parts: Mapping[str, bytes] = field(
-        default_factory=dict
-    )  # "seg.png", "annotations.json": further members
-    label_counts: Mapping[int, int] = field(
-        default_factory=dict
-    )  # label id -> pixels drawn, or 1 for a label of the whole image
+    # Further members by extension: "seg.png", "annotations.json".
+    parts: Mapping[str, bytes] = field(default_factory=dict)
+    # Label id -> pixels drawn, or 1 for a label of the whole image.
+    label_counts: Mapping[int, int] = field(default_factory=dict)
 
 
 class SampleError(Exception):
-    """A sample that can not be made: the row is kept without one. Raised by sources, caught by the pipeline, never seen by a caller."""
+    """A row without a sample. Sources raise it; the pipeline catches it and keeps the row."""
 
     def __init__(self, cause: Cause, message: str) -> None:
         super().__init__(message)
-        self.cause, self.message = cause, message
+        self.cause = cause
+        self.message = message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedDataset:
-    """What a staged partition is, stored as `staged.json` beside its manifest. Depends on the data only, never on clocks or places."""
+    """Description of a staged partition, stored as `staged.json` beside its manifest.
+
+    Depends on the data only, not on times or locations.
+    """
 
     source: str  # "coco"
     partition: str  # "train2017"
@@ -96,7 +95,7 @@ class StagedDataset:
     causes: dict[str, int]  # of rows without a sample
     pixels: dict[str, int]  # label id -> pixels (rows, for labels of whole images)
     images: dict[str, int]  # label id -> samples in which it occurs
-    warnings: dict[str, int]  # what was odd and kept or passed over
+    warnings: dict[str, int]  # irregularities that were kept or skipped -> how many
     archives: dict[str, str]  # name -> digest of its content
     schema_version: int = SCHEMA_VERSION
 
@@ -106,18 +105,16 @@ class StagedDataset:
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
-        """Read it back.
+        """Parse what `to_json` wrote.
 
         Raises:
-            ValueError, TypeError, KeyError: it is not one.
+            ValueError, TypeError, KeyError: `data` is not a description of a partition.
         """
         raw = json.loads(data)
         raw["license"] = License(**raw["license"])
-        raw["classes"] = tuple(
-            ClassLabel(
-                **{**entry, "color": tuple(entry["color"]) if entry["color"] is not None else None}
-            )
-            for entry in raw["classes"]
-        )
+        for entry in raw["classes"]:
+            if entry["color"] is not None:
+                entry["color"] = tuple(entry["color"])
+        raw["classes"] = tuple(ClassLabel(**entry) for entry in raw["classes"])
         raw["parts"] = tuple(raw["parts"])
         return cls(**raw)

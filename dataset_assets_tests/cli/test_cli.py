@@ -61,7 +61,7 @@ def test_an_unknown_flag_is_refused(capsys):
             ("--incremental_mode", "again"),
             "incremental_mode: expected one of incremental, overwrite, extend, came 'again'",
         ),
-        (("--retry_failed", "bad_weather"), "retry_failed: expected 'transient' or causes out of"),
+        (("--retry_failed", "bad_weather"), "cause: expected one of transient, invalid_url"),
         ((), "urls.txt"),
     ],
 )

@@ -4,7 +4,7 @@ import json
 from hashlib import sha256
 from random import Random
 
-from dataset_assets.records.splits import PublishFile
+from dataset_assets.records.publications import PublishFile
 
 
 def stored(store, path, data):

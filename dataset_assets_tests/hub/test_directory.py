@@ -221,7 +221,7 @@ def test_difference_is_found_when_bytes_are_wrong(target, files):
 PUBLISH_IN_A_PROCESS = """
     import json, os, signal, sys
     from dataset_assets.hub.targets import directory
-    from dataset_assets.records.splits import PublishFile
+    from dataset_assets.records.publications import PublishFile
 
     name = sys.argv[3]
     def die(*args, **options):

@@ -171,7 +171,7 @@ PUBLISH_IN_A_PROCESS = """
     import json, os, signal, sys
     from huggingface_hub import HfApi
     from dataset_assets.hub.targets import huggingface
-    from dataset_assets.records.splits import PublishFile
+    from dataset_assets.records.publications import PublishFile
 
     if sys.argv[4] == "killed":
         HfApi.create_commit = lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL)

@@ -297,7 +297,7 @@ def test_template_is_rendered_when_it_names_the_environment(tmp_path, monkeypatc
             "causes: [timeout_total",
             "causes: [timeout",
             26,
-            r"automation.retry_failed.causes: unknown cause 'timeout': expected one of",
+            r"automation.retry_failed.causes: cause: expected one of transient, .*, got 'timeout'",
         ),
         (
             "watch_every_s: 30",

@@ -163,7 +163,7 @@ def test_unknown_cause_is_refused_before_any_request_when_asked(graph, photo_ser
     graph.plan()
     requests = photo_server.stats()["requests"]
     result = graph.make_shards("00000", "00001", retry_failed=["everything"])
-    assert "unknown cause 'everything'" in failure_of(result)
+    assert "got 'everything'" in failure_of(result)
     assert photo_server.stats()["requests"] == requests
 
 

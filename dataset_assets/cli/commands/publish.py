@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Publish, and print what changed in the repository."""
     from dataset_assets.hub.target import TargetOptions, is_remote, open_target
     from dataset_assets.pipelines.publish.publish import PublishOptions, publish
-    from dataset_assets.records.splits import PublishResult
+    from dataset_assets.records.publications import PublishResult
     from dataset_assets.storage.store import open_store
 
     options = PublishOptions(**given_flags(arguments, PublishOptions))

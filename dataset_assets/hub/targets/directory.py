@@ -37,7 +37,7 @@ from dataset_assets.hub.target import (
     fingerprint,
     make_plan,
 )
-from dataset_assets.records.splits import PublishFile, PublishResult
+from dataset_assets.records.publications import PublishFile, PublishResult
 from dataset_assets.storage.posix import explained, make_folder, sync_folder
 from dataset_assets.storage.store import TEMPORARY, check_key
 from dataset_assets.storage.stores.local import Store as LocalStore

@@ -37,7 +37,7 @@ from dataset_assets.hub.target import (
     make_plan,
     root_script,
 )
-from dataset_assets.records.splits import PublishFile, PublishResult
+from dataset_assets.records.publications import PublishFile, PublishResult
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

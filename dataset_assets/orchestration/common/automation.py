@@ -6,8 +6,8 @@ import dagster as dg
 from pydantic import AfterValidator, Field, model_validator
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.orchestration.common.causes import TRANSIENT, parse_causes
 from dataset_assets.orchestration.common.section import Section, errors_at_keys
+from dataset_assets.records.causes import TRANSIENT, parse_causes
 
 
 def _valid_cron(text: str) -> str:

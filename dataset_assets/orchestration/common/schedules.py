@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
-from dataset_assets.orchestration.common.causes import parse_causes
 from dataset_assets.orchestration.common.spec import SHARDS, DatasetSpec
 from dataset_assets.orchestration.partitions import consecutive, partitions_name, range_tags
 from dataset_assets.orchestration.stages.shards.asset import ShardsConfig
 from dataset_assets.orchestration.stages.shards.page import CAUSES
+from dataset_assets.records.causes import parse_causes
 
 #: The rest waits for the next tick.
 MAX_RUNS_PER_TICK = 100

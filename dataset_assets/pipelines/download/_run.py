@@ -101,11 +101,7 @@ class DownloadRun:
             samples_per_shard=self._options.samples_per_shard,
             first_shard=first,
         )
-        tasks = [
-            ShardTask(shard, self._store.url)
-            for part in plan.parts
-            for shard in range(part.first_shard, part.first_shard + part.shard_count)
-        ]
+        tasks = [ShardTask(shard, self._store.url) for part in plan.parts for shard in part.shards]
         results = []
         with ExitStack() as stack:
             shown = [

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.records.causes import Cause
 from dataset_assets.records.shards import Manifest
 
 
@@ -45,25 +44,6 @@ def private_networks(given: Sequence[str] | bool | None) -> tuple[str, ...]:
     if isinstance(given, bool):
         return ("all",) if given else ()
     return (given,) if isinstance(given, str) else tuple(given)
-
-
-def parse_causes(names: Sequence[str]) -> frozenset[Cause]:
-    """Return the causes that `retry_failed` names.
-
-    Raises:
-        ConfigurationError: one does not exist.
-    """
-    chosen: set[Cause] = set()
-    for name in [names] if isinstance(names, str) else names:
-        if name == "transient":
-            chosen.update(cause for cause in Cause if cause.is_transient)
-        elif name in list(Cause):
-            chosen.add(Cause(name))
-        else:
-            raise ConfigurationError(
-                f"retry_failed: expected 'transient' or causes out of {', '.join(Cause)}; came {name!r}"
-            )
-    return frozenset(chosen)
 
 
 def is_image(media: str) -> bool:

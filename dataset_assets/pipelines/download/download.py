@@ -16,10 +16,10 @@ from dataset_assets.pipelines.download._workers import prepare_workers
 from dataset_assets.pipelines.download.arguments import (
     DownloadReport,
     is_image,
-    parse_causes,
     private_networks,
 )
 from dataset_assets.pipelines.download.options import DownloadOptions
+from dataset_assets.records.causes import parse_causes
 from dataset_assets.redaction import redact
 from dataset_assets.storage.store import open_store
 

@@ -92,13 +92,9 @@ class _Run:
 
     def fingerprint(self, shard_id: int) -> str:
         """Return what identifies the bytes of a shard: its rows and the options."""
-        for part in self.plan.parts:
-            if part.first_shard <= shard_id < part.first_shard + part.shard_count:
-                rows = part.shard_fingerprints[shard_id - part.first_shard]
-                return hashlib.sha256(f"{self.options.fingerprint}:{rows}".encode()).hexdigest()
-        raise ConfigurationError(
-            f"shard {shard_id} is not in the plan: expected a number below {self.plan.shard_count}"
-        )
+        part = self.plan.part_of(shard_id)
+        rows = part.shard_fingerprints[shard_id - part.first_shard]
+        return hashlib.sha256(f"{self.options.fingerprint}:{rows}".encode()).hexdigest()
 
     def committed(self, task: ShardTask, store: Store) -> ShardRecord | None:
         """Return the record of a committed shard."""

@@ -9,7 +9,6 @@ import hashlib
 import json
 import logging
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -103,13 +102,7 @@ def read_shard(store: Store, plan: Plan, shard_id: int) -> pa.Table:
     Raises:
         ConfigurationError: the plan has no such shard.
     """
-    place = bisect_right(plan.parts, shard_id, key=lambda part: part.first_shard) - 1
-    part = plan.parts[place] if place >= 0 else None
-    if part is None or shard_id >= part.first_shard + part.shard_count:
-        last = plan.parts[-1].first_shard + plan.parts[-1].shard_count - 1
-        raise ConfigurationError(
-            f"the plan in {store.url} has no shard {shard_id}; it has {plan.parts[0].first_shard} to {last}"
-        )
+    part = plan.part_of(shard_id)
     number, group = divmod(shard_id - part.first_shard, plan.shards_per_file)
     with store.open_read(part.files[number]) as stored, pq.ParquetFile(stored) as parquet:
         return parquet.read_row_group(group, use_threads=False)
@@ -190,7 +183,7 @@ class _Planner:
     ) -> list[PlanPart]:
         """Write the rows of a list; return its part, or nothing when it brings nothing new."""
         last = parts[-1] if parts else None
-        first_shard = last.first_shard + last.shard_count if last else self.first_shard
+        first_shard = last.shards.stop if last else self.first_shard
         prefix = f"part-{len(parts):05d}"
         suffix = hashlib.sha256(each.name.encode()).hexdigest()[:8]
         with PartWriter(self.store, prefix, suffix, self.asked.shards_per_file) as writer:

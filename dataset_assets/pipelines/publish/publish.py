@@ -15,7 +15,8 @@ from dataset_assets.hub.card import CardOptions, card_text
 from dataset_assets.hub.legacy_script import legacy_script, script_path
 from dataset_assets.hub.target import PublishPlan, PublishTarget, check_tag, default_tag
 from dataset_assets.pipelines.verify.publication import verify_publication
-from dataset_assets.records.splits import PublishFile, PublishResult, SplitManifest
+from dataset_assets.records.publications import PublishFile, PublishResult
+from dataset_assets.records.splits import SplitManifest
 from dataset_assets.splits.table import features_of
 from dataset_assets.splits.versions import load_split, version_store
 from dataset_assets.storage.store import Store

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from dataset_assets.errors import MissingDependency
 from dataset_assets.hub.retry import failures
 from dataset_assets.hub.target import PublishTarget
-from dataset_assets.records.splits import ArchiveFile, PublishFile, PublishResult, SplitManifest
+from dataset_assets.records.publications import PublishFile, PublishResult
+from dataset_assets.records.splits import ArchiveFile, SplitManifest
 from dataset_assets.redaction import redact
 
 _READERS = 8

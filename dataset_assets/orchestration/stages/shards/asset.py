@@ -7,7 +7,6 @@ import dagster as dg
 from pydantic import Field
 
 from dataset_assets.orchestration.automation import shards_condition, step_retries
-from dataset_assets.orchestration.common.causes import parse_causes
 from dataset_assets.orchestration.common.failures import as_failure, failure
 from dataset_assets.orchestration.common.spec import RAW_URLS, SHARDS, DatasetSpec
 from dataset_assets.orchestration.partitions import partitions_of
@@ -25,6 +24,7 @@ from dataset_assets.orchestration.stages.shards.runs import (
     find_partitions,
 )
 from dataset_assets.pipelines.verify.shards import read_manifest, verify_set
+from dataset_assets.records.causes import parse_causes
 from dataset_assets.records.plans import Plan
 from dataset_assets.records.shards import Manifest
 

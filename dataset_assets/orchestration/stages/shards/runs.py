@@ -73,7 +73,7 @@ def download(
         for folder, partition in by_folder.items()
         for shard in partition.shards
     ]
-    rows = sum(rows_of(plan, task.shard_id) for task in tasks)
+    rows = sum(plan.rows_of(task.shard_id) for task in tasks)
     every_s = LOG_EVERY_S if rows < _LONG_RUN_ROWS else LOG_LONG_RUNS_EVERY_S
     with LogReporter(rows, every_s=every_s, log=log) as progress:
         for result in download_shards(
@@ -87,15 +87,6 @@ def download(
                 partition.errors.append(f"shard {result.task.shard_id}: {result.error}")
     for partition in partitions:
         partition.records.sort(key=lambda record: record.shard_id)
-
-
-def rows_of(plan: Plan, shard_id: int) -> int:
-    """Return how many rows a planned shard has."""
-    for part in plan.parts:
-        before = shard_id - part.first_shard
-        if 0 <= before < part.shard_count:
-            return min(plan.samples_per_shard, part.rows - before * plan.samples_per_shard)
-    return 0
 
 
 def download_options(spec: DatasetSpec) -> DownloadOptions:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import dagster as dg
 
 from dataset_assets.orchestration.stages.shards.checks import problem_list
-from dataset_assets.records.splits import PublishResult, SplitManifest
+from dataset_assets.records.publications import PublishResult
+from dataset_assets.records.splits import SplitManifest
 
 SPLITS_SOUND = "split_archives_sound"
 UPLOAD_LOADS = "hub_upload_loads"

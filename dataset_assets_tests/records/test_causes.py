@@ -1,8 +1,7 @@
 import pytest
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.orchestration.common.causes import parse_causes
-from dataset_assets.records.causes import TRANSIENT_CAUSES, Cause
+from dataset_assets.records.causes import TRANSIENT_CAUSES, Cause, parse_causes
 
 
 def test_transient_stands_for_all_that_may_go_away_when_named():
@@ -13,6 +12,6 @@ def test_transient_stands_for_all_that_may_go_away_when_named():
 def test_unknown_cause_is_refused_with_the_known_ones_when_misspelled():
     with pytest.raises(
         ConfigurationError,
-        match=r"unknown cause 'timeout': expected one of transient, .*timeout_total",
+        match=r"cause: expected one of transient, .*timeout_total.*, got .timeout.; did you mean",
     ):
         parse_causes(["timeout"])
