@@ -1,5 +1,6 @@
-# Two commands set everything up: `make demo` and `make test`. They need Python 3.11+ and make; the package index is the only network.
-# `make PYTHON=python3.12 demo` takes another Python; DAGSTER_HOME and DATASET_ASSETS_ROOT are taken from the environment when set there.
+# `make demo` and `make test` install what they need into .venv. They need Python 3.11+ and make; they
+# use no network besides the package index. `make PYTHON=python3.12 demo` uses another Python.
+# DAGSTER_HOME and DATASET_ASSETS_ROOT are taken from the environment if they are set there.
 
 PYTHON ?= python3
 UI_PORT ?= 3000
@@ -35,10 +36,10 @@ demo: $(INSTALLED_DEMO) $(INSTANCE) ## download the demo dataset through Dagster
 ui: $(INSTALLED_DEMO) $(INSTANCE) ## open the Dagster UI and daemon on 127.0.0.1, port UI_PORT
 	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(UI_PORT)
 
-test: $(INSTALLED_DEV) ## run the tests, but not the long ones; PYTEST_ARGS are passed on
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(INSTALLED_DEV) ## run the tests except the slow ones, one process per core; PYTEST_ARGS are passed on
+	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
-test-slow: $(INSTALLED_DEV) ## run the long crash and scale tests
+test-slow: $(INSTALLED_DEV) ## run the slow crash and scale tests
 	$(BIN)/python -m pytest -m slow --timeout 3600 $(PYTEST_ARGS)
 
 check: $(INSTALLED_DEV) ## format, lint, types, floors
@@ -56,7 +57,7 @@ clean: ## remove .venv, caches and build output; data/ and .dagster/ stay
 
 $(MADE_VENV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or newer is needed, but '$(PYTHON)' is: $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	  { echo "Python 3.11 or newer is needed, but '$(PYTHON)' is: $$($(PYTHON) --version 2>&1). Choose another one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "'$(PYTHON)' has no venv. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
@@ -66,7 +67,7 @@ $(INSTALLED_DEMO): $(MADE_VENV) pyproject.toml constraints.txt
 	@touch $@
 
 $(INSTALLED_DEV): $(MADE_VENV) pyproject.toml constraints.txt
-	$(PIP) install --quiet --compile -c constraints.txt torch  # first and alone: a build of your own choice, say for CPU, stays
+	$(PIP) install --quiet --compile -c constraints.txt torch  # first and alone, so that a build that you chose, such as one for CPU, stays
 	$(PIP) install --quiet --compile -c constraints.txt -e '.[dev]'
 	@touch $@ $(INSTALLED_DEMO)
 

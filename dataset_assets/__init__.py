@@ -1,20 +1,26 @@
-"""Url lists, archives and published datasets as one asset graph, on a plain library.
+"""Prepare datasets: URL lists, archives and published datasets as one asset graph on a plain library.
 
-The map, by floors:
+The map, by floors; an import runs down or stays, never up:
 
-    6 definitions, cli
-    5 orchestration   the only folder that imports Dagster; `catalog/<dataset>/defs.yaml` is a dataset
-      demo            the photo server behind `make demo`
-    4 pipelines       one public function per asset: composes the folders below
-    3 loaders         batches out, for torch and MLX
-    2 urls            url lists in              file = input_format
-      fetch           one url -> bytes or a reason
-      staging         published datasets in     file = source
-      images          bytes -> bytes, pixels and metadata
-      shards          samples <-> shard files   file = output_format
-      distribute      one function, many shards file = distributor
-    1 storage         where bytes live          file = url scheme
-    0 records, split_records, stage_records, errors, registry
+    9 definitions     what Dagster opens
+      cli             the command line                     file in commands/ = command
+    8 demo            the photo server and the run behind `make demo`
+    7 orchestration   the only folder that imports Dagster folder in stages/ = stage of the graph
+      compat          called like img2dataset, any2dataset, torchdatasetutil, pymlutil
+    6 pipelines       one public function per asset: download, stage, split, publish, verify
+    5 loaders         batches out, for torch and MLX
+    4 urls            URL lists in                         file in formats/ = input_format
+      fetch           one URL -> bytes or a reason
+      shards          samples <-> shard files              file in formats/ = output_format
+      splits          who goes where                       file in sources/ = source of a split
+      staging         a published dataset -> shards        folder in sources/ = source
+      hub             publish and load                     file in targets/ = target
+      distribute      one function, many shards            file = distributor
+    3 images          bytes -> bytes, pixels, metadata
+      archives        the one place that reads and writes tar, zip and gzip
+    2 storage         where bytes live                     file in stores/ = URL scheme
+    1 records         what travels between folders
+      errors, checks, option_docs, redaction, registry
 
 Importing this package loads none of them.
 """

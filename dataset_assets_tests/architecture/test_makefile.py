@@ -85,7 +85,7 @@ def test_demo_needs_no_second_install_when_the_tests_are_installed(project):
     torch, dev, tests = _calls(project)
     assert torch.endswith("-c constraints.txt torch")
     assert dev.endswith("-e .[dev]")
-    assert tests == "python -m pytest"
+    assert tests == "python -m pytest -n auto --dist worksteal"
     _make(project, "demo")
     assert _calls(project) == ["dataset-assets demo"]
 
