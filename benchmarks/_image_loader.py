@@ -17,7 +17,7 @@ import torch
 import urllib3
 from botocore.config import Config
 
-from dataset_assets.staging.masks import rle as _rle
+from dataset_assets.staging.masks import rle
 
 BUCKET, ANNOTATIONS, IMAGES = (
     "imgml",
@@ -79,7 +79,7 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
         for annotation in self._annotations[entry["id"]]:
             train_id, shape = self._train_ids[annotation["category_id"]], annotation["segmentation"]
             if isinstance(shape, dict):
-                label[_rle.decode(shape["counts"], *shape["size"]) > 0] = train_id
+                label[rle.decode(shape["counts"], *shape["size"]) > 0] = train_id
                 continue
             for polygon in shape:
                 points = np.rint(np.reshape(polygon, (-1, 2))).astype(np.int32)

@@ -103,6 +103,30 @@ def texts(name: str, values: Any) -> tuple[str, ...]:
     return tuple(values)
 
 
+def some_of(
+    name: str, values: Any, known: Collection[str], *, at_least: int = 0
+) -> tuple[str, ...]:
+    """Accept a list of texts, each of them one of a few.
+
+    Args:
+        name: the option.
+        values: its value.
+        known: the texts that may be in the list.
+        at_least: how many it must have.
+
+    Raises:
+        ConfigurationError: it is something else, has an unknown text, or has too few.
+    """
+    accepted = texts(name, values)
+    unknown = [value for value in accepted if value not in known]
+    if unknown or len(accepted) < at_least:
+        expected = ", ".join(known)
+        got = ", ".join(map(repr, unknown)) or "none"
+        hint = did_you_mean(unknown[0], known) if unknown else ""
+        raise ConfigurationError(f"{name}: expected some of {expected}, got {got}{hint}")
+    return accepted
+
+
 def _is_number(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and not math.isnan(value)

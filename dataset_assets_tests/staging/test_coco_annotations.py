@@ -4,13 +4,13 @@ import json
 import pytest
 
 from dataset_assets.errors import ArchiveCorrupt
-from dataset_assets.staging.coco_format.annotations import AnnotationFile, mapped
+from dataset_assets.staging.coco_format.annotations import AnnotationFile, map_file
 
 
 def _file(tmp_path, **document):
     path = tmp_path / "instances.json"
     path.write_text(json.dumps(document, indent=1))
-    return AnnotationFile("instances.json", mapped("instances.json", path.open("rb")))
+    return AnnotationFile("instances.json", map_file("instances.json", path.open("rb")))
 
 
 def _image(number, name=None):
@@ -38,13 +38,15 @@ def test_annotations_come_in_the_order_of_the_file_when_they_are_mixed(tmp_path)
         annotations=annotations,
         categories=CATEGORIES,
     )
-    assert [[json.loads(each)["id"] for each in file.of(image)] for image in (1, 2, 3, 4)] == [
+    assert [
+        [json.loads(each)["id"] for each in file.annotations_of(image)] for image in (1, 2, 3, 4)
+    ] == [
         [4, 9],
         [5, 3, 1],
         [],
         [],
     ]
-    assert json.loads(file.image("2.jpg")) == _image(2)
+    assert json.loads(file.image_entry("2.jpg")) == _image(2)
     assert file.categories == {1: CATEGORIES[0]}
     assert dict(file.warnings) == {"images without annotations": 1}
 
@@ -53,7 +55,7 @@ def test_categories_and_images_are_known_when_they_stand_behind_the_annotations(
     file = _file(
         tmp_path, annotations=[_annotation(1, 7)], categories=CATEGORIES, images=[_image(7)]
     )
-    assert len(file.of(7)) == 1
+    assert len(file.annotations_of(7)) == 1
     assert dict(file.warnings) == {}
 
 
@@ -86,12 +88,12 @@ def test_oddities_are_counted_when_the_file_has_them(tmp_path):
         "annotations without image id": 2,
         "annotations of unknown categories": 1,
     }
-    assert len(file.of(1)) == 2
+    assert len(file.annotations_of(1)) == 2
 
 
 def test_images_alone_are_enough_when_a_partition_has_no_labels(tmp_path):
     file = _file(tmp_path, images=[_image(1)], categories=CATEGORIES)
-    assert file.of(1) == []
+    assert file.annotations_of(1) == []
     assert list(file.images) == ["1.jpg"]
 
 
@@ -101,7 +103,7 @@ def test_images_alone_are_enough_when_a_partition_has_no_labels(tmp_path):
         ({"info": {}}, "expected images, annotations, categories.*found info"),
         ({"images": [1]}, "expected an object in images at byte"),
         ({"images": {"id": 1}, "annotations": [[]]}, "expected an object in annotations"),
-        ({"images": [], "categories": [{"name": "x"}]}, "a category without id"),
+        ({"images": [], "categories": [{"name": "x"}]}, "expected a category with an id"),
     ],
 )
 def test_file_is_refused_when_it_is_not_of_coco(tmp_path, document, message):
@@ -115,10 +117,10 @@ class _Elsewhere(io.BytesIO):
 
 def test_file_is_copied_when_it_is_elsewhere():
     file = _Elsewhere(b'{"images": []}')
-    assert mapped("x.json", file)[:] == b'{"images": []}'
+    assert map_file("x.json", file)[:] == b'{"images": []}'
     assert file.closed
 
 
 def test_file_is_refused_when_it_is_empty():
     with pytest.raises(ArchiveCorrupt, match="empty"):
-        mapped("x.json", io.BytesIO())
+        map_file("x.json", io.BytesIO())

@@ -4,13 +4,20 @@ import numpy as np
 import pytest
 
 from dataset_assets.records.staged import SampleError
-from dataset_assets.staging.masks.polygons import fill
+from dataset_assets.staging.masks.label_map import LabelMap
+from dataset_assets.staging.masks.polygons import fill_box
 from dataset_assets.staging.masks.rle import decode
 from dataset_assets.staging.sources.cvat import _shapes as _cvat_shapes
 from dataset_assets_tests.support import tiny_cvat
 
 SIZE = (40, 60)  # height, width
 IDS = {"a": 1, "b": 2, "c": 300}
+
+
+def fill(polygon, height, width):
+    label_map = LabelMap(height, width)
+    label_map.paint(fill_box(polygon, height, width), 1)
+    return label_map.pixels > 0
 
 
 def draw(*elements, size=SIZE, line_width=0.0):

@@ -17,7 +17,7 @@ def test_later_label_lies_on_top_when_masks_overlap():
     np.testing.assert_array_equal(
         _decoded(label_map), [[7, 7, 7, 7], [7, 7, 200, 7], [7, 7, 200, 200]]
     )
-    assert label_map.counts() == {7: 9, 200: 3}
+    assert label_map.count_pixels() == {7: 9, 200: 3}
 
 
 @pytest.mark.parametrize(("label", "kind"), [(255, np.uint8), (256, np.uint16), (65535, np.uint16)])
@@ -30,13 +30,13 @@ def test_png_has_one_channel_as_deep_as_needed_when_encoded(label, kind):
     assert got.shape == (5, 6)
     assert got[0].tolist() == [3] * 6
     assert got[4].tolist() == [label] * 6
-    assert label_map.counts() == {3: 12, label: 18}
+    assert label_map.count_pixels() == {3: 12, label: 18}
 
 
 def test_map_is_empty_when_nothing_is_painted():
     label_map = LabelMap(2, 3)
     label_map.paint(fill_box([], 2, 3), 5)
-    assert label_map.counts() == {}
+    assert label_map.count_pixels() == {}
     np.testing.assert_array_equal(_decoded(label_map), np.zeros((2, 3)))
 
 

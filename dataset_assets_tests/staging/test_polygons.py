@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as pycoco
 
-from dataset_assets.staging.masks.polygons import fill, fill_all, fill_box
+from dataset_assets.staging.masks.label_map import LabelMap
+from dataset_assets.staging.masks.polygons import fill_box
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation:DeprecationWarning"
@@ -21,6 +22,18 @@ COORDINATES = st.one_of(
 POLYGONS = st.lists(st.tuples(COORDINATES, COORDINATES), min_size=3, max_size=25).map(
     lambda points: [each for point in points for each in point]
 )
+
+
+def fill(polygon, height, width):
+    return fill_all([polygon], height, width)
+
+
+def fill_all(polygons, height, width):
+    """Return the pixels (height, width) that any of the polygons covers."""
+    label_map = LabelMap(height, width)
+    for polygon in polygons:
+        label_map.paint(fill_box(polygon, height, width), 1)
+    return label_map.pixels > 0
 
 
 def _theirs(polygon, height, width):

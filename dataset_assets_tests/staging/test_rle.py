@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from pycocotools import mask as pycoco
 
-from dataset_assets.staging.masks import rle as _rle
+from dataset_assets.staging.masks import rle
+from dataset_assets_tests.support.rle_encoding import compress, encode
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation:DeprecationWarning"
@@ -19,10 +20,10 @@ def _theirs(mask):
 
 @given(MASKS)
 def test_mask_comes_back_when_encoded_in_any_form(mask):
-    counts = _rle.encode(mask)
-    text = _rle.compress(counts)
+    counts = encode(mask)
+    text = compress(counts)
     for form in (counts, text, text.encode(), np.array(counts)):
-        got = _rle.decode(form, *mask.shape)
+        got = rle.decode(form, *mask.shape)
         assert got.dtype == np.uint8
         np.testing.assert_array_equal(got, mask)
 
@@ -30,8 +31,8 @@ def test_mask_comes_back_when_encoded_in_any_form(mask):
 @given(MASKS)
 def test_text_is_that_of_the_coco_api_when_compressed(mask):
     theirs = _theirs(mask)
-    assert _rle.compress(_rle.encode(mask)).encode() == theirs["counts"]
-    np.testing.assert_array_equal(_rle.decode(theirs["counts"], *mask.shape), pycoco.decode(theirs))
+    assert compress(encode(mask)).encode() == theirs["counts"]
+    np.testing.assert_array_equal(rle.decode(theirs["counts"], *mask.shape), pycoco.decode(theirs))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -39,26 +40,24 @@ def test_large_masks_equal_the_coco_api_when_decoded(seed):
     rng = np.random.default_rng(seed)
     height, width = rng.integers(1, 900, 2).tolist()
     mask = rng.random((height, width)) < rng.choice([0.001, 0.5, 0.999])
-    theirs = pycoco.frPyObjects(
-        {"counts": _rle.encode(mask), "size": [height, width]}, height, width
-    )
+    theirs = pycoco.frPyObjects({"counts": encode(mask), "size": [height, width]}, height, width)
     np.testing.assert_array_equal(pycoco.decode(theirs), mask)
-    np.testing.assert_array_equal(_rle.decode(theirs["counts"], height, width), mask)
+    np.testing.assert_array_equal(rle.decode(theirs["counts"], height, width), mask)
 
 
 @given(st.lists(st.integers(0, 2**40), max_size=40))
 def test_counts_come_back_when_they_are_large(counts):
-    assert _rle.decompress(_rle.compress(counts)).tolist() == counts
+    assert rle.decompress(compress(counts)).tolist() == counts
 
 
 def test_runs_go_along_the_rows_when_they_are_of_cvat():
-    np.testing.assert_array_equal(_rle.row_major([1, 3, 2], 2, 3), [[0, 1, 1], [1, 0, 0]])
-    np.testing.assert_array_equal(_rle.decode([1, 3, 2], 2, 3), [[0, 1, 0], [1, 1, 0]])
+    np.testing.assert_array_equal(rle.decode_row_major([1, 3, 2], 2, 3), [[0, 1, 1], [1, 0, 0]])
+    np.testing.assert_array_equal(rle.decode([1, 3, 2], 2, 3), [[0, 1, 0], [1, 1, 0]])
 
 
 @given(MASKS)
 def test_rows_and_columns_change_places_when_the_mask_is_turned(mask):
-    np.testing.assert_array_equal(_rle.row_major(_rle.encode(mask.T), *mask.shape), mask)
+    np.testing.assert_array_equal(rle.decode_row_major(encode(mask.T), *mask.shape), mask)
 
 
 @pytest.mark.parametrize(
@@ -82,9 +81,9 @@ def test_rows_and_columns_change_places_when_the_mask_is_turned(mask):
 )
 def test_counts_are_refused_when_they_are_none_of_the_mask(counts, message):
     with pytest.raises(ValueError, match=message):
-        _rle.decode(counts, 2, 3)
+        rle.decode(counts, 2, 3)
 
 
 def test_mask_is_empty_when_the_image_is():
-    assert _rle.decode([], 0, 5).shape == (0, 5)
-    assert _rle.encode(np.zeros((0, 5), bool)) == [0]
+    assert rle.decode([], 0, 5).shape == (0, 5)
+    assert encode(np.zeros((0, 5), bool)) == [0]

@@ -7,7 +7,8 @@ import zipfile
 import cv2
 import numpy as np
 
-from dataset_assets.staging.masks import rle as _rle
+from dataset_assets.staging.masks import rle
+from dataset_assets_tests.support.rle_encoding import compress, encode
 
 THINGS = {
     1: ("person", "person"),
@@ -191,9 +192,9 @@ def _polygons(entry, category, rng):
 
 
 def _crowd(entry, rng, *, compressed):
-    counts = _rle.encode(_blob(entry, rng))
+    counts = encode(_blob(entry, rng))
     segmentation = {
-        "counts": _rle.compress(counts) if compressed else counts,
+        "counts": compress(counts) if compressed else counts,
         "size": [entry["height"], entry["width"]],
     }
     return _annotation(
@@ -228,9 +229,9 @@ def _stuff(entries, rng):
     for entry in entries:
         water = _blob(entry, rng)
         for category, mask in ((149, water), (92, ~water)):
-            counts = _rle.encode(mask)
+            counts = encode(mask)
             segmentation = {
-                "counts": _rle.compress(counts),
+                "counts": compress(counts),
                 "size": [entry["height"], entry["width"]],
             }
             found.append(
@@ -252,9 +253,9 @@ def _panoptic(entries, stuff):
         ids, infos = np.zeros((entry["height"], entry["width"]), np.uint32), []
         for each in (each for each in stuff if each["image_id"] == entry["id"]):
             number = each["id"] * 7
-            ids[
-                _rle.decode(each["segmentation"]["counts"], entry["height"], entry["width"]) > 0
-            ] = number
+            ids[rle.decode(each["segmentation"]["counts"], entry["height"], entry["width"]) > 0] = (
+                number
+            )
             infos.append(
                 {
                     "id": number,

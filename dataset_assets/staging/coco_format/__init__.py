@@ -1,4 +1,4 @@
-"""The COCO annotation format, which several sources read: annotation files and segmentations.
+"""The annotation format of COCO, which several sources read: annotation files and segmentations.
 
-Spec: https://cocodataset.org/#format-data.
+Spec: https://cocodataset.org/#format-data
 """

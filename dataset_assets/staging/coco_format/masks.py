@@ -1,24 +1,28 @@
-"""COCO's segmentations drawn into a label map: crowds lie below objects, large objects below small ones."""
+"""Draws COCO segmentations into a label map: crowds below objects, large objects below small ones.
+
+Spec: https://cocodataset.org/#format-data
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.staged import SampleError
-from dataset_assets.staging.masks import rle as _rle
+from dataset_assets.staging.masks import rle
 from dataset_assets.staging.masks.label_map import LabelMap
 from dataset_assets.staging.masks.polygons import fill_box
 
-_FEWEST_NUMBERS = 6  # of a polygon that has an area
+#: A polygon with fewer coordinates has no area. COCO has a few.
+_MIN_COORDINATES = 6
 
 
 def draw(label_map: LabelMap, annotations: Iterable[Mapping[str, Any]]) -> None:
     """Draw the annotations of one image, each with the id of its category.
 
     Raises:
-        SampleError: one can not be drawn; the message names it.
+        SampleError: an annotation cannot be drawn; the message names it.
     """
-    for annotation in sorted(annotations, key=_depth):
+    for annotation in sorted(annotations, key=_draw_order):
         try:
             _draw_one(label_map, annotation["segmentation"], annotation["category_id"])
         except (ValueError, TypeError, KeyError) as exc:
@@ -28,23 +32,26 @@ def draw(label_map: LabelMap, annotations: Iterable[Mapping[str, Any]]) -> None:
             ) from exc
 
 
-def _depth(annotation: Mapping[str, Any]) -> tuple[bool, float]:
-    """Order what is drawn first before what covers it."""
+def _draw_order(annotation: Mapping[str, Any]) -> tuple[bool, float]:
+    """Sort crowds first, then by decreasing area: what is drawn later covers what was before."""
     area = annotation.get("area")
-    return not annotation.get("iscrowd"), -area if isinstance(area, int | float) else 0.0
+    negative_area = -area if isinstance(area, int | float) else 0.0
+    return not annotation.get("iscrowd"), negative_area
 
 
 def _draw_one(label_map: LabelMap, segmentation: Any, label: Any) -> None:
+    # A bool is an int: `isinstance` would accept True as category 1.
     if type(label) is not int or label < 1:
         raise ValueError(f"expected a category from 1 on, got {label!r}")
+    height, width = label_map.pixels.shape
     if isinstance(segmentation, list):
         for polygon in segmentation:
-            if len(polygon) >= _FEWEST_NUMBERS:
-                label_map.paint(fill_box(polygon, *label_map.pixels.shape), label)
+            if len(polygon) >= _MIN_COORDINATES:
+                label_map.paint(fill_box(polygon, height, width), label)
         return
-    height, width = label_map.pixels.shape
     if list(segmentation["size"]) != [height, width]:
         raise ValueError(
-            f"expected run lengths of the size {[height, width]} of the image, got {segmentation['size']}"
+            f"expected run lengths of the size {[height, width]} of the image, "
+            f"got {segmentation['size']}"
         )
-    label_map.paint(_rle.decode(segmentation["counts"], height, width), label)
+    label_map.paint(rle.decode(segmentation["counts"], height, width), label)

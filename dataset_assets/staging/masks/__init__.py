@@ -1,1 +1,1 @@
-"""Label maps and the shapes drawn into them: polygons, run lengths. No dataset is known here."""
+"""Label maps and what is drawn into them: polygons and run lengths. Knows no dataset."""

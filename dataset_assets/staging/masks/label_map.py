@@ -1,60 +1,69 @@
-"""The label map of one image: a dataset's own label ids, painted one over the other, as a PNG of one channel. 0 is where nothing was painted."""
+"""The label map of one image: label ids of a dataset, painted over each other, as a PNG.
+
+The PNG has one channel. 0 is where nothing was painted.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST_ID = 65535
-_LARGEST_BYTE = 255
-_LEVEL = 3  # of zlib
+from dataset_assets.staging.masks.polygons import Patch
+
+MAX_LABEL = 65535
+_MAX_BYTE = 255
+_ZLIB_LEVEL = 3
 
 
 class LabelMap:
-    """Label ids (height, width), uint8, or uint16 from the first id above 255 on. What is painted later lies on top."""
+    """Label ids (height, width), uint8; uint16 from the first id above 255 on.
+
+    What is painted later covers what was painted before.
+    """
 
     def __init__(self, height: int, width: int) -> None:
-        #: Down the columns in memory, as masks of polygons and run lengths are.
+        #: Column-major in memory, as the masks of polygons and run lengths are.
         self.pixels: NDArray[np.uint8] | NDArray[np.uint16] = np.zeros(
             (height, width), np.uint8, order="F"
         )
 
-    def paint(
-        self, mask: NDArray[np.generic] | tuple[NDArray[np.generic], int, int], label: int
-    ) -> None:
-        """Give a label to the pixels where a mask is not 0. The mask is (height, width), or a part of it with its left column and top row.
+    def paint(self, mask: NDArray[np.generic] | Patch, label: int) -> None:
+        """Give a label to the pixels where a mask is not 0.
+
+        Args:
+            mask: (height, width), or a part of it with its left column and top row.
+            label: 0 to 65,535.
 
         Raises:
-            ValueError: the label is none that a map can hold, or the mask does not lie within it.
+            ValueError: the label is out of range, or the mask exceeds the image.
         """
         part, left, top = mask if isinstance(mask, tuple) else (mask, 0, 0)
-        if not 0 <= label <= LARGEST_ID:
-            raise ValueError(f"label map: expected an id from 0 to {LARGEST_ID}, got {label}")
-        if (
-            left < 0
-            or top < 0
-            or left + part.shape[1] > self.pixels.shape[1]
-            or top + part.shape[0] > self.pixels.shape[0]
-        ):
+        if not 0 <= label <= MAX_LABEL:
+            raise ValueError(f"label map: expected an id from 0 to {MAX_LABEL}, got {label}")
+        height, width = part.shape
+        rows, columns = self.pixels.shape
+        if not (0 <= left <= columns - width and 0 <= top <= rows - height):
             raise ValueError(
-                f"label map: a mask of shape {part.shape} at x={left}, y={top} does not lie within {self.pixels.shape}"
+                f"label map: a mask of shape {part.shape} at x={left}, y={top} does not lie within "
+                f"{self.pixels.shape}"
             )
-        if label > _LARGEST_BYTE and self.pixels.dtype == np.uint8:
+        if label > _MAX_BYTE and self.pixels.dtype == np.uint8:
             self.pixels = self.pixels.astype(np.uint16, order="F")
-        below = self.pixels[top : top + part.shape[0], left : left + part.shape[1]]
+        below = self.pixels[top : top + height, left : left + width]
         np.copyto(below, below.dtype.type(label), where=part.astype(np.bool_, copy=False))
 
-    def counts(self) -> dict[int, int]:
-        """Return how many pixels show each label, by label; not where nothing was painted."""
-        found = np.bincount(self.pixels.ravel(order="K"))
-        return {int(label): int(found[label]) for label in np.flatnonzero(found) if label}
+    def count_pixels(self) -> dict[int, int]:
+        """Return the number of pixels of each label. Pixels that were not painted do not count."""
+        counts = np.bincount(self.pixels.ravel(order="K"))
+        return {int(label): int(counts[label]) for label in np.flatnonzero(counts) if label}
 
     def encode(self) -> bytes:
         """Return the PNG."""
         import cv2
 
-        # filters help photographs: without them label maps are decoded in a fifth of the time and are hardly larger
+        # PNG filters help photographs. Without them, label maps decode five times faster and are
+        # hardly larger.
         flags = [
             cv2.IMWRITE_PNG_COMPRESSION,
-            _LEVEL,
+            _ZLIB_LEVEL,
             cv2.IMWRITE_PNG_FILTER,
             cv2.IMWRITE_PNG_FILTER_NONE,
         ]

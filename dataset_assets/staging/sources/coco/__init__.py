@@ -1,20 +1,26 @@
-"""COCO 2017, one sample per image: segmentations drawn into a label map once, all annotations beside it, straight from the published archives.
+"""COCO 2017, one sample per image, straight from the published archives.
 
-Nothing is unpacked to disk but annotation files, which the partition keeps. They say which images there are: an image that they do not list is no row,
-one without annotations is.
-Source: https://cocodataset.org/#download, https://cocodataset.org/#format-data
+Segmentations are drawn into a label map once; all annotations stand beside it. Only annotation
+files are written to disk, where the partition keeps them. They determine which images there are:
+an image that they do not list is no row, one without annotations is.
+
+Source: https://cocodataset.org/#download
+Format: https://cocodataset.org/#format-data
 """
 
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import BinaryIO
 
-from dataset_assets.archives.opening import Archive, HashedFile, open_archive
-from dataset_assets.checks import texts
-from dataset_assets.errors import ArchiveCorrupt, ConfigurationError
+from dataset_assets import checks
+from dataset_assets.archives.hashed_file import HashedFile
+from dataset_assets.archives.opening import open_archive
+from dataset_assets.archives.published import Archive
+from dataset_assets.errors import ArchiveCorrupt
 from dataset_assets.records.staged import License
-from dataset_assets.staging.coco_format.annotations import AnnotationFile, mapped, on_disk
+from dataset_assets.staging.coco_format.annotations import AnnotationFile, as_local_file, map_file
 from dataset_assets.staging.source import SourceAccess
 from dataset_assets.staging.sources.coco._partition import CocoFiles, CocoPartition
 from dataset_assets.staging.sources.coco._published import (
@@ -32,58 +38,48 @@ class CocoOptions:
     """Which parts of COCO are staged, and where its archives are.
 
     Raises:
-        ConfigurationError: a partition, a kind of annotation or an archive that COCO does not have.
+        ConfigurationError: COCO has no such partition, kind of annotation or archive.
     """
 
-    folder: str | None = (
-        None  # path or url that has the archives under their published names; None: the site of COCO
-    )
-    archives: Mapping[str, str] = field(
-        default_factory=dict
-    )  # path or url of single ones, by name: {"train2017": "/data/train2017.zip"}
-    md5: Mapping[str, str] = field(
-        default_factory=dict
-    )  # sums of archives of images that do not come from the site
+    folder: str | None = None
+    """Path or URL that has the archives under their published names. Default: the site of COCO."""
+    archives: Mapping[str, str] = field(default_factory=dict)
+    """Path or URL of single archives, by name: `{"train2017": "/data/train2017.zip"}`."""
+    md5: Mapping[str, str] = field(default_factory=dict)
+    """Checksums of image archives that do not come from the site of COCO."""
     partitions: tuple[str, ...] = LABELLED
+    """`train2017`, `val2017`, `test2017`, `unlabeled2017`. Default: the first two."""
     annotations: tuple[str, ...] = ("instances", "captions", "person_keypoints")
+    """`instances`, `captions`, `person_keypoints`, `stuff`, `panoptic`. Default: the first
+    three."""
 
     def __post_init__(self) -> None:
-        _check_names("partitions", self.partitions, PARTITIONS)
-        _check_names("annotations", self.annotations, tuple(KINDS))
-        _check_names("archives", tuple(self.archives), tuple(URLS))
-        _check_names("md5", tuple(self.md5), PARTITIONS)
-        if not self.partitions or not self.annotations:
-            raise ConfigurationError(
-                "partitions, annotations: expected at least one of each, got none"
-            )
+        checks.some_of("partitions", self.partitions, PARTITIONS, at_least=1)
+        checks.some_of("annotations", self.annotations, tuple(KINDS), at_least=1)
+        checks.some_of("archives", tuple(self.archives), tuple(URLS))
+        checks.some_of("md5", tuple(self.md5), PARTITIONS)
 
-    def location(self, archive: str) -> str:
-        """Return the path or url of an archive."""
-        folder = (
-            URLS[archive] if self.folder is None else f"{self.folder.rstrip('/')}/{archive}.zip"
-        )
-        return self.archives.get(archive, folder)
+    def location_of(self, archive: str) -> str:
+        """Return the path or URL of an archive."""
+        if archive in self.archives:
+            return self.archives[archive]
+        if self.folder is None:
+            return URLS[archive]
+        return f"{self.folder.rstrip('/')}/{archive}.zip"
 
-    def sum_of(self, archive: str) -> str | None:
-        """Return the md5 that an archive of images must have; None: none is known."""
-        return self.md5.get(
-            archive, MD5.get(archive) if self.location(archive) == URLS[archive] else None
-        )
-
-
-def _check_names(option: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
-    if unknown := [name for name in texts(option, names) if name not in known]:
-        raise ConfigurationError(
-            f"{option}: expected some of {', '.join(known)}, got {', '.join(map(repr, unknown))}"
-        )
+    def md5_of(self, archive: str) -> str | None:
+        """Return the md5 that an archive of images must have; None when it is not known."""
+        if archive in self.md5:
+            return self.md5[archive]
+        return MD5.get(archive) if self.location_of(archive) == URLS[archive] else None
 
 
 class Source:
-    """See `_base.Source`."""
+    """COCO as a source of samples."""
 
     kind = "coco"
     options_class = CocoOptions
-    #: Every image has a license of its own as well, in the column `license`. All of them let it be passed on.
+    #: Each image also has a license of its own, in the column `license`. All allow redistribution.
     license = License(
         "CC BY 4.0 (annotations), Flickr terms of use (images)",
         "https://cocodataset.org/#termsofuse",
@@ -95,36 +91,39 @@ class Source:
         self.partitions = self.options.partitions
 
     def open(self, partition: str, access: SourceAccess) -> CocoPartition:
-        """See `_base.Source`."""
-        files = ExitStack()
+        """Open the archive of images and read the annotation files."""
         with ExitStack() as undo:
-            undo.callback(files.close)
-            file = HashedFile(files.enter_context(access.open(self.options.location(partition))))
+            resources = undo.enter_context(ExitStack())
+            location = self.options.location_of(partition)
+            file = HashedFile(resources.enter_context(access.open(location)))
             images = open_archive(file, f"{partition}.zip")
             with _AnnotationArchives(self.options, access) as archives:
                 annotations = {
-                    kind: files.enter_context(
-                        AnnotationFile(name, mapped(name, archives.keep(archive, name)))
-                    )
+                    kind: resources.enter_context(_open_annotations(archives, archive, name))
                     for kind, archive, name in annotation_files(partition, self.options.annotations)
                 }
                 panoptic = None
                 if "panoptic" in annotations:
                     name = f"panoptic_{partition}.zip"
-                    pictures = files.enter_context(on_disk(archives.keep(KINDS["panoptic"], name)))
-                    panoptic = open_archive(pictures, name)
+                    kept = as_local_file(archives.keep(KINDS["panoptic"], name))
+                    panoptic = open_archive(resources.enter_context(kept), name)
                 digests = {images.name: images.digest, **archives.digests}
-            found = CocoFiles(partition, images, annotations, panoptic, digests)
-            made = CocoPartition(found, file, self.options.sum_of(partition), files)
+            files = CocoFiles(partition, images, annotations, panoptic, digests)
+            opened = CocoPartition(files, file, self.options.md5_of(partition), resources)
             undo.pop_all()
-        return made
+        return opened
+
+
+def _open_annotations(archives: "_AnnotationArchives", archive: str, name: str) -> AnnotationFile:
+    return AnnotationFile(name, map_file(name, archives.keep(archive, name)))
 
 
 class _AnnotationArchives:
-    """The archives that have annotations: opened when a file of theirs is needed, closed together."""
+    """The archives of annotations: each is opened when a file of it is needed, all are closed."""
 
     def __init__(self, options: CocoOptions, access: SourceAccess) -> None:
-        self._options, self._access = options, access
+        self._options = options
+        self._access = access
         self._files = ExitStack()
         self._opened: dict[str, Archive] = {}
 
@@ -136,22 +135,27 @@ class _AnnotationArchives:
 
     @property
     def digests(self) -> dict[str, str]:
-        """Digests of the archives that were needed, by file name."""
+        """Digests of the archives that were opened, by file name."""
         return {archive.name: archive.digest for archive in self._opened.values()}
 
     def keep(self, name: str, file: str) -> BinaryIO:
-        """Return a file of an archive, from where the partition keeps it.
+        """Open a file of an archive, from the copy that the partition keeps.
 
         Raises:
             ArchiveCorrupt: the archive has no such file.
         """
+        archive = self._open(name)
+        path = f"annotations/{file}"
+        for member in archive.members():
+            if member.name == path:
+                return self._access.keep(file, partial(archive.open, member), archive.digest)
+        raise ArchiveCorrupt(
+            f"{archive.name}: expected {path}, got an archive without it; "
+            "check that it is the published archive"
+        )
+
+    def _open(self, name: str) -> Archive:
         if name not in self._opened:
-            opened = self._files.enter_context(self._access.open(self._options.location(name)))
-            self._opened[name] = open_archive(opened, f"{name}.zip")
-        archive, path = self._opened[name], f"annotations/{file}"
-        member = next((each for each in archive.members() if each.name == path), None)
-        if member is None:
-            raise ArchiveCorrupt(
-                f"{archive.name}: expected {path} in it, which is not there; is it the published archive?"
-            )
-        return self._access.keep(file, lambda: archive.open(member), archive.digest)
+            file = self._access.open(self._options.location_of(name))
+            self._opened[name] = open_archive(self._files.enter_context(file), f"{name}.zip")
+        return self._opened[name]

@@ -1,25 +1,28 @@
-"""A partition of COCO, opened: images in the order of their archive, each with what the annotation files say about it."""
+"""An open partition of COCO: images in archive order, each with what annotation files say of it."""
 
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from dataset_assets.archives.hashed_file import check_md5
-from dataset_assets.archives.opening import Archive, HashedFile
+from dataset_assets.archives.hashed_file import HashedFile, check_md5
+from dataset_assets.archives.published import Archive
 from dataset_assets.errors import ArchiveCorrupt
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.shards import SCHEMA_VERSION
 from dataset_assets.records.staged import ClassLabel, SampleError, StagedSample, StageItem
 from dataset_assets.staging.coco_format.annotations import UNANNOTATED, AnnotationFile
 from dataset_assets.staging.coco_format.masks import draw
+from dataset_assets.staging.image_info import ImageInfo, read_image_info
 from dataset_assets.staging.masks.label_map import LabelMap
 
-_ANNOTATIONS, _LABELS, _PANOPTIC = "annotations.json", "seg.png", "panoptic.png"
-_DRAWN = ("stuff", "instances")  # in this order: things stand before what surrounds them
+_ANNOTATIONS = "annotations.json"
+_LABELS = "seg.png"
+_PANOPTIC = "panoptic.png"
+#: Kinds of annotations that are drawn, in this order: things cover the stuff around them.
+_DRAWN = ("stuff", "instances")
 _EXTENSIONS = {"JPEG": "jpg", "PNG": "png"}
 
 
@@ -29,73 +32,81 @@ class CocoFiles:
 
     partition: str
     images: Archive
-    annotations: Mapping[str, AnnotationFile]  # by kind; the first one lists the images
-    panoptic: Archive | None  # the pictures of kind "panoptic"
+    annotations: Mapping[str, AnnotationFile]
+    """By kind. The first one lists the images."""
+    panoptic: Archive | None
+    """The panoptic segmentations, as PNG; None when they are not staged."""
     digests: Mapping[str, str]
 
 
 class CocoPartition:
-    """See `_base.Partition`."""
+    """A partition of COCO."""
 
     def __init__(
         self, files: CocoFiles, file: HashedFile, md5: str | None, resources: ExitStack
     ) -> None:
-        self.name, self.archives = files.partition, files.digests
-        self._images, self._annotations, self._file, self._md5, self._resources = (
-            files.images,
-            files.annotations,
-            file,
-            md5,
-            resources,
-        )
-        self._listed = next(iter(files.annotations.values()))
+        self.name = files.partition
+        self.archives = files.digests
+        self._images = files.images
+        self._annotations = files.annotations
+        self._file = file
+        self._md5 = md5
+        self._resources = resources
+        self._listing = next(iter(files.annotations.values()))
         self._drawn = tuple(kind for kind in _DRAWN if kind in files.annotations)
-        self._pictures = _Pictures(files.panoptic)
-        self.columns = {"image_id": "int64", "license": "int32", "n_annotations": "int32"} | (
-            {"caption": "string"} if "captions" in files.annotations else {}
-        )
-        self.parts = (
-            _ANNOTATIONS,
-            *((_PANOPTIC,) if files.panoptic else ()),
-            *((_LABELS,) if self._drawn else ()),
-        )
-        self.classes = _classes(files.annotations.values())
-        said = json.dumps(
-            ["coco", self.name, list(files.annotations), dict(files.digests), SCHEMA_VERSION]
-        )
-        self.fingerprint = hashlib.sha256(said.encode()).hexdigest()
-        self._warnings = dict(_warnings(files.annotations))
+        self._panoptic = files.panoptic
+        self._segmentations = _index_by_stem(files.panoptic)
+        self.columns = _columns(files.annotations)
+        self.parts = self._parts()
+        self.classes = _merge_categories(files.annotations.values())
+        inputs = ["coco", self.name, list(files.annotations), dict(files.digests), SCHEMA_VERSION]
+        self.fingerprint = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+        self.warnings: Mapping[str, int] = dict(_count_irregularities(files.annotations))
         self._from_begin = True
-        self.count = self._count() if self._images.kind == "zip" else None
+        self.count: int | None = None
+        if self._images.kind == "zip":
+            self._match_directory()
 
-    def _count(self) -> int:
+    def _parts(self) -> tuple[str, ...]:
+        parts = [_ANNOTATIONS]
+        if self._panoptic is not None:
+            parts.append(_PANOPTIC)
+        if self._drawn:
+            parts.append(_LABELS)
+        return tuple(parts)
+
+    def _match_directory(self) -> None:
+        """Compare the directory of the archive with the list of images; count both ways."""
         prefix = f"{self.name}/"
         names = {
-            each.name
-            for each in self._images.members()
-            if each.name.startswith(prefix) and not each.name.endswith("/")
+            member.name
+            for member in self._images.members()
+            if member.name.startswith(prefix) and not member.name.endswith("/")
         }
-        wanted = set(filter(self._is_wanted, names))
+        wanted = {name for name in names if self._is_wanted(name)}
         if not wanted:
             raise ArchiveCorrupt(
-                f"{self._images.name}: it has none of the images {prefix}... that {self._listed.name} lists; do they belong together?"
+                f"{self._images.name}: it has none of the images {prefix}... that "
+                f"{self._listing.name} lists; check that the archives belong together"
             )
-        odd = {
+        mismatches = {
             "files without entry": len(names) - len(wanted),
-            "entries without image": len(self._listed.images) - len(wanted),
+            "entries without image": len(self._listing.images) - len(wanted),
         }
-        odd["images without panoptic picture"] = (
-            sum(_stem(name) not in self._pictures for name in wanted) if self._pictures else 0
-        )
-        self._warnings |= {what: count for what, count in odd.items() if count}
-        return len(wanted)
+        if self._panoptic is not None:
+            mismatches["images without panoptic picture"] = sum(
+                _stem(name) not in self._segmentations for name in wanted
+            )
+        found = {what: count for what, count in mismatches.items() if count}
+        self.warnings = {**self.warnings, **found}
+        self.count = len(wanted)
 
     def _is_wanted(self, path: str) -> bool:
         folder, _, file_name = path.rpartition("/")
-        return folder == self.name and file_name in self._listed.images
+        return folder == self.name and file_name in self._listing.images
 
     def read_items(self, start: int) -> Iterator[StageItem]:
-        """See `_base.Partition`."""
+        """Read the listed images, each with its panoptic segmentation."""
         self._from_begin = start == 0
         for index, (member, payload) in enumerate(self._images.walk(start, self._is_wanted), start):
             yield StageItem(
@@ -104,154 +115,144 @@ class CocoPartition:
                 self._images.name,
                 member.offset,
                 payload,
-                self._pictures.of(_stem(member.name)),
+                self._read_segmentation(_stem(member.name)),
             )
 
+    def _read_segmentation(self, stem: str) -> dict[str, bytes]:
+        """Return the panoptic segmentation of an image as a companion, if there is one."""
+        if self._panoptic is None or stem not in self._segmentations:
+            return {}
+        return {_PANOPTIC: self._panoptic.read(self._segmentations[stem])}
+
     def make_sample(self, item: StageItem) -> StagedSample:
-        """See `_base.Partition`."""
+        """Collect the annotations of an image and draw its label map."""
         file_name = item.path.rpartition("/")[2]
-        entry = self._listed.image(file_name)
+        entry = self._listing.image_entry(file_name)
         image = json.loads(entry)
-        found = {
-            kind: each.of(self._listed.images[file_name].id)
-            for kind, each in self._annotations.items()
+        image_id = self._listing.images[file_name].id
+        annotations = {
+            kind: file.annotations_of(image_id) for kind, file in self._annotations.items()
         }
-        columns = {
-            "image_id": image["id"],
-            "license": image.get("license"),
-            "n_annotations": self._count_of(found),
-        }
-        if "captions" in found:
-            columns["caption"] = next(
-                (json.loads(each).get("caption") for each in found["captions"]), None
-            )
-        parts = {_ANNOTATIONS: _joined(entry, found), **item.companions}
-        size, kind = _look_at(item.payload)
+        info = read_image_info(item.payload)
+        parts = {_ANNOTATIONS: _join_annotations(entry, annotations), **item.companions}
         counts: dict[int, int] = {}
         if self._drawn:
-            label_map = self._draw(image, found, size)
-            parts[_LABELS], counts = label_map.encode(), label_map.counts()
+            label_map = self._draw(image, annotations, info)
+            parts[_LABELS] = label_map.encode()
+            counts = label_map.count_pixels()
         return StagedSample(
             _stem(item.path),
-            _EXTENSIONS.get(kind, kind.lower()),
+            _EXTENSIONS.get(info.format, info.format.lower()),
             item.payload,
-            columns,
+            _column_values(image, annotations),
             parts,
             counts,
         )
 
-    def _count_of(self, found: Mapping[str, Sequence[bytes]]) -> int:
-        return len(found.get("instances", next(iter(found.values()))))
-
     def _draw(
-        self, image: Mapping[str, Any], found: Mapping[str, Sequence[bytes]], size: tuple[int, int]
+        self,
+        image: Mapping[str, Any],
+        annotations: Mapping[str, Sequence[bytes]],
+        info: ImageInfo,
     ) -> LabelMap:
-        if (image.get("width"), image.get("height")) != size:
-            said = f"{image.get('width')} x {image.get('height')}"
+        listed = (image.get("width"), image.get("height"))
+        if listed != (info.width, info.height):
             raise SampleError(
                 Cause.DECODE_ERROR,
-                f"the image has {size[0]} x {size[1]} pixels, {said} in {self._listed.name}",
+                f"the image has {info.width} x {info.height} pixels, "
+                f"{listed[0]} x {listed[1]} in {self._listing.name}",
             )
-        label_map = LabelMap(size[1], size[0])
+        label_map = LabelMap(info.height, info.width)
         for kind in self._drawn:
-            draw(label_map, map(json.loads, found[kind]))
+            draw(label_map, map(json.loads, annotations[kind]))
         return label_map
 
     def make_objects(self, item: StageItem) -> Iterator[tuple[str, bytes]]:
-        """See `_base.Partition`."""
+        """Yield the image under its path, and its segmentation as the published folder has it."""
         yield item.path, item.payload
-        for picture in item.companions.values():
-            yield f"annotations/panoptic_{self.name}/{_stem(item.path)}.png", picture
+        for segmentation in item.companions.values():
+            yield f"annotations/panoptic_{self.name}/{_stem(item.path)}.png", segmentation
 
     def verify_archives(self) -> None:
-        """See `_base.Partition`."""
+        """Compare the archive of images with its md5."""
         check_md5(self._images.name, self._file, self._md5, from_begin=self._from_begin)
 
-    @property
-    def warnings(self) -> Mapping[str, int]:
-        """See `_base.Partition`."""
-        return self._warnings
-
     def close(self) -> None:
-        """See `_base.Partition`."""
+        """Close all archives and annotation files."""
         self._resources.close()
 
 
-class _Pictures:
-    """The panoptic pictures of a partition, by the name of their image; none without an archive."""
-
-    def __init__(self, archive: Archive | None) -> None:
-        self._archive = archive
-        self._members = (
-            {_stem(each.name): each for each in archive.members() if each.name.endswith(".png")}
-            if archive
-            else {}
-        )
-
-    def __bool__(self) -> bool:
-        return self._archive is not None
-
-    def __contains__(self, stem: str) -> bool:
-        return stem in self._members
-
-    def of(self, stem: str) -> dict[str, bytes]:
-        """Read the picture of an image, as a companion."""
-        return (
-            {_PANOPTIC: self._archive.read(self._members[stem])}
-            if self._archive is not None and stem in self._members
-            else {}
-        )
+def _index_by_stem(archive: Archive | None) -> dict[str, Any]:
+    """Return the PNG members of an archive by the stem of the image that they belong to."""
+    if archive is None:
+        return {}
+    return {
+        _stem(member.name): member for member in archive.members() if member.name.endswith(".png")
+    }
 
 
 def _stem(path: str) -> str:
     return path.rpartition("/")[2].rpartition(".")[0]
 
 
-def _warnings(files: Mapping[str, AnnotationFile]) -> Iterator[tuple[str, int]]:
-    """Yield what is odd in annotation files. That not every image has a person or segments is not."""
+def _columns(annotations: Mapping[str, AnnotationFile]) -> dict[str, str]:
+    columns = {"image_id": "int64", "license": "int32", "n_annotations": "int32"}
+    if "captions" in annotations:
+        columns["caption"] = "string"
+    return columns
+
+
+def _column_values(
+    image: Mapping[str, Any], annotations: Mapping[str, Sequence[bytes]]
+) -> dict[str, Any]:
+    """Return the columns of an image; `n_annotations` counts instances, else the first kind."""
+    counted = annotations.get("instances", next(iter(annotations.values())))
+    values = {
+        "image_id": image["id"],
+        "license": image.get("license"),
+        "n_annotations": len(counted),
+    }
+    if "captions" in annotations:
+        captions = annotations["captions"]
+        values["caption"] = json.loads(captions[0]).get("caption") if captions else None
+    return values
+
+
+def _count_irregularities(files: Mapping[str, AnnotationFile]) -> Iterator[tuple[str, int]]:
+    """Yield the warnings of annotation files.
+
+    That an image has no annotations is one only for the kinds that are drawn: not every image
+    shows a person, for example.
+    """
     for kind, file in files.items():
-        odd = (
-            (what, count)
-            for what, count in file.warnings.items()
-            if what != UNANNOTATED or kind in _DRAWN
-        )
-        yield from ((f"{kind}: {what}", count) for what, count in odd)
+        for what, count in file.warnings.items():
+            if what != UNANNOTATED or kind in _DRAWN:
+                yield f"{kind}: {what}", count
 
 
-def _classes(files: Iterable[AnnotationFile]) -> tuple[ClassLabel, ...]:
-    """Return the categories of all files. Only those of kind "panoptic" have colors."""
-    found: dict[int, ClassLabel] = {}
+def _merge_categories(files: Iterable[AnnotationFile]) -> tuple[ClassLabel, ...]:
+    """Return the categories of all files by id. Only those of kind "panoptic" have colors."""
+    labels: dict[int, ClassLabel] = {}
     for file in files:
         for number, raw in file.categories.items():
             color = tuple(raw["color"]) if "color" in raw else None
-            known = found.get(
-                number,
-                ClassLabel(
-                    number, str(raw.get("name", number)), str(raw.get("supercategory", "")), color
-                ),
-            )
-            found[number] = ClassLabel(number, known.name, known.category, known.color or color)
-    return tuple(found[number] for number in sorted(found))
+            known = labels.get(number)
+            if known is None:
+                name = str(raw.get("name", number))
+                labels[number] = ClassLabel(number, name, str(raw.get("supercategory", "")), color)
+            elif known.color is None:
+                labels[number] = ClassLabel(number, known.name, known.category, color)
+    return tuple(labels[number] for number in sorted(labels))
 
 
-def _joined(image: bytes, found: Mapping[str, Sequence[bytes]]) -> bytes:
-    """Return the entry of an image and its annotations of each kind as one JSON object, every part as it was published."""
+def _join_annotations(image: bytes, annotations: Mapping[str, Sequence[bytes]]) -> bytes:
+    """Return an image entry and its annotations of each kind as one JSON object.
+
+    Every part is copied byte for byte. The kind "image_info" is the list of images itself.
+    """
     lists = [
         f'"{kind}":['.encode() + b",".join(each) + b"]"
-        for kind, each in found.items()
+        for kind, each in annotations.items()
         if kind != "image_info"
     ]
     return b"{" + b",".join([b'"image":' + image, *lists]) + b"}"
-
-
-def _look_at(payload: bytes) -> tuple[tuple[int, int], str]:
-    """Return width and height, and what kind of image it is."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(payload)) as image:
-            return image.size, image.format or ""
-    except Image.DecompressionBombError as exc:
-        raise SampleError(Cause.TOO_MANY_PIXELS, str(exc)) from exc
-    except OSError as exc:
-        raise SampleError(Cause.NOT_IMAGE, "it is no image, or damaged at its beginning") from exc

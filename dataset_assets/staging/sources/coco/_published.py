@@ -1,16 +1,18 @@
-"""Where the files of COCO 2017 are published, and which annotation file is in which archive.
+"""Where the files of COCO 2017 are published, and which archive has which annotation file.
 
-The host images.cocodataset.org shows a certificate of another name, hence the path form of its bucket. Sums are
-known of the archives of images; of those of annotations only a few members are read, each checked by its CRC-32.
+Checksums are known for the archives of images only. Of the others a few members are read, and each
+is verified by its CRC-32.
+
 Source: https://cocodataset.org/#download
 """
 
 from typing import NamedTuple
 
+# The certificate of images.cocodataset.org is for another host; the path form of its bucket works.
 _SITE = "https://s3.amazonaws.com/images.cocodataset.org"
 LABELLED = ("train2017", "val2017")
 PARTITIONS = (*LABELLED, "test2017", "unlabeled2017")
-#: Kinds of annotation, and the archive that has them for both labelled partitions.
+#: Kind of annotations -> the archive that has them for both labelled partitions.
 KINDS = {
     "instances": "annotations_trainval2017",
     "captions": "annotations_trainval2017",
@@ -36,21 +38,22 @@ URLS = {
 
 
 class AnnotationPlace(NamedTuple):
-    """An annotation file of a partition."""
+    """Where an annotation file of a partition is."""
 
     kind: str
     archive: str
-    file: str  # its name, in the archive below `annotations/`
+    file: str
+    """Its name in the archive, below `annotations/`."""
 
 
 def annotation_files(partition: str, kinds: tuple[str, ...]) -> tuple[AnnotationPlace, ...]:
-    """Return the annotation files of a partition; those without labels have one that lists their images."""
+    """Return the annotation files of a partition; the first one lists its images.
+
+    Partitions without labels have only a file that lists their images.
+    """
     if partition not in LABELLED:
-        return (
-            AnnotationPlace(
-                "image_info", f"image_info_{partition}", f"image_info_{partition}.json"
-            ),
-        )
+        name = f"image_info_{partition}"
+        return (AnnotationPlace("image_info", name, f"{name}.json"),)
     return tuple(
         AnnotationPlace(kind, archive, f"{kind}_{partition}.json")
         for kind, archive in KINDS.items()

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from dataset_assets.archives.opening import Archive, open_archive
 from dataset_assets.errors import ConfigurationError, UnreadableSource
 from dataset_assets.records.staged import ArchiveMember, License
-from dataset_assets.staging.coco_format.annotations import AnnotationFile, mapped
+from dataset_assets.staging.coco_format.annotations import AnnotationFile, map_file
 from dataset_assets.staging.source import SourceAccess
 from dataset_assets.staging.sources.cvat._annotations import XmlAnnotations
 from dataset_assets.staging.sources.cvat._coco_export import CocoAnnotations
@@ -217,7 +217,7 @@ class _Export:
     ) -> CocoAnnotations:
         files = {
             subset: self._files.enter_context(
-                AnnotationFile(name, mapped(name, self._keep(archive, member, name)))
+                AnnotationFile(name, map_file(name, self._keep(archive, member, name)))
             )
             for subset, (name, member) in found.items()
         }

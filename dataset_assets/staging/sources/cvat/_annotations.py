@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element
 
 from dataset_assets.errors import ArchiveCorrupt, UnreadableSource
 from dataset_assets.records.staged import ClassLabel
-from dataset_assets.staging.masks.label_map import LARGEST_ID, LabelMap
+from dataset_assets.staging.masks.label_map import MAX_LABEL, LabelMap
 from dataset_assets.staging.sources.cvat import (
     _shapes as _cvat_shapes,
 )
@@ -166,8 +166,8 @@ class XmlAnnotations:
         )
 
     def _new_label(self, name: str, color: tuple[int, int, int] | None) -> None:
-        if len(self._ids) >= LARGEST_ID:
-            raise ArchiveCorrupt(f"{self._name}: expected at most {LARGEST_ID} labels, came more")
+        if len(self._ids) >= MAX_LABEL:
+            raise ArchiveCorrupt(f"{self._name}: expected at most {MAX_LABEL} labels, came more")
         self._ids[name] = len(self._ids) + 1
         self._colors.append(color)
 

@@ -59,9 +59,9 @@ class CocoAnnotations:
         file = self._files[subset]
         return (
             b'{"image": '
-            + file.image(name)
+            + file.image_entry(name)
             + b', "annotations": ['
-            + b", ".join(file.of(file.images[name].id))
+            + b", ".join(file.annotations_of(file.images[name].id))
             + b"]}"
         )
 

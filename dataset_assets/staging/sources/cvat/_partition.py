@@ -158,7 +158,7 @@ class CvatPartition:
             "n_shapes": len(shapes) - len(tags) + len(document.get("annotations", [])),
             "tags": json.dumps(tags, ensure_ascii=False),
         }
-        counts = {self._ids[tag]: 1 for tag in tags if tag in self._ids} | label_map.counts()
+        counts = {self._ids[tag]: 1 for tag in tags if tag in self._ids} | label_map.count_pixels()
         parts = {_ANNOTATIONS: known, _LABELS: label_map.encode()}
         return StagedSample(f"{item.index:06d}", extension, item.payload, columns, parts, counts)
 

@@ -24,7 +24,7 @@ from dataset_assets.records.causes import Cause
 from dataset_assets.records.staged import SampleError
 from dataset_assets.staging.masks.label_map import LabelMap
 from dataset_assets.staging.masks.polygons import Patch, fill_box
-from dataset_assets.staging.masks.rle import row_major
+from dataset_assets.staging.masks.rle import decode_row_major
 
 Record = dict[str, Any]
 #: Drawn kinds -> coordinates that they must have
@@ -146,7 +146,7 @@ def _mask(shape: Record, height: int, width: int) -> Patch:
         raise ValueError(
             f"{mask_width} x {mask_height} px at x={left}, y={top} does not lie within the image of {width} x {height} px"
         )
-    return row_major(shape["rle"], mask_height, mask_width).astype(np.bool_), left, top
+    return decode_row_major(shape["rle"], mask_height, mask_width).astype(np.bool_), left, top
 
 
 def _value(name: str, text: str) -> Any:
