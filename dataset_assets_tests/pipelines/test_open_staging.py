@@ -36,7 +36,7 @@ def test_lists_stand_for_tuples():
         ("coco", {"partition": ["val2017"]}, "did you mean 'partitions'"),
         ("coco", {"partitions": ["val2018"]}, "val2018"),
         ("imagenet", {}, "path"),
-        ("cityscapes", {"partitions": ["train", "dev"]}, "came dev"),
+        ("cityscapes", {"partitions": ["train", "dev"]}, "got 'dev'"),
     ],
 )
 def test_mistake_is_one_clear_error(kind, options, said):

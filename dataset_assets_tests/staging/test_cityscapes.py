@@ -210,10 +210,10 @@ def test_the_license_forbids_to_publish_when_asked():
     [
         (
             {"partitions": ("training",)},
-            "partitions: expected some of train, val, test, train_extra, came training",
+            "partitions: expected some of train, val, test, train_extra, got 'training'",
         ),
-        ({"partitions": ()}, "came none"),
-        ({"archives": {"gtFine.zip": "x"}}, "archives: expected names of"),
+        ({"partitions": ()}, "got none"),
+        ({"archives": {"gtFine.zip": "x"}}, "archives: expected some of"),
     ],
 )
 def test_an_option_is_refused_when_it_can_not_work(options, message):

@@ -11,7 +11,11 @@ from dataset_assets.errors import ConfigurationError, SourceError, UnreadableSou
 from dataset_assets.pipelines.stage.stage import StoreAccess
 from dataset_assets.records.staged import SampleError
 from dataset_assets.staging.sources.imagenet import ImagenetOptions, Source
-from dataset_assets.staging.sources.imagenet._tables import meta_bin, read_solution, read_synsets
+from dataset_assets.staging.sources.imagenet._tables import (
+    make_meta_bin,
+    read_solution,
+    read_synsets,
+)
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.support.archive_server import ArchiveServer
 from dataset_assets_tests.support.tiny_imagenet import (
@@ -96,7 +100,7 @@ def test_meta_bin_is_what_torchvision_reads_when_written(tmp_path, archives):
     assert list(names) == WNIDS
     assert val == [val_wnid(number) for number in range(1, 5)]
     synsets = read_synsets("\n".join(f"{wnid} {text}" for wnid, text in SYNSETS.items()))
-    assert meta_bin(synsets, {}) == meta_bin(synsets, {})
+    assert make_meta_bin(synsets, {}) == make_meta_bin(synsets, {})
 
 
 def test_another_place_gives_the_same_fingerprint_when_the_archive_is_equal(tmp_path, archives):
@@ -206,7 +210,7 @@ def test_a_solution_is_refused_when_a_line_is_wrong(lines, message):
     ("options", "message"),
     [
         ({"path": ""}, "path: expected the archive"),
-        ({"path": "x", "partitions": ("valid",)}, "came valid"),
+        ({"path": "x", "partitions": ("valid",)}, "got 'valid'"),
     ],
 )
 def test_an_option_is_refused_when_it_can_not_work(options, message):

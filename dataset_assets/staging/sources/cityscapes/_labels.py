@@ -1,8 +1,11 @@
-"""The 35 labels of Cityscapes. Source: `cityscapesscripts/helpers/labels.py`."""
+"""The 35 labels of Cityscapes.
+
+Source: `cityscapesscripts/helpers/labels.py` of https://github.com/mcordts/cityscapesScripts
+"""
 
 from dataset_assets.records.staged import ClassLabel
 
-#: id, name, category, RGB. The id of the license plate is -1 and never drawn: its place in label maps is that of the vehicle.
+#: Id, name, category, RGB. License plates (-1) are never drawn: label maps show the vehicle there.
 LABELS = tuple(
     ClassLabel(*entry)
     for entry in (
