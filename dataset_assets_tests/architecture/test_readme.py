@@ -1,79 +1,43 @@
 """The README is true: what it shows runs.
 
-A code block below a line `<!-- tested: photos -->` (bash, python) or `<!-- tested: catalog -->` (yaml: a defs.yaml, which must load) is run here, each
-in a fresh folder with `urls.parquet` (columns url and caption; a photo server answers the urls), the same file in `lists/`, a tiny COCO in `archives/`, and
-`workspace.yaml`.
-`dataset-assets`, `dagster` and `python` are on the path.
+A code block below a line `<!-- tested: photos -->` (bash, python) or `<!-- tested: catalog -->`
+(yaml: a defs.yaml, which must load) runs here, each in a fresh folder with `urls.parquet` (columns
+url and caption; a photo server answers the URLs), the same file in `lists/`, a tiny COCO in
+`archives/`, and `workspace.yaml`. `dataset-assets`, `dagster` and `python` are on the path.
 """
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from dataset_assets import registry
-from dataset_assets.demo.lists import url_table
-from dataset_assets.demo.photo_server import PhotoServer
-from dataset_assets_tests.support.tiny_coco import write_coco
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text() if (ROOT / "README.md").exists() else ""
-LIST_ROWS = slice(100, 220)  # behind the slow ones
 
 _MARK = re.compile(r"^<!-- tested: (?:photos|catalog) -->$", re.MULTILINE)
 _BLOCK = re.compile(
     _MARK.pattern + r"\n```(bash|python|yaml)\n(.*?)^```$", re.DOTALL | re.MULTILINE
 )
 _CODE = re.compile(r"^```(?:bash|console|sh)\n(.*?)^```$|`([^`\n]+)`", re.DOTALL | re.MULTILINE)
-_LOAD_CATALOG = "mkdir -p catalog/shown && cat >catalog/shown/defs.yaml && dagster definitions validate -w workspace.yaml"
+_LOAD_CATALOG = (
+    "mkdir -p catalog/shown && cat >catalog/shown/defs.yaml"
+    " && dagster definitions validate -w workspace.yaml"
+)
 
 BLOCKS = _BLOCK.findall(README)
-COMMANDS = "\n".join(
-    block or inline for block, inline in _CODE.findall(README)
-)  # shell blocks and inline code
+# Shell blocks and inline code.
+COMMANDS = "\n".join(block or inline for block, inline in _CODE.findall(README))
 
 
-@pytest.fixture(scope="module")
-def server():
-    with PhotoServer(port=0) as running:
-        yield running
-
-
-@pytest.fixture
-def folder(tmp_path, server):
-    rows = url_table(port=server.port)[LIST_ROWS]
-    pq.write_table(rows, tmp_path / "urls.parquet")
-    for name in ("lists", "dagster_home"):
-        (tmp_path / name).mkdir()
-    shutil.copy(tmp_path / "urls.parquet", tmp_path / "lists")
-    shutil.copy(ROOT / "dagster.yaml", tmp_path / "dagster_home")
-    shutil.copy(ROOT / "workspace.yaml", tmp_path)
-    write_coco(tmp_path / "archives")
-    return tmp_path
-
-
-def _environment(folder):
-    return os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "DAGSTER_HOME": str(folder / "dagster_home"),
-        "DATASET_ASSETS_ROOT": str(folder / "data"),
-        "DATASET_ASSETS_CATALOG": str(folder / "catalog"),
-        "DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS": "127.0.0.0/8,::1/128",
-        "HF_HOME": str(folder / "huggingface"),
-    }
-
-
-def _run(command, folder, text=""):
+def _run(command, folder, environment, text=""):
     done = subprocess.run(
         command,
         cwd=folder,
-        env=_environment(folder),
+        env=environment,
         input=text,
         capture_output=True,
         text=True,
@@ -92,13 +56,18 @@ def test_blocks_are_marked_when_they_run():
     BLOCKS,
     ids=[f"{language}-{number}" for number, (language, _) in enumerate(BLOCKS)],
 )
-def test_block_succeeds_when_run(language, code, folder):
+def test_block_succeeds_when_run(language, code, example_folder, example_environment):
     if language == "python":
-        _run([sys.executable, "-c", code], folder)
+        _run([sys.executable, "-c", code], example_folder, example_environment)
     elif language == "bash":
-        _run(["bash", "-euo", "pipefail", "-c", code], folder)
+        _run(["bash", "-euo", "pipefail", "-c", code], example_folder, example_environment)
     else:
-        _run(["bash", "-euo", "pipefail", "-c", _LOAD_CATALOG], folder, code)
+        _run(
+            ["bash", "-euo", "pipefail", "-c", _LOAD_CATALOG],
+            example_folder,
+            example_environment,
+            code,
+        )
 
 
 def test_make_targets_exist_when_named():
@@ -115,8 +84,8 @@ def test_subcommands_exist_when_named():
     assert {name for name in named if not re.search(rf"\b{name}\b", shown)} == set()
 
 
-@pytest.mark.parametrize("package", registry.ROLES)
-def test_plug_in_names_are_mentioned_when_they_exist(package):
-    names = registry.names(package)
+@pytest.mark.parametrize("role", registry.ROLES)
+def test_plug_in_names_are_mentioned_when_they_exist(role):
+    names = registry.names(role)
     assert names
     assert {name for name in names if f"`{name}`" not in README} == set()
