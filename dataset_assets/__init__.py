@@ -1,4 +1,4 @@
-"""Prepare datasets: URL lists, archives and published datasets as one asset graph on a plain library.
+"""Prepare datasets: download, stage, split, verify, publish, and train from the result.
 
 The map, by floors; an import runs down or stays, never up:
 
@@ -61,7 +61,8 @@ _HOMES = {
     "CreateImageLoaders": "compat.torchdatasetutil.image_pairs",
     "Connect": "compat.pymlutil.buckets",
     "s3store": "compat.pymlutil.buckets",
-    "Dataset": "orchestration.components",  # `type: dataset_assets.Dataset` of a defs.yaml; needs the extra `dagster`
+    # `type: dataset_assets.Dataset` of a defs.yaml; needs the extra `dagster`
+    "Dataset": "orchestration.components",
 }
 __all__ = [
     "Connect",

@@ -1,4 +1,4 @@
-"""A bar for work that says how much of how much is done: splitting, uploading."""
+"""A progress bar for work that reports (done, total): splitting, staging."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +8,10 @@ from rich.console import Console
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar on a terminal; give the function that moves it to (done, total; 0: not known). Elsewhere nothing is shown, and None given."""
+    """Show a bar on a terminal, and yield the function that moves it.
+
+    It takes (done, total); a total of 0 is unknown. Where there is no terminal, None is yielded.
+    """
     console = Console(stderr=True)
     if not console.is_terminal:
         yield None

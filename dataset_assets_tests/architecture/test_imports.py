@@ -66,7 +66,10 @@ def test_heavy_packages_are_seen_when_loaded():
 
 
 def test_the_extra_is_named_when_torch_is_missing():
-    code = "import sys; sys.modules['torch'] = None\nimport dataset_assets; dataset_assets.CreateCocoLoaders"
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import dataset_assets; dataset_assets.CreateCocoLoaders"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -76,7 +79,11 @@ def test_the_extra_is_named_when_torch_is_missing():
 
 
 def test_public_names_are_there_when_asked_for():
-    code = "import dataset_assets\nfor name in [*dataset_assets.__all__, *dataset_assets._HOMES]: getattr(dataset_assets, name)"
+    code = (
+        "import dataset_assets\n"
+        "for name in dataset_assets.__all__ + list(dataset_assets._HOMES):\n"
+        "    getattr(dataset_assets, name)"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )

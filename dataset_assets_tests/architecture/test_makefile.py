@@ -12,11 +12,14 @@ ROOT = Path(__file__).parents[2]
 
 FAKE = """#!/bin/sh
 echo "$(basename "$0") $*" >>calls
-echo "DAGSTER_HOME=$DAGSTER_HOME DATASET_ASSETS_ROOT=$DATASET_ASSETS_ROOT bytecode=${PYTHONDONTWRITEBYTECODE-kept}" >env
+bytecode=${PYTHONDONTWRITEBYTECODE-kept}
+echo "DAGSTER_HOME=$DAGSTER_HOME DATASET_ASSETS_ROOT=$DATASET_ASSETS_ROOT bytecode=$bytecode" >env
 """
 PYTHON = """#!/bin/sh
 case "$*" in
-  "-m venv .venv") mkdir -p .venv/bin; cp fake .venv/bin/python; cp fake .venv/bin/dataset-assets; cp fake .venv/bin/dagster;;
+  "-m venv .venv")
+    mkdir -p .venv/bin
+    for name in python dataset-assets dagster; do cp fake .venv/bin/$name; done;;
   *) exec {python} "$@";;
 esac
 """

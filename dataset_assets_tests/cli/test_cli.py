@@ -85,7 +85,10 @@ def test_the_module_runs_as_a_command():
 
 
 def test_only_the_chosen_command_is_loaded_when_it_runs():
-    script = "import sys; from dataset_assets.cli import build_parser; build_parser('download'); sys.exit('pyarrow' in sys.modules)"
+    script = (
+        "import sys; from dataset_assets.cli import build_parser; build_parser('download')\n"
+        "sys.exit('pyarrow' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0
 
 

@@ -91,7 +91,10 @@ def test_a_wrong_option_is_one_line_and_status_1(tmp_path, monkeypatch, capsys, 
 
 def test_a_folder_is_served_as_s3_until_interrupted(tmp_path):
     (tmp_path / "data").mkdir()
-    command = "import sys; from dataset_assets.cli import main; sys.exit(main(['s3', 'data', '--buckets', 'one,two']))"
+    command = (
+        "import sys; from dataset_assets.cli import main\n"
+        "sys.exit(main(['s3', 'data', '--buckets', 'one,two']))"
+    )
     with (tmp_path / "said").open("w") as said:
         server = subprocess.Popen(
             [sys.executable, "-c", command],
