@@ -1,6 +1,8 @@
-"""Rows out of the members of an archive, the same in every `datasets` version. Standard library only: the text of this module is part of the legacy loading script.
+"""Turns the members of an archive into rows, in the same way in every version of `datasets`.
 
-Two layouts are understood, by the names alone: `rec/cam.0000.pgm` ... `rec/cam.json` (WebDataset), and `rec/cam/frame_0.pgm` (one folder per video).
+The text of this module is part of the legacy loading script, so it imports the standard library
+only. It knows two layouts, by member names alone: `rec/cam.0000.pgm` ... `rec/cam.json`
+(WebDataset), and `rec/cam/frame_0.pgm` (one folder per video).
 """
 
 import json
@@ -12,7 +14,10 @@ _VALUES = {"double": "float64", "float": "float32"}  # Arrow name -> name in `da
 
 
 def row_features(media: str, columns: dict[str, str]) -> dict[str, Any]:
-    """Return the features of the rows, as JSON that every `datasets` understands. `media` and `columns` are those of the manifest."""
+    """Return the features of the rows, in the JSON form that every version of `datasets` reads.
+
+    `media` and `columns` are those of the manifest.
+    """
     file = {
         "bytes": {"dtype": "binary", "_type": "Value"},
         "path": {"dtype": "string", "_type": "Value"},
@@ -42,21 +47,22 @@ def archive_rows(
     media: str,
     columns: dict[str, str],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (unique id, row) of every sample of an archive, the last one too. `expected` samples; -1 when nobody knows.
+    """Yield (unique id, row) of every sample of an archive.
+
+    `expected` is the number of samples, -1 when unknown.
 
     Raises:
-        ValueError: the archive is cut, or its members are not what an archive of samples has.
+        ValueError: the archive is truncated, or its members do not form samples.
     """
     count = 0
     for key, members in _samples(archive, label, media):
         yield f"{label}:{count}", _row(key, members, media, columns)
         count += 1
-    if expected not in (
-        -1,
-        count,
-    ):  # tarfile does not notice a tar that was cut between two members
+    # tarfile does not notice a tar that was truncated between two members.
+    if expected not in (-1, count):
         raise ValueError(
-            f"{label}: {count} samples, expected {expected}; the archive is cut or is another version: download it again"
+            f"{label}: expected {expected} samples, got {count}; the archive is truncated or "
+            "another version: download it again"
         )
 
 
@@ -73,7 +79,7 @@ def _samples(
             members = []
         if not members and key in seen:
             raise ValueError(
-                f"{label}: the members of {key!r} are not together; sort the archive by name"
+                f"{label}: the members of {key!r} are not adjacent; sort the archive by name"
             )
         current = key
         seen.add(key)
@@ -86,7 +92,7 @@ def _split_name(name: str, label: str, media: str) -> tuple[str, str]:
     parts = name[2:].split("/") if name.startswith("./") else name.split("/")
     if "\\" in name or any(part in ("", ".", "..") for part in parts):
         raise ValueError(
-            f"{label}: refused the member {name!r}: expected a relative name that stays in its folder"
+            f"{label}: refused a member: expected a relative name inside the folder, got {name!r}"
         )
     stem, _, extension = parts[-1].partition(".")
     one_folder_per_sample = (
@@ -110,9 +116,8 @@ def _row(
         row.update({name: value for name, value in json.loads(data).items() if name in columns})
     row["key"] = key
     if media == "frames":
-        payloads.sort(
-            key=lambda payload: _frame_number(payload[0])
-        )  # stable: frames without a number stay as they are
+        # A stable sort: frames without a number keep their order.
+        payloads.sort(key=lambda payload: _frame_number(payload[0]))
         row.update(
             video=[{"bytes": data, "path": field} for field, data in payloads],
             n_frames=len(payloads),
@@ -120,11 +125,10 @@ def _row(
     else:
         part, data = payloads[0]
         stored = {"bytes": data, "path": part if "." in part else f"{folders[-1]}.{part}"}
-        row.update(
-            {"image": stored}
-            if media == "image"
-            else {"file": stored, "extension": part.rpartition(".")[2]}
-        )
+        if media == "image":
+            row["image"] = stored
+        else:
+            row.update(file=stored, extension=part.rpartition(".")[2])
     return row
 
 

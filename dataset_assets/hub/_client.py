@@ -1,4 +1,4 @@
-"""Client of the Hub with timeouts, retries, a hidden token, and one-line errors that say what to do."""
+"""Client of the Hub: timeouts, retries, a hidden token, and one-line errors that say what to do."""
 
 import logging
 from collections.abc import Callable

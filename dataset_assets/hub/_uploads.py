@@ -1,6 +1,6 @@
-"""Content on its way to the Hub: sent in batches, addressed by its hash, invisible until a commit names it.
+"""Uploads to the Hub: in batches, addressed by hash, invisible until a commit names them.
 
-What was sent once is never sent again, by this process or by the next one, so an interrupted publication goes on where it was.
+Uploaded content is never uploaded again, so an interrupted publication resumes in the next process.
 Source: https://huggingface.co/docs/huggingface_hub/guides/upload#preupload-lfs-files-before-commit
 """
 
@@ -19,15 +19,20 @@ if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd
 
 _BATCH_FILES = 50
-_ATTEMPTS = 2  # of a batch; the client repeats every request of it by itself
-_MAX_REGULAR_BYTES = 10_000_000  # larger files are never part of the commit's own body, so they are not needed for it
+_ATTEMPTS = 2  # of a batch; the client itself retries every request of it
+# Larger files are never part of the commit's own body, so their copies are not needed for it.
+_MAX_REGULAR_BYTES = 10_000_000
 
 
 class Uploads:
-    """The additions of one publication. A context manager: copies of objects that are not on this machine's disk last as long as it."""
+    """The additions of one publication.
+
+    A context manager, which holds local copies of the objects of remote stores.
+    """
 
     def __init__(self, client: Client, revision: str) -> None:
-        self._client, self._revision = client, revision
+        self._client = client
+        self._revision = revision
         self._operations: dict[str, CommitOperationAdd] = {}
         self._folder = tempfile.TemporaryDirectory(
             prefix="dataset-assets-upload-", ignore_cleanup_errors=True
@@ -40,22 +45,22 @@ class Uploads:
         self._folder.cleanup()
 
     def send(self, files: Sequence[PublishFile]) -> "list[CommitOperationAdd]":
-        """Upload what was not uploaded before, and return what a commit needs. Idempotent.
+        """Upload files, and return the operations that a commit needs. Idempotent.
 
         Raises:
-            AccessDenied, HubError: the Hub does not take it.
-            ShardCorrupt, ObjectMissing: a file is not what the split recorded. Nothing has become visible.
+            AccessDenied, HubError: the Hub refuses it.
+            ShardCorrupt, ObjectMissing: a file is not what the split recorded. Nothing is visible.
         """
-        waiting = [file for file in files if file.path not in self._operations]
-        for first in range(0, len(waiting), _BATCH_FILES):
-            self._send_batch(waiting[first : first + _BATCH_FILES])
+        pending = [file for file in files if file.path not in self._operations]
+        for start in range(0, len(pending), _BATCH_FILES):
+            self._send_batch(pending[start : start + _BATCH_FILES])
         return [self._operations[file.path] for file in files]
 
     def _send_batch(self, files: Sequence[PublishFile]) -> None:
         operations = [self._operation(file, number) for number, file in enumerate(files)]
+        others = f" and {len(files) - 1} more" if len(files) > 1 else ""
         self._client.call(
-            f"uploading {files[0].path}"
-            + (f" and {len(files) - 1} more" if len(files) > 1 else ""),
+            f"uploading {files[0].path}{others}",
             lambda api: api.preupload_lfs_files(
                 self._client.repo,
                 operations,
@@ -66,14 +71,13 @@ class Uploads:
             attempts=_ATTEMPTS,
         )
         for file, operation in zip(files, operations, strict=True):
-            # The client hashed what it read, so this costs no second look and holds for the bytes that were sent.
+            # The client has hashed the bytes that it sent, so they need not be read again.
             check_content(file, operation.upload_info.sha256.hex())
             self._operations[file.path] = operation
         for file, operation in zip(files, operations, strict=True):
-            if file.bytes > _MAX_REGULAR_BYTES and str(operation.path_or_fileobj).startswith(
-                self._folder.name
-            ):
-                Path(str(operation.path_or_fileobj)).unlink()
+            path = str(operation.path_or_fileobj)
+            if file.bytes > _MAX_REGULAR_BYTES and path.startswith(self._folder.name):
+                Path(path).unlink()
 
     def _operation(self, file: PublishFile, number: int) -> "CommitOperationAdd":
         from huggingface_hub import CommitOperationAdd
@@ -83,7 +87,8 @@ class Uploads:
         path = local_path(file) or self._copy(file, number)
         if not path.is_file():
             raise ObjectMissing(
-                f"no such object: {path}, which was to become {file.path}; nothing was published: make the split again"
+                f"no such object: {path}, for {file.path}; nothing was published: recreate the "
+                "split"
             )
         return CommitOperationAdd(file.path, path)
 

@@ -1,7 +1,8 @@
-"""`VideoDataset`: a `datasets` builder that reads the split archives themselves, as a table of videos, pictures or files.
+"""`VideoDataset`: a `datasets` builder that reads split archives as videos, images or files.
 
-Alone in its module: streaming replaces `open`, `os.path.join` and more in the module that defines a builder, for the life of the process.
-Use it through `loading.video_dataset`, which finds the archives and their fingerprint.
+It is alone in its module because streaming replaces `open`, `os.path.join` and more in the module
+that defines a builder, for the life of the process. `loading.video_dataset` finds the archives and
+their fingerprint, and opens it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,23 +16,25 @@ from dataset_assets.hub._archive_rows import archive_rows, row_features
 
 @dataclass
 class ArchivesConfig(datasets.BuilderConfig):  # type: ignore[misc]
-    """What is in the archives, and how many samples each has (-1: not known)."""
+    """What the archives contain."""
 
-    archives: dict[str, list[tuple[str, int]]] = field(
-        default_factory=dict
-    )  # split -> paths below `base_path`
+    archives: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    """Split -> paths below `base_path`, with their number of samples; -1 when unknown."""
     media: str = "frames"
+    """`frames`, `image` or `file`."""
     columns: dict[str, str] = field(default_factory=dict)
+    """Column -> Arrow type, besides the payload and the key."""
 
 
 class VideoDataset(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
     """Rows of archives in either layout, plain or compressed, prepared or streamed.
 
-    Pass `hash=`, a fingerprint of the content: the cache of `datasets` is found by name, options and hash, it never looks at the archives.
+    Pass a fingerprint of the content as `hash`: the cache of `datasets` is keyed by name, options
+    and hash, never by the archives themselves.
     """
 
     BUILDER_CONFIG_CLASS = ArchivesConfig
-    DEFAULT_WRITER_BATCH_SIZE = 16  # rows held in memory; a row is a whole video
+    DEFAULT_WRITER_BATCH_SIZE = 16  # rows in memory; a row is a whole video
 
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(

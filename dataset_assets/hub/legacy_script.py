@@ -1,7 +1,8 @@
-"""The loading script for `datasets` before 4, over the archives of a publication.
+"""The loading script with which `datasets` before 4 reads the archives of a publication.
 
-Version 4 removed scripts, and refuses a whole repository that has `<repository>.py` at its root, or a directory that has `<directory>.py`: the script lives at
-`legacy/load_<name>.py` and nowhere else. Its rows come from the text of `_archive_rows`, so they are those of `builder.VideoDataset`.
+Version 4 removed scripts. It refuses a repository with `<repository>.py` at its root, and a folder
+with `<folder>.py`, so the script is always at `legacy/load_<name>.py`. It contains the text of
+`_archive_rows`, so its rows are those of `builder.VideoDataset`.
 """
 
 import inspect
@@ -10,11 +11,11 @@ import re
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.hub import _archive_rows
-from dataset_assets.records.splits import ArchiveFile, SplitManifest
+from dataset_assets.records.splits import SplitManifest
 
-_TEMPLATE = '''"""Loading script of {repo} for datasets < 4. Newer versions need none: load_dataset("{repo}").
+_TEMPLATE = '''"""Loading script of {repo} for datasets < 4. Newer versions need none.
 
-Reads the archives that lie beside the folder of this file, else those of the revision below on the Hub.
+Reads the archives beside the folder of this file, or those of the revision below on the Hub.
 """
 
 import os
@@ -31,7 +32,9 @@ _ARCHIVES = {archives}  # split -> archive, samples
 
 class ArchiveDataset(datasets.GeneratorBasedBuilder):
     VERSION = datasets.Version("1.0.0")
-    BUILDER_CONFIGS = [datasets.BuilderConfig(name="default", version=VERSION, description={description!r})]
+    BUILDER_CONFIGS = [
+        datasets.BuilderConfig(name="default", version=VERSION, description={description!r})
+    ]
     DEFAULT_WRITER_BATCH_SIZE = 16
 
     def _info(self):
@@ -39,13 +42,18 @@ class ArchiveDataset(datasets.GeneratorBasedBuilder):
         return datasets.DatasetInfo(description={description!r}, features=features)
 
     def _split_generators(self, dl_manager):
-        return [self._split_generator(dl_manager, split, files) for split, files in _ARCHIVES.items()]
+        return [
+            self._split_generator(dl_manager, split, files) for split, files in _ARCHIVES.items()
+        ]
 
     def _split_generator(self, dl_manager, split, files):
         paths = [path for path, _ in files]
-        archives = [dl_manager.iter_archive(local) for local in dl_manager.download([_address(self.base_path, path) for path in paths])]
+        local = dl_manager.download([_address(self.base_path, path) for path in paths])
+        archives = [dl_manager.iter_archive(path) for path in local]
         counts = [count for _, count in files]
-        return datasets.SplitGenerator(name=split, gen_kwargs={{"archives": archives, "paths": paths, "counts": counts}})
+        return datasets.SplitGenerator(
+            name=split, gen_kwargs={{"archives": archives, "paths": paths, "counts": counts}}
+        )
 
     def _generate_examples(self, archives, paths, counts):
         for archive, path, count in zip(archives, paths, counts):
@@ -63,39 +71,43 @@ def _address(base_path, path):
 
 
 def script_path(repo: str) -> str:
-    """Return where the script of a repository lives in it."""
+    """Return the path of the script in its repository."""
     name = re.sub(r"\W", "_", repo.rpartition("/")[2], flags=re.ASCII)
     return check_script_path(f"legacy/load_{name}.py", repo)
 
 
 def check_script_path(path: str, repo: str) -> str:
-    """Return a path at which a script breaks no newer client.
+    """Return a path at which a script breaks no newer version of `datasets`.
 
     Raises:
-        ConfigurationError: it is at the root, or named like its folder or the repository.
+        ConfigurationError: it is at the root, or has the name of its folder or the repository.
     """
     folder, _, name = path.rpartition("/")
     if not folder or name in (f"{repo.rpartition('/')[2]}.py", f"{folder.rpartition('/')[2]}.py"):
         raise ConfigurationError(
-            f"{path!r} would make {repo!r} unloadable in datasets >= 4: put the script at legacy/load_<name>.py"
+            f"{path!r} would make {repo!r} unloadable in datasets >= 4; put the script at "
+            "legacy/load_<name>.py"
         )
     return path
 
 
 def legacy_script(manifest: SplitManifest, repo: str, *, revision: str = "main") -> str:
-    """Return the text of the script. `revision` is what it reads: a tag that stays is better than a branch.
+    """Return the text of the script.
+
+    `revision` is what the script reads; prefer a tag, which never moves, to a branch.
 
     Raises:
         ConfigurationError: the version has no archives.
     """
-    archives = {
-        name: [[file.name, file.samples] for file in files]
-        for name in manifest.splits
-        if (files := _tars(manifest, name))
-    }
+    archives: dict[str, list[tuple[str, int]]] = {}
+    for name in manifest.splits:
+        for file in manifest.files:
+            if file.split == name and file.kind != "parquet":
+                archives.setdefault(name, []).append((file.name, file.samples))
     if not archives:
         raise ConfigurationError(
-            "a legacy script reads archives and this version has none; make the split archives with archives=True"
+            "a legacy script reads archives and this version has none; make the split archives "
+            "with archives=True"
         )
     head = _TEMPLATE.format(
         repo=repo,
@@ -110,11 +122,7 @@ def legacy_script(manifest: SplitManifest, repo: str, *, revision: str = "main")
     return text
 
 
-def _tars(manifest: SplitManifest, split: str) -> list[ArchiveFile]:
-    return [file for file in manifest.files if file.split == split and file.kind != "parquet"]
-
-
 def _rows_code() -> str:
-    """Return the module of the rows without its docstring."""
+    """Return the source of `_archive_rows` without its docstring."""
     source = inspect.getsource(_archive_rows)
     return source.split('"""\n', 1)[1].lstrip("\n")

@@ -1,4 +1,4 @@
-"""Published datasets in: rows of tables, or of the archives, always those of one pinned version and never those of an old cache."""
+"""Loads published datasets: rows of tables or archives of one pinned version, never stale."""
 
 import atexit
 import functools
@@ -9,11 +9,15 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from dataset_assets.errors import ConfigurationError, MissingDependency, ObjectMissing
-from dataset_assets.hub._publication import Publication, find_publication, patiently
+from dataset_assets.hub._published_version import PublishedVersion, call_hub, find_version
+from dataset_assets.hub.target import MANIFEST
 from dataset_assets.records.splits import SplitManifest
 
 if TYPE_CHECKING:
     import datasets
+
+_PLAIN_ARCHIVE = re.compile(r"(\w+)(?:-.*)?\.tar(?:\.gz)?")
+_PLAIN_COLUMNS = {"recording": "string", "camera": "string"}
 
 
 def load_published(
@@ -25,30 +29,44 @@ def load_published(
     token: str | None = None,
     cache_dir: str | None = None,
 ) -> Any:
-    """Load a published dataset: a `Dataset`, streamed an `IterableDataset`, without a split a dictionary of them.
+    """Load a published dataset: a `Dataset`, or an `IterableDataset` when streaming.
+
+    Without a split, returns a dictionary of them.
 
     Args:
         target: the folder of a publication, or `org/name` on the Hub.
-        split: one split, or what `datasets` makes of it: "train+test", "train[:10]" (not streamed).
-        streaming: rows as they are asked for, instead of a table prepared in `cache_dir`.
-        revision: branch, tag or commit; the newest of the main branch if None. It is pinned before the first file is read.
-        token: for private repositories; that of the environment (HF_TOKEN) if None.
-        cache_dir: prepared tables, one folder per version; the one of `datasets` if None.
+        split: one split, or an expression of `datasets` such as "train+test" or "train[:10]". A
+            stream has no slices.
+        streaming: read rows on demand instead of preparing tables in `cache_dir`.
+        revision: branch, tag or commit; None is the newest of the main branch. It is pinned before
+            the first file is read.
+        token: for private repositories; None is that of the environment (HF_TOKEN).
+        cache_dir: for prepared tables, one folder per version; None is that of `datasets`.
 
     Raises:
-        ObjectMissing: no such folder, repository, revision or published version, or the token may not see it.
+        ObjectMissing: no such folder, repository, revision or published version, or the token has
+            no access.
         ConfigurationError: no such split.
-        AccessDenied: the token is refused.
-        HubError: the Hub does not answer. Nothing comes from a cache instead.
+        AccessDenied: the token is rejected.
+        HubError: the Hub does not respond. Nothing is loaded from a cache instead.
+
+    Example:
+        >>> from dataset_assets import load_published
+        >>> rows = load_published("me/photos", "train", streaming=True)  # doctest: +SKIP
+        >>> next(iter(rows))["key"]  # doctest: +SKIP
+        '000000000'
     """
     _require_datasets()
     import datasets
 
-    publication = find_publication(target, revision=revision, token=token)
-    cache = publication.cache_dir(cache_dir)
-    options = {"revision": publication.revision, "token": token, "cache_dir": cache}
-    builder = patiently(lambda: datasets.load_dataset_builder(publication.path, **options), target)
-    return _rows(builder, target, builder.config.data_files or (), split, streaming=streaming)
+    version = find_version(target, revision=revision, token=token)
+    options = {
+        "revision": version.revision,
+        "token": token,
+        "cache_dir": version.cache_dir(cache_dir),
+    }
+    builder = call_hub(lambda: datasets.load_dataset_builder(version.path, **options), target)
+    return _load(builder, target, builder.config.data_files or (), split, streaming=streaming)
 
 
 def video_dataset(
@@ -60,33 +78,50 @@ def video_dataset(
     token: str | None = None,
     cache_dir: str | None = None,
 ) -> Any:
-    """Load the archives of a published dataset instead of its tables: the same rows. Arguments and errors are those of `load_published`.
+    """Load the archives of a published dataset instead of its tables: the same rows.
 
-    A plain folder of `<split>.tar[.gz]` or `<split>-*.tar[.gz]` works too, with rows of `video`, `n_frames`, `key`, `recording` and `camera`.
+    Raises what `load_published` raises.
+
+    Args:
+        target: as for `load_published`, or a folder of `<split>.tar[.gz]` or `<split>-*.tar[.gz]`
+            that was not published. Its rows have `video`, `n_frames`, `key`, `recording` and
+            `camera`.
+        split: as for `load_published`.
+        streaming: as for `load_published`.
+        revision: as for `load_published`.
+        token: as for `load_published`.
+        cache_dir: as for `load_published`.
+
+    Example:
+        >>> from dataset_assets import video_dataset
+        >>> rows = video_dataset("me/videos", "train", streaming=True)  # doctest: +SKIP
+        >>> len(next(iter(rows))["video"])  # frames  # doctest: +SKIP
+        12
     """
     _require_datasets()
     from dataset_assets.hub.builder import VideoDataset
 
-    publication = find_publication(target, revision=revision, token=token, archives_only=True)
-    manifest = _manifest(publication, token)
+    version = find_version(target, revision=revision, token=token, archives_only=True)
+    manifest = _manifest(version, token)
     builder = VideoDataset(
-        archives=_archives(manifest) if manifest else _plain_archives(publication.base),
+        archives=_archives(manifest) if manifest else _plain_archives(version.base),
         media=manifest.media if manifest else "frames",
-        columns=manifest.columns if manifest else {"recording": "string", "camera": "string"},
-        base_path=publication.base,
-        hash=publication.fingerprint,
+        columns=manifest.columns if manifest else _PLAIN_COLUMNS,
+        base_path=version.base,
+        hash=version.fingerprint,
         token=token,
-        cache_dir=publication.cache_dir(cache_dir),
+        cache_dir=version.cache_dir(cache_dir),
         dataset_name="archives",
     )
     if not builder.config.archives:
         raise ObjectMissing(
-            f"{target} has no archives; make them with archives=True, or use load_published, which reads the tables"
+            f"{target} has no archives; make them with archives=True, or use load_published, which "
+            "reads the tables"
         )
-    return _rows(builder, target, builder.config.archives, split, streaming=streaming)
+    return _load(builder, target, builder.config.archives, split, streaming=streaming)
 
 
-def _rows(
+def _load(
     builder: "datasets.DatasetBuilder",
     target: str,
     splits: Iterable[str],
@@ -94,68 +129,80 @@ def _rows(
     *,
     streaming: bool,
 ) -> Any:
-    names = [str(name) for name in splits]
-    asked = [part.partition("[")[0].strip() for part in (split or "all").split("+")]
-    if any(name not in (*names, "all") for name in asked):
-        raise ConfigurationError(f"{target} has no split {split!r}; there are: {', '.join(names)}")
+    known = [str(name) for name in splits]
+    wanted = [part.partition("[")[0].strip() for part in (split or "all").split("+")]
+    if any(name not in (*known, "all") for name in wanted):
+        raise ConfigurationError(
+            f"{target} has no split {split!r}: expected one of {', '.join(known)}"
+        )
     if streaming:
         if split and "[" in split:
             raise ConfigurationError(
-                f"split {split!r}: a stream has no slices; use .skip() and .take(), or streaming=False"
+                f"split {split!r}: a stream has no slices; use .skip() and .take(), or "
+                "streaming=False"
             )
-        _let_readers_end()
+        _delay_exit()
         return builder.as_streaming_dataset(split)
-    patiently(builder.download_and_prepare, target)
+    call_hub(builder.download_and_prepare, target)
     return builder.as_dataset(split)
 
 
-def _manifest(publication: Publication, token: str | None) -> SplitManifest | None:
-    path = os.path.join(publication.base, "manifest.json")
-    if publication.revision is not None:
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import EntryNotFoundError
-
-        repo = publication.path.partition("datasets/")[2]
-        options: dict[str, Any] = {
-            "repo_type": "dataset",
-            "revision": publication.revision,
-            "token": token,
-        }
-        try:
-            path = patiently(lambda: hf_hub_download(repo, "manifest.json", **options), repo)
-        except EntryNotFoundError:
-            raise ObjectMissing(
-                f"{repo} has no manifest.json, which lists its archives; load_published reads its tables"
-            ) from None
+def _manifest(version: PublishedVersion, token: str | None) -> SplitManifest | None:
+    path = os.path.join(version.base, MANIFEST)
+    if version.revision is not None:
+        path = _download_manifest(version, token)
     elif not os.path.isfile(path):
         return None
     with open(path, "rb") as file:
         return SplitManifest.from_json(file.read())
 
 
+def _download_manifest(version: PublishedVersion, token: str | None) -> str:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    repo = version.path.partition("datasets/")[2]
+
+    def download() -> str:
+        return hf_hub_download(
+            repo, MANIFEST, repo_type="dataset", revision=version.revision, token=token
+        )
+
+    try:
+        return call_hub(download, repo)
+    except EntryNotFoundError:
+        raise ObjectMissing(
+            f"{repo} has no {MANIFEST}, which lists its archives; use load_published, which reads "
+            "the tables"
+        ) from None
+
+
 def _archives(manifest: SplitManifest) -> dict[str, list[tuple[str, int]]]:
-    tars = [file for file in manifest.files if file.kind != "parquet"]
-    archives = {
-        name: [(file.name, file.samples) for file in tars if file.split == name]
-        for name in manifest.splits
-    }
-    return {
-        name: files for name, files in archives.items() if files
-    }  # an empty split can not be prepared
+    """Return split -> its archives with their counts. `datasets` cannot prepare an empty split."""
+    archives: dict[str, list[tuple[str, int]]] = {}
+    for name in manifest.splits:
+        for file in manifest.files:
+            if file.kind != "parquet" and file.split == name:
+                archives.setdefault(name, []).append((file.name, file.samples))
+    return archives
 
 
 def _plain_archives(folder: str) -> dict[str, list[tuple[str, int]]]:
     archives: dict[str, list[tuple[str, int]]] = {}
     for name in sorted(os.listdir(folder)):
-        found = re.fullmatch(r"(\w+)(?:-.*)?\.tar(?:\.gz)?", name)
+        found = _PLAIN_ARCHIVE.fullmatch(name)
         if found:
             archives.setdefault(found[1], []).append((name, -1))
     return archives
 
 
 @functools.cache
-def _let_readers_end() -> None:
-    """Wait a moment before this process ends: readers of Arrow that are still at work then abort it (seen with pyarrow 26, apache/arrow#45214)."""
+def _delay_exit() -> None:
+    """Delay the exit of the process by 0.1 s.
+
+    Arrow readers that still run when it exits abort it (seen with pyarrow 26,
+    https://github.com/apache/arrow/issues/45214).
+    """
     atexit.register(time.sleep, 0.1)
 
 
@@ -164,5 +211,6 @@ def _require_datasets() -> None:
 
     if find_spec("datasets") is None:
         raise MissingDependency(
-            "loading a published dataset needs the package datasets: pip install 'dataset-assets[hub]'"
+            "loading a published dataset needs the package datasets: "
+            "pip install 'dataset-assets[hub]'"
         )

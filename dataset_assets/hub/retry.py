@@ -1,4 +1,4 @@
-"""Retries of calls to the Hub: which failures are transient, and how long to wait before each retry.
+"""Retries of calls to the Hub: which failures are transient, and how long to wait.
 
 `huggingface_hub` retries the transfer of files and the reading of lists. It does not retry creating
 a repository, reading its head and committing; those calls are retried here. Failures that a person
@@ -52,7 +52,7 @@ class RetryOptions:
             )
 
     def limited(self, attempts: int) -> Self:
-        """Return these options with at most `attempts`: for calls that the client retries itself."""
+        """Return these options with at most `attempts`, for calls that the client retries."""
         return replace(self, attempts=min(attempts, self.attempts))
 
     def delay_s(self, failures: int, exc: BaseException | None) -> float:

@@ -5,7 +5,8 @@ import yaml
 from huggingface_hub import DatasetCard
 
 from dataset_assets.errors import ConfigurationError, ShardIncomplete
-from dataset_assets.hub.card import CardOptions, card_text, size_category
+from dataset_assets.hub.card import card_text, size_category
+from dataset_assets.hub.card_options import CardOptions
 from dataset_assets.records.splits import ArchiveFile, SplitCount, SplitManifest
 
 FEATURES = {
@@ -172,10 +173,15 @@ def test_body_tells_how_to_load_what_is_in_it_and_where_it_comes_from():
         pretty_name="Some | videos",
         text="Filmed at home.",
         source_urls=("https://me:secret@example.org/a?token=abc",),
+    )
+    text = card_text(
+        make_manifest(),
+        FEATURES,
+        options,
+        "me/videos",
         code_version="1.2",
         legacy_script="legacy/load_videos.py",
     )
-    text = card_text(make_manifest(), FEATURES, options, "me/videos")
     body = text.split("---\n", 2)[2]
     for expected in (
         "# Some | videos",
@@ -197,11 +203,11 @@ def test_body_tells_how_to_load_what_is_in_it_and_where_it_comes_from():
     assert "token=abc" not in text
 
 
-def test_body_shows_streams_of_pictures_when_rows_are_pictures():
+def test_body_shows_streams_of_images_when_rows_are_images():
     text = card_text(
-        make_manifest(media="image"), {"image": {"_type": "Image"}}, OPTIONS, "me/pictures"
+        make_manifest(media="image"), {"image": {"_type": "Image"}}, OPTIONS, "me/images"
     )
-    assert '"hf://datasets/me/pictures/archives/train-*.tar"' in text
+    assert '"hf://datasets/me/images/archives/train-*.tar"' in text
     assert "hf_dataset_to_mlx_stream" in text
     assert "legacy" not in text
 

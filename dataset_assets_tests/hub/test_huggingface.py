@@ -226,10 +226,10 @@ def test_private_publication_is_refused_when_the_repository_is_public(hub, files
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        (HubLimits(max_file_bytes=2999), "3,000 bytes"),
-        (HubLimits(max_files_per_commit=5), "would change in one commit"),
-        (HubLimits(max_files_per_folder=5), "data would have 9 files"),
-        (HubLimits(max_files=10), "there would be"),
+        (HubLimits(max_file_bytes=2999), "2,999 bytes, got 3,000;"),
+        (HubLimits(max_files_per_commit=5), "files that change in one commit, got"),
+        (HubLimits(max_files_per_folder=5), "files in data, got 9;"),
+        (HubLimits(max_files=10), "files in the repository, got"),
     ],
 )
 def test_nothing_is_sent_when_the_hub_would_not_take_it(hub, files, limits, said):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dataset_assets.errors import AccessDenied, ConfigurationError, HubError, ObjectMissing
-from dataset_assets.hub import _publication
+from dataset_assets.hub import _published_version
 from dataset_assets.hub.loading import load_published, video_dataset
 from dataset_assets.hub.retry import RetryOptions
 from dataset_assets.hub.targets import huggingface
@@ -47,7 +47,9 @@ def hub(tmp_path, monkeypatch):
 @pytest.fixture
 def impatient(monkeypatch):
     """Wait for nothing between attempts; a few requests wait inside the client."""
-    monkeypatch.setattr(_publication, "_RETRY", RetryOptions(attempts=4, sleep=lambda _: None))
+    monkeypatch.setattr(
+        _published_version, "_RETRY", RetryOptions(attempts=4, sleep=lambda _: None)
+    )
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
 
 
@@ -188,7 +190,7 @@ def test_splits_are_listed_when_one_is_asked_for_that_is_not_there(
     publication, tmp_path, load, streaming
 ):
     with pytest.raises(
-        ConfigurationError, match=r"no split 'valid'; there are: train, validation, test$"
+        ConfigurationError, match=r"no split 'valid': expected one of train, validation, test$"
     ):
         load(str(publication.folder), "valid", streaming, cache_dir=str(tmp_path))
 
@@ -204,13 +206,11 @@ def test_a_folder_is_refused_when_nothing_is_published_in_it(publication, tmp_pa
     with pytest.raises(ObjectMissing, match="no published version.*publish first"):
         load_published(str(tmp_path))
     (tmp_path / "me" / "videos" / "snapshots").mkdir(parents=True)
-    with pytest.raises(
-        ObjectMissing, match="no published version 'main'; there are: none; publish first"
-    ):
+    with pytest.raises(ObjectMissing, match="no published version 'main'; publish first"):
         load_published(str(tmp_path / "me" / "videos"))
     with pytest.raises(ObjectMissing, match="published datasets below it: me/videos"):
         load_published(str(publication.folder.parent.parent))
-    with pytest.raises(ObjectMissing, match="'v9'; there are: main, tags/v"):
+    with pytest.raises(ObjectMissing, match="'v9'; expected one of main, tags/v"):
         load_published(str(publication.folder), revision="v9")
     with pytest.raises(ConfigurationError, match="has no revision 'v9'"):
         load_published(str(publication.snapshot), revision="v9")
@@ -311,7 +311,7 @@ def test_nothing_comes_from_the_cache_when_the_hub_fails(publication, hub, tmp_p
     upload(hub, publication)
     load_published(REPO, "test", cache_dir=str(tmp_path / "cache"))
     hub.fault("GET", "/api/datasets/", times=1000, status=503)
-    with pytest.raises(HubError, match="503.*not from a cache"):
+    with pytest.raises(HubError, match="503.*not even from a cache"):
         load_published(REPO, "test", cache_dir=str(tmp_path / "cache"))
 
 
@@ -321,11 +321,11 @@ def test_a_private_repository_asks_for_a_token_when_none_or_a_wrong_one_is_sent(
     upload(hub, publication)
     monkeypatch.setenv("HF_TOKEN", "")
     with pytest.raises(
-        ObjectMissing, match=f"{REPO} is no folder here.*no token was sent: set HF_TOKEN"
+        ObjectMissing, match=f"{REPO} is not a local folder.*no token was sent: set HF_TOKEN"
     ):
         load_published(REPO, "test", cache_dir=str(tmp_path / "cache"))
     wrong = hub.token[::-1]
-    with pytest.raises(AccessDenied, match="refuses the token") as caught:
+    with pytest.raises(AccessDenied, match="rejects the token") as caught:
         load_published(REPO, "test", token=wrong, cache_dir=str(tmp_path / "cache"))
     assert wrong not in "".join(traceback.format_exception(caught.value))
 
@@ -344,7 +344,7 @@ def test_the_token_is_sent_and_kept_nowhere_when_a_private_repository_is_read(
 
 
 def test_a_repository_is_refused_when_it_or_the_revision_is_not_there(publication, hub, tmp_path):
-    with pytest.raises(ObjectMissing, match="me/nothing is no folder here"):
+    with pytest.raises(ObjectMissing, match="me/nothing is not a local folder"):
         load_published("me/nothing")
     upload(hub, publication)
     with pytest.raises(ObjectMissing, match="has no revision 'v9'"):
@@ -352,7 +352,7 @@ def test_a_repository_is_refused_when_it_or_the_revision_is_not_there(publicatio
     hub.create("me/empty")
     with pytest.raises(ObjectMissing, match="me/empty has no published version"):
         load_published("me/empty")
-    with pytest.raises(ConfigurationError, match="is not the name of a repository"):
+    with pytest.raises(ConfigurationError, match="expected the name of a repository"):
         load_published("me/a--b")
 
 
@@ -392,7 +392,7 @@ def test_old_datasets_read_the_same_rows_when_a_script_reads_the_layout_of_the_h
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("script", [False, True])
-def test_old_datasets_read_the_same_rows_when_they_are_pictures_and_a_split_is_empty(
+def test_old_datasets_read_the_same_rows_when_they_are_images_and_a_split_is_empty(
     old_datasets, tmp_path, script, streaming
 ):
     made = make_files(tmp_path, media="image")

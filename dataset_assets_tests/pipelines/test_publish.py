@@ -178,7 +178,7 @@ def test_problem_is_named_when_a_publication_is_not_what_was_published(target, s
     text = wrong.to_json().decode()
     lying = [replace(file, text=text) if file.path == "manifest.json" else file for file in files]
     target.verify = lambda files, revision: []
-    assert "rows, expected" in verify_publication(target, published, lying)[0]
+    assert "rows, got" in verify_publication(target, published, lying)[0]
 
 
 def test_problem_is_named_when_datasets_can_not_load_it(split_store, tmp_path):
@@ -190,7 +190,7 @@ def test_problem_is_named_when_datasets_can_not_load_it(split_store, tmp_path):
     published = publish(split_store, target, OPTIONS)
     problems = verify_publication(target, published, _files(split_store))
     assert [problem.split(": ")[:3] for problem in problems] == [
-        [REPO, f"datasets can not load {name}", "FileNotFoundError"] for name in SPLITS
+        [REPO, f"datasets cannot load {name}", "FileNotFoundError"] for name in SPLITS
     ]
 
 

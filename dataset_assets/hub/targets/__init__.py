@@ -1,1 +1,1 @@
-"""Where datasets are published: a file is a target. Found by `dataset_assets.registry`; nothing else lives here."""
+"""Publishing targets: a file is a target, found by `dataset_assets.registry`."""

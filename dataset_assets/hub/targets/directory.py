@@ -6,9 +6,9 @@
     <root>/<org>/<name>/records/<fingerprint>.json  version, message, and the hash of every file
 
 `datasets.load_dataset(<snapshot>)` reads it. A snapshot is built in a temporary folder and renamed,
-then `refs/main` is replaced, so a reader sees either the old publication or the new one. Equal files
-are hard links where the file system allows it: a publication beside its split archives takes no
-space. Writers wait for each other.
+then `refs/main` is replaced, so a reader sees either the old publication or the new one. Equal
+files are hard links where the file system allows it: a publication beside its split archives takes
+no space. Writers wait for each other.
 """
 
 import fcntl

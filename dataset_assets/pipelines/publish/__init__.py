@@ -1,1 +1,1 @@
-"""`publish`: a split in, a dataset that everyone can load out."""
+"""`publish`: a split becomes a dataset that `datasets.load_dataset` reads."""

@@ -1,9 +1,9 @@
-"""A split -> a dataset that everybody can load: tables, archives, card, legacy script and manifest, put into a repository in one step.
+"""Publishes a split: tables, archives, card, legacy script and manifest, in one atomic step.
 
-Which files those are is decided here; how they get there is a target's affair (`hub/`). Publishing twice changes nothing.
+This module decides which files a publication has; a target in `dataset_assets.hub` decides how they
+get there. Publishing again changes nothing.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError
@@ -11,9 +11,16 @@ from importlib.metadata import version as package_version
 from typing import overload
 
 from dataset_assets.errors import NotRedistributable
-from dataset_assets.hub.card import CardOptions, card_text
+from dataset_assets.hub.card import card_text
+from dataset_assets.hub.card_options import CardOptions
 from dataset_assets.hub.legacy_script import legacy_script, script_path
-from dataset_assets.hub.target import PublishPlan, PublishTarget, check_tag, default_tag
+from dataset_assets.hub.target import (
+    MANIFEST,
+    PublishPlan,
+    PublishTarget,
+    check_tag,
+    default_tag,
+)
 from dataset_assets.pipelines.verify.publication import verify_publication
 from dataset_assets.records.publications import PublishFile, PublishResult
 from dataset_assets.records.splits import SplitManifest
@@ -25,26 +32,24 @@ __all__ = ["PublishOptions", "publication_files", "publish", "verify_publication
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PublishOptions:
-    """What a publication holds and says.
+class PublishOptions(CardOptions):
+    """What a publication contains and what its card says.
 
     Raises:
-        ConfigurationError: a value can not work; the message says what was expected and what came.
+        ConfigurationError: a value is not valid.
     """
 
-    license: str  # as the Hub names it: "cc-by-4.0", "mit", "other"
-    pretty_name: str = ""  # the repository's name when empty
-    tags: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
-    source_urls: tuple[str, ...] = ()
-    text: str = ""  # markdown, below the title of the card
-    archives: bool = True  # False: tables only
-    legacy_script: bool = True  # for datasets < 4; left out when there are no archives
-    tag: str = ""  # "": v and the begin of the version
-    message: str = ""  # of the commit
+    archives: bool = True
+    """Publish the tar archives beside the tables."""
+    legacy_script: bool = True
+    """Add a loading script for `datasets` before 4. Has no effect without archives."""
+    tag: str = ""
+    """Tag of the revision. Default: `v` and the first 12 characters of the version."""
+    message: str = ""
+    """Message of the commit. Default: `Publish` and the default tag."""
 
     def __post_init__(self) -> None:
-        CardOptions(license=self.license, languages=self.languages)
+        CardOptions.__post_init__(self)
         if self.tag:
             check_tag(self.tag)
 
@@ -64,18 +69,38 @@ def publish(
 def publish(
     split_store: Store, target: PublishTarget, options: PublishOptions, *, dry_run: bool = False
 ) -> PublishResult | PublishPlan:
-    """Publish the current version of a split; with `dry_run`, only say what that would change.
+    """Publish the current version of a split.
 
-    Idempotent: what is there already is not sent again, and makes no new revision.
+    Idempotent: files already in the repository are not uploaded again, and a publication that
+    changes nothing creates no new revision. Readers see either the old version or the new one.
+
+    Args:
+        split_store: the output of `split`, opened with `open_store`.
+        target: the repository, opened with `open_target`.
+        options: what the publication contains and what its card says.
+        dry_run: return what would change, and change nothing.
+
+    Returns:
+        The new revision, or with `dry_run` the plan.
 
     Raises:
         ObjectMissing: there is no split.
-        ConfigurationError: the split has no tables, or the repository can not take it.
-        NotRedistributable: it holds data whose license forbids that, also to a private repository.
-        StorageError: the target refuses; readers get what they got before.
+        ConfigurationError: the split has no tables, or the repository cannot hold it.
+        NotRedistributable: it holds data whose license forbids redistribution, even to a private
+            repository.
+        StorageError: the target refuses; readers still get the previous revision.
+
+    Example:
+        >>> from dataset_assets.hub.target import TargetOptions, open_target
+        >>> from dataset_assets.storage.store import open_store
+        >>> target = open_target("directory", "me/photos", TargetOptions(root="published"))
+        >>> options = PublishOptions(license="cc-by-4.0")
+        >>> result = publish(open_store("splits"), target, options)  # doctest: +SKIP
+        >>> result.url  # doctest: +SKIP
+        'published/me/photos/snapshots/0f3a...'
     """
     manifest = load_split(split_store)
-    _check_terms(manifest)
+    _check_license(manifest)
     files = publication_files(split_store, manifest, target.repo, options)
     if dry_run:
         return target.plan(files)
@@ -83,72 +108,61 @@ def publish(
     return target.publish(files, version=manifest.version, message=message, tag=options.tag)
 
 
-def _check_terms(manifest: SplitManifest) -> None:
+def _check_license(manifest: SplitManifest) -> None:
     if manifest.options.get("redistributable", True) is not True:
         terms = manifest.options.get("source_license", {})
         raise NotRedistributable(
-            f"this split holds data under the {terms.get('name', 'license of its source')} ({terms.get('url', 'see staged.json')}), "
-            "which forbids to pass it on: it can not be published, also not to a private repository"
+            f"this split holds data under the {terms.get('name', 'license of its source')} "
+            f"({terms.get('url', 'see staged.json')}), which forbids redistribution; it cannot be "
+            "published, even to a private repository"
         )
 
 
 def publication_files(
     split_store: Store, manifest: SplitManifest, repo: str, options: PublishOptions
 ) -> list[PublishFile]:
-    """Return what a version becomes in a repository. Deterministic: equal versions and options give equal files."""
-    kept = tuple(file for file in manifest.files if options.archives or file.kind == "parquet")
-    manifest = replace(manifest, files=kept)
-    script = (
-        script_path(repo)
-        if options.legacy_script and any(file.kind != "parquet" for file in kept)
-        else ""
-    )
-    card = CardOptions(
-        license=options.license,
-        pretty_name=options.pretty_name,
-        tags=options.tags,
-        languages=options.languages,
-        source_urls=options.source_urls,
-        text=options.text,
+    """Return the files of a publication. Equal versions and options give equal files.
+
+    Args:
+        split_store: the output of `split`.
+        manifest: the version to publish.
+        repo: `org/name`, which the card and the script contain.
+        options: what the publication contains and what its card says.
+    """
+    stored = tuple(file for file in manifest.files if options.archives or file.kind == "parquet")
+    manifest = replace(manifest, files=stored)
+    has_archives = any(file.kind != "parquet" for file in stored)
+    script = script_path(repo) if options.legacy_script and has_archives else ""
+    card = card_text(
+        manifest,
+        features_of(manifest.media, manifest.columns),
+        options,
+        repo,
         code_version=_code_version(),
         legacy_script=script,
     )
+    texts = {"README.md": card, MANIFEST: manifest.to_json().decode()}
+    if script:
+        # The script reads its own tag, so an old copy still finds the archives that it lists.
+        tag = options.tag or default_tag(manifest.version)
+        texts[script] = legacy_script(manifest, repo, revision=tag)
     folder = version_store(split_store, manifest)
-    features = features_of(manifest.media, manifest.columns)
-    made = [
-        _text("README.md", card_text(manifest, features, card, repo)),
-        _text("manifest.json", manifest.to_json().decode()),
-        # At the tag, so that an old copy of the script keeps reading what it counts.
-        *(
-            [
-                _text(
-                    script,
-                    legacy_script(
-                        manifest, repo, revision=options.tag or default_tag(manifest.version)
-                    ),
-                )
-            ]
-            if script
-            else []
-        ),
-    ]
-    return [*_stored(folder, manifest), *made]
-
-
-def _stored(folder: Store, manifest: SplitManifest) -> Sequence[PublishFile]:
     return [
-        PublishFile(
-            path=file.name,
-            bytes=file.bytes,
-            sha256=file.sha256,
-            store_url=folder.url,
-            key=file.name,
-        )
-        for file in manifest.files
+        *(
+            PublishFile(
+                path=file.name,
+                bytes=file.bytes,
+                sha256=file.sha256,
+                store_url=folder.url,
+                key=file.name,
+            )
+            for file in stored
+        ),
+        *(_text_file(path, text) for path, text in texts.items()),
     ]
 
 
-def _text(path: str, text: str) -> PublishFile:
+def _text_file(path: str, text: str) -> PublishFile:
     data = text.encode()
     return PublishFile(path=path, bytes=len(data), sha256=sha256(data).hexdigest(), text=text)
 
@@ -156,5 +170,5 @@ def _text(path: str, text: str) -> PublishFile:
 def _code_version() -> str:
     try:
         return package_version("dataset-assets")
-    except PackageNotFoundError:  # run from its folder, not installed
+    except PackageNotFoundError:  # run from its source folder
         return ""

@@ -1,6 +1,7 @@
-"""Whether a publication is what was published: its hashes, its counts, and whether `datasets` streams rows out of it.
+"""Verifies a publication: its hashes, its counts, and whether `datasets` streams rows from it.
 
-Everything is asked at the published revision and with a cache of its own: `datasets` answers out of an older cache when a Hub fails.
+Every question is asked at the published revision and with an empty cache: `datasets` returns rows
+of an older cache when a Hub fails.
 """
 
 import tempfile
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 
 from dataset_assets.errors import MissingDependency
 from dataset_assets.hub.retry import failures
-from dataset_assets.hub.target import PublishTarget
+from dataset_assets.hub.target import MANIFEST, PublishTarget
 from dataset_assets.records.publications import PublishFile, PublishResult
 from dataset_assets.records.splits import ArchiveFile, SplitManifest
 from dataset_assets.redaction import redact
@@ -28,22 +29,30 @@ def verify_publication(
     *,
     first_rows: int = 3,
 ) -> list[str]:
-    """List what is wrong with a publication: hashes at its revision, rows of every table, card, and the first rows of every split as streamed.
+    """List the problems of a publication.
+
+    Compares hashes at its revision, the rows of every table, the counts of the card, and the first
+    rows of every split as `datasets` streams them.
+
+    Args:
+        target: the repository.
+        published: what `publish` returned.
+        files: what was published: see `publication_files`.
+        first_rows: rows to stream from every split.
 
     Raises:
-        HubError: the target can not be asked.
+        HubError: the target does not respond.
         MissingDependency: `datasets` is not installed.
     """
     if find_spec("datasets") is None:
         raise MissingDependency(
-            "checking a publication needs the package datasets: pip install 'dataset-assets[hub]'"
+            "verifying a publication needs the package datasets: pip install 'dataset-assets[hub]'"
         )
     problems = target.verify(files, published.revision)
     if problems:
-        return problems  # what follows would only say the same in other words
-    manifest = SplitManifest.from_json(
-        next(file.text or "" for file in files if file.path == "manifest.json").encode()
-    )
+        return problems  # further checks would only repeat them
+    text = next(file.text or "" for file in files if file.path == MANIFEST)
+    manifest = SplitManifest.from_json(text.encode())
     problems = list(_wrong_tables(target, published.revision, manifest))
     return problems or list(_wrong_rows(target, published.revision, manifest, first_rows))
 
@@ -56,19 +65,20 @@ def _wrong_tables(target: PublishTarget, revision: str, manifest: SplitManifest)
             with target.open_read(table.name, revision) as file:
                 rows = pq.ParquetFile(file).metadata.num_rows
         except failures() as exc:
-            return f"{target.repo}: {table.name} can not be read: {_said(exc, target, revision)}"
-        return (
-            ""
-            if rows == table.samples
-            else f"{target.repo}: {table.name} has {rows} rows, expected {table.samples}"
-        )
+            return f"{target.repo}: cannot read {table.name}: {_describe(exc, target, revision)}"
+        if rows == table.samples:
+            return ""
+        return f"{target.repo}: {table.name}: expected {table.samples} rows, got {rows}"
 
     with ThreadPoolExecutor(_READERS) as readers:
         yield from filter(None, readers.map(problem, tables))
     for name, count in manifest.splits.items():
         rows = sum(table.samples for table in tables if table.split == name)
         if rows != count.samples:
-            yield f"{target.repo}: the tables of {name} hold {rows} samples, the manifest counts {count.samples}"
+            yield (
+                f"{target.repo}: tables of {name}: expected {count.samples} samples as in the "
+                f"manifest, got {rows}"
+            )
 
 
 def _wrong_rows(
@@ -78,21 +88,25 @@ def _wrong_rows(
 
     for name, count in manifest.splits.items():
         if not count.samples:
-            continue  # not in the card: `datasets` can not load a split without rows
+            continue  # not on the card: `datasets` cannot load a split without rows
         expected = min(first_rows, count.samples)
         try:
-            counted, came = _stream(target, revision, name, expected)
+            counted, streamed = _stream(target, revision, name, expected)
         except (*failures(), KeyError, TypeError, DatasetsError) as exc:
-            yield f"{target.repo}: datasets can not load {name}: {_said(exc, target, revision)}"
+            detail = _describe(exc, target, revision)
+            yield f"{target.repo}: datasets cannot load {name}: {detail}"
             continue
         if counted != count.samples:
-            yield f"{target.repo}: the card counts {counted} samples in {name}, the manifest {count.samples}"
-        if came != expected:
-            yield f"{target.repo}: {came} rows of {name} came, expected {expected}"
+            yield (
+                f"{target.repo}: card: expected {count.samples} samples in {name} as in the "
+                f"manifest, got {counted}"
+            )
+        if streamed != expected:
+            yield f"{target.repo}: expected {expected} streamed rows of {name}, got {streamed}"
 
 
 def _stream(target: PublishTarget, revision: str, split: str, rows: int) -> tuple[int, int]:
-    """Load a split as anybody would. Return the samples that the card counts, and how many of the first rows came, decoded."""
+    """Load a split; return the samples that the card counts, and how many first rows decode."""
     from datasets import load_dataset
 
     with tempfile.TemporaryDirectory(
@@ -108,8 +122,7 @@ def _stream(target: PublishTarget, revision: str, split: str, rows: int) -> tupl
         return loaded.info.splits[split].num_examples, sum(1 for _ in islice(loaded, rows))
 
 
-def _said(exc: Exception, target: PublishTarget, revision: str) -> str:
-    """Return an error in one line, without the token."""
+def _describe(exc: Exception, target: PublishTarget, revision: str) -> str:
+    """Describe an error in one line, without the token."""
     text = " ".join(f"{type(exc).__name__}: {exc}".split())
-    token = target.load_options(revision).get("token")
-    return redact(text.replace(token, "***") if token else text)
+    return redact(text, [target.load_options(revision).get("token") or ""])
