@@ -1,1 +1,9 @@
-"""Batches out of shard sets and published datasets: orders, streams, loaders."""
+"""Batches for training: from shard sets, staged sets and published datasets, for torch and MLX.
+
+* `order/`: which sample comes when; NumPy only
+* `samples/`: where the bytes of a sample are, and how they are read and cached
+* `labels/`: class dictionaries
+* `torch/`, `mlx/`: what the two frameworks get
+
+Nothing here writes shards, and nothing is named after another tool: that is `compat/`.
+"""

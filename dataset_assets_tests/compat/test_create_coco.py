@@ -7,7 +7,7 @@ import torch
 from dataset_assets.compat.torchdatasetutil.coco import CreateCocoLoaders
 from dataset_assets.errors import ClassDictionaryError, ConfigurationError, ObjectMissing
 from dataset_assets.loaders.labels.class_dictionary import shipped
-from dataset_assets.loaders.labels.label_maps import described
+from dataset_assets.loaders.labels.label_maps import objects_as_json
 from dataset_assets.loaders.torch.loader import LoaderOptions, StagedRows
 from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.loaders.staged_sets import stage_coco
@@ -223,7 +223,7 @@ def test_state_goes_on_at_any_batch_when_ranks_change(root):
 def test_bad_samples_are_replaced_when_nothing_else_is_told(tmp_path):
     stage_coco(tmp_path / "archives", Store(str(tmp_path / "root")), images=8)
     rows = StagedRows(Store(str(tmp_path / "root/data/coco/staged/train2017")))
-    (_, offset, length), *_ = rows.places(3, ())
+    (_, offset, length), *_ = rows.member_ranges(3, ())
     tar = tmp_path / "root/data/coco/staged/train2017" / rows.files[rows.shard[3]].name
     data = bytearray(tar.read_bytes())
     data[offset : offset + length] = bytes(length)
@@ -263,7 +263,7 @@ def test_samples_with_a_class_are_drawn_when_the_class_dictionary_weighs_them(ro
         "background": 0,
         "ignore": 255,
         "classes": 81,
-        "objects": described(shipped("coco")),
+        "objects": objects_as_json(shipped("coco")),
         "sample_weights": weights,
     }
     train = create(

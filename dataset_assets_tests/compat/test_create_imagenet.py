@@ -149,6 +149,6 @@ def test_own_transform_gets_pillow_images_when_it_is_given(root):
 def test_sampler_is_named_when_it_is_unknown(root):
     with pytest.raises(
         ConfigurationError,
-        match="sampler: expected one of random, sequential, ra_sampler, distributed, came 'rand'",
+        match="sampler: expected one of random, sequential, ra_sampler, distributed, got 'rand'",
     ):
         create(root, loaders=[{"set": "train", "sampler": "rand"}])

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from dataset_assets.compat.torchdatasetutil.image_pairs import CreateImageLoaders, split
+from dataset_assets.compat.torchdatasetutil.image_pairs import CreateImageLoaders
+from dataset_assets.loaders.samples.image_pairs import split_pairs
 from dataset_assets.errors import ConfigurationError, SourceError
 from dataset_assets.storage.stores.local import Store
 
@@ -152,7 +153,7 @@ def test_pair_is_replaced_when_its_picture_goes(tmp_path):
 def test_description_is_named_when_there_are_no_pairs(tmp_path):
     write_pairs(tmp_path / "imgml/data/lit", label="{}_other.png")
     with pytest.raises(
-        SourceError, match=r"no pairs below .*: 10 pictures '\*.tif' in 'data/lit/', 0 label maps"
+        SourceError, match=r"no pairs below .*: 10 images '\*.tif' in 'data/lit/', 0 label maps"
     ):
         create(tmp_path)
 
@@ -169,10 +170,10 @@ def test_key_is_named_when_the_description_can_not_work(tmp_path, wrong):
 @pytest.mark.parametrize("fractions", [[], [0.5, 0.6], [0.0, 0.5], [0.05, 0.9]])
 def test_split_is_refused_when_a_set_would_be_empty_or_too_large(fractions):
     with pytest.raises(ConfigurationError, match="split"):
-        split(10, fractions, 2, 0)
+        split_pairs(10, fractions, 2, 0)
 
 
 def test_sets_meet_at_whole_batches_when_they_leave_samples_out():
-    masks = split(100, [0.5, 0.25], 8, 3)
+    masks = split_pairs(100, [0.5, 0.25], 8, 3)
     assert [int(mask.sum()) for mask in masks] == [48, 24]
     assert not (masks[0] & masks[1]).any()

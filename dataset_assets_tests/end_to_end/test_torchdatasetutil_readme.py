@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from dataset_assets.compat.pymlutil.buckets import Connect
 from dataset_assets.loaders.labels.class_dictionary import shipped
-from dataset_assets.loaders.labels.label_maps import described
+from dataset_assets.loaders.labels.label_maps import objects_as_json
 from dataset_assets_tests.loaders.staged_sets import stage_coco
 from dataset_assets_tests.support.s3_server import ACCESS_KEY, SECRET_KEY, CountingProxy, moto  # noqa: F401
 
@@ -93,7 +93,7 @@ def connected(moto, proxy, tmp_path):  # noqa: F811
         "input_type": "float32",
     }
     s3.PutObject(
-        "imgml", DICTIONARY, json.dumps(objects | {"objects": described(dictionary)}).encode()
+        "imgml", DICTIONARY, json.dumps(objects | {"objects": objects_as_json(dictionary)}).encode()
     )
     return s3, s3def
 

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.loaders.torch.augment import AugmentOptions, augment
+from dataset_assets.loaders.torch.augment import augment
+from dataset_assets.loaders.torch.augment_options import AugmentOptions
 
 TRAIN_IDS = (0, 1, 3, 7, 18)
 IGNORE = 255
@@ -209,7 +210,7 @@ def test_large_ids_stay_when_the_map_has_sixteen_bits():
 
 
 def test_sizes_that_differ_are_named_when_the_label_map_is_of_another_picture():
-    with pytest.raises(ValueError, match="label map of 64 x 48 px for a picture of 30 x 20 px"):
+    with pytest.raises(ValueError, match="label map of 64 x 48 px for an image of 30 x 20 px"):
         augment(picture(20, 30), label_map(), AugmentOptions(), rng())
 
 
@@ -220,12 +221,12 @@ def test_sizes_that_differ_are_named_when_the_label_map_is_of_another_picture():
         ({"width": 0}, "height, width"),
         (
             {"normalize": "yes"},
-            "normalize: expected one of image, channels, dataset, none, came 'yes'",
+            "normalize: expected one of image, channels, dataset, none, got 'yes'",
         ),
         ({"dtype": "bfloat16"}, "dtype: expected one of"),
         ({"scale_min": 0}, "scale_min, scale_max"),
         ({"scale_min": 2}, "scale_min, scale_max"),
-        ({"rotate": -1}, "rotate: expected 0 or more"),
+        ({"rotate": -1}, "rotate: expected a number of at least 0"),
         ({"stdev": (0.0,)}, "stdev"),
         ({"dtype": "uint8"}, "choose normalize='none'"),
     ],

@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.loaders.mlx.batches import Epochs, stack_labels
+from dataset_assets.loaders.mlx.batches import BatchMaker, stack_labels
 from dataset_assets.loaders.mlx.options import StreamOptions
-from dataset_assets.loaders.mlx.rows import open_rows
+from dataset_assets.loaders.mlx.sources import open_dataset
 from dataset_assets_tests.loaders.pictures import encoded
 
 
 def only_batch(rows, **options):
     chosen = StreamOptions(**options)
-    (batch,) = Epochs(open_rows(rows, chosen), chosen, shuffle=False)()
+    (batch,) = BatchMaker(open_dataset(rows, chosen), chosen, shuffle=False).start_epoch()
     return batch
 
 

@@ -188,8 +188,8 @@ def test_space_is_free_when_a_child_was_forked_during_the_download(tmp_path):
             _body(0)[:5000],
             r"00000.tar ends at byte 5000, its manifest says 100000 bytes; stage or download it again",
         ),
-        (_body(0) + b"x", r"00000.tar has more than the 100000 bytes that its manifest says"),
-        (_body(1), r"00000.tar has other content than its manifest says \(sha256\)"),
+        (_body(0) + b"x", r"00000.tar has more than the 100000 bytes of its manifest"),
+        (_body(1), r"00000.tar differs from the sha256 in its manifest"),
     ],
 )
 def test_shard_is_refused_when_it_differs_from_the_manifest(tmp_path, body, match):
@@ -215,7 +215,7 @@ def test_missing_shard_is_named_when_fetched(tmp_path):
     store.delete("00000.tar")
     with pytest.raises(
         ObjectMissing,
-        match="shard 00000.tar of remote://shards is gone, though the manifest names it",
+        match="shard 00000.tar of remote://shards does not exist, but the manifest lists it",
     ):
         ShardCache(tmp_path / "cache", 10 * SIZE).fetch(store, files[0])
 
@@ -239,7 +239,9 @@ def test_cache_is_refused_when_a_shard_does_not_fit(tmp_path):
 
 def test_cache_is_refused_when_its_folder_can_not_be(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="cache_dir: can not make .*choose another folder"):
+    with pytest.raises(
+        ConfigurationError, match="cache_dir: cannot create .*choose another folder"
+    ):
         ShardCache(tmp_path / "file", 10)
 
 

@@ -17,7 +17,7 @@ class _Rows(SimpleNamespace):
 
 def _rows(*counts):
     shard = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-    return _Rows(shard=shard, files=[None] * len(counts), url="set")
+    return _Rows(shard=shard, shard_bytes=(1,) * len(counts), url="set")
 
 
 def _order(*sources, **options):
@@ -194,7 +194,7 @@ def test_randomness_is_of_the_place_when_asked():
             [LoaderSource(rows=_rows(3), weight=1), _rows(3)],
             {},
             ConfigurationError,
-            "expected one for each of 2 sources or for none, came 1",
+            "expected one for each of 2 sources or for none, got 1",
         ),
         ([_rows(3)], {"samples_per_epoch": 3}, ConfigurationError, "needs weights"),
         (

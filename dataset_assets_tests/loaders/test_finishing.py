@@ -8,20 +8,21 @@ from torch.utils.data import DataLoader
 from dataset_assets.compat.torchdatasetutil.coco import CreateCocoLoaders
 from dataset_assets.loaders.labels.class_dictionary import shipped
 from dataset_assets.loaders.labels.label_maps import TrainIds
-from dataset_assets.loaders.torch.augment import AugmentOptions, fit_into
-from dataset_assets.loaders.torch.batch_memory import Memory
+from dataset_assets.loaders.torch.augment import fit_into
+from dataset_assets.loaders.torch.augment_options import AugmentOptions
 from dataset_assets.loaders.torch.loader import LoaderOptions
+from dataset_assets.loaders.torch.shared_batches import BatchPool
 from dataset_assets.loaders.torch.transforms import ClassificationTransform, SegmentationTransform
 from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.loaders.staged_sets import stage_coco
 
 
 def test_memory_is_used_again_when_nobody_holds_the_batch():
-    memory = Memory(pinned=False)
-    batch = memory.take((2, 3), "float32")
+    pool = BatchPool(pinned=False)
+    batch = pool.take((2, 3), "float32")
     place = batch.data_ptr()
     del batch
-    assert memory.take((2, 3), "float32").data_ptr() == place
+    assert pool.take((2, 3), "float32").data_ptr() == place
 
 
 @pytest.mark.parametrize(
@@ -34,18 +35,18 @@ def test_memory_is_used_again_when_nobody_holds_the_batch():
     ],
 )
 def test_memory_is_left_alone_when_something_holds_the_batch(hold):
-    memory = Memory(pinned=False)
-    batch = memory.take((2, 3), "float32").fill_(7)
+    pool = BatchPool(pinned=False)
+    batch = pool.take((2, 3), "float32").fill_(7)
     held = hold(batch)
     del batch
     for _ in range(5):
-        memory.take((2, 3), "float32").fill_(0)
+        pool.take((2, 3), "float32").fill_(0)
     assert set(np.asarray(held).ravel().tolist()) == {7}
 
 
 def test_batches_differ_when_all_are_kept():
-    memory = Memory(pinned=False)
-    kept = [memory.take((4, 4), "float64") for _ in range(9)]
+    pool = BatchPool(pinned=False)
+    kept = [pool.take((4, 4), "float64") for _ in range(9)]
     assert len({each.data_ptr() for each in kept}) == 9
 
 
@@ -170,7 +171,7 @@ def test_transforms_can_be_pickled():
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_train_ids_are_those_of_the_dictionary_when_labels_have_eight_or_sixteen_bits(dtype):
-    found = TrainIds(shipped("coco"))(np.array([[0, 1, 90, 12]], dtype))
+    found = TrainIds(shipped("coco")).apply(np.array([[0, 1, 90, 12]], dtype))
     assert found.tolist() == [[0, 1, 80, 255]]
     assert found.dtype == np.uint8
 

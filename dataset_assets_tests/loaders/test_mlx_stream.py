@@ -220,7 +220,7 @@ def test_one_split_is_asked_for_when_a_dictionary_comes(dataset):
 
     with pytest.raises(
         ConfigurationError,
-        match=r"expected one split, came a dictionary of train, test; choose one: ds\['train'\]",
+        match=r"expected one split, got a dictionary of train, test; choose one: ds\['train'\]",
     ):
         hf_dataset_to_mlx_stream(datasets.DatasetDict(train=dataset, test=dataset))
 
@@ -228,7 +228,7 @@ def test_one_split_is_asked_for_when_a_dictionary_comes(dataset):
 @pytest.mark.parametrize("wrong", [7, (row for row in ())])
 def test_dataset_is_refused_when_it_is_none(wrong):
     with pytest.raises(
-        ConfigurationError, match=f"a list of dictionaries, came {type(wrong).__name__}"
+        ConfigurationError, match=f"a list of dictionaries, got {type(wrong).__name__}"
     ):
         hf_dataset_to_mlx_stream(wrong)
 

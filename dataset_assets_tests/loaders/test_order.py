@@ -36,6 +36,6 @@ def test_every_place_is_as_likely_when_many_orders_are_drawn():
 )
 def test_order_is_refused_when_a_number_can_not_be(wrong):
     with pytest.raises(
-        ConfigurationError, match=f"{next(iter(wrong))}: expected a whole number from 0 to"
+        ConfigurationError, match=f"{next(iter(wrong))}: expected an integer from 0 to"
     ):
         permutation(**{"count": 3, "seed": 0, "epoch": 0, **wrong})

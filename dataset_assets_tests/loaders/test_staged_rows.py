@@ -115,12 +115,12 @@ def _other_format(store):
         (
             _tamper_index,
             ShardCorrupt,
-            r"index.parquet differs from what manifest.json says: stage it again",
+            r"index.parquet differs from its sha256 in manifest.json: stage it again",
         ),
         (
             lambda store: store.delete("index.parquet"),
             ShardCorrupt,
-            "index.parquet is missing, though manifest.json names it",
+            "index.parquet is missing, but manifest.json lists it",
         ),
         (
             _drop_shard_of_index,
@@ -131,7 +131,7 @@ def _other_format(store):
         (
             _other_format,
             ConfigurationError,
-            "expected shards of the format 'webdataset'.*came 'tfrecord'",
+            "expected shards of the format 'webdataset'.*got 'tfrecord'",
         ),
         (lambda store: store.delete("manifest.json"), ObjectMissing, "manifest.json"),
     ],
@@ -147,7 +147,7 @@ def test_set_is_refused_when_damaged(tmp_path, damage, error, match):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (None, "00002.tar is missing, expected 20480 bytes as manifest.json says"),
+        (None, "00002.tar is missing, expected 20480 bytes as in manifest.json"),
         (100, "00002.tar has 100 bytes"),
     ],
 )

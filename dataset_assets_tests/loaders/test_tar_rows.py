@@ -115,7 +115,7 @@ def test_stream_ends_with_an_error_when_a_tar_is_deleted_while_it_is_read(store)
 def test_format_is_named_when_samples_can_not_be_read_one_by_one(store):
     write_shards(store, payloads(), output_format="parquet")
     with pytest.raises(
-        ConfigurationError, match="expected shards of the format 'webdataset'.*came 'parquet'"
+        ConfigurationError, match="expected shards of the format 'webdataset'.*got 'parquet'"
     ):
         shards_to_mlx_stream(store)
 
@@ -202,9 +202,9 @@ def test_labels_are_asked_for_when_the_layout_has_none(store):
 @pytest.mark.parametrize(
     ("changes", "split", "message"),
     [
-        ({}, None, "split: expected one of train, validation, test, came None"),
-        ({}, "dev", "split: expected one of train, validation, test, came 'dev'"),
-        ({"media": "frames"}, "train", "expected images, came 'frames'"),
+        ({}, None, "split: expected one of train, validation, test, got None"),
+        ({}, "dev", "split: expected one of train, validation, test, got 'dev'"),
+        ({"media": "frames"}, "train", "expected images, got 'frames'"),
         ({"compression": "gz"}, "train", "has no uncompressed tars"),
     ],
 )

@@ -212,13 +212,13 @@ def test_metrics_say_what_was_done_when_asked(store):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"global_batch_size": 0}, "global_batch_size: expected a number from 1, came 0"),
-        ({"rank": 2, "world_size": 2}, "rank: expected a number below world_size, 2, came 2"),
-        ({"world_size": 3}, "global_batch_size: expected a multiple of world_size, 3, came 8"),
-        ({"pad": "zeros"}, "pad: expected one of 'repeat', 'drop', came 'zeros'"),
+        ({"global_batch_size": 0}, "global_batch_size: expected an integer of at least 1, got 0"),
+        ({"rank": 2, "world_size": 2}, "rank: expected a number below world_size, 2, got 2"),
+        ({"world_size": 3}, "global_batch_size: expected a multiple of world_size, 3, got 8"),
+        ({"pad": "zeros"}, "pad: expected one of repeat, drop, got 'zeros'"),
         ({"bad_samples": "ignore"}, "bad_samples: expected one of"),
-        ({"max_bad_fraction": 2}, "max_bad_fraction: expected a number from 0 to 1, came 2"),
-        ({"num_workers": "2"}, "num_workers: expected a number from 0, came '2'"),
+        ({"max_bad_fraction": 2}, "max_bad_fraction: expected a number from 0 to 1, got 2"),
+        ({"num_workers": "2"}, "num_workers: expected an integer of at least 0, got '2'"),
     ],
 )
 def test_options_are_refused_when_they_can_not_work(options, match):

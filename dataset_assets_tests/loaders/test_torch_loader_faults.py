@@ -116,7 +116,7 @@ def test_one_clear_error_names_the_shard_when_it_goes_during_training(
     store.delete("00002.tar")
     with pytest.raises(
         ObjectMissing,
-        match="^shard 00002.tar of remote://set is gone, though the manifest names it: stage or download it again$",
+        match="^shard 00002.tar of remote://set does not exist, but the manifest lists it: stage or download it again$",
     ):
         list(loader)
 
@@ -126,7 +126,7 @@ def test_bad_sample_is_named_when_it_must_not_be(store, workers):
     loader = make(store, BadLabels({22}), num_workers=workers)
     with pytest.raises(
         SourceError,
-        match=r"^bad sample s000022 in .*00001.tar: it is bad; bad_samples='skip' or 'replace' goes on without it$",
+        match=r"^bad sample s000022 in .*00001.tar: it is bad; set bad_samples='skip' or 'replace' to continue without it$",
     ):
         list(loader)
 

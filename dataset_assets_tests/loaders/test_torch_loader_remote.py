@@ -10,7 +10,12 @@ import torch
 
 from dataset_assets.loaders.order.epoch import window_order
 from dataset_assets.loaders.samples.cache import ShardCache
-from dataset_assets.loaders.samples.prefetch import Downloads, Limits, Prefetcher, needs
+from dataset_assets.loaders.samples.prefetch import (
+    Downloads,
+    Prefetcher,
+    PrefetchLimits,
+    shard_uses,
+)
 from dataset_assets.loaders.torch.loader import StagedRows
 from dataset_assets.storage.stores.local import Store
 from dataset_assets.storage.stores.s3 import Store as S3Store
@@ -64,7 +69,7 @@ def test_cache_stays_below_its_limit_when_the_set_is_larger(
         assert batch[0].tolist() == other[0].tolist()
         time.sleep(0.01)
     assert size < most <= limit * size
-    assert ("downloaded more than once" in caplog.text) == is_tight
+    assert ("downloaded repeatedly" in caplog.text) == is_tight
     assert (len(remote.requests("open")) > 12) == is_tight
 
 
@@ -153,14 +158,14 @@ def test_network_is_not_the_bound_when_requests_take_20_ms(s3, moto, tmp_path): 
 def test_needs_are_in_the_order_of_first_use_when_listed():
     rows = _shard_of_samples(5, 4)
     order = window_order(rows, 4, 2, seed=1, epoch=0)
-    found = needs(order, 6, rows)
+    found = shard_uses(order, 6, rows)
     seen = rows[order[6:]].tolist()
     assert [need.shard for need in found] == list(dict.fromkeys(seen))
     assert [need.first for need in found] == [6 + seen.index(need.shard) for need in found]
     assert [need.last for need in found] == [
         len(order) - 1 - seen[::-1].index(need.shard) for need in found
     ]
-    assert needs(order, len(order), rows) == []
+    assert shard_uses(order, len(order), rows) == []
 
 
 def _shard_of_samples(count, shards):
@@ -182,13 +187,15 @@ class _Shards:
 
 def test_prefetcher_stays_within_bounds_when_it_runs_ahead():
     shards = _Shards()
-    schedule = needs(
+    schedule = shard_uses(
         window_order(_shard_of_samples(10, 20), 20, 1, seed=0, epoch=0),
         0,
         _shard_of_samples(10, 20),
     )
     downloads = Downloads()
-    prefetcher = Prefetcher(shards, schedule, [10] * 20, downloads, Limits(ahead=3, max_bytes=1000))
+    prefetcher = Prefetcher(
+        shards, schedule, [10] * 20, downloads, PrefetchLimits(ahead=3, max_bytes=1000)
+    )
     _until(lambda: len(shards.fetched) == 4)  # the one in use, and three ahead
     prefetcher.advance(schedule[5].first)
     _until(lambda: len(shards.fetched) == 9)
@@ -196,7 +203,9 @@ def test_prefetcher_stays_within_bounds_when_it_runs_ahead():
     assert set(shards.fetched) == {need.shard for need in schedule[:9]}
     assert shards.released == [need.shard for need in schedule[:5]]
     _until(lambda: (downloads.shards, downloads.bytes) == (9, 90))
-    tight = Prefetcher(_Shards(), schedule, [10] * 20, Downloads(), Limits(ahead=8, max_bytes=25))
+    tight = Prefetcher(
+        _Shards(), schedule, [10] * 20, Downloads(), PrefetchLimits(ahead=8, max_bytes=25)
+    )
     time.sleep(0.1)
     assert tight._next == 2
     tight.close()

@@ -1,32 +1,29 @@
-"""`CreateCocoLoaders`: torch loaders of a staged COCO, called as torchdatasetutil's and giving the same batches, without its defects.
+"""`CreateCocoLoaders`: torch loaders of a staged COCO, with the arguments of torchdatasetutil.
 
-    loaders = CreateCocoLoaders(s3, "imgml", class_dict="data/coco/coco.json", batch_size=16, num_workers=4, height=480, width=480)
-    for inputs, labels, mean, stdev in loaders[0]["dataloader"]: ...
-
-`inputs` (B, 3, height, width) float32, BGR; `labels` (B, height, width) uint8 train ids; `mean`, `stdev` (B,) float64 of the whole pictures.
-Source: https://github.com/bhlarson/torchdatasetutil
+Batches are the same as those of torchdatasetutil, without its defects.
+https://github.com/bhlarson/torchdatasetutil
 """
 # ruff: noqa: N802, N803, PLR0913, PLR0917 - the names and arguments are those of torchdatasetutil
 
 from collections.abc import Sequence
 from typing import Any
 
-from dataset_assets.compat.torchdatasetutil._create import (
-    Definition,
-    Place,
-    Run,
-    Segmentation,
-    definitions,
+from dataset_assets.compat.torchdatasetutil._sets import (
+    BucketSource,
+    CallArguments,
+    SegmentationSets,
+    SetDefinition,
+    copied_definitions,
     normalization,
     open_bucket,
 )
 from dataset_assets.loaders.labels.label_maps import DictionarySource, read_dictionary
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
 from dataset_assets.loaders.samples.staged_rows import StagedRows
-from dataset_assets.loaders.torch.augment import AugmentOptions
-from dataset_assets.loaders.torch.transforms import Extra
+from dataset_assets.loaders.torch.augment_options import AugmentOptions
+from dataset_assets.loaders.torch.transforms import ExtraTransform
 
-_SETS: tuple[Definition, ...] = (
+_SETS: tuple[SetDefinition, ...] = (
     {
         "set": "train",
         "dataset": "data/coco/staged/train2017",
@@ -43,7 +40,7 @@ _SETS: tuple[Definition, ...] = (
 
 
 def CreateCocoLoaders(
-    s3: Place,
+    s3: BucketSource,
     bucket: str | None,
     class_dict: DictionarySource,
     batch_size: int = 2,
@@ -51,11 +48,11 @@ def CreateCocoLoaders(
     num_workers: int = 0,
     cuda: bool = True,
     timeout: float = 0,
-    loaders: list[Definition] | None = None,
+    loaders: list[SetDefinition] | None = None,
     height: int = 640,
     width: int = 640,
-    image_transform: Extra | None = None,
-    label_transform: Extra | None = None,
+    image_transform: ExtraTransform | None = None,
+    label_transform: ExtraTransform | None = None,
     normalize: bool | str = True,
     flipX: bool = True,
     flipY: bool = False,
@@ -71,24 +68,65 @@ def CreateCocoLoaders(
     color: str = "bgr",
     options: LoaderOptions | None = None,
 ) -> list[dict[str, Any]]:
-    """Return one dict per set: `set`, `dataset`, `image_path`, `enable_transform`, `batches`, `length`, `dataset_dfn`, `dataloader`, `unknown_labels`.
+    """Return one dict with a loader per set of a staged COCO.
 
-    `s3` is an `s3store`, or a store, url or folder with the bucket in it. `class_dict` is an object of the bucket, a file, the dictionary itself, or "coco".
-    Sets with `enable_transform` are shuffled and augmented, and leave out a last short batch; the others are whole and the same every time. `loaders` names
-    other sets; those of torchdatasetutil, with a JSON of annotations as `dataset`, are looked for below `staged` beside their `image_path`.
+    Batches are (inputs, labels, mean, stdev): inputs (B, 3, height, width) of the input type of the
+    class dictionary, usually float32; labels (B, height, width) uint8, train ids; mean and stdev
+    (B,) float64, of the whole images.
 
-    `rotate` is in degrees, `offset` a share of the size: how far the center of rotation and scaling moves. `normalize` is True or "image", "channels",
-    "dataset" (by `normalize_mean` and `normalize_std`, of pixels from 0 to 255), False or "none". `numTries` is not used: stores retry what they read.
-    `batch_size` is that of one rank; ranks, cache, bad samples and repeated augmentation are told by `options`.
+    Sets with `enable_transform` are shuffled and augmented, and drop a last short batch. The others
+    are complete and the same every time.
+
+    Args:
+        s3: an `s3store`; or a store, url or folder that has the bucket as a folder.
+        bucket: name of the bucket. None: `s3` itself.
+        class_dict: class dictionary: an object of the bucket, a file, a mapping, or "coco".
+        batch_size: samples in a batch of one rank.
+        shuffle: whether sets with `enable_transform` are shuffled.
+        num_workers: worker processes.
+        cuda: use page-locked memory if there is a GPU.
+        timeout: seconds to wait for a batch of a worker. 0: no limit.
+        loaders: other sets than train and test. Those of torchdatasetutil, whose `dataset` is a
+            JSON of annotations, are looked for in `staged` beside their `image_path`.
+        height: height of the samples, px.
+        width: width of the samples, px.
+        image_transform: applied to each normalized image (3, height, width).
+        label_transform: applied to each label map (height, width).
+        normalize: True or "image": by mean and deviation of each image; "channels": of each
+            channel; "dataset": by `normalize_mean` and `normalize_std`; False or "none".
+        flipX: mirror half of the samples horizontally.
+        flipY: mirror half of the samples vertically.
+        rotate: largest rotation to either side, degrees.
+        scale_min: smallest scale.
+        scale_max: largest scale.
+        offset: largest distance of the center of rotation and scaling from the middle, as a share
+            of the size.
+        random_seed: seed of order and augmentation. None: that of `options`.
+        numTries: not used; stores retry failed reads.
+        normalize_mean: mean of pixels from 0 to 255, one, or one per channel.
+        normalize_std: deviation, like `normalize_mean`.
+        color: order of the channels: "bgr" or "rgb", or "gray".
+        options: ranks, cache, bad samples and repeated augmentation.
+
+    Returns:
+        One dict per set with `set`, `dataset`, `image_path`, `enable_transform`, `dataloader`,
+        `batches`, `length` (samples), `dataset_dfn` and `unknown_labels` (label id -> images).
 
     Raises:
         ObjectMissing: there is no staged set.
-        ClassDictionaryError: the class dictionary is missing or wrong.
-        ConfigurationError: an option that can not work.
+        ClassDictionaryError: the class dictionary is missing or invalid.
+        ConfigurationError: an option is invalid.
+
+    Example:
+        >>> loaders = CreateCocoLoaders(  # doctest: +SKIP
+        ...     s3, "imgml", class_dict="data/coco/coco.json", batch_size=16, num_workers=4
+        ... )
+        >>> for inputs, labels, mean, stdev in loaders[0]["dataloader"]:  # doctest: +SKIP
+        ...     train(inputs, labels)
     """
     store = open_bucket(s3, bucket)
     dictionary = read_dictionary(class_dict, store)
-    run = Run(
+    call = CallArguments(
         batch_size=batch_size,
         shuffle=shuffle,
         num_workers=num_workers,
@@ -111,22 +149,22 @@ def CreateCocoLoaders(
         stdev=tuple(normalize_std),
         dtype=dictionary.input_type,
     )
-    how = Segmentation(
-        run=run,
+    sets = SegmentationSets(
+        call=call,
         augment=augment,
         color=color,
         image_transform=image_transform,
         label_transform=label_transform,
     )
-    sets = definitions(loaders, _SETS)
-    return [
-        how.fill(each, LoaderSource(rows=StagedRows(store.child(_staged(each)))), dictionary)
-        for each in sets
-    ]
+    made = []
+    for definition in copied_definitions(loaders, _SETS):
+        rows = StagedRows(store.child(_staged_folder(definition)))
+        made.append(sets.add_loader(definition, LoaderSource(rows=rows), dictionary))
+    return made
 
 
-def _staged(definition: Definition) -> str:
-    """Return the folder of the staged partition that a set is of."""
+def _staged_folder(definition: SetDefinition) -> str:
+    """Return the folder of the staged partition of a set."""
     dataset = str(definition["dataset"]).strip("/")
     if not dataset.endswith(".json"):
         return dataset

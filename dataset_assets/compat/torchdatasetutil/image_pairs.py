@@ -1,10 +1,7 @@
-"""`CreateImageLoaders`: torch loaders of pictures and label maps that lie in a bucket side by side, called as torchdatasetutil's, without its defects.
+"""`CreateImageLoaders`: torch loaders of images and label maps that are objects of a bucket.
 
-    loaders = CreateImageLoaders(s3, "imgml", dataset_dfn="data/lit/dataset.json", class_dict="data/lit/classes.json", batch_size=8)
-    for inputs, labels, mean, stdev in loaders[0]["dataloader"]: ...
-
-Batches are those of `CreateCocoLoaders`; with `image_colorspace` "grayscale" there is one channel. `_pairs` says what a dataset description is.
-Source: https://github.com/bhlarson/torchdatasetutil
+Called as torchdatasetutil's, without its defects. https://github.com/bhlarson/torchdatasetutil
+`loaders.samples.image_pairs` says what a dataset description is.
 """
 # ruff: noqa: N802, N803, PLR0913, PLR0917 - the names and arguments are those of torchdatasetutil
 
@@ -12,35 +9,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dataset_assets.compat.torchdatasetutil._create import (
-    Definition,
-    Place,
-    Run,
-    Segmentation,
-    definitions,
+from dataset_assets.compat.torchdatasetutil._sets import (
+    BucketSource,
+    CallArguments,
+    SegmentationSets,
+    SetDefinition,
+    copied_definitions,
     normalization,
     open_bucket,
 )
-from dataset_assets.errors import ConfigurationError
 from dataset_assets.loaders.labels.label_maps import DictionarySource, read_dictionary
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
-from dataset_assets.loaders.order.permutation import permutation
-from dataset_assets.loaders.samples.pairs import ImagePairs, PairsDescription
-from dataset_assets.loaders.torch.augment import AugmentOptions
-from dataset_assets.loaders.torch.transforms import Extra
+from dataset_assets.loaders.samples.image_pairs import ImagePairs, PairsDescription, split_pairs
+from dataset_assets.loaders.torch.augment_options import AugmentOptions
+from dataset_assets.loaders.torch.transforms import ExtraTransform
 from dataset_assets.storage.store import Store
 
-_SETS: tuple[Definition, ...] = (
+_SETS: tuple[SetDefinition, ...] = (
     {"set": "train", "split": 0.8, "enable_transform": True},
     {"set": "test", "split": 0.2, "enable_transform": False},
 )
 
 
 def CreateImageLoaders(
-    s3: Place,
+    s3: BucketSource,
     bucket: str | None,
     dataset_dfn: str | Mapping[str, Any],
     class_dict: DictionarySource,
@@ -48,11 +40,11 @@ def CreateImageLoaders(
     num_workers: int = 0,
     cuda: bool = True,
     timeout: float = 0,
-    loaders: list[Definition] | None = None,
+    loaders: list[SetDefinition] | None = None,
     height: int = 640,
     width: int = 640,
-    image_transform: Extra | None = None,
-    label_transform: Extra | None = None,
+    image_transform: ExtraTransform | None = None,
+    label_transform: ExtraTransform | None = None,
     normalize: bool | str = True,
     flipX: bool = True,
     flipY: bool = False,
@@ -67,29 +59,72 @@ def CreateImageLoaders(
     normalize_std: Sequence[float] = (1.0,),
     options: LoaderOptions | None = None,
 ) -> list[dict[str, Any]]:
-    """Return one dict per set (train, test): those of `CreateCocoLoaders`, and `split`.
+    """Return one dict with a loader per set (train, test) of image pairs.
 
-    `dataset_dfn` is an object of the bucket or the description itself. Who is in which set follows from the names and `random_seed` (None: that of
-    `options`); the sets meet at a multiple of `batch_size`, and when the splits add up to 1 every pair is in one. The rest is as in `CreateCocoLoaders`.
+    Batches are (inputs, labels, mean, stdev): inputs (B, C, height, width) of the input type of the
+    class dictionary, usually float32, BGR, or with `image_colorspace` "grayscale" one channel;
+    labels (B, height, width) uint8, train ids; mean and stdev (B,) float64, of the whole images.
+
+    The set of each pair follows from the names and the seed. Sets end at a multiple of
+    `batch_size`; if the splits add up to 1, every pair is in a set.
+
+    Args:
+        s3: an `s3store`; or a store, url or folder that has the bucket as a folder.
+        bucket: name of the bucket. None: `s3` itself.
+        dataset_dfn: dataset description: an object of the bucket, or a mapping.
+        class_dict: class dictionary: an object of the bucket, a file, a mapping, or "coco".
+        batch_size: samples in a batch of one rank.
+        num_workers: worker processes.
+        cuda: use page-locked memory if there is a GPU.
+        timeout: seconds to wait for a batch of a worker. 0: no limit.
+        loaders: other sets than train and test; each has a fraction `split`.
+        height: height of the samples, px.
+        width: width of the samples, px.
+        image_transform: applied to each normalized image (C, height, width).
+        label_transform: applied to each label map (height, width).
+        normalize: True or "image": by mean and deviation of each image; "channels": of each
+            channel; "dataset": by `normalize_mean` and `normalize_std`; False or "none".
+        flipX: mirror half of the samples horizontally.
+        flipY: mirror half of the samples vertically.
+        rotate: largest rotation to either side, degrees.
+        scale_min: smallest scale.
+        scale_max: largest scale.
+        offset: largest distance of the center of rotation and scaling from the middle, as a share
+            of the size.
+        random_seed: seed of sets, order and augmentation. None: that of `options`.
+        numTries: not used; stores retry failed reads.
+        normalize_mean: mean of pixels from 0 to 255, one, or one per channel.
+        normalize_std: deviation, like `normalize_mean`.
+        options: ranks, bad samples and repeated augmentation. There is no cache.
+
+    Returns:
+        One dict per set, like `CreateCocoLoaders`, with `split`.
 
     Raises:
         SourceError: there are no pairs.
         ObjectMissing: there is no dataset description.
-        ClassDictionaryError: the class dictionary is missing or wrong.
-        ConfigurationError: an option that can not work.
+        ClassDictionaryError: the class dictionary is missing or invalid.
+        ConfigurationError: an option is invalid.
+
+    Example:
+        >>> loaders = CreateImageLoaders(  # doctest: +SKIP
+        ...     s3, "imgml", dataset_dfn="data/lit/dataset.json", class_dict="data/lit/classes.json"
+        ... )
+        >>> for inputs, labels, mean, stdev in loaders[0]["dataloader"]:  # doctest: +SKIP
+        ...     train(inputs, labels)
     """
     store = open_bucket(s3, bucket)
-    description = _description(store, dataset_dfn)
+    description = _load_description(store, dataset_dfn)
     dictionary = read_dictionary(class_dict, store)
     data = store if description.bucket in (None, bucket) else open_bucket(s3, description.bucket)
     base = options or LoaderOptions(bad_samples="replace")
-    run = Run(
+    call = CallArguments(
         batch_size=batch_size,
         num_workers=num_workers,
         cuda=cuda,
         timeout_s=timeout,
         seed=random_seed,
-        options=replace(base, cache_bytes=0),  # there are no shards to keep
+        options=replace(base, cache_bytes=0),
     )
     augment = AugmentOptions(
         height=height,
@@ -105,56 +140,26 @@ def CreateImageLoaders(
         stdev=tuple(normalize_std),
         dtype=dictionary.input_type,
     )
-    how = Segmentation(
-        run=run,
+    sets = SegmentationSets(
+        call=call,
         augment=augment,
         color=description.color,
         image_transform=image_transform,
         label_transform=label_transform,
     )
     pairs = ImagePairs(data, description)
-    sets = [each | {"dataset_dfn": dataset_dfn} for each in definitions(loaders, _SETS)]
+    definitions = copied_definitions(loaders, _SETS)
+    fractions = [float(definition["split"]) for definition in definitions]
     seed = base.seed if random_seed is None else random_seed
-    kept = split(len(pairs), [float(each["split"]) for each in sets], batch_size, seed)
-    return [
-        how.fill(each, LoaderSource(rows=pairs, keep=keep), dictionary)
-        for each, keep in zip(sets, kept, strict=True)
-    ]
+    masks = split_pairs(len(pairs), fractions, batch_size, seed)
+    made = []
+    for definition, keep in zip(definitions, masks, strict=True):
+        definition["dataset_dfn"] = dataset_dfn
+        made.append(sets.add_loader(definition, LoaderSource(rows=pairs, keep=keep), dictionary))
+    return made
 
 
-def _description(store: Store, source: str | Mapping[str, Any]) -> PairsDescription:
+def _load_description(store: Store, source: str | Mapping[str, Any]) -> PairsDescription:
     if isinstance(source, str):
         return PairsDescription.load(store.read(source), source)
     return PairsDescription.load(source, "dataset_dfn")
-
-
-def split(
-    count: int, fractions: Sequence[float], batch_size: int, seed: int
-) -> list[NDArray[np.bool_]]:
-    """Deal samples to sets at random: one mask per set.
-
-    Raises:
-        ConfigurationError: a set would be empty, or they need more than there is.
-    """
-    if min(fractions, default=0) <= 0 or sum(fractions) > 1 + 1e-9:
-        raise ConfigurationError(
-            f"split: expected fractions above 0 that add up to at most 1, came {', '.join(map(str, fractions))}"
-        )
-    order = permutation(count, seed=seed, epoch=0)
-    masks, start, allocated = [], 0, 0.0
-    for number, fraction in enumerate(fractions):
-        allocated += fraction
-        end = (
-            count
-            if allocated > 1 - 1e-9
-            else int(allocated * count / batch_size + 1e-9) * batch_size
-        )
-        if end <= start:
-            raise ConfigurationError(
-                f"split: set {number} of {count} samples would be empty: expected a larger fraction or a smaller batch_size"
-            )
-        mask = np.zeros(count, bool)
-        mask[order[start:end]] = True
-        masks.append(mask)
-        start = end
-    return masks

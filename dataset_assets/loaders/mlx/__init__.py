@@ -1,1 +1,1 @@
-"""Streams of batches for MLX."""
+"""Batches for MLX as streams of mlx-data, from datasets, shard sets and splits."""

@@ -1,1 +1,1 @@
-"""The order of samples: a function of (shards, seed, epoch) and of nothing else."""
+"""The order of samples: a function of data, seed and epoch that any process can compute again."""

@@ -1,11 +1,13 @@
-"""Whole shards of remote stores in a local folder, shared by all loaders, ranks and workers of a machine, never over a limit in bytes.
+"""A cache of whole shards in a local folder, shared by all loaders, ranks and workers of a machine.
 
-    <folder>/<sha256>.tar     a shard as its manifest says; used last: its modification time
-    <folder>/<sha256>.part    one on its way, at its full size from the start, so that the limit counts it
-    <folder>/locks/...        flocks: who downloads a shard, who makes room. The kernel frees those of a dead process
+    <folder>/<sha256>.tar     a complete shard; its modification time is its last use
+    <folder>/<sha256>.part    a download in progress, of the final size, so that the limit counts it
+    <folder>/locks/...        flocks: who downloads a shard, who makes room. The kernel releases
+                              those of a process that has exited
 
-Names are the content's, so a set that is staged again, or lies elsewhere, is neither mixed up nor downloaded twice. One process downloads, others that
-want the shard wait for it. A shard that goes while it is read stays readable until the read ends.
+Names are hashes of the content, so a set that is staged again or copied elsewhere is neither mixed
+up nor downloaded twice. One process downloads a shard, others that need it wait. A shard that is
+evicted while it is read stays readable until the read ends. The folder never exceeds its limit.
 """
 
 import fcntl
@@ -26,12 +28,14 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_FOLDER = "~/.cache/dataset_assets/shards"
 
-_DONE, _PART = ".tar", ".part"
+_DONE = ".tar"
+_PART = ".part"
 _CHUNK = 1 << 20  # bytes
-_WAIT_S = 0.05
-_ATTEMPTS = 2  # for a body that differs from its manifest
+_POLL_S = 0.05
+_ATTEMPTS = 2  # for content that differs from the manifest
 
-#: Descriptors of downloads and locks. A child that is forked meanwhile closes them: it would keep the space of a deleted shard.
+#: Descriptors of downloads and locks. Forked children close them: they would keep the space of an
+#: evicted shard.
 _descriptors: set[int] = set()
 
 
@@ -46,32 +50,36 @@ os.register_at_fork(after_in_child=_close_inherited)
 
 
 class ShardCache:
-    """See the module. Picklable; any number of threads and processes.
+    """Shards in a local folder. Picklable; safe for any number of threads and processes.
 
-    Raises (when made):
-        ConfigurationError: the folder can not be made.
+    Args:
+        folder: created if it does not exist.
+        max_bytes: limit of everything in it.
+        verify: compare the sha256 of each download with the manifest.
+
+    Raises:
+        ConfigurationError: the folder cannot be created.
     """
 
     def __init__(self, folder: str | Path, max_bytes: int, *, verify: bool = True) -> None:
-        self.folder, self.max_bytes, self._verify = (
-            Path(folder).expanduser().absolute(),
-            max_bytes,
-            verify,
-        )
+        self.folder = Path(folder).expanduser().absolute()
+        self.max_bytes = max_bytes
+        self._verify = verify
         try:
             (self.folder / "locks").mkdir(parents=True, exist_ok=True)
         except OSError as exc:
             raise ConfigurationError(
-                f"cache_dir: can not make {self.folder}: {exc.strerror}; choose another folder"
+                f"cache_dir: cannot create {self.folder}: {exc.strerror}; choose another folder"
             ) from exc
 
     def open(self, store: Store, file: ShardFile) -> tuple[int, bool]:
-        """Return a descriptor of a shard, to be closed by the caller, and whether it had to be downloaded.
+        """Return a descriptor of a shard, and whether it was downloaded. The caller closes it.
 
         Raises:
-            ShardCorrupt: it is missing, has another size, or other content than the manifest says.
-            DiskFull, StorageError: there is no space, or the store does not answer.
-            ConfigurationError: it is larger than the cache.
+            ShardCorrupt: the size or the content differs from the manifest.
+            ObjectMissing: the shard does not exist.
+            DiskFull, StorageError: there is no space, or the store cannot be read.
+            ConfigurationError: the shard is larger than the cache.
         """
         path = self._path(file)
         found = self._open(path, file)
@@ -84,30 +92,33 @@ class ShardCache:
             return self._download(store, file, path), True
 
     def check(self, file: ShardFile) -> None:
-        """Check that a shard fits.
+        """Check that a shard is not larger than the cache.
 
         Raises:
-            ConfigurationError: it does not.
+            ConfigurationError: it is.
         """
         if file.bytes > self.max_bytes:
             raise ConfigurationError(
-                f"cache_bytes: {self.max_bytes} is less than one shard, {file.name} with {file.bytes} bytes; "
-                "raise it, or 0 to read each sample by itself"
+                f"cache_bytes: {self.max_bytes} is less than one shard, {file.name} with "
+                f"{file.bytes} bytes; raise it, or set it to 0 to read each sample by itself"
             )
 
     def fetch(self, store: Store, file: ShardFile) -> bool:
-        """Make sure that a shard is there; tell whether it was downloaded. Raises what `open` does."""
+        """Download a shard unless it is cached; return whether it was downloaded.
+
+        Raises what `open` raises.
+        """
         descriptor, downloaded = self.open(store, file)
         os.close(descriptor)
         return downloaded
 
     def release(self, file: ShardFile) -> None:
-        """Let a shard go first when space is needed, unless somebody reads it again before."""
+        """Make a shard the first to be evicted, unless it is used again before."""
         with suppress(FileNotFoundError, PermissionError):
             os.utime(self._path(file), (0, 0))
 
     def used_bytes(self) -> int:
-        """Return the size of all that is there or on its way."""
+        """Return the size of all shards and downloads."""
         with self._lock("space"):
             return sum(size for _, _, size in self._entries())
 
@@ -117,7 +128,7 @@ class ShardCache:
         return self.folder / f"{name}{_DONE}"
 
     def _open(self, path: Path, file: ShardFile) -> int | None:
-        """Open a shard that is there, and note that it was used."""
+        """Open a cached shard and update its last use; return None if it is not cached."""
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -131,8 +142,9 @@ class ShardCache:
         return descriptor
 
     def _download(self, store: Store, file: ShardFile, path: Path) -> int:
-        """Return a descriptor of the shard: by now others may have taken its place in the cache."""
-        part, problem = path.with_suffix(_PART), ""
+        """Return a descriptor of the shard: the file itself may be evicted at any moment."""
+        part = path.with_suffix(_PART)
+        problem = ""
         for attempt in range(_ATTEMPTS):
             with explained(part):
                 descriptor = self._reserve(part, file.bytes)
@@ -145,51 +157,51 @@ class ShardCache:
                     return descriptor
             finally:
                 if descriptor in _descriptors:
-                    _forget(descriptor)
+                    _close(descriptor)
                     part.unlink(missing_ok=True)
             logger.warning("%s%s", problem, "; reading it again" if attempt == 0 else "")
         raise ShardCorrupt(f"{problem}; stage or download it again")
 
     def _copy(self, store: Store, file: ShardFile, descriptor: int) -> str:
-        """Copy the object, in one request; return what is wrong with it, or ""."""
-        where, digest, position = store.locate(file.name), hashlib.sha256(), 0
+        """Copy the object in one request; return what is wrong with it, or ""."""
+        where = store.locate(file.name)
+        digest = hashlib.sha256()
+        position = 0
         try:
             with store.open_read(file.name) as source:
                 while chunk := source.read(min(_CHUNK, file.bytes - position) or 1):
                     position += len(chunk)
                     if position > file.bytes:
-                        return (
-                            f"{where} has more than the {file.bytes} bytes that its manifest says"
-                        )
+                        return f"{where} has more than the {file.bytes} bytes of its manifest"
                     with explained(self.folder):
                         write_all(descriptor, [chunk])
                     if self._verify:
                         digest.update(chunk)
         except ObjectMissing as exc:
             raise ObjectMissing(
-                f"shard {file.name} of {store.url} is gone, though the manifest names it: stage or download it again"
+                f"shard {file.name} of {store.url} does not exist, but the manifest lists it: "
+                "stage or download it again"
             ) from exc
         if position != file.bytes:
             return f"{where} ends at byte {position}, its manifest says {file.bytes} bytes"
         if self._verify and file.sha256 and digest.hexdigest() != file.sha256:
-            return f"{where} has other content than its manifest says (sha256)"
+            return f"{where} differs from the sha256 in its manifest"
         return ""
 
     def _reserve(self, part: Path, size: int) -> int:
-        """Make room, and a file of the final size."""
+        """Make room, and create a file of the final size."""
         while True:
             with self._lock("space"):
-                part.unlink(missing_ok=True)  # what a dead process left: its lock is ours now
+                # left by a process that has exited: we hold the lock of this download
+                part.unlink(missing_ok=True)
                 if self._make_room(size):
-                    descriptor = os.open(
-                        part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644
-                    )
+                    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                    descriptor = os.open(part, flags, 0o644)
                     _descriptors.add(descriptor)
                     os.ftruncate(descriptor, size)
                     return descriptor
-            time.sleep(
-                _WAIT_S
-            )  # downloads of others hold all the space: when they are done it can be taken
+            # downloads of others hold all the space; complete ones can be evicted
+            time.sleep(_POLL_S)
 
     def _make_room(self, size: int) -> bool:
         entries = sorted(self._entries())
@@ -207,7 +219,7 @@ class ShardCache:
             return locked
 
     def _entries(self) -> Iterator[tuple[float, Path, int]]:
-        """Yield (when used, path, bytes)."""
+        """Yield (last use, path, bytes)."""
         for entry in os.scandir(self.folder):
             if entry.name.endswith((_DONE, _PART)):
                 with suppress(FileNotFoundError):
@@ -216,7 +228,7 @@ class ShardCache:
 
     @contextmanager
     def _lock(self, name: str, *, wait: bool = True) -> Iterator[bool]:
-        """Hold a lock between processes and threads; tells whether it is held, when it does not wait."""
+        """Hold a lock between processes and threads; yield whether it is held."""
         path = self.folder / "locks" / name
         with explained(path):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -229,12 +241,11 @@ class ShardCache:
             yield locked
         finally:
             if locked:
-                fcntl.flock(
-                    descriptor, fcntl.LOCK_UN
-                )  # not by closing alone: a child that is being forked may have it too
-            _forget(descriptor)
+                # closing alone is not enough: a child that is being forked may have it too
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+            _close(descriptor)
 
 
-def _forget(descriptor: int) -> None:
+def _close(descriptor: int) -> None:
     _descriptors.discard(descriptor)
     os.close(descriptor)

@@ -1,86 +1,95 @@
-"""The bytes of one sample, from wherever its shard is: a local store in place, a remote one through the cache, or by one request without a cache."""
+"""Reading the bytes of one sample: in place, from the cache, or by one request."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from dataset_assets.errors import ShardCorrupt
 from dataset_assets.loaders.samples.cache import ShardCache
-from dataset_assets.loaders.samples.staged_rows import StagedRows
-from dataset_assets.loaders.torch.metrics import Figure, Figures
+from dataset_assets.loaders.samples.rows import Rows
+from dataset_assets.loaders.samples.staged_rows import MemberRange, StagedRows
 from dataset_assets.storage.stores import local
 
 _MAX_OPEN = 64  # shards of a local store, per process
 
 
-def is_local(rows: StagedRows) -> bool:
-    """Tell whether shards are read in place."""
-    return isinstance(rows.store, local.Store)
+def is_cacheable(rows: Rows) -> bool:
+    """Return whether the samples are in shards of a remote store."""
+    return isinstance(rows, StagedRows) and not isinstance(rows.store, local.Store)
+
+
+def open_reader(
+    rows: Rows,
+    cache: ShardCache | None,
+    parts: tuple[str, ...] | None,
+    on_download: Callable[[int], None],
+) -> "SampleReader":
+    """Return the fastest reader of a set.
+
+    Args:
+        rows: the samples.
+        cache: for shards of remote stores. None: each sample is one request.
+        parts: extensions of the members to read beside the payload. None: all.
+        on_download: called with the size of each shard that reading a sample has downloaded.
+    """
+    if isinstance(rows, StagedRows) and not is_cacheable(rows):
+        return LocalReader(rows, parts)
+    if isinstance(rows, StagedRows) and cache is not None:
+        return CachedReader(rows, parts, cache, on_download)
+    return SampleReader(rows, parts)
 
 
 class SampleReader:
-    """Reads the samples of one set. Picklable; one thread at a time for samples, any number for `fetch`."""
+    """Reads each sample by itself. Picklable; `read` is for one thread, `fetch` for any number."""
 
-    def __init__(
-        self,
-        rows: StagedRows,
-        cache: ShardCache | None,
-        figures: Figures,
-        parts: tuple[str, ...] | None,
-    ) -> None:
-        self.rows, self._parts = rows, parts
-        self._cache, self._figures = cache, figures
-        self._is_local = is_local(rows)
-        if cache is not None and not self._is_local:
-            for file in rows.files:
-                cache.check(file)
-        self._opened: dict[int, int] = {}  # shard -> descriptor, the one used last behind
+    def __init__(self, rows: Rows, parts: tuple[str, ...] | None) -> None:
+        self.rows = rows
+        self.parts = parts
 
     @property
     def prefetches(self) -> bool:
-        """Whether there is anything to fetch ahead of time."""
-        return self._cache is not None and not self._is_local
+        """Whether shards can be fetched ahead."""
+        return False
 
     def read(self, index: int) -> dict[str, bytes]:
         """Return the members of a sample: `PAYLOAD`, and its parts.
 
         Raises:
-            ShardCorrupt, ObjectMissing, StorageError: the shard can not be read; the message names it.
+            ShardCorrupt, ObjectMissing, StorageError: the shard cannot be read; the message names
+                it.
         """
-        if self._is_local:
-            members = self._from(self._local(int(self.rows.shard[index])), index)
-        elif self._cache is None:
-            members = self.rows.read(index, self._parts)
-        else:
-            members = self._cached(self._cache, index)
-        self._figures.add_sample(sum(map(len, members.values())))
-        return members
+        return self.rows.read(index, self.parts)
 
     def fetch(self, shard: int) -> int:
-        """Make sure that a shard is in the cache; return the bytes downloaded for it."""
-        if self._cache is None or self._is_local:
-            return 0
-        file = self.rows.files[shard]
-        return file.bytes * self._cache.fetch(self.rows.store, file)
+        """Download a shard unless it is cached; return the bytes that were downloaded."""
+        return 0
 
     def release(self, shard: int) -> None:
-        """Say that a shard will not be read again in this epoch."""
-        if self._cache is not None and not self._is_local:
-            self._cache.release(self.rows.files[shard])
+        """Note that a shard will not be read again in this epoch."""
 
-    def _cached(self, cache: ShardCache, index: int) -> dict[str, bytes]:
-        file = self.rows.files[self.rows.shard[index]]
-        descriptor, downloaded = cache.open(self.rows.store, file)
-        try:
-            members = self._from(descriptor, index)
-        finally:
-            os.close(descriptor)
-        if downloaded:
-            self._figures.add(Figure.SHARDS_DOWNLOADED, 1)
-            self._figures.add(Figure.BYTES_DOWNLOADED, file.bytes)
-        return members
 
-    def _local(self, shard: int) -> int:
-        """Return a descriptor of a shard that stays open. Reading at an offset moves nothing, so forked workers may share it."""
+class LocalReader(SampleReader):
+    """Reads shards of a local store in place."""
+
+    rows: StagedRows
+
+    def __init__(self, rows: StagedRows, parts: tuple[str, ...] | None) -> None:
+        super().__init__(rows, parts)
+        self._opened: dict[int, int] = {}  # shard -> descriptor, the last used one at the end
+
+    def read(self, index: int) -> dict[str, bytes]:
+        """Return the members of a sample.
+
+        Raises:
+            ShardCorrupt: the shard is missing, or has another size than the manifest says.
+        """
+        descriptor = self._descriptor(int(self.rows.shard[index]))
+        return _read_members(self.rows, descriptor, index, self.parts)
+
+    def _descriptor(self, shard: int) -> int:
+        """Return a descriptor of a shard, which stays open.
+
+        Reads at an offset do not move its position, so forked workers may share it.
+        """
         descriptor = self._opened.pop(shard, None)
         if descriptor is None:
             if len(self._opened) >= _MAX_OPEN:
@@ -96,28 +105,85 @@ class SampleReader:
             descriptor = os.open(where, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as exc:
             raise ShardCorrupt(
-                f"{where}: {exc.strerror}, though the manifest names it: stage or download it again"
+                f"{where}: {exc.strerror}, but the manifest lists it: stage or download it again"
             ) from exc
         size = os.fstat(descriptor).st_size
         if size != file.bytes:
             os.close(descriptor)
             raise ShardCorrupt(
-                f"{where} has {size} bytes, its manifest says {file.bytes}: stage or download it again"
+                f"{where} has {size} bytes, its manifest says {file.bytes}: "
+                "stage or download it again"
             )
         return descriptor
 
-    def _from(self, descriptor: int, index: int) -> dict[str, bytes]:
-        return {
-            name: self._member(descriptor, index, place)
-            for name, *place in self.rows.places(index, self._parts)
-        }
 
-    def _member(self, descriptor: int, index: int, place: Sequence[int]) -> bytes:
-        offset, length = place
-        data = os.pread(descriptor, length, offset)
-        if len(data) != length:
-            where = self.rows.store.locate(self.rows.files[self.rows.shard[index]].name)
-            raise ShardCorrupt(
-                f"{where} ends before byte {offset + length}: stage or download it again"
-            )
-        return data
+class CachedReader(SampleReader):
+    """Reads shards of a remote store from the cache.
+
+    Raises:
+        ConfigurationError: a shard is larger than the cache.
+    """
+
+    rows: StagedRows
+
+    def __init__(
+        self,
+        rows: StagedRows,
+        parts: tuple[str, ...] | None,
+        cache: ShardCache,
+        on_download: Callable[[int], None],
+    ) -> None:
+        super().__init__(rows, parts)
+        self._cache = cache
+        self._on_download = on_download
+        for file in rows.files:
+            cache.check(file)
+
+    @property
+    def prefetches(self) -> bool:
+        """Whether shards can be fetched ahead."""
+        return True
+
+    def read(self, index: int) -> dict[str, bytes]:
+        """Return the members of a sample; download its shard unless it is cached.
+
+        Raises:
+            ShardCorrupt, ObjectMissing, StorageError: the shard cannot be read; the message names
+                it.
+        """
+        file = self.rows.files[self.rows.shard[index]]
+        descriptor, downloaded = self._cache.open(self.rows.store, file)
+        try:
+            members = _read_members(self.rows, descriptor, index, self.parts)
+        finally:
+            os.close(descriptor)
+        if downloaded:
+            self._on_download(file.bytes)
+        return members
+
+    def fetch(self, shard: int) -> int:
+        """Download a shard unless it is cached; return the bytes that were downloaded."""
+        file = self.rows.files[shard]
+        return file.bytes * self._cache.fetch(self.rows.store, file)
+
+    def release(self, shard: int) -> None:
+        """Make a shard the first to be evicted."""
+        self._cache.release(self.rows.files[shard])
+
+
+def _read_members(
+    rows: StagedRows, descriptor: int, index: int, parts: tuple[str, ...] | None
+) -> dict[str, bytes]:
+    ranges = rows.member_ranges(index, parts)
+    return {each[0]: _read_member(rows, descriptor, index, each) for each in ranges}
+
+
+def _read_member(rows: StagedRows, descriptor: int, index: int, member: MemberRange) -> bytes:
+    _, offset, length = member
+    data = os.pread(descriptor, length, offset)
+    if len(data) != length:
+        where = rows.store.locate(rows.files[rows.shard[index]].name)
+        raise ShardCorrupt(
+            f"{where} ends before byte {offset + length}: stage or download it again"
+        )
+    return data

@@ -1,6 +1,6 @@
-"""A sample as a transform sees it: the bytes of its members as stored, and ways to decode them.
+"""A sample as a transform gets it: the bytes of its members, and methods that decode them.
 
-What a transform returns is what `collate` gets; both are plain callables, so that they run in any worker process.
+`Transform` and `Collate` are what users write: plain callables that run in any worker process.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,53 +11,82 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_assets import checks
 from dataset_assets.images.decode import decode
 from dataset_assets.images.header import read_header
 from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.staged import SampleError
 
+#: Order of channels -> conversion from BGR and from gray, which `decode` returns.
+_CONVERSIONS = {
+    "rgb": (cv2.COLOR_BGR2RGB, cv2.COLOR_GRAY2RGB),
+    "bgr": (None, cv2.COLOR_GRAY2BGR),
+    "gray": (cv2.COLOR_BGR2GRAY, None),
+}
+
+
+def check_color(color: str) -> None:
+    """Check the name of an order of channels.
+
+    Raises:
+        ConfigurationError: it is unknown.
+    """
+    checks.one_of("color", color, _CONVERSIONS)
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedSample:
-    """One sample, read and not yet decoded."""
+    """One sample, read but not decoded."""
 
     key: str
-    index: int  # among all samples of all sources of the loader, in the order of the sources
-    source: int  # which of the sources it is of
+    index: int
+    """Number among all samples of all sources, in the order of the sources."""
+    source: int
+    """Number of its source."""
     epoch: int
-    extension: str  # of the payload
+    extension: str
+    """Extension of the payload."""
     payload: bytes
-    parts: Mapping[str, bytes] = field(
-        default_factory=dict
-    )  # by extension: "seg.png"; those that `LoaderOptions.parts` names and the sample has
-    columns: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # those that `LoaderOptions.columns` names
+    parts: Mapping[str, bytes] = field(default_factory=dict)
+    """Extension, such as "seg.png" -> bytes. Those of `LoaderOptions.parts` that it has."""
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """The columns of the index that `LoaderOptions.columns` names."""
 
-    def image(self) -> NDArray[np.uint8]:
-        """Return the image, (H, W, 3) uint8, RGB, as stored: EXIF rotation is not applied, since label maps are not rotated either.
+    def image(self, color: str = "rgb") -> NDArray[np.uint8]:
+        """Decode the image.
+
+        EXIF rotation is not applied: label maps are not rotated either.
+
+        Args:
+            color: order of the channels, "rgb" or "bgr", or "gray".
+
+        Returns:
+            (H, W, 3) uint8, or (H, W) for "gray".
 
         Raises:
-            SampleError: it can not be decoded.
+            SampleError: it cannot be decoded.
         """
         try:
             pixels, _ = decode(self.payload, read_header(self.payload))
         except RefusedImage as exc:
             raise SampleError(exc.cause, str(exc)) from exc
-        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB if pixels.ndim == 2 else cv2.COLOR_BGR2RGB)  # type: ignore[no-any-return]
+        code = _CONVERSIONS[color][pixels.ndim == 2]
+        return pixels if code is None else cv2.cvtColor(pixels, code)
 
     def labels(self, part: str = "seg.png") -> NDArray[Any]:
-        """Return a label map, (H, W) uint8 or uint16, with the label ids of the dataset.
+        """Decode a label map.
+
+        Returns:
+            (H, W) uint8 or uint16, the label ids of the dataset.
 
         Raises:
-            SampleError: the sample has none, or it can not be decoded.
+            SampleError: the sample has no such part, or it cannot be decoded.
         """
         body = self.parts.get(part)
         if body is None:
-            raise SampleError(
-                Cause.DECODE_ERROR, f"no {part}; it has {', '.join(self.parts) or 'no parts'}"
-            )
+            found = ", ".join(self.parts) or "no parts"
+            raise SampleError(Cause.DECODE_ERROR, f"no {part}; it has {found}")
         try:
             labels: NDArray[Any] | None = cv2.imdecode(
                 np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED
@@ -70,20 +99,30 @@ class LoadedSample:
 
 
 class Transform(Protocol):
-    """Makes arrays of a sample. Picklable where workers are not forked."""
+    """Makes arrays of a sample. Must be picklable if workers are not forked."""
 
     def __call__(self, sample: LoadedSample, rng: np.random.Generator) -> tuple[Any, ...]:
-        """Return the arrays (or numbers) of one sample.
+        """Return the arrays or numbers of one sample.
 
-        `rng` depends on seed, epoch and the place of the sample in the epoch, and on nothing else: not on workers or ranks.
+        Args:
+            sample: the sample.
+            rng: depends on seed, epoch and the position of the sample in the epoch only, not on
+                workers or ranks.
 
         Raises:
-            SampleError: the sample is bad; `LoaderOptions.bad_samples` says what happens. Any other exception ends the epoch.
+            SampleError: the sample is bad; `LoaderOptions.bad_samples` says what happens. Any other
+                exception ends the epoch.
         """
 
 
 class Collate(Protocol):
-    """Makes a batch of what the transform returned for each of its samples."""
+    """Makes a batch of what the transform returned for its samples."""
 
     def __call__(self, samples: Sequence[tuple[Any, ...]], rng: np.random.Generator) -> Any:
-        """Return the batch. `rng` depends on seed, epoch and the place of the batch's first sample: for mixup and cutmix."""
+        """Return the batch.
+
+        Args:
+            samples: results of the transform.
+            rng: depends on seed, epoch and the position of the first sample only: for mixup and
+                CutMix.
+        """

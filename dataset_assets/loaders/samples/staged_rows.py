@@ -1,7 +1,8 @@
-"""Where the samples of a shard set lie, in memory: nothing else of it is, until a sample is asked for.
+"""`StagedRows`: the index of a shard set in memory. Nothing else is read until a sample is.
 
-Works for staged partitions (`manifest.json`, `index.parquet` and `staged.json` say all) and for any shard set of the format webdataset (its sidecars do).
-Numbers are NumPy arrays and texts Arrow arrays: forked workers share them, and reading them copies no page.
+Works for staged partitions (`manifest.json`, `index.parquet` and `staged.json`) and for any shard
+set of the format webdataset (its sidecars). Numbers are NumPy arrays and texts are Arrow arrays:
+forked workers share them, and reading them copies no page.
 """
 
 import hashlib
@@ -10,37 +11,47 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from dataset_assets.errors import MissingColumn, ObjectMissing, ShardCorrupt
-from dataset_assets.loaders.samples.staged_index import (
+from dataset_assets.errors import ObjectMissing, ShardCorrupt
+from dataset_assets.loaders.samples.index import (
+    BYTES,
+    OFFSET,
     check_format,
     parts_of,
     read_index,
     read_sidecars,
 )
-from dataset_assets.records.shards import Manifest, ShardFile
+from dataset_assets.loaders.samples.rows import PAYLOAD, check_columns
+from dataset_assets.records.shards import Manifest, ShardFile, ShardRecord
 from dataset_assets.records.staged import StagedDataset
 from dataset_assets.shards.commits import MANIFEST, read_manifest
-from dataset_assets.shards.writer import INDEX, part_columns
+from dataset_assets.shards.writer import part_columns
 from dataset_assets.storage.store import Store, open_store
 
-#: What `read` calls the payload among the members of a sample.
-PAYLOAD = "payload"
 INDEX_FILE = "index.parquet"
 DATASET_FILE = "staged.json"
 
 #: (member, offset in the tar, length), bytes.
-Place = tuple[str, int, int]
+MemberRange = tuple[str, int, int]
 
 
 class StagedRows:
-    """The successes of all shards of a set, in shard order, then row order. Picklable.
+    """The successful samples of all shards of a set, in shard order, then row order. Picklable.
 
-    Raises (when made):
+    Args:
+        store: folder of the shard set, as a store or url.
+
+    Raises:
         ObjectMissing: there is no manifest: not a shard set, or not finished.
-        ConfigurationError: its samples can not be read one by one.
-        ShardCorrupt: a file is not what the manifest says.
+        ConfigurationError: its samples cannot be read one by one.
+        ShardCorrupt: a file differs from the manifest.
+
+    Example:
+        >>> rows = StagedRows("s3://data/coco/staged/val2017")  # doctest: +SKIP
+        >>> rows.key(0), rows.column("width")[0]  # doctest: +SKIP
+        ('000000000139', 640)
     """
 
     def __init__(self, store: Store | str) -> None:
@@ -50,39 +61,25 @@ class StagedRows:
         check_format(self.store, self.manifest)
         records = [record for record in self.manifest.shards if record.files]
         self.files: tuple[ShardFile, ...] = tuple(record.files[0] for record in records)
-        self.digest = _digest(
-            zip(self.files, (record.successes for record in records), strict=True)
-        )  # equal for equal sets, wherever they lie
-        extra = {file.name: file.sha256 for file in self.manifest.extra_files}
-        staged = _extra(self.store, extra, DATASET_FILE)
-        self.dataset: StagedDataset | None = (
-            None if staged is None else _dataset(self.store, staged)
-        )  # None: not staged by us
-        index = _extra(self.store, extra, INDEX_FILE)
-        self._table = (
-            read_sidecars(self.store, self.manifest)
-            if not index
-            else read_index(self.store.locate(INDEX_FILE), index, records)
-        )
+        self.shard_bytes = tuple(file.bytes for file in self.files)
+        self.digest = _digest(records)
+        hashes = {file.name: file.sha256 for file in self.manifest.extra_files}
+        self.dataset = _read_dataset(self.store, hashes)
+        self._table = _read_table(self.store, self.manifest, records, hashes)
         self._keys = self._table["key"].combine_chunks()
-        self._extensions = (
-            self._table["extension"].combine_chunks()
-            if "extension" in self._table.column_names
-            else None
-        )
+        self._extensions: Any = None
+        if "extension" in self._table.column_names:
+            self._extensions = self._table["extension"].combine_chunks()
         self.shard: NDArray[np.int32] = self._table["shard"].to_numpy()
-        self.counts: NDArray[np.int64] = np.bincount(self.shard, minlength=len(self.files)).astype(
-            np.int64
-        )
+        counts = np.bincount(self.shard, minlength=len(self.files))
+        self.counts: NDArray[np.int64] = counts.astype(np.int64)
         _check_counts(self, [record.successes for record in records])
-        #: Extensions that samples may have beside the payload.
         self.parts: tuple[str, ...] = (
             parts_of(self._table.column_names) if self.dataset is None else self.dataset.parts
         )
-        self._places = {name: self._numbers(columns) for name, columns in self._index_columns()}
+        self._ranges = {name: self._numbers(columns) for name, columns in self._index_columns()}
 
     def __len__(self) -> int:
-        """Return the number of samples."""
         return len(self.shard)
 
     def __repr__(self) -> str:
@@ -90,9 +87,9 @@ class StagedRows:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names that `column` takes."""
-        places = {name for _, names in self._index_columns() for name in names}
-        return tuple(name for name in self._table.column_names if name not in places)
+        """Names that `column` accepts."""
+        ranges = {name for _, names in self._index_columns() for name in names}
+        return tuple(name for name in self._table.column_names if name not in ranges)
 
     @property
     def keys(self) -> Sequence[str]:
@@ -104,93 +101,82 @@ class StagedRows:
         return str(self._keys[index].as_py())
 
     def extension(self, index: int) -> str:
-        """Return the extension of the payload of a sample; "" when the set does not say."""
+        """Return the extension of the payload of a sample, "" if the set does not record it."""
         return "" if self._extensions is None else str(self._extensions[index].as_py() or "")
+
+    def describe(self, index: int) -> str:
+        """Return key and tar of a sample, for messages."""
+        return f"{self.key(index)} in {self.store.locate(self.files[self.shard[index]].name)}"
 
     def column(self, name: str) -> NDArray[Any]:
         """Return a column of the index for all samples, such as "width" or "label".
 
         Raises:
-            MissingColumn: there is none.
+            MissingColumn: there is no such column.
         """
-        self.check_columns([name])
+        check_columns(self, [name])
         values: NDArray[Any] = self._table[name].to_numpy()
         return values
-
-    def check_columns(self, names: Iterable[str]) -> None:
-        """Check that there are such columns.
-
-        Raises:
-            MissingColumn: there are not.
-        """
-        missing = [name for name in names if name not in self.columns]
-        if missing:
-            raise MissingColumn(
-                f"{self.url} has no column {missing[0]!r}: expected one of {', '.join(self.columns)}"
-            )
 
     def values(self, index: int, names: Sequence[str]) -> dict[str, Any]:
         """Return some columns of one sample."""
         return {name: self._table[name][index].as_py() for name in names}
 
-    def places(self, index: int, parts: Sequence[str] | None = None) -> list[Place]:
-        """Return where the members of a sample lie: the payload, and the parts it has (all, or those that are named)."""
+    def member_ranges(self, index: int, parts: Sequence[str] | None = None) -> list[MemberRange]:
+        """Return where the payload of a sample is, and its parts (all, or the named ones)."""
         found = []
         for name in (PAYLOAD, *(self.parts if parts is None else parts)):
-            offsets, lengths = self._places.get(name, (None, None))
+            offsets, lengths = self._ranges.get(name, (None, None))
             if offsets is not None and lengths is not None and lengths[index] >= 0:
                 found.append((name, int(offsets[index]), int(lengths[index])))
         return found
 
     def read(self, index: int, parts: Sequence[str] | None = None) -> dict[str, bytes]:
-        """Read one sample from the store in one request: `PAYLOAD`, and the parts it has (all, or those that are named).
+        """Read one sample in one request: `PAYLOAD`, and its parts (all, or the named ones).
 
         Raises:
-            ShardCorrupt: the shard ends before.
-            ObjectMissing: it is gone.
+            ShardCorrupt: the shard is too short.
+            ObjectMissing: the shard does not exist any more.
         """
-        places = self.places(index, parts)
-        start, end = (
-            min(offset for _, offset, _ in places),
-            max(offset + length for _, offset, length in places),
-        )
+        ranges = self.member_ranges(index, parts)
+        start = min(offset for _, offset, _ in ranges)
+        end = max(offset + length for _, offset, length in ranges)
         file = self.files[self.shard[index]]
         body = self.store.read(file.name, start, end - start)
         if len(body) != end - start:
             raise ShardCorrupt(
-                f"{self.store.locate(file.name)} has no bytes {start + len(body)} to {end}: stage it again"
+                f"{self.store.locate(file.name)} has no bytes {start + len(body)} to {end}: "
+                "stage it again"
             )
         return {
-            name: body[offset - start : offset - start + length] for name, offset, length in places
+            name: body[offset - start : offset - start + length] for name, offset, length in ranges
         }
 
     def check_shards(self) -> None:
-        """Look whether all shards are there in full, by one listing.
+        """Check by one listing that all shards exist with the recorded size.
 
         Raises:
-            ShardCorrupt: one is missing or has another size; the message names it.
+            ShardCorrupt: a shard is missing or has another size; the message names it.
         """
         sizes = {info.key: info.bytes for info in self.store.list("", recursive=False)}
         for file in self.files:
             size = sizes.get(file.name)
             if size != file.bytes:
-                came = "is missing" if size is None else f"has {size} bytes"
+                found = "is missing" if size is None else f"has {size} bytes"
                 raise ShardCorrupt(
-                    f"{self.store.locate(file.name)} {came}, expected {file.bytes} bytes as {MANIFEST} says: stage or download it again"
+                    f"{self.store.locate(file.name)} {found}, expected {file.bytes} bytes as in "
+                    f"{MANIFEST}: stage or download it again"
                 )
 
     def _index_columns(self) -> list[tuple[str, tuple[str, str]]]:
-        return [
-            (PAYLOAD, (INDEX[0].name, INDEX[1].name)),
-            *((part, part_columns(part)) for part in self.parts),
-        ]
+        return [(PAYLOAD, (OFFSET, BYTES)), *((part, part_columns(part)) for part in self.parts)]
 
     def _numbers(self, columns: tuple[str, str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return offsets and lengths; -1 where a sample has no such part."""
-        present = [name for name in columns if name in self._table.column_names]
-        if len(present) < len(columns):
+        """Return offsets and lengths; -1 for samples without such a part."""
+        missing = [name for name in columns if name not in self._table.column_names]
+        if missing:
             raise ShardCorrupt(
-                f"{self.url}: the index has no column {columns[len(present)]!r}; stage it again"
+                f"{self.url}: the index has no column {missing[0]!r}; stage it again"
             )
         offsets, lengths = (
             self._table[name].fill_null(-1).to_numpy().astype(np.int64, copy=False)
@@ -199,41 +185,59 @@ class StagedRows:
         return offsets, lengths
 
 
-def _digest(shards: Iterable[tuple[ShardFile, int]]) -> str:
-    """Return 16 hex digits of what the samples are."""
-    text = json.dumps([[file.name, file.bytes, file.sha256, samples] for file, samples in shards])
+def _digest(records: Iterable[ShardRecord]) -> str:
+    """Return 16 hex digits that identify the samples, wherever the set is stored."""
+    files = [(record.files[0], record.successes) for record in records]
+    text = json.dumps([[file.name, file.bytes, file.sha256, samples] for file, samples in files])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _extra(store: Store, extra: Mapping[str, str | None], name: str) -> bytes | None:
-    """Read one of them."""
-    if name not in extra:
+def _read_extra(store: Store, hashes: Mapping[str, str | None], name: str) -> bytes | None:
+    """Return a file that the manifest lists beside the shards; None if it does not."""
+    if name not in hashes:
         return None
     try:
         data = store.read(name)
     except ObjectMissing as exc:
         raise ShardCorrupt(
-            f"{store.locate(name)} is missing, though {MANIFEST} names it: stage it again"
+            f"{store.locate(name)} is missing, but {MANIFEST} lists it: stage it again"
         ) from exc
-    if hashlib.sha256(data).hexdigest() != extra[name]:
+    if hashlib.sha256(data).hexdigest() != hashes[name]:
         raise ShardCorrupt(
-            f"{store.locate(name)} differs from what {MANIFEST} says: stage it again"
+            f"{store.locate(name)} differs from its sha256 in {MANIFEST}: stage it again"
         )
     return data
 
 
-def _dataset(store: Store, data: bytes) -> StagedDataset:
+def _read_dataset(store: Store, hashes: Mapping[str, str | None]) -> StagedDataset | None:
+    data = _read_extra(store, hashes, DATASET_FILE)
+    if data is None:
+        return None
     try:
         return StagedDataset.from_json(data)
     except (ValueError, TypeError, KeyError) as exc:
         raise ShardCorrupt(
-            f"{store.locate(DATASET_FILE)} does not describe a staged partition ({exc}); stage it again"
+            f"{store.locate(DATASET_FILE)} does not describe a staged partition ({exc}); "
+            "stage it again"
         ) from exc
+
+
+def _read_table(
+    store: Store,
+    manifest: Manifest,
+    records: Sequence[ShardRecord],
+    hashes: Mapping[str, str | None],
+) -> pa.Table:
+    data = _read_extra(store, hashes, INDEX_FILE)
+    if data:
+        return read_index(store.locate(INDEX_FILE), data, records)
+    return read_sidecars(store, manifest)
 
 
 def _check_counts(rows: StagedRows, expected: Sequence[int]) -> None:
     for file, found, count in zip(rows.files, rows.counts.tolist(), expected, strict=True):
         if found != count:
             raise ShardCorrupt(
-                f"{rows.store.locate(file.name)}: the index has {found} samples, {MANIFEST} says {count}; stage it again"
+                f"{rows.store.locate(file.name)}: the index has {found} samples, {MANIFEST} says "
+                f"{count}; stage it again"
             )

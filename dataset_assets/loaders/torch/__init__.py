@@ -1,1 +1,1 @@
-"""Batches for torch: the loader, its workers, transforms and augmentation."""
+"""Batches for torch: the loader, the transforms of samples, and the memory of batches."""

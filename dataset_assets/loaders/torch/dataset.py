@@ -1,6 +1,7 @@
-"""The dataset of a `ShardLoader`: tickets of samples -> what the transform makes of them, in any worker process.
+"""The dataset of a `ShardLoader`: sample requests -> results of the transform, in any worker.
 
-Bad samples are those for which reading or transforming raises `SampleError`. Every way to go on without one is bounded.
+A sample is bad if reading or transforming it raises `SampleError`. Each policy for bad samples is
+bounded.
 """
 
 import logging
@@ -14,12 +15,12 @@ from torch.utils.data import Dataset
 from dataset_assets.errors import SourceError, TooManyBadSamples
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
 from dataset_assets.loaders.order.epoch import batch_random, sample_random
-from dataset_assets.loaders.order.global_batches import Ticket
 from dataset_assets.loaders.samples.cache import DEFAULT_FOLDER, ShardCache
-from dataset_assets.loaders.samples.reader import SampleReader, is_local
+from dataset_assets.loaders.samples.reader import SampleReader, is_cacheable, open_reader
+from dataset_assets.loaders.samples.rows import PAYLOAD
 from dataset_assets.loaders.samples.sample import Collate, LoadedSample, Transform
-from dataset_assets.loaders.samples.staged_rows import PAYLOAD
-from dataset_assets.loaders.torch.metrics import Figures
+from dataset_assets.loaders.torch.batch_sampler import SampleRequest
+from dataset_assets.loaders.torch.metrics import SharedCounters
 from dataset_assets.records.staged import SampleError
 
 logger = logging.getLogger(__name__)
@@ -27,35 +28,30 @@ logger = logging.getLogger(__name__)
 _MAX_REPLACEMENTS = 16  # samples tried in place of a bad one
 
 
-def _cache(sources: Sequence[LoaderSource], options: LoaderOptions) -> ShardCache | None:
-    """Return the cache, when there is a use for it."""
-    if not options.cache_bytes or all(is_local(source.rows) for source in sources):
-        return None
-    return ShardCache(
-        options.cache_dir or DEFAULT_FOLDER, options.cache_bytes, verify=options.verify
-    )
-
-
-class Samples(list[Any]):
-    """What the transform made of the samples of a batch, with the batch's randomness for `collate`."""
+class TransformedSamples(list[Any]):
+    """Results of the transform for the samples of a batch, with the random generator of it."""
 
     rng: np.random.Generator
 
 
 class Collator:
-    """Calls `collate` with the randomness of the batch. Takes plain lists as well, as torch hands them over for other datasets."""
+    """Calls `collate` with the random generator of the batch.
+
+    Plain lists, which torch passes for other datasets, get that of the first batch.
+    """
 
     def __init__(self, collate: Collate) -> None:
         self._collate = collate
 
     def __call__(self, samples: Sequence[Any]) -> Any:
         """Return the batch."""
-        rng = samples.rng if isinstance(samples, Samples) else batch_random(0, 0, 0)
+        is_ours = isinstance(samples, TransformedSamples)
+        rng = samples.rng if is_ours else batch_random(0, 0, 0)
         return self._collate(samples, rng)
 
 
 class ShardDataset(Dataset[Any]):
-    """See the module."""
+    """The samples of all sources, numbered in the order of the sources."""
 
     def __init__(
         self,
@@ -65,54 +61,69 @@ class ShardDataset(Dataset[Any]):
         *,
         max_bad: int,
     ) -> None:
-        self.figures = Figures(options.num_workers)
-        cache = _cache(sources, options)
+        self.counters = SharedCounters(options.num_workers)
+        cache = _open_cache(sources, options)
         self._readers = [
-            SampleReader(source.rows, cache, self.figures, options.parts) for source in sources
+            open_reader(source.rows, cache, options.parts, self.counters.add_download)
+            for source in sources
         ]
         self._kept = [source.keep for source in sources]
-        self._transform, self._options, self._max_bad = transform, options, max_bad
+        self._transform = transform
+        self._options = options
+        self._max_bad = max_bad
         self._starts = np.cumsum([0, *(len(source.rows) for source in sources)])
-        self._first_shards = np.cumsum([0, *(len(source.rows.files) for source in sources)])
+        shards = [len(source.rows.shard_bytes) for source in sources]
+        self._first_shards = np.cumsum([0, *shards])
 
     def __len__(self) -> int:
-        """Return the number of samples of all sources."""
         return int(self._starts[-1])
 
     def __getitem__(self, index: int) -> Any:
         """Return one sample of epoch 0, by index."""
-        return self.__getitems__([Ticket(0, index, index)])[0]
+        return self.__getitems__([SampleRequest(0, index, index)])[0]
 
-    def __getitems__(self, tickets: Sequence[Ticket]) -> Samples:
-        """Return the samples of a batch, fewer when bad ones are skipped.
+    def __getitems__(self, requests: Sequence[SampleRequest]) -> TransformedSamples:
+        """Return the samples of a batch; fewer if bad ones are skipped.
 
         Raises:
             SourceError, TooManyBadSamples: as `LoaderOptions.bad_samples` says.
-            ShardError, StorageError: a shard can not be read.
+            ShardError, StorageError: a shard cannot be read.
         """
-        tickets = [Ticket(*ticket) for ticket in tickets]
-        found = Samples(made for ticket in tickets for made in self._one(ticket))
-        if not found and tickets:
+        requests = [SampleRequest(*request) for request in requests]
+        found = TransformedSamples(
+            sample for request in requests for sample in self._load_good(request)
+        )
+        if not found and requests:
             raise TooManyBadSamples(
-                f"all {len(tickets)} samples of a batch are bad, the first is {self.describe(tickets[0].sample)}"
+                f"all {len(requests)} samples of a batch are bad, the first is "
+                f"{self.describe(requests[0].sample)}"
             )
-        if tickets:
-            found.rng = batch_random(self._options.seed, tickets[0].epoch, tickets[0].position)
+        if requests:
+            first = requests[0]
+            found.rng = batch_random(self._options.seed, first.epoch, first.position)
         return found
 
     def describe(self, index: int) -> str:
-        """Say for people which sample it is."""
+        """Return key and location of a sample, for messages."""
         source, row = self._locate(index)
-        rows = self._readers[source].rows
-        return f"{rows.key(row)} in {rows.store.locate(rows.files[rows.shard[row]].name)}"
+        return self._readers[source].rows.describe(row)
+
+    @property
+    def prefetches(self) -> bool:
+        """Whether shards can be fetched ahead."""
+        return any(reader.prefetches for reader in self._readers)
 
     def fetch(self, shard: int) -> int:
-        """Fetch a shard, numbered over all sources, into the cache; return the bytes downloaded, 0 when it was there or is read in place."""
+        """Download a shard, numbered over all sources, unless it is cached or read in place.
+
+        Returns:
+            The bytes that were downloaded.
+        """
         reader, number = self._reader_of(shard)
         return reader.fetch(number)
 
     def release(self, shard: int) -> None:
-        """Say that a shard will not be read again in this epoch."""
+        """Note that a shard will not be read again in this epoch."""
         reader, number = self._reader_of(shard)
         reader.release(number)
 
@@ -120,78 +131,83 @@ class ShardDataset(Dataset[Any]):
         source = int(np.searchsorted(self._first_shards, shard, side="right")) - 1
         return self._readers[source], shard - int(self._first_shards[source])
 
-    @property
-    def prefetches(self) -> bool:
-        """Whether there is anything to fetch ahead of time."""
-        return any(reader.prefetches for reader in self._readers)
-
     def _locate(self, index: int) -> tuple[int, int]:
         source = int(np.searchsorted(self._starts, index, side="right")) - 1
         return source, index - int(self._starts[source])
 
-    def _one(self, ticket: Ticket) -> list[Any]:
-        """Return the sample, or another for it, or none."""
+    def _load_good(self, request: SampleRequest) -> list[Any]:
+        """Return the sample; if it is bad a replacement, or nothing."""
         try:
-            return [self._make(ticket)]
+            return [self._load(request)]
         except SampleError as exc:
-            self._note(ticket, exc)
+            self._count_bad(request, exc)
         if self._options.bad_samples == "skip":
             return []
-        for index in self._neighbours(ticket.sample):
-            with suppress(SampleError):  # it is counted in its own place
-                return [self._make(ticket._replace(sample=index))]
+        for index in self._neighbors(request.sample):
+            with suppress(SampleError):  # it is counted at its own position
+                return [self._load(request._replace(sample=index))]
         raise TooManyBadSamples(
-            f"no good sample in place of {self.describe(ticket.sample)}: those around it are bad too"
+            f"no good sample in place of {self.describe(request.sample)}: "
+            "those around it are bad too"
         )
 
-    def _make(self, ticket: Ticket) -> Any:
-        source, row = self._locate(ticket.sample)
-        rows = self._readers[source].rows
-        members = self._readers[source].read(row)
+    def _load(self, request: SampleRequest) -> Any:
+        source, row = self._locate(request.sample)
+        reader = self._readers[source]
+        rows = reader.rows
+        members = reader.read(row)
+        self.counters.add_sample(sum(map(len, members.values())))
         payload = members.pop(PAYLOAD)
-        columns = rows.values(row, self._options.columns)
         sample = LoadedSample(
             rows.key(row),
-            ticket.sample,
+            request.sample,
             source,
-            ticket.epoch,
+            request.epoch,
             rows.extension(row),
             payload,
             members,
-            columns,
+            rows.values(row, self._options.columns),
         )
-        return self._transform(
-            sample, sample_random(self._options.seed, ticket.epoch, ticket.position)
-        )
+        rng = sample_random(self._options.seed, request.epoch, request.position)
+        return self._transform(sample, rng)
 
-    def _note(self, ticket: Ticket, error: SampleError) -> None:
+    def _count_bad(self, request: SampleRequest, error: SampleError) -> None:
         """Count a bad sample.
 
         Raises:
-            SourceError: there must be none. TooManyBadSamples: there are too many.
+            SourceError: no sample may be bad.
+            TooManyBadSamples: there are more than `max_bad_fraction`.
         """
-        what = f"{self.describe(ticket.sample)}: {error.message}"
+        text = f"{self.describe(request.sample)}: {error.message}"
         if self._options.bad_samples == "raise":
             raise SourceError(
-                f"bad sample {what}; bad_samples='skip' or 'replace' goes on without it"
+                f"bad sample {text}; set bad_samples='skip' or 'replace' to continue without it"
             ) from error
-        logger.warning("bad sample %s", what)
-        if self.figures.add_bad(ticket.epoch, ticket.sample) > self._max_bad:
+        logger.warning("bad sample %s", text)
+        if self.counters.add_bad(request.epoch, request.sample) > self._max_bad:
             raise TooManyBadSamples(
-                f"more than {self._max_bad} bad samples in epoch {ticket.epoch}, the last is {what}; see max_bad_fraction"
+                f"more than {self._max_bad} bad samples in epoch {request.epoch}, the last is "
+                f"{text}; see max_bad_fraction"
             )
 
-    def _neighbours(self, index: int) -> list[int]:
-        """Return the samples of the same shard around one: they depend on nothing but the set, and are at hand already."""
+    def _neighbors(self, index: int) -> list[int]:
+        """Return the samples of the same shard around one, nearest first.
+
+        They depend on the set only, and their shard is at hand already.
+        """
         source, row = self._locate(index)
         shard = self._readers[source].rows.shard
-        near = (row + sign * step for step in range(1, _MAX_REPLACEMENTS + 1) for sign in (1, -1))
         kept = self._kept[source]
-        same = [
-            other
-            for other in near
-            if 0 <= other < len(shard)
-            and shard[other] == shard[row]
-            and (kept is None or kept[other])
-        ]
-        return [index - row + other for other in same[:_MAX_REPLACEMENTS]]
+        steps = range(1, _MAX_REPLACEMENTS + 1)
+        near = [row + sign * step for step in steps for sign in (1, -1)]
+        same = [other for other in near if 0 <= other < len(shard) and shard[other] == shard[row]]
+        usable = [other for other in same if kept is None or kept[other]]
+        return [index - row + other for other in usable[:_MAX_REPLACEMENTS]]
+
+
+def _open_cache(sources: Sequence[LoaderSource], options: LoaderOptions) -> ShardCache | None:
+    """Return the cache, if a source needs it."""
+    if not options.cache_bytes or not any(is_cacheable(source.rows) for source in sources):
+        return None
+    folder = options.cache_dir or DEFAULT_FOLDER
+    return ShardCache(folder, options.cache_bytes, verify=options.verify)

@@ -1,14 +1,12 @@
-"""Batches for torch out of staged shards: a plain `torch.utils.data.DataLoader`, so whatever takes one takes this (Lightning, accelerate, DDP).
+"""`ShardLoader`: batches for torch from shards.
 
-    rows = StagedRows("s3://data/coco/staged/train2017")
-    loader = ShardLoader(rows, transform, options=LoaderOptions(global_batch_size=64, num_workers=4))
-    for epoch in range(loader.epoch, 90):
-        loader.set_epoch(epoch)
-        for batch in loader: ...           # loader.state_dict() at any batch
+It is a `torch.utils.data.DataLoader`, so Lightning, accelerate and DDP accept it. The order of an
+epoch depends on the shards, the seed and the epoch only, so a run resumes at any batch, with any
+number of workers and ranks.
 
-The order of an epoch is a function of the shards, the seed and the epoch, so a run goes on at any batch, with any number of workers and ranks.
-Each process of a distributed run makes a loader with its rank and world_size (Lightning: `use_distributed_sampler=False`); where accelerate's `prepare`
-deals out the batches itself, leave them at 0 and 1.
+In a distributed run each process makes a loader with its rank and world_size (Lightning: set
+`use_distributed_sampler=False`). If accelerate's `prepare` distributes the batches itself, leave
+them at 0 and 1.
 """
 
 import hashlib
@@ -22,14 +20,20 @@ from torch.utils.data import DataLoader, default_collate
 
 from dataset_assets.errors import DatasetAssetsError
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
+from dataset_assets.loaders.order.cursor import EpochCursor, read_state, write_state
 from dataset_assets.loaders.order.epoch import EpochOrder
-from dataset_assets.loaders.order.global_batches import GlobalBatches
-from dataset_assets.loaders.order.state import Place, read_state, write_state
-from dataset_assets.loaders.samples.prefetch import Downloads, Limits, Prefetcher, needs
+from dataset_assets.loaders.samples.prefetch import (
+    Downloads,
+    Prefetcher,
+    PrefetchLimits,
+    shard_uses,
+)
+from dataset_assets.loaders.samples.rows import PAYLOAD, Rows, check_columns
 from dataset_assets.loaders.samples.sample import Collate, LoadedSample, Transform
-from dataset_assets.loaders.samples.staged_rows import PAYLOAD, StagedRows
+from dataset_assets.loaders.samples.staged_rows import StagedRows
+from dataset_assets.loaders.torch.batch_sampler import GlobalBatchSampler
 from dataset_assets.loaders.torch.dataset import Collator, ShardDataset
-from dataset_assets.loaders.torch.metrics import Clockwork, Figure
+from dataset_assets.loaders.torch.metrics import Metric, WaitTimer
 
 __all__ = [
     "PAYLOAD",
@@ -45,49 +49,75 @@ __all__ = [
 
 
 def stack(samples: Sequence[tuple[Any, ...]], rng: Any = None) -> Any:
-    """Collate as torch does by default: each field of the samples stacked into a tensor; a list of tensors. `rng` is not used."""
+    """Stack each field of the samples into a tensor, as torch does by default.
+
+    Args:
+        samples: results of the transform.
+        rng: not used.
+
+    Returns:
+        A list with one tensor (B, ...) per field.
+    """
     return default_collate(list(samples))
 
 
 class ShardLoader(DataLoader[Any]):
-    """Iterating gives the batches of one epoch on this rank; iterating again gives the next epoch.
+    """Batches from shards for torch.
 
-    `len()` is the number of batches of an epoch, equal on all ranks.
+    Iterating yields the batches of one epoch on this rank; iterating again, those of the next
+    epoch. `len()` is the number of batches of an epoch, equal on all ranks. Nothing is downloaded
+    before the first batch.
+
+    Args:
+        sources: one set of samples or several; a `LoaderSource` adds weights to a set.
+        transform: makes arrays of a `LoadedSample`.
+        collate: makes a batch of the results of the transform.
+        options: everything else. None: the defaults of `LoaderOptions`.
+
+    Raises:
+        ShardCorrupt: a shard is missing or has another size than its manifest says.
+        SourceError: there are no samples.
+        MissingColumn: `options.columns` has a name that a source does not have.
+        ConfigurationError: the options cannot work with these sources.
+
+    Example:
+        >>> rows = StagedRows("s3://data/coco/staged/train2017")  # doctest: +SKIP
+        >>> options = LoaderOptions(global_batch_size=64, num_workers=4)  # doctest: +SKIP
+        >>> loader = ShardLoader(rows, transform, options=options)  # doctest: +SKIP
+        >>> for epoch in range(loader.epoch, 90):  # doctest: +SKIP
+        ...     loader.set_epoch(epoch)
+        ...     for batch in loader:
+        ...         train(batch)
+        ...         state = loader.state_dict()  # valid after any batch
     """
 
     def __init__(
         self,
-        sources: StagedRows | LoaderSource | Sequence[StagedRows | LoaderSource],
+        sources: Rows | LoaderSource | Sequence[Rows | LoaderSource],
         transform: Transform,
         collate: Collate = stack,
         *,
         options: LoaderOptions | None = None,
     ) -> None:
-        """Look at the shards; nothing is downloaded before the first batch.
-
-        Raises:
-            ShardCorrupt: a shard is missing or has another size than its manifest says.
-            SourceError: there are no samples.
-            ConfigurationError: options that can not work with these sources.
-        """
         self.options = options or LoaderOptions()
-        self._sources = _sources(sources, self.options)
+        self._sources = _checked_sources(sources, self.options)
         order = EpochOrder(self._sources, self.options)
         self._samples_per_epoch = order.counts
-        self._batches = GlobalBatches(order, self.options)
-        self._place = Place(len(self._batches))
+        self._sampler = GlobalBatchSampler(order, self.options)
+        self._cursor = EpochCursor(len(self._sampler))
         self._shaping = _shaping(self._sources, order, self.options)
         self._sizes = {
-            "shards": sum(len(each.rows.files) for each in self._sources),
+            "shards": sum(len(each.rows.shard_bytes) for each in self._sources),
             "samples": sum(len(each.rows) for each in self._sources),
         }
-        self._clockwork, self._downloads = Clockwork(), Downloads()
-        max_bad = math.ceil(self.options.max_bad_fraction * self._batches.samples)
-        self._shards = ShardDataset(self._sources, transform, self.options, max_bad=max_bad)
+        self._timer = WaitTimer()
+        self._downloads = Downloads()
+        max_bad = math.ceil(self.options.max_bad_fraction * self._sampler.samples)
+        self._samples = ShardDataset(self._sources, transform, self.options, max_bad=max_bad)
         workers = self.options.num_workers
         super().__init__(
-            self._shards,
-            batch_sampler=self._batches,
+            self._samples,
+            batch_sampler=self._sampler,
             collate_fn=Collator(collate),
             num_workers=workers,
             multiprocessing_context=self.options.start_method if workers else None,
@@ -99,110 +129,131 @@ class ShardLoader(DataLoader[Any]):
 
     @property
     def epoch(self) -> int:
-        """The epoch that batches are of, or that comes next."""
-        return self._place.epoch
+        """The epoch of the batches, or the next one before an iteration."""
+        return self._cursor.epoch
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        """Yield the batches of the epoch; after `load_state_dict` those that are left of it.
+        """Yield the batches of the epoch; after `load_state_dict` the remaining ones.
 
         Raises:
-            SourceError: a bad sample, with bad_samples="raise". TooManyBadSamples: more than the policy allows.
-            ShardCorrupt, ObjectMissing, StorageError: a shard can not be read; the message names it.
+            SourceError: a sample is bad, and bad_samples is "raise".
+            TooManyBadSamples: more samples are bad than the policy allows.
+            ShardCorrupt, ObjectMissing, StorageError: a shard cannot be read; the message names it.
         """
-        self._batches.epoch, self._batches.start = self._place.begin()
+        self._sampler.epoch, self._sampler.start = self._cursor.begin()
         batches = super().__iter__()
-        prefetcher = self._prefetcher()  # behind the fork of the workers, since it has threads
+        # after the workers are forked, since it has threads
+        prefetcher = self._start_prefetcher()
         try:
-            yield from self._timed(batches)
-            self._place.finish()
+            yield from self._hand_out(batches, prefetcher)
+            self._cursor.finish()
         except Exception as exc:
-            self._iterator = None  # its workers have stopped half way
+            # its workers have stopped midway
+            self._iterator = None
             del batches
-            clear_frames(
-                exc.__traceback__
-            )  # torch's hold the workers in a cycle: collected late, those take 5 s each to end
+            # torch's frames hold the workers in a cycle; collected later, each takes 5 s to end
+            clear_frames(exc.__traceback__)
             if isinstance(exc, DatasetAssetsError):
-                raise _plain(exc) from None
+                raise _without_traceback(exc) from None
             raise
         finally:
-            self._batches.on_batch = None
             if prefetcher is not None:
                 prefetcher.close()
 
-    def _timed(self, batches: Iterator[Any]) -> Iterator[Any]:
-        self._clockwork.start()
+    def _hand_out(self, batches: Iterator[Any], prefetcher: Prefetcher | None) -> Iterator[Any]:
+        self._timer.start()
         while True:
-            self._clockwork.ask()
+            self._timer.request()
             batch = next(batches, None)
             if batch is None:
                 return
-            self._clockwork.got()
-            self._place.taken += 1
+            self._timer.receive()
+            self._cursor.taken += 1
+            if prefetcher is not None:
+                prefetcher.advance(self._requested_position())
             yield batch
 
-    def _prefetcher(self) -> Prefetcher | None:
+    def _requested_position(self) -> int:
+        """Return the position up to which samples are requested, or will be by the next batch."""
         options = self.options
-        if not self._shards.prefetches or not options.prefetch_shards:
+        ahead = max(options.num_workers * options.prefetch_batches, 1)
+        return (self._cursor.taken + ahead) * options.global_batch_size
+
+    def _start_prefetcher(self) -> Prefetcher | None:
+        options = self.options
+        if not self._samples.prefetches or not options.prefetch_shards:
             return None
-        starts = np.cumsum([0, *(len(each.rows.files) for each in self._sources)])
-        shard = np.concatenate(
-            [each.rows.shard + start for each, start in zip(self._sources, starts, strict=False)]
+        sizes = [size for each in self._sources for size in each.rows.shard_bytes]
+        starts = np.cumsum([0, *(len(each.rows.shard_bytes) for each in self._sources)])
+        numbered = zip(self._sources, starts[:-1], strict=True)
+        shard = np.concatenate([each.rows.shard + start for each, start in numbered])
+        first = self._sampler.start * options.global_batch_size
+        uses = shard_uses(self._sampler.epoch_order(), first, shard)
+        limits = PrefetchLimits(
+            ahead=options.prefetch_shards,
+            max_bytes=options.cache_bytes,
+            lag=options.num_workers * options.prefetch_batches * options.global_batch_size,
         )
-        schedule = needs(
-            self._batches.order(), self._batches.start * options.global_batch_size, shard
-        )
-        sizes = [file.bytes for each in self._sources for file in each.rows.files]
-        in_flight = options.num_workers * options.prefetch_batches * options.global_batch_size
-        limits = Limits(ahead=options.prefetch_shards, max_bytes=options.cache_bytes, lag=in_flight)
-        prefetcher = Prefetcher(self._shards, schedule, sizes, self._downloads, limits)
-        prefetcher.advance(self._batches.start * options.global_batch_size + in_flight)
-        self._batches.on_batch = prefetcher.advance
+        prefetcher = Prefetcher(self._samples, uses, sizes, self._downloads, limits)
+        prefetcher.advance(self._requested_position())
         return prefetcher
 
     def set_epoch(self, epoch: int) -> None:
-        """Make this epoch next. The place within it, from `load_state_dict`, is kept if the epoch is the same."""
-        self._place.set_epoch(epoch)
+        """Make this epoch next.
+
+        The position from `load_state_dict` is kept if the epoch is the same.
+        """
+        self._cursor.set_epoch(epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the place behind the last batch that was handed out: numbers and short texts, under 1 KB as JSON. Equal on all ranks."""
-        return write_state(self._place, self._shaping, self._sizes)
+        """Return the position after the last batch that was handed out.
+
+        Numbers and short texts, less than 1 KB as JSON. Equal on all ranks.
+        """
+        return write_state(self._cursor, self._shaping, self._sizes)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where a state was taken, with any number of ranks and workers.
+        """Resume where a state was saved, with any number of ranks and workers.
 
         Raises:
             LoaderStateMismatch: it belongs to other data or options; the message names which.
         """
-        read_state(state, self._place, self._shaping, self._sizes)
+        read_state(state, self._cursor, self._shaping, self._sizes)
 
     def metrics(self) -> dict[str, Any]:
-        """Return figures of this rank since the loader was made. Workers may be ahead of the batches that were handed out."""
-        figures, clockwork = self._shards.figures, self._clockwork
-        samples = figures.total(Figure.SAMPLES)
+        """Return the metrics of this rank since the loader was made.
+
+        Workers may be ahead of the batches that were handed out. Times are in seconds.
+        """
+        counters, timer = self._samples.counters, self._timer
+        samples = counters.total(Metric.SAMPLES)
+        total_s = timer.total_s
         return {
-            "batches": clockwork.batches,
+            "batches": timer.batches,
             "samples": samples,
-            "samples_per_s": samples / clockwork.busy_s if clockwork.busy_s else 0.0,
-            "wait_s": clockwork.wait_s,
-            "wait_fraction": clockwork.wait_s / clockwork.busy_s if clockwork.busy_s else 0.0,
-            "bytes_read": figures.total(Figure.BYTES_READ),
-            "shards_downloaded": figures.total(Figure.SHARDS_DOWNLOADED) + self._downloads.shards,
-            "bytes_downloaded": figures.total(Figure.BYTES_DOWNLOADED) + self._downloads.bytes,
-            "bad_samples": figures.total(Figure.BAD),
-            "bad_keys": [self._shards.describe(index) for index in figures.bad_indices()],
+            "samples_per_s": samples / total_s if total_s else 0.0,
+            "wait_s": timer.wait_s,
+            "wait_fraction": timer.wait_s / total_s if total_s else 0.0,
+            "bytes_read": counters.total(Metric.BYTES_READ),
+            "shards_downloaded": counters.total(Metric.SHARDS_DOWNLOADED) + self._downloads.shards,
+            "bytes_downloaded": counters.total(Metric.BYTES_DOWNLOADED) + self._downloads.bytes,
+            "bad_samples": counters.total(Metric.BAD),
+            "bad_keys": [self._samples.describe(index) for index in counters.bad_indices()],
             "samples_per_epoch": self._samples_per_epoch,
-            "padded": self._batches.padded,
+            "padded": self._sampler.padded,
         }
 
 
-def _sources(
-    given: StagedRows | LoaderSource | Sequence[StagedRows | LoaderSource], options: LoaderOptions
+def _checked_sources(
+    given: Rows | LoaderSource | Sequence[Rows | LoaderSource], options: LoaderOptions
 ) -> list[LoaderSource]:
-    """Return the sources, looked at: their shards are all there, their columns too."""
-    listed = [given] if isinstance(given, StagedRows | LoaderSource) else list(given)
-    sources = [LoaderSource(rows=each) if isinstance(each, StagedRows) else each for each in listed]
+    """Return the sources, all of whose shards and columns exist."""
+    listed = given if isinstance(given, Sequence) else [given]
+    sources = [
+        each if isinstance(each, LoaderSource) else LoaderSource(rows=each) for each in listed
+    ]
     for source in sources:
-        source.rows.check_columns(options.columns)
+        check_columns(source.rows, options.columns)
         source.rows.check_shards()
     return sources
 
@@ -211,15 +262,17 @@ def _shaping(
     sources: Sequence[LoaderSource], order: EpochOrder, options: LoaderOptions
 ) -> dict[str, Any]:
     """Return what shapes the global batches."""
-    data = hashlib.sha256(" ".join(source.rows.digest for source in sources).encode()).hexdigest()[
-        :16
-    ]
+    digests = " ".join(source.rows.digest for source in sources)
+    data = hashlib.sha256(digests.encode()).hexdigest()[:16]
     names = ("global_batch_size", "seed", "shuffle", "window_shards", "drop_last", "repeats")
     return {"data": data, "mix": order.mix, **{name: getattr(options, name) for name in names}}
 
 
-def _plain(error: DatasetAssetsError) -> DatasetAssetsError:
-    """Return an error of a worker as it was raised there: torch puts the whole traceback into the message."""
+def _without_traceback(error: DatasetAssetsError) -> DatasetAssetsError:
+    """Return an error of a worker as it was raised there.
+
+    torch puts the whole traceback of the worker into the message.
+    """
     kind = type(error)
     _, _, message = str(error).rpartition(f"{kind.__module__}.{kind.__qualname__}: ")
     return kind(message.strip())

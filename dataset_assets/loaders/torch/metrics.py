@@ -1,4 +1,4 @@
-"""Figures of a loader: numbers that worker processes share with the process that hands out batches, and what is made of them."""
+"""Metrics of a loader: counters that workers share with the main process, and wait times."""
 
 import time
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-_KEPT = 32  # bad samples that are remembered by index, per worker
+_BAD_KEPT = 32  # bad samples per worker whose index is kept
 
 
-class Figure(IntEnum):
-    """Columns of the shared numbers, one row per worker and one for the process itself; each row has one writer."""
+class Metric(IntEnum):
+    """Columns of the shared counters. There is a row per worker, each with one writer."""
 
     SAMPLES = 0
     BYTES_READ = 1
@@ -22,14 +22,15 @@ class Figure(IntEnum):
     BAD_IN_EPOCH = 6
 
 
-_WIDTH = len(Figure)
+_WIDTH = len(Metric)
 
 
-class Figures:
-    """Shared numbers. Workers may be ahead of the batches that were handed out."""
+class SharedCounters:
+    """Counters in shared memory. Workers may be ahead of the batches that were handed out."""
 
     def __init__(self, workers: int) -> None:
-        self._rows = torch.zeros((workers + 1, _WIDTH + _KEPT), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+        rows = torch.zeros((workers + 1, _WIDTH + _BAD_KEPT), dtype=torch.int64)
+        self._rows = rows.share_memory_()  # type: ignore[no-untyped-call]
 
     @property
     def _row(self) -> Any:
@@ -37,60 +38,65 @@ class Figures:
         return self._rows[-1 if worker is None else worker.id % len(self._rows)].numpy()
 
     def add_sample(self, size: int) -> None:
-        """Add a sample of so many bytes."""
+        """Count a sample of `size` bytes."""
         row = self._row
-        row[Figure.SAMPLES] += 1
-        row[Figure.BYTES_READ] += size
+        row[Metric.SAMPLES] += 1
+        row[Metric.BYTES_READ] += size
 
-    def add(self, figure: Figure, number: int) -> None:
-        """Add to a figure."""
-        self._row[figure] += number
+    def add_download(self, size: int) -> None:
+        """Count a shard of `size` bytes that reading a sample has downloaded."""
+        row = self._row
+        row[Metric.SHARDS_DOWNLOADED] += 1
+        row[Metric.BYTES_DOWNLOADED] += size
 
     def add_bad(self, epoch: int, index: int) -> int:
-        """Note a bad sample; return how many there have been in this epoch, in all workers."""
+        """Count a bad sample; return the number of them in this epoch in all workers."""
         row = self._row
-        if row[Figure.BAD_EPOCH] != epoch:
-            row[Figure.BAD_EPOCH], row[Figure.BAD_IN_EPOCH] = epoch, 0
-        row[_WIDTH + row[Figure.BAD] % _KEPT] = index
-        row[Figure.BAD] += 1
-        row[Figure.BAD_IN_EPOCH] += 1
+        if row[Metric.BAD_EPOCH] != epoch:
+            row[Metric.BAD_EPOCH] = epoch
+            row[Metric.BAD_IN_EPOCH] = 0
+        row[_WIDTH + row[Metric.BAD] % _BAD_KEPT] = index
+        row[Metric.BAD] += 1
+        row[Metric.BAD_IN_EPOCH] += 1
         rows = self._rows.numpy()
-        return int(rows[rows[:, Figure.BAD_EPOCH] == epoch, Figure.BAD_IN_EPOCH].sum())
+        return int(rows[rows[:, Metric.BAD_EPOCH] == epoch, Metric.BAD_IN_EPOCH].sum())
 
-    def total(self, figure: Figure) -> int:
+    def total(self, metric: Metric) -> int:
         """Return the sum over all workers."""
-        return int(self._rows[:, figure].sum())
+        return int(self._rows[:, metric].sum())
 
     def bad_indices(self) -> list[int]:
-        """Return the indices of the latest bad samples, sorted, each once."""
+        """Return the distinct indices of the latest bad samples, sorted."""
         found = {
             int(index)
             for row in self._rows.numpy()
-            for index in row[_WIDTH : _WIDTH + min(int(row[Figure.BAD]), _KEPT)]
+            for index in row[_WIDTH : _WIDTH + min(int(row[Metric.BAD]), _BAD_KEPT)]
         }
         return sorted(found)
 
 
-class Clockwork:
-    """How long batches were waited for, and how long it all took, in s. `clock` is monotonic."""
+class WaitTimer:
+    """Time spent waiting for batches, and in all, in seconds. `clock` is monotonic."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.batches, self.wait_s, self.busy_s = 0, 0.0, 0.0
+        self.batches = 0
+        self.wait_s = 0.0
+        self.total_s = 0.0
         self._clock = clock
-        self._asked = self._since = clock()
+        self._requested = self._last = clock()
 
     def start(self) -> None:
         """Note that an epoch starts."""
-        self._since = self._asked = self._clock()
+        self._last = self._requested = self._clock()
 
-    def ask(self) -> None:
-        """Note that a batch is asked for."""
-        self._asked = self._clock()
+    def request(self) -> None:
+        """Note that a batch is requested."""
+        self._requested = self._clock()
 
-    def got(self) -> None:
-        """Note that it came."""
+    def receive(self) -> None:
+        """Note that a batch was received."""
         now = self._clock()
         self.batches += 1
-        self.wait_s += now - self._asked
-        self.busy_s += now - self._since
-        self._since = now
+        self.wait_s += now - self._requested
+        self.total_s += now - self._last
+        self._last = now

@@ -1,6 +1,6 @@
-"""Mixup and CutMix: batches whose samples are blended with each other, and whose labels become shares of classes.
+"""Mixup and CutMix: samples of a batch are blended, and labels become shares of classes.
 
-Sources: https://arxiv.org/abs/1710.09412, https://arxiv.org/abs/1905.04899.
+https://arxiv.org/abs/1710.09412, https://arxiv.org/abs/1905.04899
 """
 
 from collections.abc import Sequence
@@ -10,55 +10,58 @@ from typing import Any
 import numpy as np
 import torch
 
-from dataset_assets.errors import ConfigurationError
+from dataset_assets import checks
 from dataset_assets.loaders.torch.loader import stack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixingCollate:
-    """Stacks samples (image, label) and blends each with its neighbour; with both kinds on, each batch gets one of them.
+    """Stacks samples (image, label) and blends each with the one before it in the batch.
+
+    If both kinds are on, each batch gets one of them.
 
     Raises:
-        ConfigurationError: a value that can not work.
+        ConfigurationError: a value is invalid.
     """
 
     classes: int
-    mixup_alpha: float = 0.0  # of the Beta distribution; 0: off
+    """Number of classes."""
+    mixup_alpha: float = 0.0
+    """Parameter of the Beta distribution for mixup. 0: off."""
     cutmix_alpha: float = 0.0
+    """Parameter of the Beta distribution for CutMix. 0: off."""
 
     def __post_init__(self) -> None:
-        if self.mixup_alpha < 0 or self.cutmix_alpha < 0 or self.classes < 1:
-            raise ConfigurationError(
-                f"expected mixup_alpha and cutmix_alpha from 0 and at least one class, came {self.mixup_alpha}, {self.cutmix_alpha}, {self.classes}"
-            )
+        checks.integer("classes", self.classes, 1)
+        checks.number("mixup_alpha", self.mixup_alpha, 0)
+        checks.number("cutmix_alpha", self.cutmix_alpha, 0)
 
     def __call__(
         self, samples: Sequence[tuple[Any, ...]], rng: np.random.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return images (B, C, H, W), and labels (B, classes) float32 that sum to 1."""
+        """Return images (B, C, H, W), and labels (B, classes) float32 whose rows sum to 1."""
         images, labels = stack(samples)
         shares = torch.nn.functional.one_hot(labels, self.classes).to(torch.float32)
-        kinds = [
-            kind
-            for kind, alpha in ((_mix, self.mixup_alpha), (_cut, self.cutmix_alpha))
-            if alpha > 0
-        ]
+        alphas = ((_mixup, self.mixup_alpha), (_cutmix, self.cutmix_alpha))
+        kinds = [(blend, alpha) for blend, alpha in alphas if alpha > 0]
         if not kinds:
             return images, shares
-        kind = kinds[int(rng.random() * len(kinds))]
-        alpha = self.mixup_alpha if kind is _mix else self.cutmix_alpha
-        kept = kind(images, float(rng.beta(alpha, alpha)), rng)
+        blend, alpha = kinds[int(rng.random() * len(kinds))]
+        kept = blend(images, float(rng.beta(alpha, alpha)), rng)
         return images, shares * kept + shares.roll(1, 0) * (1 - kept)
 
 
-def _mix(images: torch.Tensor, kept: float, rng: np.random.Generator) -> float:
-    """Blend in place; return the share that is kept."""
+def _mixup(images: torch.Tensor, kept: float, rng: np.random.Generator) -> float:
+    """Blend images in place; return the share of each that is kept."""
     images.lerp_(images.roll(1, 0), 1 - kept)
     return kept
 
 
-def _cut(images: torch.Tensor, kept: float, rng: np.random.Generator) -> float:
-    """Paste a box of the neighbour; return the share that is kept, which is smaller where the box reaches over the edge."""
+def _cutmix(images: torch.Tensor, kept: float, rng: np.random.Generator) -> float:
+    """Paste a box of another image into each, in place; return the share that is kept.
+
+    It differs from `kept` if the box extends over the edge.
+    """
     height, width = images.shape[-2:]
     half = 0.5 * np.sqrt(1 - kept)
     x, y = rng.random() * width, rng.random() * height

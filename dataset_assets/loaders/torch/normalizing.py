@@ -1,4 +1,4 @@
-"""Batches that are normalised by the process that hands them out: workers pass 8-bit pixels on, a quarter of the bytes."""
+"""Batches that the main process normalizes: workers send 8-bit pixels, a quarter of the bytes."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -10,16 +10,20 @@ from torch.utils.data import get_worker_info
 
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
 from dataset_assets.loaders.samples.sample import Transform
-from dataset_assets.loaders.torch.augment import AugmentOptions, normalize
-from dataset_assets.loaders.torch.batch_memory import Memory, Sent, Slots
+from dataset_assets.loaders.torch.augment import normalize
+from dataset_assets.loaders.torch.augment_options import AugmentOptions
 from dataset_assets.loaders.torch.dataset import Collator
 from dataset_assets.loaders.torch.loader import ShardLoader, stack
+from dataset_assets.loaders.torch.shared_batches import BatchPool, BufferedBatch, WorkerBuffers
 
 
-class FinishingLoader(ShardLoader):
-    """Its transform gives (pixels (H, W[, C]) uint8, labels (H, W), mean, deviation), its batches have the normalised (B, C, H, W) in front.
+class NormalizingLoader(ShardLoader):
+    """A loader whose batches are (images, labels, means, deviations).
 
-    Its `collate_fn` makes whole batches, for whoever builds another loader of its parts (accelerate does); its own workers have one that leaves that out.
+    Images are (B, C, H, W), normalized. The transform returns (pixels (H, W) or (H, W, C) uint8,
+    labels (H, W), mean, deviation). `collate_fn` makes complete batches, for trainers that build
+    another loader of its parts, as accelerate does; its own workers use one that does not
+    normalize.
     """
 
     def __init__(
@@ -29,85 +33,90 @@ class FinishingLoader(ShardLoader):
         augment: AugmentOptions,
         options: LoaderOptions,
     ) -> None:
-        super().__init__(source, transform, _Whole(augment), options=options)
+        super().__init__(source, transform, _NormalizingCollate(augment), options=options)
         self._augment = augment
-        self._images, self._labels = (
-            Memory(pinned=options.pin_memory),
-            Memory(pinned=options.pin_memory),
-        )
-        self._slots: Slots | None = None  # of the workers that were started last
+        self._images = BatchPool(pinned=options.pin_memory)
+        self._labels = BatchPool(pinned=options.pin_memory)
+        self._buffers: WorkerBuffers | None = None  # of the workers that were started last
 
     def _get_iterator(self) -> Any:
-        self._slots = Slots.of(self._augment, self.options)
-        whole, self.collate_fn = self.collate_fn, Collator(_Parts(self._slots))
+        self._buffers = WorkerBuffers.create(self._augment, self.options)
+        # torch's iterator takes the function from the loader once, here
+        complete = self.collate_fn
+        self.collate_fn = Collator(_RawCollate(self._buffers))
         try:
             return super()._get_iterator()
         finally:
-            self.collate_fn = whole
+            self.collate_fn = complete
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        """See `ShardLoader`."""
-        slots = None
+        """Yield the batches of the epoch, with the errors of `ShardLoader`."""
+        buffers = None
         with closing(super().__iter__()) as batches:  # type: ignore[type-var]
             for batch in batches:
-                slots = slots or self._slots  # another iteration may start workers of its own later
-                yield self._finished(
-                    slots.read(batch) if slots is not None and isinstance(batch, Sent) else batch
-                )
+                # another iteration may start workers with buffers of their own later
+                buffers = buffers or self._buffers
+                if buffers is not None and isinstance(batch, BufferedBatch):
+                    yield self._normalized(buffers.read(batch))
+                else:
+                    yield self._normalized(batch)
 
-    def _finished(self, parts: Sequence[Any]) -> list[Any]:
+    def _normalized(self, parts: Sequence[Any]) -> list[Any]:
         pixels, labels, means, stdevs = parts
         first = np.asarray(pixels[0])
         channels = 1 if first.ndim == 2 else first.shape[2]
         batch = self._images.take((len(pixels), channels, *first.shape[:2]), self._augment.dtype)
-        for picture, mean, stdev, target in zip(
-            pixels, means.numpy(), stdevs.numpy(), batch.numpy(), strict=True
-        ):
-            normalize(
-                np.asarray(picture), np.asarray(mean), np.asarray(stdev), self._augment, out=target
-            )
-        if isinstance(labels, np.ndarray):  # in a slot
+        samples = zip(pixels, means.numpy(), stdevs.numpy(), batch.numpy(), strict=True)
+        for image, mean, stdev, target in samples:
+            moments = np.asarray(mean), np.asarray(stdev)
+            normalize(np.asarray(image), *moments, self._augment, out=target)
+        if isinstance(labels, np.ndarray):  # in a buffer that will be reused
             kept = self._labels.take(labels.shape, labels.dtype.name)
             kept.numpy()[...] = labels
             labels = kept
         return [batch, labels, means, stdevs]
 
 
-class _Whole:
-    """Collates to whole batches. Picklable."""
+class _NormalizingCollate:
+    """Makes complete batches. Picklable."""
 
     def __init__(self, augment: AugmentOptions) -> None:
         self._augment = augment
 
-    def __call__(self, samples: Sequence[tuple[Any, ...]], rng: np.random.Generator) -> list[Any]:
-        del rng
-        return list(
-            stack(
-                [
-                    (normalize(pixels, mean, stdev, self._augment), label, mean, stdev)
-                    for pixels, label, mean, stdev in samples
-                ]
-            )
-        )
+    def __call__(
+        self,
+        samples: Sequence[tuple[Any, ...]],
+        rng: np.random.Generator,
+    ) -> list[Any]:
+        normalized = [
+            (normalize(pixels, mean, stdev, self._augment), label, mean, stdev)
+            for pixels, label, mean, stdev in samples
+        ]
+        return list(stack(normalized))
 
 
-class _Parts:
-    """Collates to pixels, labels, means and deviations, in a slot where there is one. Picklable without slots."""
+class _RawCollate:
+    """Makes batches that are not normalized, in a buffer if possible. Picklable without buffers."""
 
-    def __init__(self, slots: "Slots | None") -> None:
-        self._slots = slots
+    def __init__(self, buffers: WorkerBuffers | None) -> None:
+        self._buffers = buffers
 
-    def __call__(self, samples: Sequence[tuple[Any, ...]], rng: np.random.Generator) -> Any:
-        del rng
+    def __call__(
+        self,
+        samples: Sequence[tuple[Any, ...]],
+        rng: np.random.Generator,
+    ) -> Any:
         worker = get_worker_info()
         if worker is None:
             pixels, *others = zip(*samples, strict=True)
-            return [list(pixels), *map(_stacked, others)]
-        sent = self._slots.write(worker.id, samples) if self._slots is not None else None
-        return list(stack(samples)) if sent is None else sent
+            return [list(pixels), *map(_stack_field, others)]
+        batch = None
+        if self._buffers is not None:
+            batch = self._buffers.write(worker.id, samples)
+        return list(stack(samples)) if batch is None else batch
 
 
-def _stacked(values: Sequence[Any]) -> torch.Tensor:
+def _stack_field(values: Sequence[Any]) -> torch.Tensor:
     if isinstance(values[0], np.ndarray):
         return torch.from_numpy(np.stack(values))
     stacked: torch.Tensor = stack([(value,) for value in values])[0]

@@ -1,129 +1,124 @@
-"""Samples as stored -> arrays of a batch. Picklable, so that they run in any worker."""
+"""Transforms for segmentation and classification. Picklable, so that they run in any worker."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dataset_assets.errors import ConfigurationError
-from dataset_assets.images.decode import decode
-from dataset_assets.images.header import read_header
-from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.loaders.labels.label_maps import TrainIds
-from dataset_assets.loaders.samples.sample import LoadedSample
-from dataset_assets.loaders.torch.augment import AugmentOptions, augment, cut, fit_into, normalize
+from dataset_assets.loaders.samples.sample import LoadedSample, check_color
+from dataset_assets.loaders.torch.augment import augment, fit_into, normalize, warp
+from dataset_assets.loaders.torch.augment_options import AugmentOptions
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.staged import SampleError
 
-#: What callers may add behind ours: a tensor (C, H, W), or a label, to another one.
-Extra = Callable[[Any], Any]
-#: From what `decode` gives, which is BGR or gray.
-_COLORS = {
-    "bgr": (None, cv2.COLOR_GRAY2BGR),
-    "rgb": (cv2.COLOR_BGR2RGB, cv2.COLOR_GRAY2RGB),
-    "gray": (cv2.COLOR_BGR2GRAY, None),
-}
+#: A function of the caller that is applied last: to a tensor (C, H, W), or to a label.
+ExtraTransform = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentationTransform:
-    """Gives (image (C, H, W), labels (H, W) uint8 or int64, mean, deviation); without `image_transform` the pixels in place of the image."""
+    """Makes (image, labels, mean, deviation) of a sample with a label map.
+
+    Labels are (H, W) uint8 or int64. The image is what `image_transform` returns; without one it is
+    pixels (H, W) or (H, W, C) uint8, which `NormalizingLoader` normalizes.
+
+    Raises:
+        ConfigurationError: a value is invalid.
+    """
 
     options: AugmentOptions
-    train_ids: TrainIds | None  # None: label ids as they are
+    train_ids: TrainIds | None
+    """Mapping of label ids to train ids. None: label ids as they are."""
     part: str = "seg.png"
-    color: str = "bgr"  # order of the channels, or "gray"
-    image_transform: Extra | None = None
-    label_transform: Extra | None = None
+    """Member with the label map."""
+    color: str = "bgr"
+    """Order of the channels: "bgr", "rgb" or "gray"."""
+    image_transform: ExtraTransform | None = None
+    """Applied to the normalized image."""
+    label_transform: ExtraTransform | None = None
+    """Applied to the labels."""
 
     def __post_init__(self) -> None:
-        if self.color not in _COLORS:
-            raise ConfigurationError(
-                f"color: expected one of {', '.join(_COLORS)}, came {self.color!r}"
-            )
+        check_color(self.color)
 
     def __call__(self, sample: LoadedSample, rng: np.random.Generator) -> tuple[Any, ...]:
-        """Make a sample.
+        """Return the arrays of a sample.
 
         Raises:
-            SampleError: it can not be decoded, or its label map is of another size.
+            SampleError: it cannot be decoded, or its label map has another size than the image.
         """
         labels = sample.labels(self.part)
         if self.train_ids is not None:
-            labels = self.train_ids(labels)
+            labels = self.train_ids.apply(labels)
         try:
-            made = cut(_decoded(sample, self.color), labels, self.options, rng)
+            warped = warp(sample.image(self.color), labels, self.options, rng)
         except ValueError as exc:
             raise SampleError(Cause.DECODE_ERROR, str(exc)) from exc
-        image, label = made.pixels, made.label
+        image: Any = warped.pixels
         if self.image_transform is not None:
-            image = self.image_transform(
-                torch.from_numpy(normalize(image, made.mean, made.stdev, self.options))
-            )
+            normalized = normalize(image, warped.mean, warped.stdev, self.options)
+            image = self.image_transform(torch.from_numpy(normalized))
+        label = warped.label
         if label is not None and label.dtype != np.uint8:
-            label = label.astype(np.int64)  # losses of torch take no other
-        return image, _added(label, self.label_transform), made.mean, made.stdev
+            label = label.astype(np.int64)  # losses of torch accept no other
+        return image, _apply(self.label_transform, label), warped.mean, warped.stdev
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassificationTransform:
-    """Gives (image (C, H, W), label int64)."""
+    """Makes (image (C, H, W), label int64) of a sample."""
 
     options: AugmentOptions
-    fit: tuple[int, int] | None = None  # width and height, px, into which pictures are scaled first
-    shorter_side: int | None = None  # px, to which it is scaled first
+    fit: tuple[int, int] | None = None
+    """Width and height, px, into which images are scaled first."""
+    shorter_side: int | None = None
+    """Length, px, to which the shorter side is scaled first."""
     label_column: str = "label"
-    whole: Extra | None = None  # instead of all this: gets a Pillow image, RGB
-    image_transform: Extra | None = None
-    label_transform: Extra | None = None
+    """Column of the index with the label."""
+    whole: ExtraTransform | None = None
+    """Replaces all of this; gets a Pillow image, RGB."""
+    image_transform: ExtraTransform | None = None
+    """Applied to the image."""
+    label_transform: ExtraTransform | None = None
+    """Applied to the label."""
 
     def __call__(self, sample: LoadedSample, rng: np.random.Generator) -> tuple[Any, ...]:
-        """Make a sample.
+        """Return the arrays of a sample.
 
         Raises:
-            SampleError: it can not be decoded, or has no label.
+            SampleError: it cannot be decoded, or has no label.
         """
         label = sample.columns[self.label_column]
         if label is None or label < 0:
             raise SampleError(Cause.DECODE_ERROR, "no label")
-        picture = sample.image()
-        image = (
-            self._augmented(picture, rng) if self.whole is None else self.whole(_pillow(picture))
-        )
-        return _added(image, self.image_transform), _added(int(label), self.label_transform)
+        pixels = sample.image()
+        if self.whole is None:
+            image = self._augmented(pixels, rng)
+        else:
+            image = self.whole(_pillow_image(pixels))
+        return _apply(self.image_transform, image), _apply(self.label_transform, int(label))
 
-    def _augmented(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[Any]:
+    def _augmented(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[Any]:
         if self.fit is not None:
-            picture = fit_into(picture, *self.fit)
+            image = fit_into(image, *self.fit)
         elif self.shorter_side is not None:
-            factor = self.shorter_side / min(picture.shape[:2])
-            picture = fit_into(
-                picture, round(picture.shape[1] * factor), round(picture.shape[0] * factor)
-            )
-        return augment(picture, None, self.options, rng).image
+            factor = self.shorter_side / min(image.shape[:2])
+            height, width = (round(side * factor) for side in image.shape[:2])
+            image = fit_into(image, width, height)
+        return augment(image, None, self.options, rng).image
 
 
-def _pillow(picture: NDArray[np.uint8]) -> Any:
+def _pillow_image(pixels: NDArray[np.uint8]) -> Any:
     from PIL import Image
 
-    return Image.fromarray(picture)
+    return Image.fromarray(pixels)
 
 
-def _decoded(sample: LoadedSample, color: str) -> NDArray[np.uint8]:
-    """Return the picture as `LoadedSample.image` does, in the colors that are wanted: one conversion less."""
-    try:
-        pixels, _ = decode(sample.payload, read_header(sample.payload))
-    except RefusedImage as exc:
-        raise SampleError(exc.cause, str(exc)) from exc
-    code = _COLORS[color][pixels.ndim == 2]
-    return pixels if code is None else cv2.cvtColor(pixels, code)
-
-
-def _added(value: Any, extra: Extra | None) -> Any:
-    if extra is None:
+def _apply(transform: ExtraTransform | None, value: Any) -> Any:
+    if transform is None:
         return value
-    return extra(torch.from_numpy(value) if isinstance(value, np.ndarray) else value)
+    return transform(torch.from_numpy(value) if isinstance(value, np.ndarray) else value)

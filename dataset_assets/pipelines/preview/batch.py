@@ -19,7 +19,7 @@ from dataset_assets.loaders.labels.label_maps import (
     unknown_labels,
 )
 from dataset_assets.loaders.samples.sample import LoadedSample
-from dataset_assets.loaders.torch.augment import AugmentOptions
+from dataset_assets.loaders.torch.augment_options import AugmentOptions
 from dataset_assets.loaders.torch.loader import LoaderOptions, ShardLoader, StagedRows
 from dataset_assets.loaders.torch.transforms import ClassificationTransform, SegmentationTransform
 from dataset_assets.records.staged import StagedDataset

@@ -1,4 +1,4 @@
-"""What all `Create...Loaders` share: where their shards are, what their loaders are told, and the list of dicts that they return."""
+"""What the `Create...Loaders` have in common: buckets, options, and the dicts that they return."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,10 +12,10 @@ from dataset_assets.errors import ConfigurationError
 from dataset_assets.loaders.labels.class_dictionary import ClassDictionary
 from dataset_assets.loaders.labels.label_maps import TrainIds, class_weights, unknown_labels
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
-from dataset_assets.loaders.torch.augment import AugmentOptions
+from dataset_assets.loaders.torch.augment_options import AugmentOptions
 from dataset_assets.loaders.torch.loader import ShardLoader
-from dataset_assets.loaders.torch.normalizing import FinishingLoader
-from dataset_assets.loaders.torch.transforms import Extra, SegmentationTransform
+from dataset_assets.loaders.torch.normalizing import NormalizingLoader
+from dataset_assets.loaders.torch.transforms import ExtraTransform, SegmentationTransform
 from dataset_assets.storage.store import Store, open_store
 
 
@@ -27,16 +27,20 @@ class Buckets(Protocol):
         """Return a folder of a bucket."""
 
 
-#: Buckets; or the store or url (a folder, too) that has what would be the buckets as its folders.
-Place = Buckets | Store | str
-#: One entry of `loaders`, as it comes and as it is returned.
-Definition = dict[str, Any]
+#: Buckets; or a store or url (or local folder) whose folders take the place of buckets.
+BucketSource = Buckets | Store | str
+#: One entry of the argument `loaders`, and of the result.
+SetDefinition = dict[str, Any]
 
 _DEFAULTS = LoaderOptions(bad_samples="replace")
 
 
-def open_bucket(s3: Place, bucket: str | None) -> Store:
-    """Return a bucket; of a store or url the folder of that name, itself when there is no name."""
+def open_bucket(s3: BucketSource, bucket: str | None) -> Store:
+    """Return a bucket; of a store or url the folder of that name, or itself without a name.
+
+    Raises:
+        ConfigurationError: there are buckets, and no name.
+    """
     if isinstance(s3, Buckets):
         if not bucket:
             raise ConfigurationError(
@@ -47,11 +51,11 @@ def open_bucket(s3: Place, bucket: str | None) -> Store:
     return store.child(bucket) if bucket else store
 
 
-def bucket_of(bucket: str | None, s3def: Mapping[str, Any] | None) -> str | None:
-    """Return the bucket that was named, or else that of the data sets of a credentials file.
+def bucket_name(bucket: str | None, s3def: Mapping[str, Any] | None) -> str | None:
+    """Return the given bucket, or else that of the data sets of a credentials file.
 
     Raises:
-        ConfigurationError: `s3def` does not say it.
+        ConfigurationError: `s3def` does not name it.
     """
     if bucket or not s3def:
         return bucket
@@ -59,13 +63,14 @@ def bucket_of(bucket: str | None, s3def: Mapping[str, Any] | None) -> str | None
         return str(s3def["sets"]["dataset"]["bucket"])
     except (KeyError, TypeError) as exc:
         raise ConfigurationError(
-            f"s3def: expected sets, dataset, bucket in it ({exc!r} is missing); add it or give bucket="
+            f"s3def: expected sets, dataset, bucket in it ({exc!r} is missing); add it or give "
+            "bucket="
         ) from exc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What all loaders of one call are told."""
+class CallArguments:
+    """Arguments of a call that all its loaders use."""
 
     batch_size: int  # of one rank
     num_workers: int
@@ -74,12 +79,12 @@ class Run:
     timeout_s: float = 0
     seed: int | None = None
     cache_dir: str | None = None
-    options: LoaderOptions | None = None  # everything else
+    options: LoaderOptions | None = None
 
-    def options_for(
+    def loader_options(
         self, *, train: bool, drop_last: bool, parts: tuple[str, ...], columns: tuple[str, ...] = ()
     ) -> LoaderOptions:
-        """Return the options of one set."""
+        """Return the options of the loader of one set."""
         base = self.options or _DEFAULTS
         return replace(
             base,
@@ -98,86 +103,87 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Segmentation:
-    """How the loaders of one call make samples of pictures and label maps."""
+class SegmentationSets:
+    """Makes the loaders of one call whose samples are images and label maps."""
 
-    run: Run
+    call: CallArguments
     augment: AugmentOptions  # `random` and `ignore` are those of the set
     color: str = "bgr"
-    image_transform: Extra | None = None
-    label_transform: Extra | None = None
+    image_transform: ExtraTransform | None = None
+    label_transform: ExtraTransform | None = None
 
-    def fill(
+    def add_loader(
         self,
-        definition: Definition,
+        definition: SetDefinition,
         source: LoaderSource,
         dictionary: ClassDictionary,
         *,
         part: str = "seg.png",
-    ) -> Definition:
-        """Add the loader of a set to its definition. Sets that are not transformed are neither shuffled nor cut short.
+    ) -> SetDefinition:
+        """Add the loader of a set to its definition.
+
+        Sets without `enable_transform` are not shuffled, and keep short last batches.
 
         Raises:
             ConfigurationError: the set has no label maps.
         """
-        rows, train = source.rows, bool(definition["enable_transform"])
+        rows = source.rows
+        train = bool(definition["enable_transform"])
         if part not in rows.parts:
             raise ConfigurationError(
                 f"{rows.url} has no {part}; expected a set with label maps: train or val, not test"
             )
-        semantic = part == "seg.png"
-        if train and semantic and source.sample_weights is None:
+        is_semantic = part == "seg.png"
+        if train and is_semantic and source.sample_weights is None:
             source = replace(source, sample_weights=class_weights(dictionary, rows))
         transform = SegmentationTransform(
             options=replace(self.augment, random=train, ignore=dictionary.ignore),
-            train_ids=TrainIds(dictionary) if semantic else None,
+            train_ids=TrainIds(dictionary) if is_semantic else None,
             part=part,
             color=self.color,
             image_transform=self.image_transform,
             label_transform=self.label_transform,
         )
-        drop_last = (
-            train and definition.get("drop_last", True) and taken(source) >= self.run.batch_size
-        )
-        options = self.run.options_for(train=train, drop_last=drop_last, parts=(part,))
+        may_drop = train and definition.get("drop_last", True)
+        drop_last = may_drop and source.samples >= self.call.batch_size
+        options = self.call.loader_options(train=train, drop_last=drop_last, parts=(part,))
+        loader: ShardLoader
         if self.image_transform is None:
-            describe(
-                definition, source, FinishingLoader(source, transform, transform.options, options)
-            )
+            loader = NormalizingLoader(source, transform, transform.options, options)
         else:
-            describe(definition, source, ShardLoader(source, transform, options=options))
-        definition["unknown_labels"] = unknown_labels(dictionary, rows.dataset) if semantic else {}
+            loader = ShardLoader(source, transform, options=options)
+        describe_loader(definition, source, loader)
+        definition["unknown_labels"] = {}
+        if is_semantic:
+            definition["unknown_labels"] = unknown_labels(dictionary, rows.dataset)
         return definition
 
 
-def describe(definition: Definition, source: LoaderSource, loader: ShardLoader) -> None:
-    """Add a loader, its number of batches and of samples to the definition of a set."""
+def describe_loader(definition: SetDefinition, source: LoaderSource, loader: ShardLoader) -> None:
+    """Add a loader, its number of batches and its number of samples to a definition."""
     options = loader.options
     definition["dataloader"] = loader
     definition["batches"] = len(loader)
-    definition["length"] = min(
-        len(loader) * options.batch_size, -(-taken(source) // options.world_size)
-    )
+    samples_of_rank = -(-source.samples // options.world_size)
+    definition["length"] = min(len(loader) * options.batch_size, samples_of_rank)
     definition.setdefault("dataset_dfn", {})
 
 
-def taken(source: LoaderSource) -> int:
-    """Return how many samples of a source an epoch has."""
-    return len(source.rows) if source.keep is None else int(source.keep.sum())
-
-
-def definitions(
-    given: list[Definition] | None, default: tuple[Definition, ...]
-) -> list[Definition]:
-    """Return copies of the given sets, or of the default ones: what a caller handed in stays as it is."""
+def copied_definitions(
+    given: list[SetDefinition] | None, default: tuple[SetDefinition, ...]
+) -> list[SetDefinition]:
+    """Return copies of the given sets, or of the default ones: those of callers stay unchanged."""
     found = [dict(definition) for definition in (default if given is None else given)]
     for definition in found:
         definition.setdefault("enable_transform", definition.get("set") == "train")
     return found
 
 
-def locate_set(definition: Definition, src: str, dest: str | None) -> str:
-    """Return the folder of a set in the bucket, and note it: `dataset`, unless that is the folder of this machine that torchdatasetutil reads."""
+def locate_set(definition: SetDefinition, src: str, dest: str | None) -> str:
+    """Set `dataset` of a definition to the folder of the set in the bucket, and return it.
+
+    Folders of this machine, which torchdatasetutil reads, are replaced.
+    """
     dataset = str(definition.get("dataset") or "/")
     if dataset.startswith("/") or dataset.rstrip("/") == str(dest).rstrip("/"):
         dataset = f"{src}/staged/{definition['set']}"
@@ -186,10 +192,12 @@ def locate_set(definition: Definition, src: str, dest: str | None) -> str:
 
 
 def normalization(normalize: bool | str) -> str:
-    """Return the name that `AugmentOptions` has for what torchdatasetutil switches on or off."""
-    return normalize if isinstance(normalize, str) else "image" if normalize else "none"
+    """Return the value for `AugmentOptions.normalize`."""
+    if isinstance(normalize, str):
+        return normalize
+    return "image" if normalize else "none"
 
 
-def weights(values: Any) -> NDArray[np.float64] | None:
+def weights_array(values: Any) -> NDArray[np.float64] | None:
     """Return sample weights as an array, if there are any."""
     return None if values is None else np.asarray(values, np.float64)
