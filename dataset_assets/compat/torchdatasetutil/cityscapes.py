@@ -197,12 +197,12 @@ def _label_part(definition: SetDefinition) -> str:
 def _described(
     source: DictionarySource, dictionary: ClassDictionary, width: int, height: int
 ) -> SetDefinition:
-    is_mapping = isinstance(source, Mapping)
+    given = source["objects"] if isinstance(source, Mapping) else None
     return {
         "class_dictionary": source,
         "width": width,
         "height": height,
         "in_channels": dictionary.input_channels,
         "num_classes": dictionary.classes,
-        "classes": source["objects"] if is_mapping else objects_as_json(dictionary),
+        "classes": objects_as_json(dictionary) if given is None else given,
     }

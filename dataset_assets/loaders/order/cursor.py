@@ -114,17 +114,18 @@ def read_state(
                 "the same data and options"
             )
     epoch, batches = state.get("epoch"), state.get("batches")
-    is_valid = isinstance(epoch, int) and isinstance(batches, int)
-    if not is_valid or epoch < 0 or not 0 <= batches <= cursor.batches:
+    is_epoch = isinstance(epoch, int) and epoch >= 0
+    is_batch = isinstance(batches, int) and 0 <= batches <= cursor.batches
+    if not is_epoch or not is_batch:
         raise LoaderStateMismatch(
             f"epoch {epoch!r}, batch {batches!r}: expected a batch up to {cursor.batches}; "
             "the state is damaged"
         )
     # with other ranks an epoch may be one batch shorter, see `LoaderOptions.pad`
     if batches == cursor.batches:
-        cursor.seek(epoch + 1, 0)
+        cursor.seek(state["epoch"] + 1, 0)
     else:
-        cursor.seek(epoch, batches)
+        cursor.seek(state["epoch"], state["batches"])
 
 
 def _data_text(sizes: Mapping[str, Any], digest: Any) -> str:

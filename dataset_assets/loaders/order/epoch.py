@@ -174,15 +174,15 @@ class EpochOrder:
         return np.concatenate(parts)[np.argsort(np.concatenate(keys), kind="stable")]
 
 
-def _uniform(random: np.random.Philox, count: int) -> NDArray[np.float64]:
+def _uniform(random: np.random.Philox, count: int) -> NDArray[Any]:
     """Return numbers from [0, 1) with 53 random bits."""
-    numbers: NDArray[np.float64] = (random.random_raw(count) >> np.uint64(11)) * 2.0**-53
-    return numbers
+    numbers: NDArray[Any] = random.random_raw(count) >> np.uint64(11)
+    return numbers * 2.0**-53
 
 
 def _ordered_set(number: int, first: int, source: LoaderSource) -> _OrderedSet:
     kept = None if source.keep is None else np.flatnonzero(source.keep)
-    weights = None
+    weights: NDArray[Any] | None = None
     if source.sample_weights is not None:
         chosen = np.asarray(source.sample_weights, np.float64)
         if kept is not None:

@@ -25,7 +25,7 @@ from dataset_assets.errors import ConfigurationError, MissingColumn, ObjectMissi
 from dataset_assets.loaders.order.permutation import permutation
 from dataset_assets.loaders.samples.rows import PAYLOAD
 from dataset_assets.records.causes import Cause
-from dataset_assets.records.staged import SampleError
+from dataset_assets.records.staged import SampleError, StagedDataset
 from dataset_assets.storage.store import ObjectInfo, Store
 
 LABELS = "seg.png"  # part of the samples
@@ -137,7 +137,7 @@ class ImagePairs:
         content = [[info.key, info.bytes] for pair in pairs for info in pair]
         self.digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
         self.url = store.url
-        self.dataset = None
+        self.dataset: StagedDataset | None = None
         self.parts: tuple[str, ...] = (LABELS,)
         self.columns: tuple[str, ...] = ()
         # all pairs are one shard, of which nothing can be fetched ahead

@@ -45,9 +45,9 @@ class Collator:
 
     def __call__(self, samples: Sequence[Any]) -> Any:
         """Return the batch."""
-        is_ours = isinstance(samples, TransformedSamples)
-        rng = samples.rng if is_ours else batch_random(0, 0, 0)
-        return self._collate(samples, rng)
+        if isinstance(samples, TransformedSamples):
+            return self._collate(samples, samples.rng)
+        return self._collate(samples, batch_random(0, 0, 0))
 
 
 class ShardDataset(Dataset[Any]):
