@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from dataset_assets.compat.torchdatasetutil.image_pairs import CreateImageLoaders
-from dataset_assets.loaders.samples.image_pairs import split_pairs
 from dataset_assets.errors import ConfigurationError, SourceError
+from dataset_assets.loaders.samples.image_pairs import split_pairs
 from dataset_assets.storage.stores.local import Store
 
 DESCRIPTION = {
