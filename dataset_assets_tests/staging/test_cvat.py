@@ -94,7 +94,7 @@ def test_only_one_subset_is_staged_when_asked_for(tmp_path):
     partition = opened(CvatExport(annotations=path, subset="val"))
     assert [sample.columns["image_id"] for sample in samples(partition)] == [2]
     assert partition.fingerprint != opened(path).fingerprint
-    with pytest.raises(UnreadableSource, match="expected pictures of subset 'test', found none"):
+    with pytest.raises(UnreadableSource, match="expected images of subset 'test', found none"):
         opened({"annotations": path, "subset": "test"})
 
 
@@ -200,7 +200,7 @@ def test_pictures_come_from_elsewhere_when_an_export_has_none(tmp_path):
             "pictures without annotations": 1,
         }
         assert len(partition.archives) == 2
-    with pytest.raises(UnreadableSource, match="came XML alone; say where they are"):
+    with pytest.raises(UnreadableSource, match="got XML alone; say where they are"):
         opened(str(tmp_path / "annotations.xml"))
 
 
@@ -299,7 +299,7 @@ TRACK = '<track id="{0}" label="car" task_id="{0}"><box frame="0" xtl="0" ytl="0
         (
             {"annotations.xml": document("")},
             UnreadableSource,
-            "expected pictures, found none; export with images",
+            "expected images, found none; export with images",
         ),
         (
             {"annotations.xml": b"<annotations>", "images/a.jpg": b"x"},
@@ -314,7 +314,7 @@ TRACK = '<track id="{0}" label="car" task_id="{0}"><box frame="0" xtl="0" ytl="0
         (
             {"annotations.xml": document(image(0, "a") + TRACK.format(0)), "images/a.jpg": b"x"},
             ArchiveCorrupt,
-            "images or tracks, came both",
+            "images or tracks, got both",
         ),
         (
             {"annotations.xml": document(TRACK.format(0) + TRACK.format(1)), "images/a.jpg": b"x"},
@@ -343,7 +343,7 @@ TRACK = '<track id="{0}" label="car" task_id="{0}"><box frame="0" xtl="0" ytl="0
                 "images/x/a.jpg": b"x",
             },
             UnreadableSource,
-            "two pictures belong to one image",
+            "expected one file for each annotated image",
         ),
     ],
 )
@@ -362,8 +362,8 @@ def test_export_is_refused_in_one_line_when_it_is_not_laid_out_as_cvat_does(
         ({"exports": {"a/b": "x"}}, "expected names of letters"),
         ({"exports": {"a": ""}}, "exports: a: expected a path"),
         ({"exports": {"a": {"annotation": "x"}}}, "exports: a: expected a path"),
-        ({"exports": {"a": {"annotations": "x", "subset": 5}}}, "subset: expected a text"),
-        ({"exports": {"a": "x"}, "line_width": -1}, "line_width: expected 0 to 1000 px"),
+        ({"exports": {"a": {"annotations": "x", "subset": 5}}}, "subset: expected text"),
+        ({"exports": {"a": "x"}, "line_width": -1}, "line_width: expected a number from 0 to 1000"),
     ],
 )
 def test_options_are_refused_when_they_can_not_work(options, message):

@@ -7,7 +7,7 @@ from dataset_assets.records.staged import SampleError
 from dataset_assets.staging.masks.label_map import LabelMap
 from dataset_assets.staging.masks.polygons import fill_box
 from dataset_assets.staging.masks.rle import decode
-from dataset_assets.staging.sources.cvat import _shapes as _cvat_shapes
+from dataset_assets.staging.sources.cvat._shapes import draw_shapes, parse_shape
 from dataset_assets_tests.support import tiny_cvat
 
 SIZE = (40, 60)  # height, width
@@ -21,8 +21,8 @@ def fill(polygon, height, width):
 
 
 def draw(*elements, size=SIZE, line_width=0.0):
-    shapes = [_cvat_shapes.record_of(fromstring(element)) for element in elements]
-    return _cvat_shapes.draw(shapes, IDS, size, line_width).pixels
+    shapes = [parse_shape(fromstring(element)) for element in elements]
+    return draw_shapes(shapes, IDS, size, line_width).pixels
 
 
 def box(label, left, top, right, bottom, more=""):
@@ -51,21 +51,17 @@ DISC = """
 def test_mask_is_drawn_along_rows_when_it_is_that_of_the_documentation():
     sample = fromstring(tiny_cvat.SAMPLE.encode())
     (mask,) = sample.iter("mask")
-    drawn = _cvat_shapes.draw([_cvat_shapes.record_of(mask)], {"car": 1}, (1200, 1600), 0.0).pixels
+    drawn = draw_shapes([parse_shape(mask)], {"car": 1}, (1200, 1600), 0.0).pixels
     expected = np.array([[character == "#" for character in line] for line in DISC.split()])
     assert expected.shape == (15, 13)
     assert np.array_equal(drawn[888 : 888 + 15, 707 : 707 + 13], expected)
     assert drawn.sum() == expected.sum()
-    assert not np.array_equal(
-        decode(_cvat_shapes.record_of(mask)["rle"], 15, 13), expected
-    )  # as COCO counts
+    assert not np.array_equal(decode(parse_shape(mask)["rle"], 15, 13), expected)  # as COCO counts
 
 
 def test_documented_picture_is_drawn_by_depth_when_shapes_overlap():
-    shapes = [
-        _cvat_shapes.record_of(each) for each in fromstring(tiny_cvat.SAMPLE.encode()).find("image")
-    ]
-    drawn = _cvat_shapes.draw(
+    shapes = [parse_shape(each) for each in fromstring(tiny_cvat.SAMPLE.encode()).find("image")]
+    drawn = draw_shapes(
         shapes, {"car": 1, "traffic_line": 2, "wheel": 3, "plate": 4}, (1200, 1600), 0.0
     ).pixels
     polygon = fill(next(each for each in shapes if each["type"] == "polygon")["points"], 1200, 1600)
@@ -174,7 +170,7 @@ def test_polyline_is_as_wide_as_asked_when_it_has_a_width():
         ('<box label="a" xtl="one" ytl="1" xbr="5" ybr="5"/>', "box: could not convert"),
         (
             '<box label="a" xtl="nan" ytl="1" xbr="5" ybr="5"/>',
-            "box: expected a number below 1e\\+12, came 'nan'",
+            "box: expected a number below 1e\\+12, got 'nan'",
         ),
         (
             '<box label="a" xtl="1e9" ytl="1" xbr="5" ybr="5"/>',
@@ -215,7 +211,7 @@ def test_sample_is_refused_in_words_when_a_shape_can_not_be_drawn(element, messa
 
 
 def test_record_has_everything_when_read():
-    record = _cvat_shapes.record_of(
+    record = parse_shape(
         fromstring(
             '<polygon label="a" source="manual" occluded="1" points="1.50,2.00;3,4" z_order="2" group_id="9">'
             '<attribute name="color">red</attribute><attribute name="empty"></attribute></polygon>'

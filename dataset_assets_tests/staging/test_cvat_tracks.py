@@ -1,6 +1,6 @@
 import pytest
 
-from dataset_assets.staging.sources.cvat._tracks import frames_of
+from dataset_assets.staging.sources.cvat._tracks import interpolate_track
 
 
 def box(frame, left, *, outside=False, **more):
@@ -16,7 +16,7 @@ def box(frame, left, *, outside=False, **more):
 
 
 def lefts(shapes, frames=range(10)):
-    return {frame: shape["xtl"] for frame, shape in frames_of(shapes, list(frames))}
+    return {frame: shape["xtl"] for frame, shape in interpolate_track(shapes, list(frames))}
 
 
 def test_box_moves_in_a_straight_line_when_frames_lie_between():
@@ -29,7 +29,7 @@ def test_box_moves_in_a_straight_line_when_frames_lie_between():
     }
     (_, between), *_ = [
         each
-        for each in frames_of([box(0, 0.0, attributes={"a": "1"}), box(3, 1.0)], range(4))
+        for each in interpolate_track([box(0, 0.0, attributes={"a": "1"}), box(3, 1.0)], range(4))
         if each[0] == 1
     ]
     assert between == box(1, 0.33, attributes={"a": "1"}, keyframe=False) | {"xbr": 10.33}
@@ -65,7 +65,9 @@ def test_shapes_are_sorted_and_the_last_of_a_frame_counts_when_they_are_in_disor
 )
 def test_rotation_takes_the_shorter_way_when_interpolated(start, end, middle):
     shapes = [box(0, 0.0, rotation=start), box(2, 0.0, rotation=end), box(3, 0.0, outside=True)]
-    assert {frame: shape["rotation"] for frame, shape in frames_of(shapes, range(3))}[1] == middle
+    assert {frame: shape["rotation"] for frame, shape in interpolate_track(shapes, range(3))}[
+        1
+    ] == middle
 
 
 def test_polygon_moves_only_when_it_keeps_its_number_of_corners():
@@ -73,9 +75,9 @@ def test_polygon_moves_only_when_it_keeps_its_number_of_corners():
         {"type": "polygon", "frame": frame, "points": points}
         for frame, points in [(0, [0, 0, 4, 0, 4, 4]), (2, [2, 2, 6, 2, 6, 6])]
     ]
-    assert dict(frames_of(polygons, [1]))[1]["points"] == [1.0, 1.0, 5.0, 1.0, 5.0, 5.0]
+    assert dict(interpolate_track(polygons, [1]))[1]["points"] == [1.0, 1.0, 5.0, 1.0, 5.0, 5.0]
     polygons[1]["points"] = [2, 2, 6, 2, 6, 6, 2, 6]
-    assert dict(frames_of(polygons, [1]))[1]["points"] == [0, 0, 4, 0, 4, 4]
+    assert dict(interpolate_track(polygons, [1]))[1]["points"] == [0, 0, 4, 0, 4, 4]
 
 
 def test_mask_stays_as_it_is_when_frames_lie_between():
@@ -91,7 +93,7 @@ def test_mask_stays_as_it_is_when_frames_lie_between():
         }
         for frame in (0, 4)
     ]
-    assert [shape["left"] for _, shape in frames_of(masks, range(6))] == [0, 0, 0, 0, 4, 4]
+    assert [shape["left"] for _, shape in interpolate_track(masks, range(6))] == [0, 0, 0, 0, 4, 4]
 
 
 def test_skeleton_is_gone_when_all_its_points_are():
@@ -103,4 +105,4 @@ def test_skeleton_is_gone_when_all_its_points_are():
         }
         for frame, outside in [(0, False), (1, False), (2, True)]
     ]
-    assert [frame for frame, _ in frames_of(skeletons, range(5))] == [0, 1]
+    assert [frame for frame, _ in interpolate_track(skeletons, range(5))] == [0, 1]

@@ -5,8 +5,7 @@ import sys
 import pytest
 
 from dataset_assets.errors import ArchiveCorrupt
-from dataset_assets.staging.sources.cvat import _annotations as _cvat_annotations
-from dataset_assets.staging.sources.cvat import _xml as _cvat_xml
+from dataset_assets.staging.sources.cvat import _annotations, _xml
 from dataset_assets.staging.sources.cvat._annotations import XmlAnnotations
 from dataset_assets_tests.support import tiny_cvat
 
@@ -16,7 +15,8 @@ OUTSIDE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><annotations>
 
 def read(data):
     return [
-        (kind, element.tag) for kind, element in _cvat_xml.read(io.BytesIO(data), "annotations.xml")
+        (kind, element.tag)
+        for kind, element in _xml.read_events(io.BytesIO(data), "annotations.xml")
     ]
 
 
@@ -47,7 +47,7 @@ def test_shape_is_complete_when_it_is_given():
     )
     assert [
         element[0].text
-        for kind, element in _cvat_xml.read(io.BytesIO(data), "x")
+        for kind, element in _xml.read_events(io.BytesIO(data), "x")
         if kind == "shape"
     ] == ["text"]
 
@@ -57,19 +57,19 @@ def test_shape_is_complete_when_it_is_given():
     [
         (
             f'<!DOCTYPE a [<!ENTITY l0 "ha">{BOMB}]><annotations><version>&l9;</version></annotations>',
-            "came DTDForbidden",
+            "got DTDForbidden",
         ),
         (
             f'<!DOCTYPE a [<!ENTITY x "{"a" * 50_000}">]><annotations>{"&x;" * 50_000}</annotations>',
-            "came DTDForbidden",
+            "got DTDForbidden",
         ),
-        (OUTSIDE, "came DTDForbidden"),
-        ('<!DOCTYPE a SYSTEM "http://127.0.0.1:9/a.dtd"><annotations/>', "came DTDForbidden"),
-        ("<annotations><image", r"can not be read \(unclosed token"),
-        ("<annotations><image></annotations>", r"can not be read \(mismatched tag"),
-        ("", r"can not be read \(no element found"),
-        ("{}", r"can not be read"),
-        ("<kml/>", "expected the element <annotations>, came <kml>"),
+        (OUTSIDE, "got DTDForbidden"),
+        ('<!DOCTYPE a SYSTEM "http://127.0.0.1:9/a.dtd"><annotations/>', "got DTDForbidden"),
+        ("<annotations><image", r"cannot be read \(unclosed token"),
+        ("<annotations><image></annotations>", r"cannot be read \(mismatched tag"),
+        ("", r"cannot be read \(no element found"),
+        ("{}", r"cannot be read"),
+        ("<kml/>", "expected the element <annotations>, got <kml>"),
         ('<?xml version="1.0" encoding="klingon"?><annotations/>', "annotations.xml: expected XML"),
         ("<annotations>" + "<a>" * 100, "at most 32 elements in one another"),
         (
@@ -96,11 +96,11 @@ def test_file_is_refused_in_one_line_when_it_is_broken_or_dangerous(data, messag
 
 def test_too_many_bytes_and_elements_are_refused_when_limits_are_reached(monkeypatch):
     data = tiny_cvat.document(tiny_cvat.image(0, "a.jpg", "<tag/>" * 5000))
-    monkeypatch.setattr(_cvat_xml, "MAX_BYTES", 10_000)
-    with pytest.raises(ArchiveCorrupt, match="GiB of XML, came more"):
+    monkeypatch.setattr(_xml, "MAX_BYTES", 10_000)
+    with pytest.raises(ArchiveCorrupt, match="GiB of XML, got more"):
         read(data)
     monkeypatch.undo()
-    monkeypatch.setattr(_cvat_xml, "MAX_ELEMENTS", 4000)
+    monkeypatch.setattr(_xml, "MAX_ELEMENTS", 4000)
     with pytest.raises(ArchiveCorrupt, match="at most 4,000 elements"):
         read(data)
 
@@ -125,7 +125,7 @@ BOX = '<box label="car" frame="{}" xtl="1" ytl="1" xbr="9" ybr="9"/>'
 def test_annotations_are_refused_when_there_are_more_than_can_be_drawn(
     monkeypatch, limit, body, message
 ):
-    monkeypatch.setattr(_cvat_annotations, limit, 5)
+    monkeypatch.setattr(_annotations, limit, 5)
     paths = [f"frame_{number:06d}.png" for number in range(4)]
     with pytest.raises(ArchiveCorrupt, match=message):
         XmlAnnotations(io.BytesIO(tiny_cvat.document(body)), "annotations.xml", paths, 0.0)

@@ -1,7 +1,11 @@
-"""The annotations of an export in CVAT's XML: read once as a stream, kept per image in a temporary file, given back as JSON documents.
+"""The annotations of an export in CVAT's XML.
 
-Images are found by name, with or without their subset as a folder; frames of a video by the number in `frame_000012.png`, or, where files have other
-names, by their place in alphabetical order. Labels have ids from 1 on in the order of the head; those that are parts of a skeleton have none.
+They are read once as a stream, kept per image in a temporary file, and returned as JSON documents.
+Images are found by name, with or without their subset as a folder; frames of a video by the number
+in `frame_000012.png` or, where files have other names, by their place in alphabetical order. Labels
+have ids from 1 on in the order of the head; those that are parts of a skeleton have none.
+
+Format: https://docs.cvat.ai/docs/dataset_management/formats/format-xml/
 """
 
 import json
@@ -14,238 +18,285 @@ from xml.etree.ElementTree import Element
 from dataset_assets.errors import ArchiveCorrupt, UnreadableSource
 from dataset_assets.records.staged import ClassLabel
 from dataset_assets.staging.masks.label_map import MAX_LABEL, LabelMap
-from dataset_assets.staging.sources.cvat import (
-    _shapes as _cvat_shapes,
+from dataset_assets.staging.sources.cvat._shapes import (
+    KINDS,
+    NOT_DRAWN,
+    Shape,
+    draw_shapes,
+    parse_shape,
 )
-from dataset_assets.staging.sources.cvat import (
-    _tracks as _cvat_tracks,
-)
-from dataset_assets.staging.sources.cvat import (
-    _xml as _cvat_xml,
-)
-from dataset_assets.staging.sources.cvat._shapes import Record
 from dataset_assets.staging.sources.cvat._spool import Spool
+from dataset_assets.staging.sources.cvat._tracks import interpolate_track
+from dataset_assets.staging.sources.cvat._xml import read_events
 
 MAX_IMAGES = 1_000_000
-MAX_SHAPES = 100_000  # of one image, and of one track
-MAX_RECORDS = 20_000_000  # of all images, those between the frames of tracks included
+#: Of one image, and of one track.
+MAX_SHAPES = 100_000
+#: Of all images, those between the key frames of tracks included.
+MAX_RECORDS = 20_000_000
 _AMBIGUOUS = -1
 _FRAME = re.compile(r"(?:.*[/\\])?frame_(\d{1,18})\.[^.]*")
-_WHOLE = re.compile("-?[0-9]{1,18}")
+_INTEGER = re.compile("-?[0-9]{1,18}")
 _COLOR = re.compile("#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})")
+_SPLIT_HINT = "export the tasks one by one"
 
 
-class Found(NamedTuple):
+class AnnotatedImage(NamedTuple):
     """An image that annotations know."""
 
     key: Any
     subset: str
 
 
+class _Labels:
+    """The labels of a file, with ids from 1 on."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.ids: dict[str, int] = {}
+        self._colors: list[tuple[int, int, int] | None] = []
+        #: False for files of other tools, whose head has no labels: shapes add them.
+        self.has_head = False
+
+    @property
+    def classes(self) -> tuple[ClassLabel, ...]:
+        """The labels as a category table."""
+        return tuple(
+            ClassLabel(number, name, color=color)
+            for (name, number), color in zip(self.ids.items(), self._colors, strict=True)
+        )
+
+    def add_element(self, element: Element) -> None:
+        """Add a <label> of the head; not one that is part of a skeleton."""
+        self.has_head = True
+        name = element.findtext("name") or ""
+        if element.find("parent") is not None or name in self.ids:
+            return
+        match = _COLOR.fullmatch((element.findtext("color") or "").strip())
+        color = None
+        if match:
+            color = (int(match[1], 16), int(match[2], 16), int(match[3], 16))
+        self._add(name, color)
+
+    def add_shape(self, label: str) -> None:
+        """Add the label of a shape where the head has none."""
+        if not self.has_head and label not in self.ids:
+            self._add(label, None)
+
+    def _add(self, name: str, color: tuple[int, int, int] | None) -> None:
+        if len(self.ids) >= MAX_LABEL:
+            raise ArchiveCorrupt(f"{self._name}: expected at most {MAX_LABEL} labels, got more")
+        self.ids[name] = len(self.ids) + 1
+        self._colors.append(color)
+
+
+class _Track:
+    """The shapes of a track while it is read."""
+
+    def __init__(self, name: str, element: Element) -> None:
+        self._name = name
+        self._id = element.get("id", "")
+        self._label = element.get("label", "")
+        self._shared = {
+            attribute: element.get(attribute)
+            for attribute in ("source", "group_id")
+            if element.get(attribute)
+        }
+        self.shapes: list[Shape] = []
+
+    def add(self, shape: Shape) -> None:
+        """Add a shape, with what the track says of all of its shapes."""
+        if "frame" not in shape or "invalid" in shape:
+            reason = shape.get("invalid", "it has no frame")
+            raise ArchiveCorrupt(
+                f"{self._name}: track {self._id[:40]}: expected shapes with frames, "
+                f"got another ({reason})"
+            )
+        if len(self.shapes) >= MAX_SHAPES:
+            raise ArchiveCorrupt(
+                f"{self._name}: expected at most {MAX_SHAPES:,} shapes of one track, got more"
+            )
+        label = shape.get("label") or self._label
+        self.shapes.append(shape | {"track_id": self._id, "label": label} | self._shared)
+
+
 class XmlAnnotations:
-    """One XML file, for the pictures with these paths."""
+    """One XML file, for the images with these paths.
+
+    Raises:
+        ArchiveCorrupt, UnreadableSource: it is not XML of CVAT, or has more than can be drawn.
+    """
 
     def __init__(self, file: BinaryIO, name: str, paths: Sequence[str], line_width: float) -> None:
-        self._odd: Counter[str] = Counter()
-        self._name, self._line_width = name, line_width
-        self._ids: dict[str, int] = {}
-        self._colors: list[tuple[int, int, int] | None] = []
+        self._name = name
+        self._line_width = line_width
+        self._warnings: Counter[str] = Counter()
+        self._labels = _Labels(name)
         self._images: list[dict[str, Any]] = []
-        self._size: dict[str, int] = {}  # of the frames of a video
+        #: Size of the frames of a video.
+        self._frame_size: dict[str, int] = {}
         self._tasks: set[str] = set()
-        self._frame_of: dict[str, int] | None = None  # of a video
+        #: Path -> frame number; None unless it is a video.
+        self._frame_of: dict[str, int] | None = None
         self._spool = Spool()
         self._records = 0
         self._read(file, paths)
-        self._by_name = self._names()
+        self._by_name = self._index_names()
 
     @property
     def classes(self) -> tuple[ClassLabel, ...]:
         """The labels of the head."""
-        return tuple(
-            ClassLabel(number, name, color=color)
-            for (name, number), color in zip(self._ids.items(), self._colors, strict=True)
-        )
+        return self._labels.classes
 
     @property
     def warnings(self) -> Mapping[str, int]:
-        """What is odd, and how often."""
-        return self._odd
+        """Counts of irregularities."""
+        return self._warnings
 
-    def find(self, path: str) -> Found | None:
-        """Return the image that a picture is of.
+    def find(self, path: str) -> AnnotatedImage | None:
+        """Find an image by its path.
 
         Raises:
             UnreadableSource: several images have its name.
         """
         if self._frame_of is not None:
-            return Found(self._frame_of[path], "")
+            return AnnotatedImage(self._frame_of[path], "")
         key = self._by_name.get(path)
         if key == _AMBIGUOUS:
             raise UnreadableSource(
-                f"{self._name}: several images are called {path!r}; expected each in the folder of its subset: export the tasks one by one"
+                f"{self._name}: several images are called {path!r}; expected each in the folder of "
+                f"its subset: {_SPLIT_HINT}"
             )
-        return None if key is None else Found(key, self._images[key]["subset"])
+        return None if key is None else AnnotatedImage(key, self._images[key]["subset"])
 
-    def missing(self, found: set[Any]) -> int:
-        """Return how many images have annotations, but no picture."""
+    def count_missing(self, found: set[Any]) -> int:
+        """Count the annotated images that were not found. A video may have more frames."""
         return 0 if self._frame_of is not None else len(self._images) - len(found)
 
     def document(self, key: int) -> bytes:
         """Return what is known of an image as JSON: `image` and `shapes`."""
-        image = {"id": key, **self._size} if self._frame_of is not None else self._images[key]
-        return (
-            b'{"image": '
-            + _json(image)
-            + b', "shapes": ['
-            + b", ".join(self._spool.read(key))
-            + b"]}"
-        )
+        image = self._images[key] if self._frame_of is None else {"id": key, **self._frame_size}
+        shapes = b", ".join(self._spool.read(key))
+        return b'{"image": ' + _to_json(image) + b', "shapes": [' + shapes + b"]}"
 
     def draw(self, document: Mapping[str, Any], size: tuple[int, int]) -> LabelMap:
         """Draw the shapes of a document into a map of (height, width).
 
         Raises:
-            SampleError: a shape can not be drawn.
+            SampleError: a shape cannot be drawn.
         """
-        return _cvat_shapes.draw(document["shapes"], self._ids, size, self._line_width)
+        return draw_shapes(document["shapes"], self._labels.ids, size, self._line_width)
 
     def close(self) -> None:
-        """Give the temporary file up. Idempotent."""
+        """Delete the temporary file. Idempotent."""
         self._spool.close()
 
     def _read(self, file: BinaryIO, paths: Sequence[str]) -> None:
         frames: list[int] = []
-        track: Element | None = None
-        shapes: list[Record] = []
-        has_labels = False
-        for kind, element in _cvat_xml.read(file, self._name):
+        track: _Track | None = None
+        for kind, element in read_events(file, self._name):
             match kind:
                 case "label":
-                    has_labels = True
-                    self._add_label(element)
+                    self._labels.add_element(element)
                 case "original_size":
-                    self._size = {
-                        name: self._whole(element.findtext(name)) for name in ("width", "height")
+                    self._frame_size = {
+                        side: self._integer(element.findtext(side)) for side in ("width", "height")
                     }
                 case "image":
                     track = None
                     self._add_image(element)
                 case "track":
-                    track, shapes = element, []
-                    frames = frames or self._frames(paths)
+                    track = _Track(self._name, element)
+                    frames = frames or self._number_frames(paths)
                     self._tasks.add(element.get("task_id", ""))
+                case "shape" if track is not None:
+                    track.add(parse_shape(element))
                 case "shape":
-                    record = _cvat_shapes.record_of(element)
-                    if track is None:
-                        self._add_shape(len(self._images) - 1, record, has_labels)
-                    else:
-                        shapes.append(self._in_track(record, track, len(shapes)))
+                    self._add_shape(len(self._images) - 1, parse_shape(element))
                 case "end" if track is not None:
-                    for frame, record in _cvat_tracks.frames_of(shapes, frames):
-                        self._add_shape(frame, record, has_labels)
-        self._check()
+                    for frame, shape in interpolate_track(track.shapes, frames):
+                        self._add_shape(frame, shape)
+        self._check_kind()
 
-    def _check(self) -> None:
+    def _check_kind(self) -> None:
         if self._images and self._tasks:
             raise ArchiveCorrupt(
-                f"{self._name}: expected images or tracks, came both; this is no export of CVAT"
+                f"{self._name}: expected images or tracks, got both; this is no export of CVAT"
             )
         if len(self._tasks) > 1:
             raise UnreadableSource(
-                f"{self._name}: frames of {len(self._tasks)} tasks have the same numbers; export the tasks one by one"
+                f"{self._name}: frames of {len(self._tasks)} tasks have the same numbers; "
+                f"{_SPLIT_HINT}"
             )
-
-    def _add_label(self, element: Element) -> None:
-        name = element.findtext("name") or ""
-        if element.find("parent") is not None or name in self._ids:
-            return
-        found = _COLOR.fullmatch((element.findtext("color") or "").strip())
-        self._new_label(
-            name, (int(found[1], 16), int(found[2], 16), int(found[3], 16)) if found else None
-        )
-
-    def _new_label(self, name: str, color: tuple[int, int, int] | None) -> None:
-        if len(self._ids) >= MAX_LABEL:
-            raise ArchiveCorrupt(f"{self._name}: expected at most {MAX_LABEL} labels, came more")
-        self._ids[name] = len(self._ids) + 1
-        self._colors.append(color)
 
     def _add_image(self, element: Element) -> None:
         if len(self._images) >= MAX_IMAGES:
             raise ArchiveCorrupt(
-                f"{self._name}: expected at most {MAX_IMAGES:,} images, came more; export the tasks one by one"
+                f"{self._name}: expected at most {MAX_IMAGES:,} images, got more; {_SPLIT_HINT}"
             )
-        numbers = {name: self._whole(element.get(name)) for name in ("id", "width", "height")}
-        task = element.get("task_id")
-        image = numbers | {"name": element.get("name", ""), "subset": element.get("subset", "")}
-        self._images.append(image | ({"task_id": self._whole(task)} if task else {}))
-
-    def _in_track(self, record: Record, track: Element, position: int) -> Record:
-        if "frame" not in record or "invalid" in record:
-            why = record.get("invalid", "it has no frame")
-            raise ArchiveCorrupt(
-                f"{self._name}: track {track.get('id', '')[:40]}: expected shapes with frames, came another ({why})"
-            )
-        if position >= MAX_SHAPES:
-            raise ArchiveCorrupt(
-                f"{self._name}: expected at most {MAX_SHAPES:,} shapes of one track, came more"
-            )
-        more = {
-            "track_id": track.get("id", ""),
-            "label": record.get("label") or track.get("label", ""),
+        image: dict[str, Any] = {
+            attribute: self._integer(element.get(attribute))
+            for attribute in ("id", "width", "height")
         }
-        return (
-            record
-            | more
-            | {name: track.get(name) for name in ("source", "group_id") if track.get(name)}
-        )
+        image["name"] = element.get("name", "")
+        image["subset"] = element.get("subset", "")
+        if task := element.get("task_id"):
+            image["task_id"] = self._integer(task)
+        self._images.append(image)
 
-    def _add_shape(self, key: int, record: Record, has_labels: bool) -> None:
-        label, kind = str(record.get("label", "")), record["type"]
-        if (
-            label not in self._ids and not has_labels
-        ):  # written by another tool: the head says nothing
-            self._new_label(label, None)
-        if kind not in _cvat_shapes.KINDS:
-            self._odd["shapes of unknown kinds"] += 1
-        elif label not in self._ids:
-            self._odd["shapes with unknown labels"] += 1
-        elif kind in {"points", "skeleton"} or (kind == "polyline" and not self._line_width):
-            self._odd[f"{kind} not drawn"] += 1
+    def _add_shape(self, key: int, shape: Shape) -> None:
+        label = str(shape.get("label", ""))
+        self._labels.add_shape(label)
+        self._warn_of_shape(shape["type"], label)
         self._records += 1
-        if self._spool.append(key, _json(record)) > MAX_SHAPES or self._records > MAX_RECORDS:
+        count = self._spool.append(key, _to_json(shape))
+        if count > MAX_SHAPES or self._records > MAX_RECORDS:
             raise ArchiveCorrupt(
-                f"{self._name}: expected at most {MAX_SHAPES:,} shapes of one image and {MAX_RECORDS:,} in all, came more; export the tasks one by one"
+                f"{self._name}: expected at most {MAX_SHAPES:,} shapes of one image and "
+                f"{MAX_RECORDS:,} in all, got more; {_SPLIT_HINT}"
             )
 
-    def _frames(self, paths: Sequence[str]) -> list[int]:
-        """Return the numbers of all frames, sorted, and keep which file has which."""
-        numbers = [int(found[1]) for path in paths if (found := _FRAME.fullmatch(path))]
+    def _warn_of_shape(self, kind: str, label: str) -> None:
+        """Count a shape that is not drawn, with the reason. Tags never are: they have no area."""
+        if kind not in KINDS:
+            self._warnings["shapes of unknown kinds"] += 1
+        elif label not in self._labels.ids:
+            self._warnings["shapes with unknown labels"] += 1
+        elif kind in NOT_DRAWN - {"tag"} or (kind == "polyline" and not self._line_width):
+            self._warnings[f"{kind} not drawn"] += 1
+
+    def _number_frames(self, paths: Sequence[str]) -> list[int]:
+        """Keep which file is which frame; return the numbers of all frames, sorted.
+
+        CVAT numbers the frames of a task from 0 in the order of the names of its files, and names
+        them `frame_<number>` where it split the video itself.
+        """
+        numbers = [int(match[1]) for path in paths if (match := _FRAME.fullmatch(path))]
         if len(set(numbers)) == len(paths):
             self._frame_of = dict(zip(paths, numbers, strict=True))
         else:
             self._frame_of = {path: position for position, path in enumerate(sorted(paths))}
         return sorted(self._frame_of.values())
 
-    def _names(self) -> dict[str, int]:
-        """Return which image a name means: that of the image, and that with its subset before it."""
-        names: dict[str, int] = {}
+    def _index_names(self) -> dict[str, int]:
+        """Return which image a name means: its own name, and that with its subset before it."""
+        index: dict[str, int] = {}
         for key, image in enumerate(self._images):
-            full = f"{image['subset']}/{image['name']}"
+            names = [image["name"]]
             if image["subset"]:
-                names[full] = _AMBIGUOUS if full in names else key
-            names[image["name"]] = _AMBIGUOUS if image["name"] in names else key
-        return names
+                names.insert(0, f"{image['subset']}/{image['name']}")
+            for name in names:
+                index[name] = _AMBIGUOUS if name in index else key
+        return index
 
-    def _whole(self, text: str | None) -> int:
+    def _integer(self, text: str | None) -> int:
         text = (text or "").strip()
-        if not _WHOLE.fullmatch(text):
+        if not _INTEGER.fullmatch(text):
             raise ArchiveCorrupt(
-                f"{self._name}: expected a whole number as id, width and height, came {text[:40]!r}"
+                f"{self._name}: expected a whole number as id, width and height, got {text[:40]!r}"
             )
         return int(text)
 
 
-def _json(value: Any) -> bytes:
+def _to_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()

@@ -1,23 +1,23 @@
-"""A partition of CVAT, opened: the pictures of an export in the order of their archive, each with what its annotations say."""
+"""An open partition of CVAT: images of an export in archive order, each with its annotations."""
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
-from dataset_assets.archives.opening import Archive
+from dataset_assets.archives.published import Archive
 from dataset_assets.errors import UnreadableSource
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.shards import SCHEMA_VERSION
 from dataset_assets.records.staged import ClassLabel, SampleError, StagedSample, StageItem
+from dataset_assets.staging.image_info import read_image_info
 from dataset_assets.staging.masks.label_map import LabelMap
-from dataset_assets.staging.sources.cvat._annotations import Found
+from dataset_assets.staging.sources.cvat._annotations import AnnotatedImage
 
-_ANNOTATIONS, _LABELS = "annotations.json", "seg.png"
+_ANNOTATIONS = "annotations.json"
+_LABELS = "seg.png"
 _EXTENSIONS = {
     "JPEG": "jpg",
     "MPO": "jpg",
@@ -28,11 +28,13 @@ _EXTENSIONS = {
     "TIFF": "tif",
     "PPM": "ppm",
 }
-_ORIENTATION, _SIDEWAYS = 0x0112, frozenset({5, 6, 7, 8})  # EXIF
 
 
-class Annotations(Protocol):
-    """What an export says about pictures. `draw` may be called from several threads, the rest from one."""
+class CvatAnnotations(Protocol):
+    """What an export says of its images.
+
+    `draw` may be called from several threads, everything else from one.
+    """
 
     @property
     def classes(self) -> tuple[ClassLabel, ...]:
@@ -40,171 +42,182 @@ class Annotations(Protocol):
 
     @property
     def warnings(self) -> Mapping[str, int]:
-        """What is odd, and how often."""
+        """Counts of irregularities."""
 
-    def find(self, path: str) -> Found | None:
-        """Return the image that a picture is of, by its path below `images/`."""
+    def find(self, path: str) -> AnnotatedImage | None:
+        """Find the annotations of an image by its path below `images/`."""
 
-    def missing(self, found: set[Any]) -> int:
-        """Return how many images of the annotations are not among the found ones."""
+    def count_missing(self, found: set[Any]) -> int:
+        """Count the annotated images whose keys are not among those found."""
 
     def document(self, key: Any) -> bytes:
-        """Return what is known of an image, as JSON with its size in `image`."""
+        """Return what is known of an image as JSON, with its size in `image`."""
 
     def draw(self, document: Mapping[str, Any], size: tuple[int, int]) -> LabelMap:
-        """Draw what a document says into a map of (height, width)."""
+        """Draw the shapes of a document into a map of (height, width)."""
 
 
 @dataclass(frozen=True, slots=True)
-class CvatFiles:
-    """The files of a partition."""
+class ExportContent:
+    """What was found in an export."""
 
-    partition: str
     images: Archive
-    paths: Mapping[str, str]  # of the pictures: in the archive -> as annotations name it
-    annotations: Annotations
+    paths: Mapping[str, str]
+    """Path of an image in the archive -> its name in the annotations."""
+    annotations: CvatAnnotations
     digests: Mapping[str, str]
-    options: Sequence[Any]  # that shape the samples
 
 
 class CvatPartition:
-    """See `_base.Partition`."""
+    """A partition of CVAT."""
 
-    columns: Mapping[str, str] = MappingProxyType(
-        {
-            "image_id": "int64",
-            "subset": "string",
-            "task_id": "int64",
-            "n_shapes": "int32",
-            "tags": "string",
-        }
-    )
-    parts = (_ANNOTATIONS, _LABELS)
+    columns: ClassVar[Mapping[str, str]] = {
+        "image_id": "int64",
+        "subset": "string",
+        "task_id": "int64",
+        "n_shapes": "int32",
+        "tags": "string",
+    }
+    parts: ClassVar[tuple[str, ...]] = (_ANNOTATIONS, _LABELS)
 
-    def __init__(self, files: CvatFiles, subset: str | None, resources: ExitStack) -> None:
-        self.name, self.archives = files.partition, files.digests
-        self._images, self._annotations, self._paths, self._resources = (
-            files.images,
-            files.annotations,
-            files.paths,
-            resources,
-        )
-        self.classes = files.annotations.classes
+    def __init__(
+        self,
+        name: str,
+        content: ExportContent,
+        subset: str | None,
+        shaping_options: Sequence[Any],
+        resources: ExitStack,
+    ) -> None:
+        self.name = name
+        self.archives = content.digests
+        self._images = content.images
+        self._annotations = content.annotations
+        self._paths = content.paths
+        self._resources = resources
+        self.classes = content.annotations.classes
         self._ids = {label.name: label.id for label in self.classes}
-        self._found = self._find(subset)
-        self.count = len(self._found)
-        said = json.dumps(
-            ["cvat", self.name, subset, list(files.options), dict(files.digests), SCHEMA_VERSION]
-        )
-        self.fingerprint = hashlib.sha256(said.encode()).hexdigest()
-
-    def _find(self, subset: str | None) -> dict[str, Found | None]:
-        """Return what the annotations know of each picture of the partition, and count what does not fit together."""
-        found = {path: self._annotations.find(name) for path, name in self._paths.items()}
-        known = [each.key for each in found.values() if each is not None]
-        if len(set(known)) != len(known):
-            raise UnreadableSource(
-                f"{self._images.name}: two pictures belong to one image of the annotations; remove one of them"
-            )
-        odd = {
-            "images without picture": self._annotations.missing(set(known)),
-            "pictures without annotations": len(found) - len(known),
-        }
-        self._warnings = dict(self._annotations.warnings) | {
-            what: count for what, count in odd.items() if count
-        }
+        self._found = self._find_images()
+        self.warnings = self._count_irregularities()
         if subset is not None:
-            found = {
-                path: each
-                for path, each in found.items()
-                if each is not None and each.subset == subset
+            self._found = {
+                path: found
+                for path, found in self._found.items()
+                if found is not None and found.subset == subset
             }
-        if not found:
-            of = f" of subset {subset!r}" if subset is not None else ""
+        self._check_not_empty(subset)
+        self.count = len(self._found)
+        inputs = ["cvat", name, subset, list(shaping_options), dict(self.archives), SCHEMA_VERSION]
+        self.fingerprint = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+
+    def _find_images(self) -> dict[str, AnnotatedImage | None]:
+        """Return what the annotations know of each image in the archive."""
+        found = {path: self._annotations.find(name) for path, name in self._paths.items()}
+        keys = [each.key for each in found.values() if each is not None]
+        if len(set(keys)) != len(keys):
             raise UnreadableSource(
-                f"{self._images.name}: expected pictures{of}, found none; export with images, or say where they are with `images`"
+                f"{self._images.name}: expected one file for each annotated image, got two for one; "
+                "remove one of them"
             )
         return found
 
+    def _count_irregularities(self) -> dict[str, int]:
+        keys = {found.key for found in self._found.values() if found is not None}
+        warnings = dict(self._annotations.warnings)
+        if without_file := self._annotations.count_missing(keys):
+            warnings["images without picture"] = without_file
+        if without_annotations := len(self._found) - len(keys):
+            warnings["pictures without annotations"] = without_annotations
+        return warnings
+
+    def _check_not_empty(self, subset: str | None) -> None:
+        if not self._found:
+            of_subset = "" if subset is None else f" of subset {subset!r}"
+            raise UnreadableSource(
+                f"{self._images.name}: expected images{of_subset}, found none; "
+                "export with images, or say where they are with `images`"
+            )
+
     def read_items(self, start: int) -> Iterator[StageItem]:
-        """See `_base.Partition`."""
-        for index, (member, payload) in enumerate(
-            self._images.walk(start, self._found.__contains__), start
-        ):
+        """Read the images, each with its document as companion, if it has one."""
+        walk = self._images.walk(start, self._found.__contains__)
+        for index, (member, payload) in enumerate(walk, start):
             found = self._found[member.name]
-            known = {} if found is None else {_ANNOTATIONS: self._annotations.document(found.key)}
-            yield StageItem(index, member.name, self._images.name, member.offset, payload, known)
+            companions = {}
+            if found is not None:
+                companions[_ANNOTATIONS] = self._annotations.document(found.key)
+            yield StageItem(
+                index, member.name, self._images.name, member.offset, payload, companions
+            )
 
     def make_sample(self, item: StageItem) -> StagedSample:
-        """See `_base.Partition`."""
-        (width, height), extension = _look_at(item.payload)
-        known = item.companions.get(_ANNOTATIONS) or _nothing(self._paths[item.path])
-        document = json.loads(known)
-        image = document["image"]
-        said = (image.get("width", width), image.get("height", height))
-        if said != (width, height):
+        """Draw the shapes of an image and count them."""
+        # Labels are drawn on the image as shown, because CVAT applies the EXIF orientation.
+        info = read_image_info(item.payload, is_rotated=True)
+        if info.format not in _EXTENSIONS:
             raise SampleError(
-                Cause.DECODE_ERROR,
-                f"the image has {width} x {height} pixels, but its annotations {said[0]} x {said[1]}",
+                Cause.UNSUPPORTED_FORMAT,
+                f"expected one of {', '.join(_EXTENSIONS)}, got {info.format}",
             )
-        label_map = self._annotations.draw(document, (height, width))
-        shapes = document.get("shapes", [])
-        tags = [shape.get("label", "") for shape in shapes if shape["type"] == "tag"]
-        found = self._found[item.path]
-        columns = {
-            "image_id": image.get("id"),
-            "subset": found.subset if found is not None else "",
-            "task_id": image.get("task_id"),
-            "n_shapes": len(shapes) - len(tags) + len(document.get("annotations", [])),
+        text = item.companions.get(_ANNOTATIONS) or _empty_document(self._paths[item.path])
+        document = json.loads(text)
+        _check_size(document["image"], info.width, info.height)
+        label_map = self._annotations.draw(document, (info.height, info.width))
+        tags = _tags_of(document)
+        counts = {self._ids[tag]: 1 for tag in tags if tag in self._ids}
+        counts |= label_map.count_pixels()
+        return StagedSample(
+            f"{item.index:06d}",
+            _EXTENSIONS[info.format],
+            item.payload,
+            self._column_values(item.path, document, tags),
+            {_ANNOTATIONS: text, _LABELS: label_map.encode()},
+            counts,
+        )
+
+    def _column_values(
+        self, path: str, document: Mapping[str, Any], tags: Sequence[str]
+    ) -> dict[str, Any]:
+        found = self._found[path]
+        shapes = len(document.get("shapes", [])) - len(tags)
+        return {
+            "image_id": document["image"].get("id"),
+            "subset": "" if found is None else found.subset,
+            "task_id": document["image"].get("task_id"),
+            "n_shapes": shapes + len(document.get("annotations", [])),
             "tags": json.dumps(tags, ensure_ascii=False),
         }
-        counts = {self._ids[tag]: 1 for tag in tags if tag in self._ids} | label_map.count_pixels()
-        parts = {_ANNOTATIONS: known, _LABELS: label_map.encode()}
-        return StagedSample(f"{item.index:06d}", extension, item.payload, columns, parts, counts)
 
     def make_objects(self, item: StageItem) -> Iterator[tuple[str, bytes]]:
-        """See `_base.Partition`."""
+        """Yield the image and its document, below a folder of the partition."""
         yield f"{self.name}/{item.path}", item.payload
         for name, data in item.companions.items():
             yield f"{self.name}/{item.path}.{name}", data
 
     def verify_archives(self) -> None:
-        """See `_base.Partition`. Nobody publishes sums of exports; members were checked by CRC-32."""
-
-    @property
-    def warnings(self) -> Mapping[str, int]:
-        """See `_base.Partition`."""
-        return self._warnings
+        """Do nothing: exports have no checksum, and the CRC-32 of each member was checked."""
 
     def close(self) -> None:
-        """See `_base.Partition`."""
+        """Close the archives and the annotations."""
         self._resources.close()
 
 
-def _nothing(name: str) -> bytes:
-    """Return the document of a picture that annotations do not know."""
-    return json.dumps(
-        {"image": {"name": name}, "shapes": [], "annotations": []}, ensure_ascii=False
-    ).encode()
+def _tags_of(document: Mapping[str, Any]) -> list[str]:
+    """Return the labels of the whole image."""
+    shapes = document.get("shapes", [])
+    return [shape.get("label", "") for shape in shapes if shape["type"] == "tag"]
 
 
-def _look_at(payload: bytes) -> tuple[tuple[int, int], str]:
-    """Return width and height as the picture is shown, and the extension of what it is."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(payload)) as image:
-            size, kind, orientation = (
-                image.size,
-                image.format or "",
-                image.getexif().get(_ORIENTATION),
-            )
-    except Image.DecompressionBombError as exc:
-        raise SampleError(Cause.TOO_MANY_PIXELS, str(exc)) from exc
-    except (OSError, ValueError, SyntaxError) as exc:
-        raise SampleError(Cause.NOT_IMAGE, "it is no image, or damaged at its beginning") from exc
-    if kind not in _EXTENSIONS:
+def _check_size(image: Mapping[str, Any], width: int, height: int) -> None:
+    annotated = (image.get("width", width), image.get("height", height))
+    if annotated != (width, height):
         raise SampleError(
-            Cause.UNSUPPORTED_FORMAT, f"expected one of {', '.join(_EXTENSIONS)}, came {kind}"
+            Cause.DECODE_ERROR,
+            f"the image has {width} x {height} pixels, but its annotations "
+            f"{annotated[0]} x {annotated[1]}",
         )
-    return (size[::-1] if orientation in _SIDEWAYS else size), _EXTENSIONS[kind]
+
+
+def _empty_document(name: str) -> bytes:
+    """Return the document of an image without annotations."""
+    document = {"image": {"name": name}, "shapes": [], "annotations": []}
+    return json.dumps(document, ensure_ascii=False).encode()

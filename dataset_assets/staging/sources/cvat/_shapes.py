@@ -1,19 +1,22 @@
-"""Shapes of CVAT: from elements to records, and from records to label maps.
+"""Shapes of CVAT: from XML elements to records, and from records to label maps.
 
-A record is what `annotations.json` says of a shape, under the names of the XML; `points` are x0, y0, x1, y1, ... and `rle` are counts.
-How shapes are drawn, all by the rasteriser of COCO polygons (see `_polygons`):
-    box         its four corners, turned clockwise about its middle by `rotation` degrees
+A record is what `annotations.json` says of a shape, under the names of the XML; `points` are x0,
+y0, x1, y1, ... and `rle` are counts. How shapes are drawn, all by the rasterizer of COCO polygons:
+
+    box         its four corners, rotated clockwise about its center by `rotation` degrees
     polygon     as it is
-    ellipse     a polygon that leaves it by less than a twentieth of a pixel, turned likewise
-    cuboid      what its faces cover together: the hull of its eight corners
+    ellipse     a polygon that deviates from it by less than 0.05 px, rotated likewise
+    cuboid      what its faces cover together: the convex hull of its eight corners
     mask        its pixels, from counts along the rows of its own box
-    polyline    not, or with a width in px: its segments as bars with round ends
-    points, skeleton, tag    not: they cover no area
-A larger `z_order` lies on top, of equal ones the later; no `z_order` is 0. Shapes that are `outside` are not there.
+    polyline    not drawn by default; with a width in px, its segments as bars with round ends
+    points, skeleton, tag    not drawn: they have no area
+
+Shapes with a larger `z_order` (default 0) cover others; among equal ones, the later covers the
+earlier. Shapes that are `outside` are not drawn.
+
+Format: https://docs.cvat.ai/docs/dataset_management/formats/format-xml/
 """
 
-import itertools
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -25,9 +28,15 @@ from dataset_assets.records.staged import SampleError
 from dataset_assets.staging.masks.label_map import LabelMap
 from dataset_assets.staging.masks.polygons import Patch, fill_box
 from dataset_assets.staging.masks.rle import decode_row_major
+from dataset_assets.staging.sources.cvat._geometry import (
+    box_polygon,
+    ellipse_polygon,
+    hull_polygon,
+    polyline_polygons,
+)
 
-Record = dict[str, Any]
-#: Drawn kinds -> coordinates that they must have
+Shape = dict[str, Any]
+#: Kinds with coordinates -> the attributes that they must have.
 COORDINATES: dict[str, tuple[str, ...]] = {
     "box": ("xtl", "ytl", "xbr", "ybr"),
     "ellipse": ("cx", "cy", "rx", "ry"),
@@ -44,42 +53,58 @@ COORDINATES: dict[str, tuple[str, ...]] = {
 }
 NOT_DRAWN = frozenset({"points", "skeleton", "tag"})
 KINDS = frozenset(COORDINATES) | NOT_DRAWN
-_FLOATS = {name for kind in ("box", "ellipse", "cuboid") for name in COORDINATES[kind]} | {
-    "rotation"
-}
-_WHOLE = {"left", "top", "width", "height", "z_order", "frame", "group_id", "track_id"}
-_SWITCHES = {"occluded", "outside", "keyframe"}
-_LARGEST = 1e12  # number that anything in an export has
-_MAX_CORNERS = 2048  # of the polygon that stands for an ellipse
+_FLOATS = frozenset(
+    {"rotation", *COORDINATES["box"], *COORDINATES["ellipse"], *COORDINATES["cuboid"]}
+)
+_INTEGERS = frozenset(
+    {"left", "top", "width", "height", "z_order", "frame", "group_id", "track_id"}
+)
+_BOOLEANS = frozenset({"occluded", "outside", "keyframe"})
+#: Limit of any number in an export.
+_MAX_NUMBER = 1e12
 
 
-def record_of(element: Element) -> Record:
-    """Return the record of a shape. What can not be read becomes its field `invalid`, for the one image that it is in."""
-    record: Record = {"type": element.tag}
+def parse_shape(element: Element) -> Shape:
+    """Return the record of a shape.
+
+    A value that cannot be read goes into the field `invalid`, so that only the one image with this
+    shape fails.
+    """
+    shape: Shape = {"type": element.tag}
     try:
-        record |= {name: _value(name, text) for name, text in element.attrib.items()}
-        if missing := [name for name in COORDINATES.get(element.tag, ()) if name not in record]:
-            record["invalid"] = f"{element.tag} without {missing[0]}"
+        shape |= {name: _parse_value(name, text) for name, text in element.attrib.items()}
+        required = COORDINATES.get(element.tag, ())
+        if missing := [name for name in required if name not in shape]:
+            shape["invalid"] = f"{element.tag} without {missing[0]}"
     except (ValueError, OverflowError) as exc:
-        record["invalid"] = f"{element.tag}: {exc}"
-    attributes = {
-        each.get("name", ""): each.text or "" for each in element if each.tag == "attribute"
-    }
-    elements = [record_of(each) for each in element if each.tag != "attribute"]
-    return (
-        record
-        | ({"attributes": attributes} if attributes else {})
-        | ({"elements": elements} if elements else {})
-    )
+        shape["invalid"] = f"{element.tag}: {exc}"
+    attributes = {}
+    elements = []
+    for child in element:
+        if child.tag == "attribute":
+            attributes[child.get("name", "")] = child.text or ""
+        else:
+            elements.append(parse_shape(child))
+    if attributes:
+        shape["attributes"] = attributes
+    if elements:
+        shape["elements"] = elements
+    return shape
 
 
-def draw(
-    shapes: Iterable[Record], ids: Mapping[str, int], size: tuple[int, int], line_width: float
+def draw_shapes(
+    shapes: Iterable[Shape], ids: Mapping[str, int], size: tuple[int, int], line_width: float
 ) -> LabelMap:
-    """Draw shapes into a label map of (height, width); those with a label out of `ids`.
+    """Draw the shapes that have a label into a label map.
+
+    Args:
+        shapes: records of one image.
+        ids: label name -> id.
+        size: height and width, px.
+        line_width: of polylines, px; 0: not drawn.
 
     Raises:
-        SampleError: a shape can not be drawn.
+        SampleError: a shape cannot be drawn.
     """
     label_map = LabelMap(*size)
     for shape in sorted(shapes, key=lambda each: int(each.get("z_order", 0))):
@@ -89,7 +114,7 @@ def draw(
         if label is None or shape.get("outside"):
             continue
         try:
-            for patch in _patches(shape, size, line_width):
+            for patch in _rasterize(shape, size, line_width):
                 label_map.paint(patch, label)
         except ValueError as exc:
             raise SampleError(
@@ -98,148 +123,80 @@ def draw(
     return label_map
 
 
-def box(left: float, top: float, right: float, bottom: float, rotation: float) -> list[float]:
-    """Return the corners of a box that is turned clockwise about its middle by `rotation` degrees, as a polygon."""
-    corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
-    return _turned(corners, ((left + right) / 2, (top + bottom) / 2), rotation)
-
-
-def _patches(shape: Record, size: tuple[int, int], line_width: float) -> Iterator[Patch]:
-    """Return the areas of a shape, each cut to the image, with its left column and top row."""
+def _rasterize(shape: Shape, size: tuple[int, int], line_width: float) -> Iterator[Patch]:
+    """Yield the areas of a shape, each cut to the image."""
     if shape["type"] == "mask":
-        yield _mask(shape, *size)
+        yield _decode_mask(shape, *size)
         return
     for polygon in _polygons(shape, line_width):
         yield fill_box(polygon, *size)
 
 
-def _polygons(shape: Record, line_width: float) -> list[list[float]]:
-    match shape["type"]:
+def _polygons(shape: Shape, line_width: float) -> list[list[float]]:
+    kind = shape["type"]
+    rotation = shape.get("rotation", 0.0)
+    coordinates = [shape[name] for name in COORDINATES.get(kind, ())]
+    match kind:
         case "polygon":
-            return [shape["points"]]
+            return coordinates
         case "box":
-            left, top, right, bottom = (shape[name] for name in COORDINATES["box"])
-            return [box(left, top, right, bottom, shape.get("rotation", 0.0))]
+            left, top, right, bottom = coordinates
+            return [box_polygon(left, top, right, bottom, rotation)]
         case "ellipse":
-            x, y, *radii = (shape[name] for name in COORDINATES["ellipse"])
-            return [_turned(_ellipse(x, y, *radii), (x, y), shape.get("rotation", 0.0))]
+            x, y, rx, ry = coordinates
+            return [ellipse_polygon(x, y, rx, ry, rotation)]
         case "cuboid":
-            values = [shape[name] for name in COORDINATES["cuboid"]]
-            return [_flat(_hull(list(zip(values[::2], values[1::2], strict=True))))]
+            return [hull_polygon(coordinates)]
         case "polyline" if line_width > 0:
-            return _bars(shape["points"], line_width / 2)
+            return polyline_polygons(coordinates[0], line_width)
     return []
 
 
-def _mask(shape: Record, height: int, width: int) -> Patch:
-    left, top, mask_width, mask_height = (
-        shape[name] for name in ("left", "top", "width", "height")
-    )
-    if (
-        mask_width < 1
-        or mask_height < 1
-        or left < 0
-        or top < 0
-        or left + mask_width > width
-        or top + mask_height > height
-    ):
+def _decode_mask(shape: Shape, height: int, width: int) -> Patch:
+    left = shape["left"]
+    top = shape["top"]
+    mask_width = shape["width"]
+    mask_height = shape["height"]
+    is_empty = mask_width < 1 or mask_height < 1
+    if is_empty or not (0 <= left <= width - mask_width and 0 <= top <= height - mask_height):
         raise ValueError(
-            f"{mask_width} x {mask_height} px at x={left}, y={top} does not lie within the image of {width} x {height} px"
+            f"{mask_width} x {mask_height} px at x={left}, y={top} does not lie within the image "
+            f"of {width} x {height} px"
         )
-    return decode_row_major(shape["rle"], mask_height, mask_width).astype(np.bool_), left, top
+    mask = decode_row_major(shape["rle"], mask_height, mask_width)
+    return mask.astype(np.bool_), left, top
 
 
-def _value(name: str, text: str) -> Any:
+def _parse_value(name: str, text: str) -> Any:
     if name in _FLOATS:
-        return _number(text)
-    if name in _SWITCHES:
+        return _parse_number(text)
+    if name in _BOOLEANS:
         return text.strip().lower() in {"1", "true"}
-    if name in _WHOLE:
-        return round(_number(text))
+    if name in _INTEGERS:
+        return round(_parse_number(text))
     if name == "points":
-        return [_number(part) for pair in text.split(";") if pair.strip() for part in _pair(pair)]
+        return _parse_points(text)
     if name == "rle":
         return np.array(text.split(","), np.int64).tolist() if text.strip() else []
     return text
 
 
-def _pair(text: str) -> list[str]:
-    parts = text.split(",")
-    if len(parts) != 2:
-        raise ValueError(f"expected points as x,y;x,y;..., came {text[:40]!r}")
-    return parts
+def _parse_points(text: str) -> list[float]:
+    """Read "x,y;x,y;..."; a trailing semicolon is allowed."""
+    values = []
+    for pair in text.split(";"):
+        if not pair.strip():
+            continue
+        parts = pair.split(",")
+        if len(parts) != 2:
+            raise ValueError(f"expected points as x,y;x,y;..., got {pair[:40]!r}")
+        values += [_parse_number(part) for part in parts]
+    return values
 
 
-def _number(text: str) -> float:
+def _parse_number(text: str) -> float:
     number = float(text)
-    if not abs(number) < _LARGEST:
-        raise ValueError(f"expected a number below {_LARGEST:.0e}, came {text[:40]!r}")
+    # Also false for NaN.
+    if not abs(number) < _MAX_NUMBER:
+        raise ValueError(f"expected a number below {_MAX_NUMBER:.0e}, got {text[:40]!r}")
     return number
-
-
-def _flat(points: Iterable[tuple[float, float]]) -> list[float]:
-    return [value for point in points for value in point]
-
-
-def _turned(
-    points: Iterable[tuple[float, float]], middle: tuple[float, float], rotation: float
-) -> list[float]:
-    """Turn points clockwise, as seen with y downwards, by degrees."""
-    if not rotation:
-        return _flat(points)
-    x, y = middle
-    sin, cos = math.sin(math.radians(rotation)), math.cos(math.radians(rotation))
-    return _flat(
-        (x + (px - x) * cos - (py - y) * sin, y + (px - x) * sin + (py - y) * cos)
-        for px, py in points
-    )
-
-
-def _ellipse(x: float, y: float, rx: float, ry: float) -> list[tuple[float, float]]:
-    count = min(
-        _MAX_CORNERS, max(16, math.ceil(math.pi * math.sqrt(max(abs(rx), abs(ry)) * 10)))
-    )  # so that it is off by less than 0.05 px
-    angles = [2 * math.pi * step / count for step in range(count)]
-    return [(x + rx * math.cos(angle), y + ry * math.sin(angle)) for angle in angles]
-
-
-def _hull(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the corners of the convex hull, around it. Source: Andrew's monotone chain."""
-    ordered = sorted(set(points))
-    if len(ordered) < 3:
-        return ordered
-    return [*_chain(ordered)[:-1], *_chain(ordered[::-1])[:-1]]
-
-
-def _chain(ordered: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    chain: list[tuple[float, float]] = []
-    for x, y in ordered:
-        while len(chain) > 1:
-            (ax, ay), (bx, by) = chain[-2:]
-            if (bx - ax) * (y - ay) - (by - ay) * (x - ax) > 0:
-                break
-            chain.pop()
-        chain.append((x, y))
-    return chain
-
-
-def _bars(points: list[float], radius: float) -> list[list[float]]:
-    """Return a polyline as polygons: a bar for each segment, a disc for each corner."""
-    corners = list(zip(points[::2], points[1::2], strict=True))
-    polygons = [_flat(_ellipse(x, y, radius, radius)) for x, y in corners]
-    for (ax, ay), (bx, by) in itertools.pairwise(corners):
-        if length := math.hypot(bx - ax, by - ay):
-            across, up = (ay - by) / length * radius, (bx - ax) / length * radius
-            polygons.append(
-                [
-                    ax + across,
-                    ay + up,
-                    bx + across,
-                    by + up,
-                    bx - across,
-                    by - up,
-                    ax - across,
-                    ay - up,
-                ]
-            )
-    return polygons

@@ -1,7 +1,9 @@
-"""The XML of CVAT, versions 1.0 and 1.1, read as a stream: labels, images, tracks and their shapes, each as soon as it is complete.
+"""The XML of CVAT, versions 1.0 and 1.1, read as a stream of labels, images, tracks and shapes.
 
-Nothing that was read is kept, so a file may be larger than the memory. What no annotation tool writes is refused before it costs anything: document
-types, entities and external references, and elements that never end, nest without end or come in numbers that no machine could draw.
+Each is returned as soon as it is complete and nothing is kept, so a file may exceed the memory.
+What no annotation tool writes is refused before it costs anything: document types, entities and
+external references, and elements that never end, nest without end, or are too many to draw.
+
 Format: https://docs.cvat.ai/docs/dataset_management/formats/format-xml/
 """
 
@@ -13,80 +15,98 @@ from defusedxml.ElementTree import iterparse
 
 from dataset_assets.errors import ArchiveCorrupt
 
-MAX_BYTES = 4 << 30  # of a file, unpacked
+#: Of a file, unpacked.
+MAX_BYTES = 4 << 30
 MAX_ELEMENTS = 100_000_000
-MAX_CHILDREN = 10_000  # of one shape: attributes, and points of a skeleton
-_MAX_STEP = 16 << 20  # bytes without an element that begins or ends
+#: Of one shape: attributes, and points of a skeleton.
+MAX_CHILDREN = 10_000
+#: Bytes without an element that begins or ends.
+_MAX_STEP = 16 << 20
 _MAX_DEPTH = 32
-_CHUNK = 1 << 18
+_CHUNK_BYTES = 1 << 18
+_NOT_CVAT = "this is no export of CVAT"
+_SPLIT_HINT = "export the tasks one by one"
 
 Kind = Literal["label", "original_size", "image", "track", "shape", "end"]
 _GROUPS = frozenset({"image", "track"})
-_WHOLE = frozenset(
-    {"label", "original_size"}
-)  # elements of the head that are read with everything in them
+#: Elements of the head that are read with everything in them.
+_WHOLE = frozenset({"label", "original_size"})
 
 
-def read(file: BinaryIO, name: str) -> Iterator[tuple[Kind, Element]]:
-    """Read a file in its order: labels and the size of a video's frames; then each image or track as it begins, its shapes, and its end.
+def read_events(file: BinaryIO, name: str) -> Iterator[tuple[Kind, Element]]:
+    """Yield the content of a file in its order.
 
-    An element is complete, but for one that begins (image, track: attributes only); it is emptied once the next one is asked for.
+    Labels and the frame size of a video come first. Then each image or track as it begins (with
+    attributes only), its shapes, and its end. An element is discarded when the next is asked for.
+
+    Args:
+        file: the XML.
+        name: stands in error messages.
 
     Raises:
-        ArchiveCorrupt: it is not XML, not of CVAT, or dangerous. `name` stands in the message.
+        ArchiveCorrupt: it is not XML, not of CVAT, or dangerous.
     """
-    guarded = _Guarded(file, name)
+    limited = _LimitedFile(file, name)
     try:
-        yield from _Walk(guarded, name).run()
+        yield from _EventReader(limited, name).read()
+    except ArchiveCorrupt:
+        raise
     except ParseError as exc:
         raise ArchiveCorrupt(
-            f"{name}: expected XML as CVAT exports it, but it can not be read ({exc}); export it again"
+            f"{name}: expected XML as CVAT exports it, but it cannot be read ({exc}); "
+            "export it again"
         ) from exc
-    except (
-        ValueError,
-        LookupError,
-    ) as exc:  # defusedxml's refusals are ValueErrors, unknown encodings LookupErrors
-        if isinstance(exc, ArchiveCorrupt):
-            raise
-        why = " ".join(str(exc).split())[:200]
+    except (ValueError, LookupError) as exc:
+        # What defusedxml refuses are ValueErrors, unknown encodings LookupErrors.
+        reason = " ".join(str(exc).split())[:200]
         raise ArchiveCorrupt(
-            f"{name}: expected XML without document types, entities and external references, as CVAT exports it; came {why}"
+            f"{name}: expected XML without document types, entities and external references, as "
+            f"CVAT exports it; got {reason}"
         ) from exc
 
 
-class _Guarded:
-    """A file that says no when too many bytes come, or too many bytes between two elements."""
+class _LimitedFile:
+    """A file that limits the bytes in all, and the bytes between two elements."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
-        self._file, self._name = file, name
-        self._total = self.step = 0
+        self._file = file
+        self._name = name
+        self._total = 0
+        #: Bytes since the last element; the reader of events resets it.
+        self.step = 0
 
     def read(self, _: int = -1) -> bytes:
-        data = self._file.read(
-            _CHUNK
-        )  # more than asked for: some parsers begin a long element anew with every chunk
+        # More than asked for: some parsers start a long element over with every chunk.
+        data = self._file.read(_CHUNK_BYTES)
         self._total += len(data)
         self.step += len(data)
         if self._total > MAX_BYTES:
             raise ArchiveCorrupt(
-                f"{self._name}: expected at most {MAX_BYTES >> 30} GiB of XML, came more; export the tasks one by one"
+                f"{self._name}: expected at most {MAX_BYTES >> 30} GiB of XML, got more; "
+                f"{_SPLIT_HINT}"
             )
         if self.step > _MAX_STEP:
             raise ArchiveCorrupt(
-                f"{self._name}: expected elements of at most {_MAX_STEP >> 20} MiB, came a longer one; this is no export of CVAT"
+                f"{self._name}: expected elements of at most {_MAX_STEP >> 20} MiB, "
+                f"got a longer one; {_NOT_CVAT}"
             )
         return data
 
 
-class _Walk:
+class _EventReader:
     """One pass over a file."""
 
-    def __init__(self, file: _Guarded, name: str) -> None:
-        self._file, self._name = file, name
+    def __init__(self, file: _LimitedFile, name: str) -> None:
+        self._file = file
+        self._name = name
+        #: Elements that have begun and not ended, from the root on.
         self._open: list[Element] = []
-        self._elements = self._kept = 0
+        self._count = 0
+        #: Children kept for the element that is read as a whole.
+        self._children = 0
 
-    def run(self) -> Iterator[tuple[Kind, Element]]:
+    def read(self) -> Iterator[tuple[Kind, Element]]:
+        """Yield what is complete, in order."""
         for event, element in iterparse(self._file, events=("start", "end"), forbid_dtd=True):
             self._file.step = 0
             if event == "start":
@@ -95,28 +115,27 @@ class _Walk:
                     yield element.tag, element
             else:
                 self._open.pop()
-                if kind := self._kind(element):
+                if kind := self._kind_of(element):
                     yield kind, element
-                self._forget(element)
+                self._discard(element)
 
     def _enter(self, element: Element) -> None:
         self._open.append(element)
-        self._elements += 1
+        self._count += 1
         if len(self._open) == 1 and element.tag != "annotations":
             self._refuse(
-                f"expected the element <annotations>, came <{element.tag[:40]}>; this is no XML of CVAT"
+                f"expected the element <annotations>, got <{element.tag[:40]}>; "
+                "this is no XML of CVAT"
             )
         if len(self._open) > _MAX_DEPTH:
             self._refuse(
-                f"expected at most {_MAX_DEPTH} elements in one another, came more; this is no export of CVAT"
+                f"expected at most {_MAX_DEPTH} elements in one another, got more; {_NOT_CVAT}"
             )
-        if self._elements > MAX_ELEMENTS:
-            self._refuse(
-                f"expected at most {MAX_ELEMENTS:,} elements, came more; export the tasks one by one"
-            )
+        if self._count > MAX_ELEMENTS:
+            self._refuse(f"expected at most {MAX_ELEMENTS:,} elements, got more; {_SPLIT_HINT}")
 
-    def _kind(self, element: Element) -> Kind | None:
-        """Return what has just ended, when it is something to tell."""
+    def _kind_of(self, element: Element) -> Kind | None:
+        """Return what kind of content an element is that has just ended; None for a part of one."""
         depth = len(self._open)
         if depth == 2 and self._open[1].tag in _GROUPS:
             return "shape"
@@ -129,21 +148,23 @@ class _Walk:
                 return "original_size"
         return None
 
-    def _forget(self, element: Element) -> None:
-        """Drop what has ended, unless it belongs to something that is read as a whole."""
+    def _discard(self, element: Element) -> None:
+        """Drop an element that has ended, unless it is part of one that is read as a whole."""
         if not self._open:
             return
-        in_shape = len(self._open) > 2 and self._open[1].tag in _GROUPS
-        if len(self._open) < 3 or not (in_shape or any(each.tag in _WHOLE for each in self._open)):
+        depth = len(self._open)
+        in_shape = depth > 2 and self._open[1].tag in _GROUPS
+        if not in_shape and (depth < 3 or all(each.tag not in _WHOLE for each in self._open)):
             self._open[-1].remove(element)
-            self._kept = 0
+            self._children = 0
             return
-        self._kept += 1
-        if self._kept > MAX_CHILDREN:
-            whole = self._open[2 if in_shape else -1].tag[:40]
+        self._children += 1
+        if self._children > MAX_CHILDREN:
+            whole = self._open[2] if in_shape else self._open[-1]
             self._refuse(
-                f"expected at most {MAX_CHILDREN:,} parts of one <{whole}>, came more; this is no export of CVAT"
+                f"expected at most {MAX_CHILDREN:,} parts of one <{whole.tag[:40]}>, got more; "
+                f"{_NOT_CVAT}"
             )
 
-    def _refuse(self, why: str) -> None:
-        raise ArchiveCorrupt(f"{self._name}: {why}")
+    def _refuse(self, problem: str) -> None:
+        raise ArchiveCorrupt(f"{self._name}: {problem}")
