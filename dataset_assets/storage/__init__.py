@@ -1,5 +1,6 @@
-"""Where bytes live. A file is a url scheme: `local` (plain paths and file://), `s3` (and s3a://), `fsspec` (every other scheme).
+"""Where bytes are stored. A plug-in in `stores/` is a url scheme.
 
-A store is a folder with keys below it. Nothing here knows what the bytes mean. Stores are picklable and hold no open handles,
-so they travel to worker processes and Spark executors.
+`local` is plain paths and file://, `s3` also s3a://, `fsspec` every other scheme. A store is a
+folder with keys below it. Nothing here knows what the bytes mean. Stores are picklable and hold no
+open handles, so they travel to worker processes and Spark executors.
 """

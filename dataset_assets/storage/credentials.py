@@ -1,20 +1,17 @@
-"""Who may use which bucket: S3 credentials from the places where their users already keep them.
+"""Looks up S3 credentials in the places where users already keep them.
 
-The order: the credentials file that `DATASET_ASSETS_CREDENTIALS` names (`_credentials_file`), by the name in `s3://name@bucket` or by a bucket of its
-`sets`; fsspec's configuration (`~/.config/fsspec/s3.json`, `FSSPEC_S3_*`); the environment, a profile, and what else boto3 finds by itself.
-Where keys come from is part of every refusal; what they are is part of no text: not of `repr`, not of an error.
+The order: the credentials file that `DATASET_ASSETS_CREDENTIALS` names (see `credentials_file`), by
+the name in `s3://name@bucket` or by a bucket of its `sets`; fsspec's configuration
+(`~/.config/fsspec/s3.json`, `FSSPEC_S3_*`); the environment, a profile, and what boto3 finds by
+itself. Errors name the source of credentials, never their values.
 Format: https://filesystem-spec.readthedocs.io/en/latest/features.html#configuration
 """
 
 import configparser
-import json
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.storage.credentials_file import (
@@ -29,20 +26,12 @@ __all__ = [
     "CredentialsFile",
     "NamedStore",
     "S3Credentials",
-    "mask",
     "read_credentials_file",
     "resolve",
-    "secrets",
 ]
 
-#: The variable with the path of the credentials file.
 CREDENTIALS_VARIABLE = "DATASET_ASSETS_CREDENTIALS"
-_SECRET_VARIABLE = re.compile(
-    r"(?:SECRET|SECRET_KEY|SECRET_ACCESS_KEY|TOKEN|PASSWORD|API_KEY|KAGGLE_KEY)$"
-)
-_MIN_SECRET_CHARS = 4  # hiding "a" everywhere would hide the message
-_NO_SECRETS = ("true", "false", "none", "null")
-#: S3Credentials' field -> the keys of fsspec's configuration: its own, and those of `client_kwargs`.
+"""The environment variable with the path of the credentials file."""
 _FSSPEC_KEYS = {
     "access_key": ("key", "aws_access_key_id"),
     "secret_key": ("secret", "aws_secret_access_key"),
@@ -51,46 +40,54 @@ _FSSPEC_KEYS = {
     "region": ("region_name", "region_name"),
     "profile": ("profile", "profile_name"),
 }
+"""Field of S3Credentials -> keys of fsspec's configuration: at its top, and in `client_kwargs`."""
 
 
 def resolve(
     name: str | None, bucket: str | None, environment: Mapping[str, str] = os.environ
 ) -> S3Credentials:
-    """Return the credentials for a bucket. Nothing is asked of any server.
+    """Return the credentials for a bucket, without asking a server.
+
+    Args:
+        name: of a store of the credentials file.
+        bucket: used to find the store when no name is given.
+        environment: the environment variables.
 
     Raises:
-        ConfigurationError: no store of the credentials file has the name, several have the bucket, or a configuration says what can not be.
+        ConfigurationError: no store of the credentials file has the name, several have the
+            bucket, or a configuration is invalid.
     """
     path = environment.get(CREDENTIALS_VARIABLE)
     if name is not None and not path:
         raise ConfigurationError(
-            f"s3://{name}@{bucket or 'bucket'} needs the credentials file with the entry {name!r}: set {CREDENTIALS_VARIABLE} to its path"
+            f"s3://{name}@{bucket or 'bucket'} needs the credentials file with the entry {name!r}: "
+            f"set {CREDENTIALS_VARIABLE} to its path"
         )
     if path:
-        found = read_credentials_file(path)
-        store = (
-            found.named(name) if name is not None else found.of_bucket(bucket) if bucket else None
-        )
+        store = _store_in(read_credentials_file(path), name, bucket)
         if store is not None:
             return store.credentials
     return _from_fsspec(environment) or _from_environment(environment)
 
 
+def _store_in(file: CredentialsFile, name: str | None, bucket: str | None) -> NamedStore | None:
+    if name is not None:
+        return file.named(name)
+    return file.of_bucket(bucket) if bucket else None
+
+
 def _from_environment(environment: Mapping[str, str]) -> S3Credentials:
     get = environment.get
-    endpoint_url = (
-        (get("AWS_ENDPOINT_URL_S3") or get("AWS_ENDPOINT_URL"))
-        if get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") != "true"
-        else None
-    )
+    endpoint_url = None
+    if get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") != "true":
+        endpoint_url = get("AWS_ENDPOINT_URL_S3") or get("AWS_ENDPOINT_URL")
     general: dict[str, Any] = {
         "endpoint_url": endpoint_url or None,
         "verify": get("AWS_CA_BUNDLE") or True,
     }
     region = get("AWS_REGION") or get("AWS_DEFAULT_REGION")
-    if get("AWS_ACCESS_KEY_ID") or get(
-        "AWS_SECRET_ACCESS_KEY"
-    ):  # as in boto3, keys in the environment go before AWS_PROFILE
+    # as in boto3, keys in the environment take precedence over AWS_PROFILE
+    if get("AWS_ACCESS_KEY_ID") or get("AWS_SECRET_ACCESS_KEY"):
         return S3Credentials(
             source="environment",
             access_key=get("AWS_ACCESS_KEY_ID") or None,
@@ -100,11 +97,9 @@ def _from_environment(environment: Mapping[str, str]) -> S3Credentials:
             **general,
         )
     profile = get("AWS_PROFILE") or get("AWS_DEFAULT_PROFILE") or None
-    source = (
-        f"profile {profile}"
-        if profile
-        else "boto3's own chain (default profile, container or instance)"
-    )
+    source = "boto3's own chain (default profile, container or instance)"
+    if profile:
+        source = f"profile {profile}"
     return S3Credentials(
         source=source, profile=profile, region=region or _region_of(profile), **general
     )
@@ -120,17 +115,20 @@ def _region_of(profile: str | None) -> str:
     except ProfileNotFound as exc:
         known = ", ".join(session.available_profiles) or "none"
         raise ConfigurationError(
-            f"expected a profile of the AWS configuration; there is no {profile!r}; the profiles are {known}"
+            f"expected a profile of the AWS configuration; there is no {profile!r}; the profiles "
+            f"are {known}"
         ) from exc
 
 
 def _from_fsspec(environment: Mapping[str, str]) -> S3Credentials | None:
-    """Return what fsspec's configuration says, completed from the environment, or None when it says nothing about access."""
+    """Return what fsspec's configuration says, completed from the environment.
+
+    None when it says nothing about access.
+    """
     options = _fsspec_options(environment)
-    client = options.get("client_kwargs") or {}
-    client = client if isinstance(client, dict) else {}
-    config = options.get("config_kwargs") or {}
-    style = (config.get("s3") or {}).get("addressing_style") if isinstance(config, dict) else None
+    client = _mapping(options.get("client_kwargs"))
+    config = _mapping(options.get("config_kwargs"))
+    style = _mapping(config.get("s3")).get("addressing_style")
     found = {
         field: options.get(outer) or client.get(inner)
         for field, (outer, inner) in _FSSPEC_KEYS.items()
@@ -158,6 +156,10 @@ def _from_fsspec(environment: Mapping[str, str]) -> S3Credentials | None:
     return replace(base, anonymous=anonymous, verify=client.get("verify", base.verify), **given)
 
 
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def _fsspec_options(environment: Mapping[str, str]) -> dict[str, Any]:
     try:
         from fsspec import config  # reads its files while it is imported
@@ -169,63 +171,10 @@ def _fsspec_options(environment: Mapping[str, str]) -> dict[str, Any]:
                 environment.get("FSSPEC_CONFIG_DIR") or config.default_conf_dir, sections
             )
             config.set_conf_env(sections, environment)
-    except (
-        ValueError,
-        TypeError,
-        OSError,
-        configparser.Error,
-    ) as exc:  # a message of the parser may quote the file
+    except (ValueError, TypeError, OSError, configparser.Error) as exc:
+        # the text of the error is left out: it may quote the file
         raise ConfigurationError(
-            f"fsspec's configuration can not be read ({type(exc).__name__}): correct its json and ini files"
+            f"fsspec's configuration cannot be read ({type(exc).__name__}): correct its json and "
+            "ini files"
         ) from None
     return {**sections.get("s3", {}), **sections.get("s3a", {})}
-
-
-def secrets(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Return the secret values that are known, longest first: of the environment, the credentials file and fsspec's configuration.
-
-    A file that can not be read has no known secret.
-    """
-    found = {
-        value
-        for value in _known(environment)
-        if len(value) >= _MIN_SECRET_CHARS and value.lower() not in _NO_SECRETS
-    }
-    return tuple(sorted(found, key=lambda value: (-len(value), value)))
-
-
-def _known(environment: Mapping[str, str]) -> Iterator[str]:
-    yield from (
-        value for variable, value in environment.items() if _SECRET_VARIABLE.search(variable)
-    )
-    yield environment.get("AWS_ACCESS_KEY_ID", "")
-    with suppress(ConfigurationError):
-        yield from _of(_from_fsspec(environment))
-    path = environment.get(CREDENTIALS_VARIABLE)
-    with suppress(ConfigurationError):
-        file = read_credentials_file(path) if path else None
-        for store in file.stores if file else ():
-            yield from _of(store.credentials)
-        if file and file.cityscapes:
-            yield file.cityscapes[1]
-
-
-def _of(credentials: S3Credentials | None) -> Iterator[str]:
-    if credentials is not None:
-        yield from (
-            value
-            for value in (credentials.access_key, credentials.secret_key, credentials.session_token)
-            if value
-        )
-
-
-def mask(text: str, secrets: Iterable[str]) -> str:
-    """Return the text with every secret replaced by `***`, as it is and as urls and json write it."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        for form in (
-            (secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1])
-            if secret
-            else ()
-        ):
-            text = text.replace(form, "***")
-    return text

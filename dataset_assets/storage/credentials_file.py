@@ -1,12 +1,14 @@
-"""The credentials file: yaml or json, exactly as torchdatasetutil's README writes it, with its keys with spaces.
+"""Reads the credentials file: yaml or json, with the keys of torchdatasetutil's README.
 
     s3:
-    - {name: store, type: trainer, address: "host:9000", access key: ..., secret key: ..., tls: false, cert verify: false, cert path: null,
+    - {name: store, type: trainer, address: "host:9000", access key: ..., secret key: ...,
+       tls: false, cert verify: false, cert path: null,
        sets: {dataset: {bucket: imgml, prefix: data, dataset_filter: ""}}}
     cityscapes: {username: ..., password: ...}
 
-Beyond it: `address` may be a url (then `tls` may be left out), `region`, `session token`, and both keys null for boto3's own chain.
-Every error names the file, the entry and the key, and no value of a key that may hold a secret.
+In addition, `address` may be a url (then `tls` may be left out), `region` and `session token` may
+be given, and both keys may be null for boto3's own chain. Every error names the file, the entry
+and the key, and no value of a key that may hold a secret.
 Source: https://github.com/bhlarson/torchdatasetutil/blob/main/README.md
 """
 
@@ -30,7 +32,7 @@ _REQUIRED = ("name", "address", "access key", "secret key")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetLocation:
-    """One entry of `sets`: a place in a bucket."""
+    """One entry of `sets`: a folder of a bucket."""
 
     bucket: str
     prefix: str = ""
@@ -44,7 +46,8 @@ class NamedStore:
     name: str
     credentials: S3Credentials
     sets: Mapping[str, SetLocation]
-    shown: Mapping[str, Any] = field(repr=False)  # the entry as written, without its secrets
+    shown: Mapping[str, Any] = field(repr=False)
+    """The entry as written, without its secrets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,20 +56,20 @@ class CredentialsFile:
 
     path: str
     stores: tuple[NamedStore, ...]
-    cityscapes: tuple[str, str] | None = field(default=None, repr=False)  # user name, password
-    shown: Mapping[str, Any] = field(
-        default_factory=dict, repr=False
-    )  # the file as written, without its secrets
+    cityscapes: tuple[str, str] | None = field(default=None, repr=False)
+    """User name and password."""
+    shown: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The file as written, without its secrets."""
 
     def named(self, name: str) -> NamedStore:
         """Return the store of that name.
 
         Raises:
-            ConfigurationError: there is none, or its address is still the README's.
+            ConfigurationError: there is none, or its address is the placeholder of the README.
         """
         for store in self.stores:
             if store.name == name:
-                return self._filled_in(store)
+                return self._check_address(store)
         known = ", ".join(store.name for store in self.stores) or "no store at all"
         raise ConfigurationError(
             f"{self.path}: expected an entry of s3 with the name {name!r}; it has {known}"
@@ -86,15 +89,17 @@ class CredentialsFile:
         if len(found) > 1:
             names = " and ".join(store.name for store in found)
             raise ConfigurationError(
-                f"{self.path}: {names} both have the bucket {bucket!r}; say which one: s3://{found[0].name}@{bucket}"
+                f"{self.path}: {names} both have the bucket {bucket!r}; name one of them: "
+                f"s3://{found[0].name}@{bucket}"
             )
-        return self._filled_in(found[0]) if found else None
+        return self._check_address(found[0]) if found else None
 
-    def _filled_in(self, store: NamedStore) -> NamedStore:
+    def _check_address(self, store: NamedStore) -> NamedStore:
         address = store.credentials.endpoint_url or ""
         if "<" in address:
             raise ConfigurationError(
-                f"{self.path}: expected an address like host:9000 for {store.name!r}; it is still {address!r}; fill it in"
+                f"{self.path}: expected an address like host:9000 for {store.name!r}; it is still "
+                f"{address!r}; fill it in"
             )
         return store
 
@@ -103,7 +108,7 @@ def read_credentials_file(path: str | Path) -> CredentialsFile:
     """Read a credentials file.
 
     Raises:
-        ConfigurationError: it can not be read, or lacks a key, or says what can not be.
+        ConfigurationError: it cannot be read, lacks a key, or has an invalid value.
     """
     document = _Section(str(path), "", _load(Path(path).expanduser()))
     entries = document.get("s3", list) or []
@@ -113,7 +118,8 @@ def read_credentials_file(path: str | Path) -> CredentialsFile:
     names = [store.name for store in stores]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigurationError(
-            f"{path}: expected every entry of s3 to have a name of its own; {', '.join(sorted(twice))} is there twice"
+            f"{path}: expected unique names of the entries of s3; {', '.join(sorted(twice))} is "
+            "there twice"
         )
     return CredentialsFile(
         path=str(path),
@@ -132,9 +138,11 @@ def _load(path: Path) -> Any:
         ) from exc
     if len(data) > MAX_FILE_BYTES:
         raise ConfigurationError(
-            f"{path}: expected a credentials file of at most {MAX_FILE_BYTES} bytes; it has {len(data)}"
+            f"{path}: expected a credentials file of at most {MAX_FILE_BYTES} bytes, "
+            f"got {len(data)}"
         )
-    # The parsers' own messages quote the line that they stumble on, and it may be the one with the secret: only its number is told.
+    # The messages of the parsers quote the line with the error, which may be the one with the
+    # secret: only its number is shown.
     try:
         return json.loads(data) if path.suffix == ".json" else yaml.safe_load(data)
     except yaml.MarkedYAMLError as exc:
@@ -146,27 +154,28 @@ def _load(path: Path) -> Any:
         where = ": it is not text, or too deep"
     kind = "json" if path.suffix == ".json" else "yaml"
     raise ConfigurationError(
-        f"{path}: expected {kind}; it can not be parsed{where}; correct that line (values with : or # need quotes)"
+        f"{path}: expected {kind}; it cannot be parsed{where}; correct that line (values with : or "
+        "# need quotes)"
     )
 
 
 class _Section:
-    """A mapping of the file, and where it is in it."""
+    """A mapping in the file, and its place there."""
 
     def __init__(self, path: str, place: str, values: Any) -> None:
-        self.path, self.place = path, place
+        self.path = path
+        self.place = place
         if not isinstance(values, dict):
             raise self.error(f"expected keys and values; got {_kind(values)}")
         self.values: dict[str, Any] = values
 
     def error(self, message: str) -> ConfigurationError:
-        """Return the error with the place in front."""
-        return ConfigurationError(
-            ": ".join(part for part in (self.path, self.place, message) if part)
-        )
+        """Return the error for this place."""
+        parts = (self.path, self.place, message)
+        return ConfigurationError(": ".join(filter(None, parts)))
 
     def require(self, names: tuple[str, ...]) -> None:
-        """Check that keys are there."""
+        """Check that keys are present."""
         if missing := [name for name in names if name not in self.values]:
             present = ", ".join(sorted(map(str, self.values))) or "none"
             raise self.error(f"expected the key {missing[0]!r}; there are {present}; add it")
@@ -174,18 +183,15 @@ class _Section:
     def get(self, name: str, kind: type) -> Any:
         """Return the value of a key, or None when it is absent or null."""
         value = self.values.get(name)
-        if value is None or (
-            isinstance(value, kind) and not (kind is not bool and isinstance(value, bool))
-        ):
+        if value is None or type(value) is kind:
             return value
         hint = "; put it in quotes" if kind is str else ""
         raise self.error(f"expected {name!r} to be {_NAMES[kind]}; got {_kind(value)}{hint}")
 
     def child(self, name: str) -> "_Section":
         """Return the mapping below a key."""
-        return _Section(
-            self.path, f"{self.place}.{name}" if self.place else name, self.values[name]
-        )
+        place = f"{self.place}.{name}" if self.place else name
+        return _Section(self.path, place, self.values[name])
 
 
 _NAMES: dict[type, str] = {
@@ -228,16 +234,20 @@ def _store(section: _Section) -> NamedStore:
 
 
 def endpoint_url(address: str, *, tls: bool | None) -> str:
-    """Return the endpoint of an address with or without http:// or https://; without it, and without `tls`, it is http.
+    """Return the endpoint of an address with or without http:// or https://.
+
+    Without it, and without `tls`, the endpoint is http.
 
     Raises:
         ConfigurationError: the two do not agree.
     """
     scheme, separator, host = address.rpartition("://")
-    scheme = scheme if separator else "https" if tls else "http"
+    if not separator:
+        scheme = "https" if tls else "http"
     if scheme not in ("http", "https") or (tls is not None and tls != (scheme == "https")):
         raise ConfigurationError(
-            f"the address begins with {scheme}:// and 'tls' is {str(tls).lower()}: these do not agree; correct one of them"
+            f"the address begins with {scheme}:// and 'tls' is {str(tls).lower()}: these do not "
+            "agree; correct one of them"
         )
     return f"{scheme}://{host.rstrip('/')}"
 
@@ -283,11 +293,8 @@ def _login(document: _Section) -> tuple[str, str] | None:
 
 def _without_secrets(value: Any) -> Any:
     if isinstance(value, dict):
-        return {
-            key: _without_secrets(item)
-            for key, item in value.items()
-            if not _SECRET_KEY.search(str(key))
-        }
-    return (
-        [_without_secrets(item) for item in value] if isinstance(value, list) else deepcopy(value)
-    )
+        shown = {key: item for key, item in value.items() if not _SECRET_KEY.search(str(key))}
+        return {key: _without_secrets(item) for key, item in shown.items()}
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    return deepcopy(value)

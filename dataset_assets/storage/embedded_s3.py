@@ -1,9 +1,11 @@
-"""An S3 address without an account: `rclone serve s3` over a folder, for one machine. It is no storage for production.
+"""An S3 server without an account: `rclone serve s3` over a folder. Not for production.
 
-The server listens on 127.0.0.1 only, with a key made anew at every start that only its environment has: no argument list shows it. It ends with the
-block that started it, and when the process that started it is killed (a shell between the two waits on a pipe from that process). What it does other
-than S3 (ranges answered with 200, no conditional writes) `storage/s3.py` takes into account.
-Other clients need the variables of `environment()`: the server keeps checksums of whole objects and sends them for ranges as well.
+The server listens on 127.0.0.1 only, with a key that is new at every start and is passed in its
+environment, so that no argument list shows it. It ends with the block that started it, and when
+the process that started it is killed (a shell between the two waits on a pipe from that process).
+The store `s3` handles its differences from S3 (ranges answered with 200, no conditional writes).
+Other clients need the variables of `environment()`: the server keeps checksums of whole objects
+and sends them for ranges as well.
 Source: https://rclone.org/commands/rclone_serve_s3/
 """
 
@@ -25,14 +27,19 @@ from urllib.parse import urlsplit
 import yaml
 
 from dataset_assets.errors import ConfigurationError, MissingDependency, StorageError
-from dataset_assets.storage.credentials import CREDENTIALS_VARIABLE, S3Credentials, mask
+from dataset_assets.redaction import redact
+from dataset_assets.storage.credentials import CREDENTIALS_VARIABLE, S3Credentials
 from dataset_assets.storage.s3.buckets import list_buckets, make_bucket
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 _POLL_S = 0.02
-#: Starts the server, ends it when standard input does, and ends with it. In the server's own session, so that Ctrl-C reaches us alone.
+_STARTING = "Starting s3 server on ["
 _SHELL = 'exec 3<&0; "$@" 3<&- & server=$!; (read _ <&3; kill "$server") & wait "$server"'
+"""Starts the server, ends it when standard input ends, and ends with it.
+
+It runs in a session of its own, so that Ctrl-C reaches only this process.
+"""
 _FIRST_LINE = (
     "# written by `dataset-assets s3`: the keys of a server on this machine, gone when it stops\n"
 )
@@ -40,7 +47,16 @@ _SETS = {"dataset": "data", "trainingset": "training", "model": "model", "test":
 
 
 class EmbeddedS3:
-    """A server over a folder, whose folders are the buckets. A context manager; `port=0` takes a free one."""
+    """A server over a folder, whose folders are the buckets. A context manager.
+
+    Args:
+        folder: created if it does not exist.
+        port: 0 takes a free one.
+
+    Raises:
+        MissingDependency: rclone is not installed.
+        StorageError: the server does not start.
+    """
 
     def __init__(self, folder: str | Path, port: int = 0) -> None:
         self.folder = Path(folder).absolute()
@@ -50,26 +66,18 @@ class EmbeddedS3:
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
-        access_key, secret_key = f"LOCAL{secrets.token_hex(8).upper()}", secrets.token_hex(20)
+        access_key = f"LOCAL{secrets.token_hex(8).upper()}"
+        secret_key = secrets.token_hex(20)
         self._log = tempfile.TemporaryFile()
-        command = (
-            self._program,
-            "serve",
-            "s3",
-            "--addr",
-            f"127.0.0.1:{self._port}",
-            "--config",
-            os.devnull,
-            str(self.folder),
-        )
+        address = f"127.0.0.1:{self._port}"
+        serve = (self._program, "serve", "s3", "--addr", address, "--config", os.devnull)
         self._process = subprocess.Popen(  # noqa: S603 - no shell text comes from outside
-            ("/bin/sh", "-c", _SHELL, "sh", *command),
+            ("/bin/sh", "-c", _SHELL, "sh", *serve, str(self.folder)),
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            env={
-                "RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"'
-            },  # nothing else: no RCLONE_ variable of the user, and no secret
+            # nothing else: no RCLONE_ variable of the user, and no secret
+            env={"RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"'},
             start_new_session=True,
         )
         try:
@@ -98,7 +106,7 @@ class EmbeddedS3:
         self._log.close()
 
     def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):  # it has gone by itself
+        with suppress(ProcessLookupError):  # it has already exited
             os.killpg(self._process.pid, number)
 
     @property
@@ -106,7 +114,8 @@ class EmbeddedS3:
         """The keys of this start."""
         if self._credentials is None:
             raise ConfigurationError(
-                "the embedded S3 server is not started: use it as `with EmbeddedS3(folder) as server:`"
+                "the embedded S3 server is not started: use it as "
+                "`with EmbeddedS3(folder) as server:`"
             )
         return self._credentials
 
@@ -135,39 +144,45 @@ class EmbeddedS3:
         }
 
     def bucket(self, name: str) -> str:
-        """Create a bucket, if there is none, and return its name."""
+        """Create a bucket unless it exists, and return its name."""
         make_bucket(self.credentials, name)
         return name
 
     def wait(self) -> None:
-        """Wait until the server ends by itself, which it should not.
+        """Wait until the server exits by itself, which it should not.
 
         Raises:
-            StorageError: it has ended.
+            StorageError: it has exited.
         """
         self._process.wait()
-        raise self._ended(self.credentials.secret_key or "")
+        raise self._exited(self.credentials.secret_key or "")
 
     def _wait_for_url(self, secret_key: str) -> str:
         end = time.monotonic() + START_TIMEOUT_S
         while self._process.poll() is None:
-            _, said, rest = self._said().partition("Starting s3 server on [")
-            if said and "]" in rest:
-                return rest.partition("]")[0].rstrip("/")
+            url, end_of_url, _ = self._log_text().partition(_STARTING)[2].partition("]")
+            if end_of_url:
+                return url.rstrip("/")
             if time.monotonic() > end:
                 raise StorageError(
-                    f"the embedded S3 server does not answer after {START_TIMEOUT_S:.0f} s: {self._said()[-300:]}"
+                    f"the embedded S3 server does not answer after {START_TIMEOUT_S:.0f} s: "
+                    f"{self._log_tail(secret_key)}"
                 )
             time.sleep(_POLL_S)
-        raise self._ended(secret_key)
+        raise self._exited(secret_key)
 
-    def _said(self) -> str:
+    def _log_text(self) -> str:
         return os.pread(self._log.fileno(), 10_000, 0).decode(errors="replace")
 
-    def _ended(self, secret_key: str) -> StorageError:
-        said = " ".join(mask(self._said(), (secret_key,)).split())[-300:]
+    def _log_tail(self, secret_key: str) -> str:
+        """Return the end of the log in one line, for an error."""
+        text = " ".join(redact(self._log_text(), (secret_key,)).split())
+        return text[-300:] or "its log is empty"
+
+    def _exited(self, secret_key: str) -> StorageError:
         return StorageError(
-            f"the embedded S3 server over {self.folder} has ended: {said or 'it said nothing'}; free its port, or start it again"
+            f"the embedded S3 server over {self.folder} has exited: {self._log_tail(secret_key)}; "
+            "free its port, or start it again"
         )
 
 
@@ -189,34 +204,41 @@ def serve_s3(
     buckets: Sequence[str] = ("datasets",),
     say: Callable[[str], object],
 ) -> None:
-    """Serve a folder until interrupted, with the buckets made, and a credentials file that is removed afterwards.
+    """Serve a folder until interrupted, with a credentials file that is removed afterwards.
 
-    `say` gets what the user should read: the lines to paste into a shell. No secret is among them; the files are readable by their owner only.
+    Args:
+        folder: its folders are the buckets.
+        port: 0 takes a free one.
+        credentials_file: written for this package, and a copy `.aws` for the clients of AWS; both
+            are readable by their owner only.
+        buckets: created unless they exist.
+        say: gets the lines to paste into a shell; no secret is among them.
 
     Raises:
-        ConfigurationError: the credentials file exists and is not one of this function.
-        StorageError: the server has ended by itself.
+        ConfigurationError: the credentials file exists, and another program wrote it.
+        StorageError: the server has exited by itself.
     """
     path = Path(credentials_file).absolute()
-    with_keys = (path, path.with_name(f"{path.name}.aws"))  # for us, and for the clients of AWS
+    with_keys = (path, path.with_name(f"{path.name}.aws"))
     for file in with_keys:
         _check_ours(file)
     with EmbeddedS3(folder, port) as server:
         for bucket in buckets:
             server.bucket(bucket)
         try:
-            for file, text in zip(
-                with_keys, (_as_yaml(server, buckets), _as_aws(server)), strict=True
-            ):
+            texts = (_as_yaml(server, buckets), _as_aws(server))
+            for file, text in zip(with_keys, texts, strict=True):
                 _write_private(file, _FIRST_LINE + text)
-            _introduce(server, with_keys, say)
+            _print_exports(server, with_keys, say)
             server.wait()
         finally:
             for file in with_keys:
                 file.unlink(missing_ok=True)
 
 
-def _introduce(server: EmbeddedS3, files: tuple[Path, Path], say: Callable[[str], object]) -> None:
+def _print_exports(
+    server: EmbeddedS3, files: tuple[Path, Path], say: Callable[[str], object]
+) -> None:
     variables = {
         CREDENTIALS_VARIABLE: str(files[0]),
         "AWS_SHARED_CREDENTIALS_FILE": str(files[1]),
@@ -229,17 +251,14 @@ def _introduce(server: EmbeddedS3, files: tuple[Path, Path], say: Callable[[str]
 
 def _as_yaml(server: EmbeddedS3, buckets: Sequence[str]) -> str:
     keys = server.credentials
-    places = (
-        {
+    sets = {}
+    if buckets:
+        sets = {
             name: {"bucket": buckets[0], "prefix": prefix, "dataset_filter": ""}
             for name, prefix in _SETS.items()
         }
-        if buckets
-        else {}
-    )
-    others = {
-        bucket: {"bucket": bucket, "prefix": "", "dataset_filter": ""} for bucket in buckets[1:]
-    }
+    for bucket in buckets[1:]:
+        sets[bucket] = {"bucket": bucket, "prefix": "", "dataset_filter": ""}
     entry = {
         "name": "store",
         "type": "trainer",
@@ -249,20 +268,23 @@ def _as_yaml(server: EmbeddedS3, buckets: Sequence[str]) -> str:
         "tls": False,
         "cert verify": False,
         "cert path": None,
-        "sets": places | others,
+        "sets": sets,
     }
     return yaml.safe_dump({"s3": [entry]}, sort_keys=False)
 
 
 def _as_aws(server: EmbeddedS3) -> str:
     keys = server.credentials
-    return f"[default]\naws_access_key_id = {keys.access_key}\naws_secret_access_key = {keys.secret_key}\n"
+    return (
+        f"[default]\naws_access_key_id = {keys.access_key}\n"
+        f"aws_secret_access_key = {keys.secret_key}\n"
+    )
 
 
 def _check_ours(path: Path) -> None:
     if path.exists() and not path.read_text(errors="replace").startswith(_FIRST_LINE):
         raise ConfigurationError(
-            f"{path} exists and holds other credentials: name another file for those of the server"
+            f"{path} exists and holds other credentials; name another file for those of the server"
         )
 
 

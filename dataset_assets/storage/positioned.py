@@ -1,4 +1,7 @@
-"""The part that all our read-only streams share: a position, and seeks that read nothing. Wrap one in `io.BufferedReader`."""
+"""The base of read-only streams: a position, and seeks that read nothing.
+
+Wrap such a stream in `io.BufferedReader`.
+"""
 
 import io
 from typing import Any
@@ -13,7 +16,7 @@ class Positioned(io.RawIOBase):
         """Return the bytes of the whole stream.
 
         Raises:
-            io.UnsupportedOperation: that is not known yet.
+            io.UnsupportedOperation: the size is not known yet.
         """
         raise NotImplementedError
 
@@ -26,7 +29,7 @@ class Positioned(io.RawIOBase):
         return True
 
     def seekable(self) -> bool:
-        """Tell that any byte can be next."""
+        """Tell `io.BufferedReader` that it may seek."""
         return True
 
     def tell(self) -> int:
@@ -34,10 +37,14 @@ class Positioned(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move; nothing is read before the next read."""
-        position = offset + (0, self._position, self.size() if whence == io.SEEK_END else 0)[whence]
+        """Set the position; nothing is read before the next read."""
+        position = offset
+        if whence == io.SEEK_CUR:
+            position += self._position
+        elif whence == io.SEEK_END:
+            position += self.size()
         if position < 0:
-            raise ValueError(f"seek to {position}: expected 0 or more")
+            raise ValueError(f"seek: expected a position of 0 or more, got {position}")
         self._position = position
         return position
 

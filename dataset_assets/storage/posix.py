@@ -1,4 +1,4 @@
-"""Files and folders of a POSIX file system, made durable and shared with other processes. What `local` is built from."""
+"""Durable files and folders of a POSIX file system, safe to share with other processes."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ _ATTEMPTS = 1000
 
 
 def walk(folder: Path, prefix: str, *, recursive: bool) -> Iterator[ObjectInfo]:
-    """Yield the files of a folder, unsorted; `prefix` is what their keys start with."""
+    """Yield the files of a folder, unsorted; `prefix` is the start of their keys."""
     try:
         entries = list(os.scandir(folder))
     except ABSENT:
@@ -34,11 +34,10 @@ def walk(folder: Path, prefix: str, *, recursive: bool) -> Iterator[ObjectInfo]:
 
 
 def create(path: Path) -> BinaryIO:
-    """Open a new file for writing, and its folder as often as another process removes that as empty."""
+    """Open a new file for writing; create its folder as often as others remove it as empty."""
     for _ in range(_ATTEMPTS):
-        with suppress(
-            FileNotFoundError, FileExistsError
-        ):  # the latter when it is removed while pathlib looks at it
+        # FileExistsError: the folder was removed while pathlib looked at it
+        with suppress(FileNotFoundError, FileExistsError):
             path.parent.mkdir(parents=True, exist_ok=True)
             return path.open("xb", buffering=0)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +45,10 @@ def create(path: Path) -> BinaryIO:
 
 
 def write_all(descriptor: int, parts: Sequence[Buffer]) -> int:
-    """Write the buffers and return their bytes. The system may take less at once: a signal, or a disk about to be full."""
+    """Write the buffers and return their bytes.
+
+    The system may write less at once, after a signal or when a disk is nearly full.
+    """
     expected = sum(len(part) for part in parts)
     written = os.writev(descriptor, parts) if parts else 0
     if written != expected:
@@ -75,20 +77,26 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_if_empty(folder: Path) -> None:
-    """Remove a folder that nobody uses."""
+    """Remove a folder unless it has files."""
     try:
         folder.rmdir()
     except OSError:
-        return  # another writer still has files there, or it is gone already
+        return  # another writer has files there, or it is already gone
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn an operating system error into one that says where and what to do."""
+def translate_os_errors(path: Path) -> Iterator[None]:
+    """Raise errors of this package, with advice, for those of the operating system.
+
+    Raises:
+        DiskFull, StorageError: the file cannot be written.
+    """
     try:
         yield
     except OSError as exc:
         if exc.errno in _FULL:
-            message = f"no space left for {path}; committed shards are intact: free some space and run again to go on"
-            raise DiskFull(message) from exc
-        raise StorageError(f"can not write {path}: {exc.strerror}") from exc
+            raise DiskFull(
+                f"no space left for {path}; committed shards are kept: free some space and run "
+                "again to resume"
+            ) from exc
+        raise StorageError(f"cannot write {path}: {exc.strerror}") from exc

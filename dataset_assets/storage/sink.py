@@ -1,4 +1,4 @@
-"""A staged object as a file that others write to: what pyarrow wants for `pa.PythonFile(sink, mode="w")`."""
+"""A staged object as a file for writers of other packages: `pa.PythonFile(sink, mode="w")`."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from dataset_assets.storage.store import Staged
 
 
 class Sink:
-    """Passes on what is written. Closing it does nothing: who staged the object decides what becomes of it."""
+    """Passes on what is written. Its owner, not `close`, commits or discards the object."""
 
     closed = False
 
@@ -27,11 +27,11 @@ class Sink:
         return self._position
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: no bytes are buffered."""
 
     def close(self) -> None:
-        """See the class."""
+        """Do nothing: the owner of the object closes it."""
 
     def drop(self) -> None:
-        """Throw away what is still to come, such as the footer that a parquet writer adds when it is closed."""
+        """Ignore further writes, such as the footer that a Parquet writer adds on close."""
         self._staged = None

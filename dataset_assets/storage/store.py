@@ -1,7 +1,8 @@
-"""What every store can do, and what its callers may rely on.
+"""The protocol of stores, and what all of them share.
 
-Keys are relative, use `/`, and never contain `..`, `_tmp`, a leading `/` or a backslash. Writes are atomic: a reader sees the old object, the new one,
-or none, never a part. `stage` writes bytes that stay invisible until `commit` (a temporary file and a rename here, a multipart upload on object
+Keys are relative, use `/`, and never contain `..`, `_tmp`, a leading `/` or a backslash. Writes are
+atomic: a reader sees the old object, the new one, or none, never a part. `stage` writes bytes that
+stay invisible until `commit` (a temporary file and a rename on disks, a multipart upload on object
 storage). Reads take ranges.
 """
 
@@ -15,8 +16,8 @@ from dataset_assets.errors import ConfigurationError
 
 Buffer = bytes | bytearray | memoryview
 
-#: The folder in which stores keep what is not committed yet. Never listed.
 TEMPORARY = "_tmp"
+"""The folder in which stores keep what is not committed yet. Never listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,15 @@ class ObjectInfo:
 
     key: str
     bytes: int
-    modified: float  # s since the epoch; 0 when the store does not say
+    modified: float
+    """Seconds since the epoch; 0 when the store does not say."""
 
 
 class Staged(Protocol):
-    """Bytes on their way into a store, invisible until `commit`. Append only, one writer, a context manager that discards unless committed."""
+    """Bytes on their way into a store, invisible until `commit`.
+
+    Append only, for one writer. A context manager that discards the bytes unless committed.
+    """
 
     key: str
     bytes: int
@@ -48,7 +53,10 @@ class Staged(Protocol):
         """Flush to durable storage. Idempotent; the object stays invisible."""
 
     def commit(self) -> None:
-        """Close, then make the object visible under its key, replacing what was there. Idempotent."""
+        """Close, then make the object visible under its key. Idempotent.
+
+        Replaces the object that was there.
+        """
 
     def discard(self) -> None:
         """Remove what was written. No effect after `commit`. Idempotent."""
@@ -67,7 +75,8 @@ class Staged(Protocol):
 class Store(Protocol):
     """A folder of objects at a url."""
 
-    url: str  # without credentials; `open_store(url)` gives an equal store
+    url: str
+    """Without credentials; `open_store(url)` returns an equal store."""
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """Read an object, or `length` bytes of it from `start`.
@@ -90,13 +99,17 @@ class Store(Protocol):
         """Return the object's size in bytes, or None when there is none."""
 
     def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
-        """Yield the objects whose key starts with `prefix`, sorted by key. Staged objects are not listed.
+        """Yield the objects whose key starts with `prefix`, sorted by key.
 
-        Not recursive: only keys without a further `/` after the prefix.
+        Staged objects are not listed. Not recursive: only keys without a further `/` after the
+        prefix.
         """
 
     def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
-        """Write an object at once. `durable=False` skips fsync, for objects that a later durable write vouches for."""
+        """Write an object at once.
+
+        `durable=False` skips fsync, for objects that do not count before a later durable write.
+        """
 
     def write_new(self, key: str, data: bytes) -> bool:
         """Write only if there is no such object; tell whether this call wrote it."""
@@ -108,10 +121,10 @@ class Store(Protocol):
         """Delete an object. No error when there is none."""
 
     def delete_tree(self, prefix: str) -> None:
-        """Delete every object below `prefix`, staged ones too. `""` empties the store."""
+        """Delete every object below `prefix`, also staged ones. `""` empties the store."""
 
     def sweep(self, older_than_s: float) -> int:
-        """Delete staged leftovers of dead writers that are older than this; return how many."""
+        """Delete staged objects that are older than this, left by dead writers; return how many."""
 
     def check_writable(self) -> None:
         """Prove that writes work, before any work is done.
@@ -124,7 +137,7 @@ class Store(Protocol):
         """Return the store one folder down."""
 
     def locate(self, key: str) -> str:
-        """Return the address of an object that a person or another tool can open."""
+        """Return the address at which a person or another tool can open an object."""
 
 
 def check_key(key: str) -> str:
@@ -136,7 +149,8 @@ def check_key(key: str) -> str:
     parts = key.split("/")
     if "\\" in key or "\0" in key or any(part in ("", ".", "..", TEMPORARY) for part in parts):
         raise ConfigurationError(
-            f"not a valid key: {key!r}; expected relative parts separated by '/', without '..' and {TEMPORARY!r}"
+            f"key: expected relative parts separated by '/', without '..' and {TEMPORARY!r}, "
+            f"got {key!r}"
         )
     return key
 
@@ -156,7 +170,7 @@ def open_store(url: str) -> Store:
 
 
 class Digest:
-    """A sha256 that can be switched off."""
+    """A sha256 that can be disabled."""
 
     __slots__ = ("_hash",)
 
@@ -169,34 +183,35 @@ class Digest:
             self._hash.update(data)
 
     def hexdigest(self) -> str:
-        """Return the hex digest, or "" when switched off."""
+        """Return the hex digest, or "" when disabled."""
         return self._hash.hexdigest() if self._hash is not None else ""
 
 
 class StagedBytes:
-    """What the staged objects of all stores have in common. See `Staged`."""
+    """The base of the `Staged` objects of all stores."""
 
     def __init__(self, key: str, *, sha256: bool) -> None:
-        self.key, self.bytes = key, 0
+        self.key = key
+        self.bytes = 0
         self._digest = Digest(enabled=sha256)
         self._committed = False
 
     def writev(self, parts: Sequence[Buffer]) -> None:
-        """See `Staged`."""
+        """Append several buffers in order."""
         raise NotImplementedError
 
     def discard(self) -> None:
-        """See `Staged`."""
+        """Remove what was written, unless committed. Idempotent."""
         raise NotImplementedError
 
     def write(self, data: Buffer) -> int:
-        """See `Staged`."""
+        """Append, and return the number of bytes."""
         self.writev((data,))
         return len(data)
 
     @property
     def sha256(self) -> str:
-        """See `Staged`."""
+        """Hex digest of everything written so far."""
         return self._digest.hexdigest()
 
     def __enter__(self) -> Self:

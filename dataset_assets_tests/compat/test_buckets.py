@@ -36,7 +36,7 @@ def server(request, tmp_path_factory):
 
 @pytest.fixture
 def s3(server):
-    return s3store.of(server.credentials)
+    return s3store.from_credentials(server.credentials)
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_error_names_the_object_when_a_dictionary_is_none(s3, bucket):
     with pytest.raises(ObjectMissing, match=r"none.yaml"):
         s3.GetDict(bucket, "none.yaml")
     for call in (lambda: s3.GetDict(bucket, "x.txt"), lambda: s3.PutDict(bucket, "x.txt", {})):
-        with pytest.raises(ConfigurationError, match=r"ends in \.json, \.yaml, \.yml; got 'x.txt'"):
+        with pytest.raises(ConfigurationError, match=r"ends in \.json, \.yaml, \.yml, got 'x.txt'"):
             call()
 
 
@@ -166,7 +166,7 @@ def test_set_is_equal_when_it_is_cloned_on_one_server(s3, bucket, folder, tmp_pa
 def test_set_is_equal_when_it_is_cloned_to_another_server(s3, bucket, folder, tmp_path):
     s3.PutDir(bucket, folder, "set")
     with EmbeddedS3(tmp_path / "other") as other:
-        there = s3store.of(other.credentials)
+        there = s3store.from_credentials(other.credentials)
         there.MakeBucket("copies")
         there.CloneObjects("copies", "", s3, bucket, "set")
         assert there.GetDir("copies", "", tmp_path / "back") == len(FILES)

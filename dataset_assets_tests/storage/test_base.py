@@ -18,7 +18,7 @@ from dataset_assets.redaction import redact
         ("github://org:repo@main/a.csv", "github://org:repo@main/a.csv"),
         (
             "https://host/a.csv?X-Amz-Signature=abc&X-Amz-Date=1&id=7",
-            "https://host/a.csv?X-Amz-Signature=***&X-Amz-Date=1&id=7",
+            "https://host/a.csv?X-Amz-Signature=***&X-Amz-Date=***&id=7",
         ),
         ("https://host/a?sig=abc%2F&design=3&monkey=1", "https://host/a?sig=***&design=3&monkey=1"),
         ("https://host/a?token=t&api_key=k&key=x", "https://host/a?token=***&api_key=***&key=***"),

@@ -153,7 +153,7 @@ def test_keys_may_be_null_when_boto3_is_to_find_them(written):
         ("- a\n", "expected keys and values; got a list"),
         ("", "expected keys and values; got nothing"),
         (b"\xff\xfe\x00\xd8", "it is not text"),
-        ("[" * 100_000, "can not be parsed"),
+        ("[" * 100_000, "cannot be parsed"),
         ("x" * (1 << 20) + "x", "at most 1048576 bytes"),
     ],
 )
@@ -174,7 +174,7 @@ def test_no_secret_is_told_when_the_line_with_it_can_not_be_parsed(written, name
         else entry().replace('"access key": ', "")
     )
     with pytest.raises(
-        ConfigurationError, match=r"can not be parsed in line \d+, column \d+"
+        ConfigurationError, match=r"cannot be parsed in line \d+, column \d+"
     ) as caught:
         read_credentials_file(written(broken, name))
     error: BaseException | None = caught.value

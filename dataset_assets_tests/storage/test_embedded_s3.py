@@ -59,7 +59,7 @@ def gone(folder, timeout_s=10.0):
 
 
 def test_bytes_come_back_when_a_store_is_opened_on_it(server):
-    store = s3store.of(server.credentials).store("data", "some/prefix")
+    store = s3store.from_credentials(server.credentials).store("data", "some/prefix")
     store.write("a.bin", b"0123456789")
     assert store.read("a.bin", 3, 4) == b"3456"
     with store.open_read("a.bin") as file:
@@ -83,7 +83,7 @@ def test_own_client_works_when_checksums_are_left_to_boto3(server, monkeypatch):
     for variable in ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION"):
         monkeypatch.setenv(variable, "when_supported")
     credentials = replace(server.credentials, source="another client")
-    store = s3store.of(credentials).store("data")
+    store = s3store.from_credentials(credentials).store("data")
     store.write("checked", b"0123456789")
     assert store.read("checked", 5, 3) == b"567"
 
@@ -116,20 +116,20 @@ def test_wrong_keys_are_refused_when_they_are_used(server, caplog):
     caplog.set_level(logging.DEBUG)
     credentials = replace(server.credentials, secret_key="WRONG-SECRET", source="a test")
     with pytest.raises(CredentialsRefused, match="a test") as caught:
-        s3store.of(credentials).GetObject("data", "some/prefix/a.bin")
+        s3store.from_credentials(credentials).GetObject("data", "some/prefix/a.bin")
     assert "WRONG-SECRET" not in "".join(traceback.format_exception(caught.value)) + caplog.text
     anonymous = replace(server.credentials, access_key=None, secret_key=None, anonymous=True)
     with pytest.raises(StorageError):
-        s3store.of(anonymous).GetObject("data", "some/prefix/a.bin")
+        s3store.from_credentials(anonymous).GetObject("data", "some/prefix/a.bin")
 
 
 def test_keys_are_new_and_objects_are_kept_when_it_starts_again(tmp_path):
     with EmbeddedS3(tmp_path / "root") as first:
-        s3store.of(first.credentials).MakeBucket("data")
-        s3store.of(first.credentials).PutObject("data", "k", b"kept")
+        s3store.from_credentials(first.credentials).MakeBucket("data")
+        s3store.from_credentials(first.credentials).PutObject("data", "k", b"kept")
     assert gone(tmp_path)
     with EmbeddedS3(tmp_path / "root") as second:
-        assert s3store.of(second.credentials).GetObject("data", "k") == b"kept"
+        assert s3store.from_credentials(second.credentials).GetObject("data", "k") == b"kept"
     assert first.credentials.access_key != second.credentials.access_key
     assert first.credentials.secret_key != second.credentials.secret_key
 
@@ -139,12 +139,12 @@ def test_configuration_of_the_user_is_left_aside_when_it_starts(tmp_path, monkey
     monkeypatch.setenv("RCLONE_READ_ONLY", "true")
     with EmbeddedS3(tmp_path) as server:
         server.bucket("data")
-        s3store.of(server.credentials).PutObject("data", "k", b"x")
+        s3store.from_credentials(server.credentials).PutObject("data", "k", b"x")
 
 
 def test_error_says_why_when_the_port_is_taken(server, tmp_path):
     with (
-        pytest.raises(StorageError, match=r"has ended: .*address already in use.*; free its port"),
+        pytest.raises(StorageError, match=r"has exited: .*address already in use.*; free its port"),
         EmbeddedS3(tmp_path, int(server.url[-5:])),
     ):
         pytest.fail("it started")
@@ -236,7 +236,7 @@ def test_server_ends_when_the_process_that_started_it_is_killed(tmp_path):
 def test_credentials_of_others_are_kept_when_the_file_exists(tmp_path):
     (tmp_path / "creds.yaml").write_text("s3: []\n")
     with pytest.raises(
-        ConfigurationError, match="creds.yaml exists and holds other credentials: name another file"
+        ConfigurationError, match="creds.yaml exists and holds other credentials; name another file"
     ):
         _embedded_s3.serve_s3(tmp_path / "root", 0, tmp_path / "creds.yaml", say=print)
     assert (tmp_path / "creds.yaml").read_text() == "s3: []\n"
@@ -250,5 +250,5 @@ def test_error_is_told_when_the_server_is_ended_by_another(tmp_path):
             if str(tmp_path) in line and "serve s3" in line and "/bin/sh" not in line
         )
         os.kill(pid, signal.SIGKILL)
-        with pytest.raises(StorageError, match="the embedded S3 server over .* has ended"):
+        with pytest.raises(StorageError, match="the embedded S3 server over .* has exited"):
             server.wait()

@@ -12,6 +12,7 @@ import pytest
 
 from dataset_assets.errors import BucketMissing, ConfigurationError, StorageError
 from dataset_assets.storage.s3 import upload as _s3_upload
+from dataset_assets.storage.s3.client import Bucket
 from dataset_assets.storage.s3.upload import PART_BYTES, part_bytes
 from dataset_assets.storage.store import open_store
 from dataset_assets.storage.stores.s3 import Store
@@ -212,10 +213,11 @@ def test_sweep_aborts_uploads_of_dead_writers(moto, bucket, store):
     assert list(store._items("")) == []
 
 
-class Listing:
+class Listing(Bucket):
     """A bucket with ten uploads, begun in seconds 0 to 9, that are listed three at a time."""
 
     def __init__(self):
+        super().__init__("b")
         self.aborted = []
 
     def call(self, operation, where, *, Key="", UploadId="", KeyMarker="", **_):
@@ -240,6 +242,15 @@ def test_uploads_are_aborted_when_they_began_before_a_time(before_s, count):
     bucket = Listing()
     assert _s3_upload.abort_older(bucket, "", "s3://b", before_s) == count
     assert bucket.aborted == [(str(n), f"u{n}") for n in range(count)]
+
+
+def test_listing_stops_when_the_server_repeats_a_page():
+    class Broken(Bucket):
+        def call(self, operation, where, **arguments):
+            return {"IsTruncated": True, "NextContinuationToken": "same"}
+
+    with pytest.raises(StorageError, match="s3://b: the server repeats a page"):
+        list(Broken("b").list_pages("list_objects_v2", "s3://b"))
 
 
 def test_parts_double_so_that_5_tib_fit():

@@ -13,6 +13,7 @@ import pytest
 from dataset_assets.errors import CredentialsRefused, DiskFull, NotWritable, StorageError
 from dataset_assets.storage.s3 import client as _s3_client
 from dataset_assets.storage.s3.credentials import S3Credentials
+from dataset_assets.storage.s3.errors import translate_s3_errors
 from dataset_assets.storage.s3.upload import PART_BYTES
 from dataset_assets.storage.stores.s3 import Store
 from dataset_assets_tests.support.s3_faults import FaultyS3
@@ -186,7 +187,7 @@ def test_commit_says_what_to_do_when_the_upload_was_swept(server, store):
         staged.close()
         server.uploads.clear()
         with pytest.raises(
-            StorageError, match=r"^s3://data/b: its multipart upload is gone.*write it again$"
+            StorageError, match=r"^s3://data/b: .* aborted its multipart upload; write it again$"
         ):
             staged.commit()
     assert "data/b" not in server.objects
@@ -255,7 +256,7 @@ def test_error_explained_in_a_block_has_no_secrets_either(server):
     server.fault("GET", "status", code=(403, "InvalidAccessKeyId"), text="AKIAFAULTYFAULTY0000")
     with (
         pytest.raises(CredentialsRefused) as caught,
-        _s3_client.explained("s3://data/a", server.credentials),
+        translate_s3_errors("s3://data/a", server.credentials),
     ):
         _s3_client.client(server.credentials).get_object(Bucket="data", Key="a")
     assert secrets_in(caught.value) == []
@@ -270,7 +271,7 @@ def test_info_says_why_when_the_server_refuses_a_head(server, store):
 def test_preflight_names_the_bucket_when_writes_are_denied(server, store):
     server.fault("PUT", "status", code=(403, "AccessDenied"))
     with pytest.raises(
-        NotWritable, match=r"can not write to the bucket 'data': .* do not allow PutObject"
+        NotWritable, match=r"cannot write to the bucket 'data': .* do not allow PutObject"
     ):
         store.check_writable()
 

@@ -114,5 +114,8 @@ def test_missing_object_is_missing_when_nothing_would_be_read(store):
 
 
 def test_position_before_the_start_is_refused(store):
-    with store.open_read("a") as file, pytest.raises(ValueError, match="expected 0 or more"):
+    with (
+        store.open_read("a") as file,
+        pytest.raises(ValueError, match="expected a position of 0 or more"),
+    ):
         file.seek(-1)

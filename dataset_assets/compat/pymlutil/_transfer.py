@@ -1,4 +1,4 @@
-"""One object between a bucket and a folder, or between two buckets, checked on arrival. What `_buckets` runs many of at once."""
+"""Transfers one object between a bucket and a folder or two buckets, checked on arrival."""
 
 import hashlib
 import os
@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from dataset_assets.errors import SourceError, StorageError
-from dataset_assets.storage.posix import explained as explained_file
+from dataset_assets.storage.posix import translate_os_errors
 from dataset_assets.storage.s3.client import Bucket
 from dataset_assets.storage.stores.s3 import Store
 
 CHUNK_BYTES = 1 << 20
-#: The server copies objects up to this size in one request.
 MAX_COPY_BYTES = 5 << 30
+"""The server copies objects up to this size in one request."""
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
@@ -24,32 +24,25 @@ class Entry(NamedTuple):
 
     key: str
     bytes: int
-    md5: str | None  # None: the ETag is none, as after a multipart upload
+    md5: str | None
+    """None when the ETag is no MD5, as after a multipart upload."""
     is_folder: bool = False
 
 
-def listed(bucket: Bucket, prefix: str, *, delimiter: str) -> list[Entry]:
-    """List the keys that begin with a prefix, sorted; with a delimiter, folders instead of what is in them."""
+def list_entries(bucket: Bucket, prefix: str, *, delimiter: str) -> list[Entry]:
+    """List the keys that begin with a prefix, sorted.
+
+    With a delimiter, folders instead of their content.
+    """
     found: list[Entry] = []
-    more: dict[str, Any] = {}
-    while True:
-        page = bucket.call(
-            "list_objects_v2",
-            f"s3://{bucket.name}/{prefix}",
-            Prefix=prefix,
-            Delimiter=delimiter,
-            **more,
-        )
-        found += [
-            Entry(item["Key"], item["Size"], _md5_of(item)) for item in page.get("Contents", [])
-        ]
-        found += [
-            Entry(item["Prefix"], 0, None, is_folder=True)
-            for item in page.get("CommonPrefixes", [])
-        ]
-        if not page.get("IsTruncated"):
-            return sorted(found, key=lambda entry: entry.key)
-        more = {"ContinuationToken": page["NextContinuationToken"]}
+    where = f"s3://{bucket.name}/{prefix}"
+    pages = bucket.list_pages("list_objects_v2", where, Prefix=prefix, Delimiter=delimiter)
+    for page in pages:
+        files = page.get("Contents", [])
+        folders = page.get("CommonPrefixes", [])
+        found += [Entry(item["Key"], item["Size"], _md5_of(item)) for item in files]
+        found += [Entry(item["Prefix"], 0, None, is_folder=True) for item in folders]
+    return sorted(found, key=lambda entry: entry.key)
 
 
 def _md5_of(answer: dict[str, Any]) -> str | None:
@@ -57,11 +50,12 @@ def _md5_of(answer: dict[str, Any]) -> str | None:
     return etag if _MD5.fullmatch(etag) else None
 
 
-def files_of(folder: Path) -> list[tuple[str, Path]]:
+def list_files(folder: Path) -> list[tuple[str, Path]]:
     """List all files below a folder, links followed, as (name below it, path), sorted by name.
 
     Raises:
-        SourceError: something is neither file nor folder, a folder can not be read or is inside itself, or a name is not text.
+        SourceError: an entry is neither file nor folder, a folder cannot be read or contains
+            itself, or a name is not UTF-8.
     """
     return sorted(_walk(folder, "", ()))
 
@@ -69,29 +63,29 @@ def files_of(folder: Path) -> list[tuple[str, Path]]:
 def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
     real = os.path.realpath(folder)
     if real in above:
-        raise SourceError(f"{folder} is a link to a folder that it is in: remove the link")
+        raise SourceError(f"{folder} is a link to a folder that contains it; remove the link")
     try:
         entries = list(folder.iterdir())
     except OSError as exc:
-        raise SourceError(f"{folder} can not be read: {exc.strerror}") from exc
+        raise SourceError(f"{folder} cannot be read: {exc.strerror}") from exc
     for path in entries:
-        name = f"{prefix}{_text(path)}"
+        name = f"{prefix}{_name_of(path)}"
         if path.is_dir():
             yield from _walk(path, f"{name}/", (*above, real))
         elif path.is_file():
             yield name, path
         else:
             raise SourceError(
-                f"{path} is no file that can be uploaded (a link to nothing, or a device): remove it"
+                f"expected a file to upload, got {path}, a broken link or a device; remove it"
             )
 
 
-def _text(path: Path) -> str:
+def _name_of(path: Path) -> str:
     try:
         path.name.encode()
     except UnicodeEncodeError:
         raise SourceError(
-            f"{path.name!a} in {str(path.parent)!a} is not a name in UTF-8: rename the file"
+            f"expected a name in UTF-8, got {path.name!a} in {str(path.parent)!a}; rename the file"
         ) from None
     return path.name
 
@@ -100,7 +94,7 @@ def upload(path: Path, store: Store, key: str) -> None:
     """Upload a file, invisible until it is complete.
 
     Raises:
-        SourceError: the file can not be read, or changes meanwhile.
+        SourceError: the file cannot be read, or changes meanwhile.
     """
     try:
         with path.open("rb") as file, store.stage(key, sha256=False) as staged:
@@ -109,37 +103,41 @@ def upload(path: Path, store: Store, key: str) -> None:
                 staged.write(data)
             if staged.bytes != expected:
                 raise SourceError(
-                    f"{path} changed while it was uploaded: {expected} bytes, then {staged.bytes}; run again"
+                    f"{path} changed while it was uploaded: {expected} bytes, then "
+                    f"{staged.bytes}; run again"
                 )
             staged.commit()
     except OSError as exc:
-        raise SourceError(f"{path} can not be read: {exc.strerror}") from exc
+        raise SourceError(f"{path} cannot be read: {exc.strerror}") from exc
 
 
 def download(store: Store, entry: Entry, folder: Path, name: str) -> None:
-    """Download an object to a file, which is there when it is complete and checked, not before.
+    """Download an object to a file, which becomes visible when it is complete and checked.
 
     Raises:
-        StorageError: the bytes differ from the listing, the file can not be written, or the name would leave the folder.
+        StorageError: the bytes differ from the listing, the file cannot be written, or the name
+            would leave the folder.
     """
     if any(part in ("", ".", "..") for part in name.split("/")) or "\0" in name:
         raise StorageError(
-            f"{store.url}/{entry.key} can not be a file below {folder}: its name {name!r} leaves it or has an empty part"
+            f"{store.url}/{entry.key}: expected a name below {folder}, got {name!r}, which leaves "
+            "it or has an empty part"
         )
     path = folder / name
     part = path.with_name(f".{path.name[:200]}.{uuid4().hex[:8]}.part")
-    with explained_file(path):
+    with translate_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with part.open("xb") as file:
-                _read_into(store, entry, file.write)
+                _read_checked(store, entry, file.write)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
 
 
-def _read_into(store: Store, entry: Entry, write: Callable[[bytes], object]) -> None:
-    md5, count = hashlib.md5(usedforsecurity=False), 0
+def _read_checked(store: Store, entry: Entry, write: Callable[[bytes], object]) -> None:
+    md5 = hashlib.md5(usedforsecurity=False)
+    count = 0
     with store.open_read(entry.key) as file:
         while data := file.read(CHUNK_BYTES):
             write(data)
@@ -147,7 +145,8 @@ def _read_into(store: Store, entry: Entry, write: Callable[[bytes], object]) -> 
             count += len(data)
     if count != entry.bytes or (entry.md5 is not None and md5.hexdigest() != entry.md5):
         raise StorageError(
-            f"{store.url}/{entry.key} differs from its listing ({count} bytes for {entry.bytes}); run again, or upload it anew"
+            f"{store.url}/{entry.key} differs from its listing: expected {entry.bytes} bytes, got "
+            f"{count}, or another MD5; run again, or upload it again"
         )
 
 
@@ -155,10 +154,10 @@ def copy(source: Store, entry: Entry, destination: Store, key: str) -> None:
     """Copy an object through this process.
 
     Raises:
-        StorageError: the bytes differ from the listing, or one of the two refuses.
+        StorageError: the bytes differ from the listing, or one of the two servers refuses.
     """
     with destination.stage(key, sha256=False) as staged:
-        _read_into(source, entry, staged.write)
+        _read_checked(source, entry, staged.write)
         staged.commit()
 
 
@@ -166,7 +165,7 @@ def copy_within(source: Bucket, entry: Entry, destination: Bucket, key: str) -> 
     """Let the server of both buckets copy an object of at most `MAX_COPY_BYTES`.
 
     Raises:
-        StorageError: it refuses, or the copy differs.
+        StorageError: the server refuses, or the copy differs.
     """
     where = f"s3://{destination.name}/{key}"
     answer = destination.call(
@@ -179,7 +178,7 @@ def copy_within(source: Bucket, entry: Entry, destination: Bucket, key: str) -> 
         is_equal = destination.call("head_object", where, Key=key)["ContentLength"] == entry.bytes
     if not is_equal:
         raise StorageError(
-            f"{where} differs from s3://{source.name}/{entry.key}, of which it is a copy; run again"
+            f"{where} differs from its original, s3://{source.name}/{entry.key}; run again"
         )
 
 
@@ -187,7 +186,7 @@ def remove(bucket: Bucket, keys: Sequence[str]) -> None:
     """Delete up to 1000 objects.
 
     Raises:
-        StorageError: one is refused.
+        StorageError: one of them is refused.
     """
     objects = [{"Key": key} for key in keys]
     answer = bucket.call(
@@ -196,4 +195,4 @@ def remove(bucket: Bucket, keys: Sequence[str]) -> None:
     if errors := answer.get("Errors"):
         first = errors[0]
         what = f"{first.get('Code')} ({len(errors)} of {len(keys)} refused)"
-        raise StorageError(f"s3://{bucket.name}/{first.get('Key')} can not be deleted: {what}")
+        raise StorageError(f"s3://{bucket.name}/{first.get('Key')} cannot be deleted: {what}")

@@ -1,8 +1,10 @@
-"""pymlutil's `s3store` and `Connect`, which torchdatasetutil's users call: the same names, arguments and results, on our S3 client.
+"""pymlutil's `s3store` and `Connect`: the same names, arguments and results, on our S3 client.
 
-What differs, on purpose: a failure raises, it is never a printed line and `False`; transfers run 16 at a time, and each one is checked (bytes, and the
-ETag where it is an md5); files without a dot in their name are files; a set `data/coco` is the folder `data/coco/`, not `data/coco_test/` too; a missing
-bucket is an error that names it, only `MakeBucket` makes one. `True` is returned where pymlutil did, so that `if not s3.PutDir(...)` goes on working.
+It differs on purpose: a failure raises, instead of a printed line and `False`; 16 transfers run at
+a time, and each one is checked (bytes, and the ETag where it is an MD5); files without a dot in
+their name are files; a set `data/coco` is the folder `data/coco/`, not also `data/coco_test/`; a
+missing bucket is an error that names it, and only `MakeBucket` creates one. `True` is returned
+where pymlutil does, so that `if not s3.PutDir(...)` still works.
 Source: https://github.com/bhlarson/pymlutil/blob/main/pymlutil/s3.py
 """
 # ruff: noqa: N801, N802, N803 - the names are those of pymlutil
@@ -24,8 +26,8 @@ from dataset_assets.compat.pymlutil._transfer import (
     copy,
     copy_within,
     download,
-    files_of,
-    listed,
+    list_entries,
+    list_files,
     remove,
     upload,
 )
@@ -59,7 +61,17 @@ class s3store:
         cert_path: str | None = None,
         timeout: float = 25.0,
     ) -> None:
-        """`timeout` is pymlutil's; requests have the limits of `_s3_client` and are retried."""
+        """Take pymlutil's arguments.
+
+        Args:
+            address: host:port, or a url.
+            access_key: None lets boto3 look for keys.
+            secret_key: None lets boto3 look for keys.
+            tls: https instead of http, where the address does not say.
+            cert_verify: check certificates.
+            cert_path: a file of trusted certificates.
+            timeout: ignored; requests have the limits of `storage.s3.client` and are retried.
+        """
         verify: bool | str = (cert_path or True) if cert_verify else False
         url = endpoint_url(address, tls=tls or None)
         self.credentials = S3Credentials(
@@ -71,7 +83,7 @@ class s3store:
         )
 
     @classmethod
-    def of(cls, credentials: S3Credentials) -> "s3store":
+    def from_credentials(cls, credentials: S3Credentials) -> "s3store":
         """Return the buckets that credentials give access to."""
         made = cls.__new__(cls)
         made.credentials = credentials
@@ -85,7 +97,7 @@ class s3store:
         return Store("/".join(("s3:/", bucket, *filter(None, prefix.split("/")))), self.credentials)
 
     def GetUrl(self, bucket: str, path: str, expires: timedelta = timedelta(hours=2)) -> str:
-        """Return a url that anybody may read the object with until it expires. It is a secret."""
+        """Return a url with which anyone can read the object until it expires. It is a secret."""
         wanted = {"Bucket": bucket, "Key": path}
         url: str = client(self.credentials).generate_presigned_url(
             "get_object", wanted, ExpiresIn=int(expires.total_seconds())
@@ -99,7 +111,7 @@ class s3store:
     def MakeBucket(
         self, bucket: str, location: str = "us-east-1", object_lock: bool = False
     ) -> None:
-        """Create a bucket, if there is none. Idempotent."""
+        """Create a bucket unless it exists. Idempotent."""
         make_bucket(self.credentials, bucket, region=location, object_lock=object_lock)
 
     def PutFile(self, bucket: str, file: str | Path, setname: str) -> bool:
@@ -107,7 +119,7 @@ class s3store:
 
         Raises:
             SourceError: there is no such file.
-            StorageError: the bucket does not take it.
+            StorageError: the bucket refuses it.
         """
         path = Path(file)
         if not path.is_file():
@@ -119,27 +131,27 @@ class s3store:
         """Upload every file below a folder. Idempotent.
 
         Raises:
-            SourceError: there is no such folder, or something in it is no file.
-            StorageError: the bucket does not take a file; those before it are there.
+            SourceError: there is no such folder, or an entry of it is no file.
+            StorageError: the bucket refuses a file; those before it are uploaded.
         """
         folder = Path(path)
         if not folder.is_dir():
             raise SourceError(f"expected a folder to upload; there is no {folder}")
         store = self.store(bucket)
-        _concurrently(lambda item: upload(item[1], store, _key(setname, item[0])), files_of(folder))
+        _run_all(lambda item: upload(item[1], store, _key(setname, item[0])), list_files(folder))
         return True
 
     def GetDir(self, bucket: str, setname: str, destdir: str | Path) -> int:
         """Download a set into a folder; return the number of files, 0 when the set is empty.
 
         Raises:
-            StorageError: an object can not be read, or differs from its ETag, or has a name that would leave the folder.
+            StorageError: an object cannot be read, differs from its ETag, or has a name that would
+                leave the folder.
         """
-        store, folder = self.store(bucket), Path(destdir)
+        store = self.store(bucket)
+        folder = Path(destdir)
         found = self._objects(bucket, setname)
-        _concurrently(
-            lambda entry: download(store, entry, folder, _below(setname, entry.key)), found
-        )
+        _run_all(lambda entry: download(store, entry, folder, _below(setname, entry.key)), found)
         return len(found)
 
     def GetFile(self, bucket: str, object_name: str, destination: str | Path) -> bool:
@@ -148,7 +160,8 @@ class s3store:
         Raises:
             ObjectMissing: there is none.
         """
-        found, path = self._named(bucket, object_name), Path(destination)
+        found = self._named(bucket, object_name)
+        path = Path(destination)
         if not found:
             raise ObjectMissing(f"no such object: s3://{bucket}/{object_name}")
         download(self.store(bucket), found[0], path.parent, path.name)
@@ -161,18 +174,23 @@ class s3store:
         pattern: str | None = "**",
         recursive: bool = False,
     ) -> list[str]:
-        """List the names that begin with `setname` and match the pattern; not recursive: folders, with a `/` behind, instead of what is in them."""
-        found = listed(self._bucket(bucket), setname or "", delimiter="" if recursive else "/")
+        """List the names that begin with `setname` and match the pattern.
+
+        Not recursive: folders, with a `/` at their end, instead of their content.
+        """
+        found = list_entries(
+            self._bucket(bucket), setname or "", delimiter="" if recursive else "/"
+        )
         return [entry.key for entry in found if _matches(entry.key, pattern)]
 
     def GetObjects(self, bucket: str, objectNames: Iterable[str]) -> list[bytes]:
         """Read objects, in the order of their names.
 
         Raises:
-            ObjectMissing: there is none of a name.
+            ObjectMissing: one of them does not exist.
         """
         store = self.store(bucket)
-        return _concurrently(store.read, list(objectNames))
+        return _run_all(store.read, list(objectNames))
 
     def GetObject(self, bucket: str, object_name: str) -> bytes:
         """Read an object.
@@ -184,9 +202,8 @@ class s3store:
 
     def PutObject(self, bucket: str, object_name: str, obj: bytes | io.BytesIO) -> bool:
         """Write an object."""
-        self.store(bucket).write(
-            object_name, obj.getvalue() if isinstance(obj, io.BytesIO) else bytes(obj)
-        )
+        data = obj.getvalue() if isinstance(obj, io.BytesIO) else bytes(obj)
+        self.store(bucket).write(object_name, data)
         return True
 
     def GetDict(self, bucket: str, object_name: str) -> Any:
@@ -194,29 +211,29 @@ class s3store:
 
         Raises:
             ObjectMissing: there is none.
-            SourceError: it is not what its name says.
+            SourceError: it is not in the format of its name.
         """
-        read, where = _READERS[_suffix(object_name)], f"s3://{bucket}/{object_name}"
+        suffix = _suffix(object_name)
         try:
-            return read(self.GetObject(bucket, object_name))
+            return _READERS[suffix](self.GetObject(bucket, object_name))
         except (ValueError, yaml.YAMLError) as exc:
+            problem = " ".join(str(exc).split())
             raise SourceError(
-                f"{where}: expected {_suffix(object_name)[1:]}; {' '.join(str(exc).split())}"
+                f"s3://{bucket}/{object_name}: expected {suffix[1:]}; {problem}"
             ) from exc
 
     def PutDict(self, bucket: str, object_name: str, dict_data: Any) -> bool:
-        """Write a json or yaml object, as its name says."""
-        text = (
-            json.dumps(dict_data, indent=4)
-            if _suffix(object_name) == ".json"
-            else yaml.safe_dump(dict_data, sort_keys=False)
-        )
+        """Write a json or yaml object; the format follows from the name."""
+        if _suffix(object_name) == ".json":
+            text = json.dumps(dict_data, indent=4)
+        else:
+            text = yaml.safe_dump(dict_data, sort_keys=False)
         return self.PutObject(bucket, object_name, text.encode())
 
     def CloneObjects(
         self, destbucket: str, destsetname: str, srcS3: "s3store", srcbucket: str, srcsetname: str
     ) -> bool:
-        """Copy a set to another bucket, of this or another endpoint; on the same endpoint by the server itself.
+        """Copy a set to another bucket; on the same endpoint, the server copies it.
 
         Raises:
             ObjectMissing: the set is empty.
@@ -226,10 +243,10 @@ class s3store:
             raise ObjectMissing(
                 f"expected objects below s3://{srcbucket}/{srcsetname}; there are none"
             )
-        source, destination = srcS3.store(srcbucket), self.store(destbucket)
-        is_one_server = replace(srcS3.credentials, source="") == replace(
-            self.credentials, source=""
-        )
+        source = srcS3.store(srcbucket)
+        destination = self.store(destbucket)
+        ours = replace(self.credentials, source="")
+        is_one_server = ours == replace(srcS3.credentials, source="")
 
         def clone(entry: Entry) -> None:
             key = _key(destsetname, _below(srcsetname, entry.key))
@@ -238,7 +255,7 @@ class s3store:
             else:
                 copy(source, entry, destination, key)
 
-        _concurrently(clone, found)
+        _run_all(clone, found)
         return True
 
     def RemoveObjects(
@@ -248,10 +265,12 @@ class s3store:
         pattern: str | None = "**",
         recursive: bool = False,
     ) -> bool:
-        """Delete the objects of a set, or the one object of that name, that match the pattern; not recursive: only those directly in the set.
+        """Delete the objects that match the pattern: of a set, or the one object of that name.
+
+        Not recursive: only those directly in the set.
 
         Raises:
-            StorageError: the bucket does not delete one.
+            StorageError: the bucket refuses to delete one.
         """
         entries = [
             *self._named(bucket, setname or ""),
@@ -260,18 +279,20 @@ class s3store:
         found = [entry.key for entry in entries if _matches(entry.key, pattern)]
         wanted = self._bucket(bucket)
         batches = [found[start : start + 1000] for start in range(0, len(found), 1000)]
-        _concurrently(lambda keys: remove(wanted, keys), batches)
+        _run_all(lambda keys: remove(wanted, keys), batches)
         return True
 
     def _bucket(self, name: str) -> Bucket:
         return Bucket(name, self.credentials)
 
     def _set(self, bucket: str, setname: str, *, recursive: bool = True) -> list[Entry]:
-        found = listed(self._bucket(bucket), _key(setname, ""), delimiter="" if recursive else "/")
+        found = list_entries(
+            self._bucket(bucket), _key(setname, ""), delimiter="" if recursive else "/"
+        )
         return [entry for entry in found if not entry.is_folder]
 
     def _objects(self, bucket: str, setname: str) -> list[Entry]:
-        """List a set without the empty objects by which some tools mark folders."""
+        """List a set without the empty objects with which some tools mark folders."""
         return [
             entry
             for entry in self._set(bucket, setname)
@@ -279,28 +300,33 @@ class s3store:
         ]
 
     def _named(self, bucket: str, key: str) -> list[Entry]:
-        found = listed(self._bucket(bucket), key, delimiter="/") if key else []
+        found = list_entries(self._bucket(bucket), key, delimiter="/") if key else []
         return [entry for entry in found if entry.key == key and not entry.is_folder]
 
 
 def Connect(
     credentials_filename: str | Path = "creds.yaml", s3_name: str = "store"
 ) -> tuple[s3store, dict[str, Any], dict[str, Any]]:
-    """Open a store of a credentials file; return it, what the file says and what its entry says, both without secrets.
+    """Open a store of a credentials file.
+
+    Returns:
+        The store, the content of the file, and its entry in it; both without secrets.
 
     Raises:
-        ConfigurationError: the file can not be read, or has no such store.
+        ConfigurationError: the file cannot be read, or has no such store.
     """
     file = read_credentials_file(credentials_filename)
     named = file.named(s3_name)
-    return s3store.of(named.credentials), dict(file.shown), dict(named.shown)
+    return s3store.from_credentials(named.credentials), dict(file.shown), dict(named.shown)
 
 
-def _concurrently(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """Return the results in the order of the items. The first failure is raised, and what has not begun does not begin."""
-    with ThreadPoolExecutor(
-        min(THREADS, max(len(items), 1)), thread_name_prefix="s3store"
-    ) as executor:
+def _run_all(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Run the work on all items concurrently; return the results in their order.
+
+    The first failure is raised, and items that have not started are canceled.
+    """
+    threads = min(THREADS, max(len(items), 1))
+    with ThreadPoolExecutor(threads, thread_name_prefix="s3store") as executor:
         return list(executor.map(work, items))
 
 
@@ -321,6 +347,6 @@ def _suffix(object_name: str) -> str:
     suffix = PurePosixPath(object_name).suffix.lower()
     if suffix not in _READERS:
         raise ConfigurationError(
-            f"expected a name that ends in {', '.join(_READERS)}; got {object_name!r}"
+            f"expected a name that ends in {', '.join(_READERS)}, got {object_name!r}"
         )
     return suffix

@@ -38,7 +38,7 @@ from dataset_assets.hub.target import (
     make_plan,
 )
 from dataset_assets.records.publications import PublishFile, PublishResult
-from dataset_assets.storage.posix import explained, make_folder, sync_folder
+from dataset_assets.storage.posix import make_folder, sync_folder, translate_os_errors
 from dataset_assets.storage.store import TEMPORARY, check_key
 from dataset_assets.storage.stores.local import Store as LocalStore
 
@@ -153,11 +153,11 @@ class HubTarget:
 
         The operating system releases the lock when its holder exits.
         """
-        with explained(self._folder):
+        with translate_os_errors(self._folder):
             make_folder(self._folder)
             lock = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            with explained(self._folder):
+            with translate_os_errors(self._folder):
                 self._wait_for(lock)
                 with suppress(FileNotFoundError):
                     shutil.rmtree(self._folder / TEMPORARY)
@@ -204,7 +204,7 @@ class HubTarget:
         final = self._snapshot(snapshot)
         known = self._known_files()
         try:
-            with explained(final):
+            with translate_os_errors(final):
                 for file in files:
                     _place(file, temporary / file.path, known.get(file.sha256))
                 for folder in [

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from dataset_assets.errors import ConfigurationError, ObjectMissing, ShardCorrupt
 from dataset_assets.records.shards import ShardFile
-from dataset_assets.storage.posix import explained, write_all
+from dataset_assets.storage.posix import translate_os_errors, write_all
 from dataset_assets.storage.store import Store
 
 logger = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ class ShardCache:
         part = path.with_suffix(_PART)
         problem = ""
         for attempt in range(_ATTEMPTS):
-            with explained(part):
+            with translate_os_errors(part):
                 descriptor = self._reserve(part, file.bytes)
             try:
                 problem = self._copy(store, file, descriptor)
@@ -173,7 +173,7 @@ class ShardCache:
                     position += len(chunk)
                     if position > file.bytes:
                         return f"{where} has more than the {file.bytes} bytes of its manifest"
-                    with explained(self.folder):
+                    with translate_os_errors(self.folder):
                         write_all(descriptor, [chunk])
                     if self._verify:
                         digest.update(chunk)
@@ -230,7 +230,7 @@ class ShardCache:
     def _lock(self, name: str, *, wait: bool = True) -> Iterator[bool]:
         """Hold a lock between processes and threads; yield whether it is held."""
         path = self.folder / "locks" / name
-        with explained(path):
+        with translate_os_errors(path):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         _descriptors.add(descriptor)
         locked = False

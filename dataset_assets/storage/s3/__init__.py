@@ -1,1 +1,1 @@
-"""The S3 client behind the store `s3`: connections, credentials, errors, resumable reads and multipart uploads."""
+"""The S3 client of the store `s3`: connections, errors, resumable reads and multipart uploads."""

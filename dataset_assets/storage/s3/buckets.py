@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from dataset_assets.storage.s3.client import client
 from dataset_assets.storage.s3.credentials import S3Credentials
-from dataset_assets.storage.s3.errors import explained
+from dataset_assets.storage.s3.errors import translate_s3_errors
 
 
 class BucketInfo(NamedTuple):
@@ -21,7 +21,7 @@ def list_buckets(credentials: S3Credentials) -> list[BucketInfo]:
     Raises:
         StorageError: the server cannot be reached, or refuses.
     """
-    with explained(credentials.endpoint_url or "S3", credentials):
+    with translate_s3_errors(credentials.endpoint_url or "S3", credentials):
         answer = client(credentials).list_buckets()
     buckets = answer.get("Buckets", [])
     return [BucketInfo(found["Name"], found.get("CreationDate")) for found in buckets]
@@ -44,5 +44,5 @@ def make_bucket(
     options: dict[str, Any] = {"ObjectLockEnabledForBucket": True} if object_lock else {}
     if region != "us-east-1":
         options["CreateBucketConfiguration"] = {"LocationConstraint": region}
-    with explained(f"s3://{name}", credentials):
+    with translate_s3_errors(f"s3://{name}", credentials):
         client(credentials).create_bucket(Bucket=name, **options)

@@ -1,13 +1,16 @@
-"""boto3 clients: one per process and credentials. A client that crosses a fork answers with bytes that another process asked for, so none does.
+"""boto3 clients, one per process and credentials, and `Bucket`, which the rest of `s3` uses.
 
-`Bucket` is what the rest of `s3` asks: it holds credentials and no client, travels to other processes, and raises errors of ours only.
-Refused and broken requests are tried 10 times, see `_Patience`; an answer that breaks off in its body is resumed in `_s3_read`.
-Checksums beyond ETag and Content-MD5 are off: servers that store and replay them for ranges would make every range read fail.
+A client that crosses a fork answers with bytes that another process asked for, so none does. A
+`Bucket` holds credentials and no client, travels to other processes, and raises only errors of
+this package. Failed requests are sent up to 10 times (`_RetryPolicy`); a body that breaks off is
+resumed in `s3.read`. Checksums beyond ETag and Content-MD5 are off: servers that store them and
+send them for ranges would make every range read fail.
 """
 
 import os
 import random
 import threading
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,44 +19,57 @@ from dataset_assets.storage.credentials import resolve
 from dataset_assets.storage.s3.credentials import S3Credentials
 from dataset_assets.storage.s3.errors import (
     EXPIRED,
+    boto_errors,
     bucket_missing,
     code_of,
-    errors,
-    explained,
-    explanation,
+    translated,
 )
-
-__all__ = ["MAX_CONNECTIONS", "Bucket", "client", "explained"]
 
 MAX_CONNECTIONS = 32
 _MAX_ATTEMPTS = 10
-_FIRST_ATTEMPTS = 2  # at an endpoint that has never answered: 2 x 5 s to connect, and a pause
-_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.2, 20.0
+_FIRST_ATTEMPTS = 2
+"""Attempts at an endpoint that has never answered: 2 x 5 s to connect, and a pause."""
+_FIRST_PAUSE_S = 0.2
+_MAX_PAUSE_S = 20.0
 _RETRIED = {429, 500, 502, 503, 504}
 _CONNECT_TIMEOUT_S = 5
 _READ_TIMEOUT_S = 30
+_NEXT_PAGE = {
+    "list_objects_v2": {"ContinuationToken": "NextContinuationToken"},
+    "list_multipart_uploads": {
+        "KeyMarker": "NextKeyMarker",
+        "UploadIdMarker": "NextUploadIdMarker",
+    },
+}
+"""Listing -> parameter of the request for the next page -> where the page before has its value."""
 
 _clients: dict[tuple[int, S3Credentials], Any] = {}
 _lock = threading.Lock()
 
 
 def client(credentials: S3Credentials) -> Any:
-    """Return this process's boto3 client for the credentials. Thread-safe; do not keep it where a fork may find it.
+    """Return this process's boto3 client for the credentials.
 
-    Raises:
-        botocore's errors: use it within `explained`.
+    Thread-safe; do not keep the client where a fork may find it. It raises botocore's errors: use
+    it within `translate_s3_errors`.
     """
     key = os.getpid(), credentials
     found = _clients.get(key)
     if found is None:
         with _lock:
-            found = _clients.get(key) or _clients.setdefault(key, _make(credentials))
+            found = _clients.get(key) or _clients.setdefault(key, _make_client(credentials))
     return found
+
+
+def backoff_s(failures: int, first_s: float, max_s: float) -> float:
+    """Return a pause that doubles with every failure in a row, with jitter, in seconds."""
+    pause_s: float = min(first_s * 2.0 ** (failures - 1), max_s)
+    return pause_s * random.uniform(0.5, 1.0)
 
 
 def _after_fork() -> None:
     """Forget the parent's clients, and a lock that one of its threads may have held."""
-    global _lock  # noqa: PLW0603 - a lock can not be reset
+    global _lock  # noqa: PLW0603 - a lock cannot be reset
     _lock = threading.Lock()
     _clients.clear()
 
@@ -61,7 +77,7 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def _make(credentials: S3Credentials) -> Any:
+def _make_client(credentials: S3Credentials) -> Any:
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
@@ -71,7 +87,7 @@ def _make(credentials: S3Credentials) -> Any:
         signature_version=UNSIGNED if credentials.anonymous else "s3v4",
         s3={
             "addressing_style": "path" if style == "auto" and credentials.endpoint_url else style,
-            "payload_signing_enabled": _may_be_tampered_with(credentials.endpoint_url),
+            "payload_signing_enabled": _must_sign_bodies(credentials.endpoint_url),
         },
         retries={"mode": "standard", "total_max_attempts": _MAX_ATTEMPTS},
         max_pool_connections=MAX_CONNECTIONS,
@@ -80,7 +96,8 @@ def _make(credentials: S3Credentials) -> Any:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    session = boto3.session.Session(  # of its own: the default one is not thread-safe
+    # a session of its own: the default session is not thread-safe
+    session = boto3.session.Session(
         aws_access_key_id=credentials.access_key,
         aws_secret_access_key=credentials.secret_key,
         aws_session_token=credentials.session_token,
@@ -90,26 +107,29 @@ def _make(credentials: S3Credentials) -> Any:
     made = session.client(
         "s3", endpoint_url=credentials.endpoint_url, verify=credentials.verify, config=config
     )
-    made.meta.events.register_first("needs-retry.s3", _Patience(random.Random()).decide)
+    made.meta.events.register_first("needs-retry.s3", _RetryPolicy().decide)
     return made
 
 
-def _may_be_tampered_with(endpoint_url: str | None) -> bool:
-    """Tell whether bodies must be signed, which costs a SHA-256: on plain http to another machine. What arrives is compared by MD5 anyway."""
+def _must_sign_bodies(endpoint_url: str | None) -> bool:
+    """Tell whether bodies may be tampered with: on plain http to another machine.
+
+    Signing costs a SHA-256. What arrives is compared by MD5 in any case.
+    """
     url = urlsplit(endpoint_url or "https://s3.amazonaws.com")
     return url.scheme == "http" and url.hostname not in ("127.0.0.1", "::1", "localhost")
 
 
-class _Patience:
-    """When a request is tried again, and after how long.
+class _RetryPolicy:
+    """When a request is sent again, and after how long.
 
-    For more than half a minute, so that a restart of the server harms nothing; for a few seconds where nobody has ever answered, so that a wrong
-    endpoint is found soon. boto3's own policy, which shares 35 retries among all threads of a client, is left to decide on other errors only.
+    For more than half a minute, so that a restart of the server does no harm; for a few seconds
+    where the server has never answered, so that a wrong endpoint is found soon. boto3's own
+    policy, which shares 35 retries among all threads of a client, decides on other errors only.
     """
 
-    def __init__(self, chance: random.Random) -> None:
-        self._chance = chance
-        self._answered = False
+    def __init__(self) -> None:
+        self._has_answered = False
 
     def decide(
         self,
@@ -119,41 +139,48 @@ class _Patience:
         caught_exception: BaseException | None = None,
         **_: object,
     ) -> float | bool | None:
-        """Return a pause in seconds, False to give up, or None for boto3's own policy. Called by boto3 after each attempt."""
+        """Decide after an attempt; boto3 calls this.
+
+        Returns:
+            A pause in seconds, False to give up, or None for boto3's own policy.
+        """
         from botocore.exceptions import ConnectionError as NoConnection
         from botocore.exceptions import HTTPClientError, SSLError
 
-        self._answered = self._answered or response is not None
+        self._has_answered = self._has_answered or response is not None
         is_unreachable = isinstance(caught_exception, NoConnection)
         is_broken = isinstance(caught_exception, HTTPClientError) or (
             is_unreachable and not isinstance(caught_exception, SSLError)
         )
         if not is_broken and (response is None or response[0].status_code not in _RETRIED):
             return None
-        if attempts >= (
-            _FIRST_ATTEMPTS if is_unreachable and not self._answered else _MAX_ATTEMPTS
-        ):
+        is_new = is_unreachable and not self._has_answered
+        if attempts >= (_FIRST_ATTEMPTS if is_new else _MAX_ATTEMPTS):
             return False
-        pause_s: float = min(_FIRST_PAUSE_S * 2.0 ** (attempts - 1), _MAX_PAUSE_S)
-        return pause_s * self._chance.uniform(0.5, 1.0)
+        return backoff_s(attempts, _FIRST_PAUSE_S, _MAX_PAUSE_S)
 
 
 class Bucket:
-    """One bucket, and who asks for it. Picklable; credentials that nobody gave are looked up at the first request."""
+    """One bucket, and the credentials to use it with. Picklable.
+
+    Credentials that were not given are looked up at the first request.
+    """
 
     def __init__(
         self, name: str, credentials: S3Credentials | None = None, store: str | None = None
     ) -> None:
-        self.name, self._store, self._given = name, store, credentials
+        self.name = name
+        self._store = store
+        self._given = credentials
         self._resolved = credentials
         self._is_known = False
 
     @property
     def credentials(self) -> S3Credentials:
-        """Who asks.
+        """The credentials that are used.
 
         Raises:
-            ConfigurationError: what is configured can not be.
+            ConfigurationError: the configuration is invalid.
         """
         if self._resolved is None:
             self._resolved = resolve(self._store, self.name)
@@ -161,40 +188,65 @@ class Bucket:
 
     @property
     def endpoint(self) -> tuple[str | None, str]:
-        """What the server's abilities depend on."""
+        """The server and the bucket, on which the capabilities depend."""
         return self.credentials.endpoint_url, self.name
 
     def call(self, operation: str, where: str, **arguments: Any) -> dict[str, Any]:
-        """Send one request to this bucket. `operation`: a method of boto3's client; `where`: the url for messages.
+        """Send one request to this bucket.
+
+        Args:
+            operation: a method of boto3's client.
+            where: the url for messages.
+            arguments: of the method, without the bucket.
 
         Raises:
-            StorageError: and what is below it, see `_s3_errors`.
+            StorageError: or a class below it, see `s3.errors`.
         """
         used = self.credentials
-        answer, error = self._ask(operation, arguments)
-        if error is not None and code_of(error) in EXPIRED and self._refreshed(used):
-            answer, error = self._ask(operation, arguments)
+        answer, error = self._try(operation, arguments)
+        if error is not None and code_of(error) in EXPIRED and self._refresh(used):
+            answer, error = self._try(operation, arguments)
         if error is not None:
-            raise explanation(
-                error, where, self.credentials
-            )  # outside of `except`: nothing is chained
+            # outside of `except`, so that nothing is chained
+            raise translated(error, where, self.credentials)
         self._is_known = True
         return answer
 
-    def _ask(
+    def list_pages(self, operation: str, where: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+        """Yield the pages of a listing. A paginator of boto3 could not renew expired credentials.
+
+        Raises:
+            StorageError: see `call`; or the server sends the same page again and again.
+        """
+        more: dict[str, str] = {}
+        while True:
+            page = self.call(operation, where, **arguments, **more)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            before = more
+            more = {name: page[source] for name, source in _NEXT_PAGE[operation].items()}
+            if more == before:
+                raise StorageError(f"{where}: the server repeats a page of its listing; stopped")
+
+    def _try(
         self, operation: str, arguments: dict[str, Any]
     ) -> tuple[dict[str, Any], Exception | None]:
+        """Return the answer and the error of a request; one of them counts."""
         try:
             return getattr(client(self.credentials), operation)(Bucket=self.name, **arguments), None
-        except errors() as exc:
+        except boto_errors() as exc:
             if operation != "head_object" or code_of(exc) not in ("400", "403"):
                 return {}, exc
-        return {}, self._ask("get_object", {**arguments, "Range": "bytes=0-0"})[1] or StorageError(
-            "refused"
-        )  # a HEAD has no body to say why
+        # the answer to HEAD has no body that says why: ask with GET
+        error = self._try("get_object", {**arguments, "Range": "bytes=0-0"})[1]
+        return {}, error or StorageError("refused")
 
-    def _refreshed(self, used: S3Credentials) -> bool:
-        """Look up credentials anew; tell whether that may help: keys of our own finding are others, or boto3 reads them again."""
+    def _refresh(self, used: S3Credentials) -> bool:
+        """Look up credentials again; tell whether another attempt may succeed.
+
+        It may when the lookup finds other keys, or when boto3 finds keys by itself.
+        """
         if self._given is not None and self._given.access_key is not None:
             return False
         self._resolved = self._given
@@ -203,14 +255,14 @@ class Bucket:
         return self.credentials != used or used.access_key is None
 
     def check_exists(self, where: str) -> None:
-        """Raise when there is no such bucket. Asks at most once, and not at all when a request has been answered before.
+        """Check that the bucket exists, with at most one request.
 
         Raises:
-            BucketMissing: there is none.
+            BucketMissing: there is no such bucket.
         """
         if self._is_known:
             return
-        _, error = self._ask("head_bucket", {})
+        _, error = self._try("head_bucket", {})
         if error is not None and code_of(error) in ("404", "NoSuchBucket"):
             raise bucket_missing(where, self.credentials)
         self._is_known = True

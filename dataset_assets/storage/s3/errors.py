@@ -1,6 +1,7 @@
-"""What boto3's errors mean: each becomes one line that says what was expected, what came and what to do, and holds no secret.
+"""Translates boto3's errors: each becomes one line that says what is wrong and what to do.
 
-The original is not chained: its text, and what hangs on it, may quote keys, tokens and signatures.
+No line has a secret. The original error is not chained: its text and its attributes may quote
+keys, tokens and signatures.
 Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
 
@@ -16,12 +17,11 @@ from dataset_assets.errors import (
     ObjectMissing,
     StorageError,
 )
-from dataset_assets.redaction import redact
-from dataset_assets.storage.credentials import mask
+from dataset_assets.redaction import MASK, redact
 from dataset_assets.storage.s3.credentials import S3Credentials
 
-#: The server knows these credentials, but their time is over.
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
+"""Codes for credentials that the server knows and that have expired."""
 _UNKNOWN = EXPIRED | {
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
@@ -54,7 +54,7 @@ _KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b")
 
 
 class Refused(StorageError):
-    """A condition of the request does not hold: the object is another one than expected (412), or is there already."""
+    """A condition of the request does not hold: the object has changed (412), or exists already."""
 
 
 class Changed(StorageError):
@@ -66,36 +66,40 @@ class RangeOutside(StorageError):
 
 
 class DigestRefused(StorageError):
-    """What arrived is not what was sent."""
+    """The server received other bytes than were sent."""
 
 
 class UploadGone(StorageError):
-    """There is no such multipart upload: it was completed, or aborted."""
+    """There is no such multipart upload: it was completed or aborted."""
 
 
 class Forbidden(CredentialsRefused):
-    """The server knows who asks, and does not let them do this."""
+    """The server knows the credentials, and they do not permit this."""
 
 
 class NotSupported(StorageError):
-    """The server does not have this operation."""
+    """The server does not implement this operation."""
 
 
+_CHANGED = (Refused, "the object is not the expected one")
+_DAMAGED = (DigestRefused, "the server received other bytes than were sent")
+_OUTSIDE = (RangeOutside, "the object ends before the range")
+_UNSUPPORTED = (NotSupported, "the server does not implement this operation")
 _OWN: dict[str, tuple[type[StorageError], str]] = {
-    "PreconditionFailed": (Refused, "the object is not the expected one"),
-    "412": (Refused, "the object is not the expected one"),
-    "ConditionalRequestConflict": (Refused, "the object is being written by another"),
-    "InvalidRange": (RangeOutside, "the object ends before the range"),
-    "416": (RangeOutside, "the object ends before the range"),
-    "BadDigest": (DigestRefused, "the server received other bytes than were sent"),
-    "InvalidDigest": (DigestRefused, "the server received other bytes than were sent"),
-    "XAmzContentSHA256Mismatch": (DigestRefused, "the server received other bytes than were sent"),
+    "PreconditionFailed": _CHANGED,
+    "412": _CHANGED,
+    "ConditionalRequestConflict": (Refused, "another writer is writing the object"),
+    "InvalidRange": _OUTSIDE,
+    "416": _OUTSIDE,
+    "BadDigest": _DAMAGED,
+    "InvalidDigest": _DAMAGED,
+    "XAmzContentSHA256Mismatch": _DAMAGED,
     "NoSuchUpload": (
         UploadGone,
-        "its multipart upload is gone: it was aborted by somebody else, or by a rule of the bucket; write it again",
+        "another program or a rule of the bucket aborted its multipart upload; write it again",
     ),
-    "NotImplemented": (NotSupported, "the server does not have this operation"),
-    "MethodNotAllowed": (NotSupported, "the server does not have this operation"),
+    "NotImplemented": _UNSUPPORTED,
+    "MethodNotAllowed": _UNSUPPORTED,
 }
 
 
@@ -106,8 +110,8 @@ def code_of(error: BaseException) -> str:
     return str(code or type(error).__name__)
 
 
-def errors() -> tuple[type[Exception], ...]:
-    """Return what boto3 may raise on its own account, and what it lets through."""
+def boto_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that boto3 raises, and those of others that it passes on."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
     from urllib3.exceptions import HTTPError
@@ -116,23 +120,29 @@ def errors() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def explained(where: str, credentials: S3Credentials | None = None) -> Iterator[None]:
-    """Turn what boto3 raises into errors of ours. `where`: the url that was worked on; `credentials`: whose, so that they can be named."""
+def translate_s3_errors(where: str, credentials: S3Credentials | None = None) -> Iterator[None]:
+    """Raise errors of this package for those of boto3.
+
+    Args:
+        where: the url that is read or written.
+        credentials: those that are used; errors name their source.
+    """
     try:
         yield
-    except errors() as exc:
-        error = explanation(exc, where, credentials)
+    except boto_errors() as exc:
+        error = translated(exc, where, credentials)
         try:
             raise error
         finally:
             error.__context__ = None  # see the module
 
 
-def explanation(
+def translated(
     exc: BaseException, where: str, credentials: S3Credentials | None
 ) -> StorageError | ConfigurationError:
     """Return the error to raise for one of boto3's."""
-    code, where = code_of(exc), redact(where)
+    code = code_of(exc)
+    where = redact(where)
     kinds = {kind.__name__ for kind in type(exc).__mro__}
     if code in _OWN:
         kind, what = _OWN[code]
@@ -145,7 +155,8 @@ def explanation(
         return _refused(exc, code, where, credentials)
     if code in _FULL or _status(exc) == 507:
         return DiskFull(
-            f"no space left for {where} ({code}); committed objects are intact: free some space and run again to go on"
+            f"no space left for {where} ({code}); committed objects are kept: free some space and "
+            "run again to resume"
         )
     return _other(exc, kinds, where, credentials)
 
@@ -155,24 +166,28 @@ def _other(
 ) -> StorageError | ConfigurationError:
     text = _text(exc, credentials)
     if "ProfileNotFound" in kinds:
-        return ConfigurationError(f"{where}: {text}; correct the profile's name")
+        return ConfigurationError(f"{where}: {text}; correct the name of the profile")
     if "SSLError" in kinds:
         return StorageError(
-            f"{where}: the certificate of {_endpoint(credentials)} is not trusted ({text}); correct cert verify"
+            f"{where}: the certificate of {_endpoint(credentials)} is not trusted ({text}); "
+            "correct cert verify"
         )
     if kinds.intersection(_NO_ANSWER):
         name = type(exc).__name__
         return StorageError(
-            f"{where}: no answer from {_endpoint(credentials)} ({name}); start the server, or correct the endpoint"
+            f"{where}: no answer from {_endpoint(credentials)} ({name}); start the server, or "
+            "correct the endpoint"
         )
     return StorageError(f"{where}: {text}")
 
 
 def bucket_missing(where: str, credentials: S3Credentials | None) -> BucketMissing:
-    """Return the error for a bucket that is not there."""
+    """Return the error for a bucket that does not exist."""
     bucket = where.partition("://")[2].partition("/")[0].rpartition("@")[2]
-    message = f"expected the bucket {bucket!r} at {_endpoint(credentials)}; there is none: create it or correct the url {where}"
-    return BucketMissing(message)
+    return BucketMissing(
+        f"expected the bucket {bucket!r} at {_endpoint(credentials)}; there is none: create it or "
+        f"correct the url {where}"
+    )
 
 
 def _refused(
@@ -181,20 +196,23 @@ def _refused(
     whose = f"the credentials ({credentials.source})" if credentials else "the credentials"
     if code in EXPIRED:
         return CredentialsRefused(
-            f"{where}: {whose} have expired ({code}); get new ones and run again: what is committed stays"
+            f"{where}: {whose} have expired ({code}); get new ones and run again: what is "
+            "committed is kept"
         )
     if code in _UNKNOWN:
         return CredentialsRefused(
-            f"{where}: {_endpoint(credentials)} does not know {whose} ({code}); correct the keys, or the endpoint"
+            f"{where}: {_endpoint(credentials)} does not know {whose} ({code}); correct the keys, "
+            "or the endpoint"
         )
     if code in _FORBIDDEN:
         operation = getattr(exc, "operation_name", "this operation")
         return Forbidden(
             f"{where}: {whose} do not allow {operation} ({code}); allow it, or use others"
         )
+    source = credentials.source if credentials else "them"
     return CredentialsRefused(
-        f"{where}: no usable credentials ({code}; looked for {credentials.source if credentials else 'them'}): set AWS_ACCESS_KEY_ID and"
-        " AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a credentials file in DATASET_ASSETS_CREDENTIALS"
+        f"{where}: no usable credentials ({code}; looked for {source}): set AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a credentials file in DATASET_ASSETS_CREDENTIALS"
     )
 
 
@@ -206,22 +224,13 @@ def _endpoint(credentials: S3Credentials | None) -> str:
 
 def _status(exc: BaseException) -> int:
     response = getattr(exc, "response", None)
-    return (
-        int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        if isinstance(response, dict)
-        else 0
-    )
+    if not isinstance(response, dict):
+        return 0
+    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _text(exc: BaseException, credentials: S3Credentials | None) -> str:
-    """Return the text of an error in one line, without the credentials that were used, key ids, and secrets in urls."""
-    known = (
-        (credentials.access_key, credentials.secret_key, credentials.session_token)
-        if credentials
-        else ()
-    )
-    text = " ".join(str(exc).split())[:400]
-    return (
-        _KEY_ID.sub("***", mask(redact(text), [value for value in known if value]))
-        or type(exc).__name__
-    )
+    """Return the text of an error in one line, without the credentials and other key ids."""
+    known = credentials.secrets if credentials else ()
+    text = redact(" ".join(str(exc).split()), known)[:400]
+    return _KEY_ID.sub(MASK, text) or type(exc).__name__

@@ -1,6 +1,7 @@
-"""What an S3 server can do, found out once per process and bucket: servers that call themselves S3 differ, and some say nothing when they ignore a condition.
+"""Finds out what an S3 server can do, once per process and bucket.
 
-The probe is one object of two bytes in `_tmp/`, removed afterwards. It needs leave to write.
+Servers that call themselves S3 differ, and some silently ignore a condition. The probe is one
+object of two bytes in `_tmp/`, removed afterwards. It requires write permission.
 """
 
 import os
@@ -17,11 +18,14 @@ _WRONG_CRC32 = "AAAAAA=="
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What one server does. Without `conditional_writes` there must be one writer only: of two in the same instant both believe to be first."""
+    """What one server can do."""
 
-    range_status: int  # 206, or 200 as with rclone
-    conditional_writes: bool  # If-None-Match: * is kept
-    verifies_checksums: bool  # a PUT whose CRC32 is wrong is refused
+    range_status: int
+    """Status of the answer to a range request: 206, or 200 as with rclone."""
+    conditional_writes: bool
+    """If-None-Match: * is honored. Without it, two writers in the same instant may both win."""
+    verifies_checksums: bool
+    """A PUT with a wrong CRC32 is refused."""
 
 
 _found: dict[tuple[str | None, str], Capabilities] = {}
@@ -31,12 +35,11 @@ def capabilities(bucket: Bucket, prefix: str, where: str) -> Capabilities:
     """Return what the server of a bucket can do.
 
     Raises:
-        StorageError: it can not be asked, or not be written to.
+        StorageError: the server cannot be reached, or the bucket cannot be written to.
     """
     if bucket.endpoint not in _found:
-        _found[bucket.endpoint] = _probe(
-            bucket, f"{prefix}{TEMPORARY}/probe-{uuid4().hex}-{os.getpid()}", where
-        )
+        key = f"{prefix}{TEMPORARY}/probe-{uuid4().hex}-{os.getpid()}"
+        _found[bucket.endpoint] = _probe(bucket, key, where)
     return _found[bucket.endpoint]
 
 
@@ -62,5 +65,5 @@ def _refuses(bucket: Bucket, where: str, **arguments: str) -> bool:
     except Refused:
         return True
     except StorageError:
-        return "ChecksumCRC32" in arguments  # servers name this in several ways
+        return "ChecksumCRC32" in arguments  # servers have several codes for this
     return False

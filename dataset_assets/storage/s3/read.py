@@ -1,8 +1,10 @@
-"""Reading an object: one streaming GET that is resumed where it broke off, on the same version of the object or not at all.
+"""Reads objects: one streaming GET that resumes where it broke off, on one version of the object.
 
-boto3 retries a request, never a body. Here a body that breaks off, stalls or ends early goes on from the last good byte with `Range` and `If-Match`;
-an object that was replaced meanwhile is an error, never a mixture. The length always is what the server announced for the whole object.
-A range may be answered with 206, with 200 and the range (rclone), or with 200 and the whole object.
+boto3 retries a request, never a body. Here a body that breaks off, stalls or ends early is
+resumed after the last good byte with `Range` and `If-Match`; an object that was replaced meanwhile
+is an error, never a mixture. The length is always what the server announced for the whole object.
+A range may be answered with 206, with 200 and the range (rclone), or with 200 and the whole
+object.
 """
 
 import hashlib
@@ -15,23 +17,28 @@ from typing import Any
 
 from dataset_assets.errors import StorageError
 from dataset_assets.storage.positioned import Positioned
-from dataset_assets.storage.s3.client import Bucket
+from dataset_assets.storage.s3.client import Bucket, backoff_s
 from dataset_assets.storage.s3.errors import (
     Changed,
     RangeOutside,
     Refused,
-    errors,
-    explained,
-    explanation,
+    boto_errors,
+    translate_s3_errors,
+    translated,
 )
 
-#: What is fetched after a jump, and read at once into memory; further on the stream has no end.
 WINDOW_BYTES = 1 << 20
-_SKIP_BYTES = 1 << 20  # a jump forward this small is read through
-_DRAIN_BYTES = 1 << 16  # a rest this small is read so that the connection can be used again
-_VERIFIED_BYTES = 8 << 20  # larger ones are multipart as a rule, without an MD5
-_MAX_FAILURES = 10  # in a row, without a byte between
+"""What is fetched after a jump, and read at once into memory; further on the stream has no end."""
+_SKIP_BYTES = 1 << 20
+"""A jump forward of at most this size is read through."""
+_DRAIN_BYTES = 1 << 16
+"""A rest of at most this size is read, so that the connection can be used again."""
+_VERIFIED_BYTES = 8 << 20
+"""Larger objects are multipart as a rule, without an MD5."""
+_MAX_FAILURES = 10
+"""In a row, without a byte between them."""
 _MAX_REPLACED = 5
+_FIRST_PAUSE_S = 0.2
 _MAX_PAUSE_S = 10.0
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -39,36 +46,49 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 Sleep = Callable[[float], object]
 
 
-class Stream:
-    """The bytes of one version of an object, from `start` to its end or for `length` bytes. One GET as long as nothing breaks."""
+class ObjectStream:
+    """The bytes of one version of an object, from `start` to its end or for `length` bytes.
+
+    One GET as long as nothing breaks.
+    """
 
     def __init__(self, bucket: Bucket, key: str, where: str, *, sleep: Sleep = time.sleep) -> None:
-        self._bucket, self._key, self._where, self._sleep = bucket, key, where, sleep
+        self._bucket = bucket
+        self._key = key
+        self._where = where
+        self._sleep = sleep
         self._body: Any = None
         self._failures = 0
         self._pid = os.getpid()
-        self.etag, self.bytes = "", 0  # of the object
+        self.etag = ""
+        self.bytes = 0  # of the object
         self.md5: str | None = None  # of the object, when its ETag is one
-        self.position = self.end = 0
+        self.position = 0
+        self.end = 0
 
     def open(self, start: int = 0, length: int | None = None) -> None:
         """Send the GET. A second call moves to another range of the same version.
 
         Raises:
-            ObjectMissing, RangeOutside, StorageError: see `_s3_errors`.
+            ObjectMissing, RangeOutside, StorageError: see `s3.errors`.
         """
         self.close()
         end = None if length is None else start + length
         answer = self._get(start, end)
-        first, total = _place(answer, start)
-        if self.etag and (answer.get("ETag", "").strip('"'), total) != (self.etag, self.bytes):
+        first, total = _range_of(answer, start)
+        etag = answer.get("ETag", "").strip('"')
+        if self.etag and (etag, total) != (self.etag, self.bytes):
             raise self._changed()
         if start >= total > 0:
             raise RangeOutside(f"{self._where}: the object ends before byte {start}")
-        self.etag, self.bytes, self.md5 = answer.get("ETag", "").strip('"'), total, _md5_of(answer)
-        self.position, self.end = start, total if end is None else min(end, total)
-        self._body, self._pid = answer["Body"], os.getpid()
-        self._skip(start - first)
+        self.etag = etag
+        self.bytes = total
+        self.md5 = _md5_of(answer)
+        self.position = start
+        self.end = total if end is None else min(end, total)
+        self._body = answer["Body"]
+        self._pid = os.getpid()
+        self._drop(start - first)
 
     def _get(self, start: int, end: int | None) -> dict[str, Any]:
         arguments: dict[str, Any] = {"Key": self._key}
@@ -86,16 +106,15 @@ class Stream:
     def _changed(self) -> Changed:
         return Changed(f"{self._where} changed while being read: read it again from the start")
 
-    def _skip(self, count: int) -> None:
-        """Throw away bytes before `position`, which a server sent that knows no ranges."""
-        with explained(self._where, self._bucket.credentials):
+    def _drop(self, count: int) -> None:
+        """Drop bytes before `position`, sent by a server that does not support ranges."""
+        with translate_s3_errors(self._where, self._bucket.credentials):
             while count > 0:
-                count -= len(self._body.read(min(count, WINDOW_BYTES))) or self.fail(
-                    "the body ended early"
-                )
+                data = self._body.read(min(count, WINDOW_BYTES))
+                count -= len(data) or self.fail("the body ended early")
 
     def fail(self, reason: str) -> int:
-        """Raise an error that says where it is.
+        """Raise an error that says where it happened.
 
         Raises:
             StorageError: always.
@@ -103,7 +122,9 @@ class Stream:
         raise StorageError(f"{self._where}: {reason} at byte {self.position}")
 
     def read(self, count: int) -> bytes:
-        """Read up to `count` bytes, and up to `WINDOW_BYTES`, which is what a break can lose; nothing at the end only.
+        """Read up to `count` bytes, and at most `WINDOW_BYTES`; nothing only at the end.
+
+        A break loses no more than that.
 
         Raises:
             StorageError: the object changed, or the body broke off too often.
@@ -111,32 +132,33 @@ class Stream:
         count = min(count, self.end - self.position, WINDOW_BYTES)
         while count > 0:
             try:
-                if (
-                    self._body is None or self._pid != os.getpid()
-                ):  # a fork must not share the connection
+                # a fork must not share the connection
+                if self._body is None or self._pid != os.getpid():
                     self._body = None
                     self.open(self.position, self.end - self.position)
                 data: bytes = self._body.read(count)
-            except errors() as exc:
-                data, cause = b"", exc
+            except boto_errors() as exc:
+                data = b""
+                cause = exc
             else:
                 cause = EOFError("the body ended early")
             if data:
                 self.position += len(data)
                 self._failures = 0
                 return data
-            self._pause(cause)
+            self._back_off(cause)
         return b""
 
-    def _pause(self, cause: Exception) -> None:
+    def _back_off(self, cause: Exception) -> None:
         self._failures += 1
         self.close()
         if self._failures >= _MAX_FAILURES:
-            reason = explanation(cause, self._where, self._bucket.credentials)
+            reason = translated(cause, self._where, self._bucket.credentials)
             raise StorageError(
-                f"{reason}; the body broke off {self._failures} times at byte {self.position} of {self.bytes}"
+                f"{reason}; the body broke off {self._failures} times at byte {self.position} of "
+                f"{self.bytes}"
             )
-        self._sleep(min(0.1 * 2 ** (self._failures - 1), _MAX_PAUSE_S))
+        self._sleep(backoff_s(self._failures, _FIRST_PAUSE_S, _MAX_PAUSE_S))
 
     def skip(self, count: int) -> None:
         """Read and drop bytes."""
@@ -144,55 +166,69 @@ class Stream:
             count -= len(self.read(count)) or self.fail("the object ends")
 
     def close(self) -> None:
-        """Let the connection go. Idempotent."""
-        body, self._body = self._body, None
+        """Release the connection. Idempotent."""
+        body = self._body
+        self._body = None
         if body is None or self._pid != os.getpid():
             return
         try:
             if self.end - self.position <= _DRAIN_BYTES:
                 body.read()
-        except errors():
-            pass  # it was to be closed anyway
+        except boto_errors():
+            pass  # the connection is closed anyway
         body.close()
 
 
-def _place(answer: dict[str, Any], start: int) -> tuple[int, int]:
+def _range_of(answer: dict[str, Any], start: int) -> tuple[int, int]:
     """Return where the body begins in the object, and the bytes of the whole object."""
     found = _CONTENT_RANGE.match(answer.get("ContentRange") or "")
     if found is None:
         return 0, int(answer["ContentLength"])
     if int(found[1]) != start:
         raise StorageError(
-            f"asked for bytes from {start}, and the server sent those from {found[1]}: it can not be read from"
+            f"expected bytes from {start}, got those from {found[1]}: this server cannot be read "
+            "from"
         )
     return start, int(found[3])
 
 
 def _md5_of(answer: dict[str, Any]) -> str | None:
-    """Return the MD5 of an object if its ETag is one: not after a multipart upload, nor encrypted with a key of its owner."""
+    """Return the MD5 of an object if its ETag is one.
+
+    It is none after a multipart upload, or when the object is encrypted with a key of its owner.
+    """
     etag = answer.get("ETag", "").strip('"')
-    is_encrypted = "SSECustomerAlgorithm" in answer or str(
-        answer.get("ServerSideEncryption", "")
-    ).startswith("aws:kms")
-    return etag if _MD5.fullmatch(etag) and not is_encrypted else None
+    return etag if _MD5.fullmatch(etag) and not is_encrypted(answer) else None
 
 
-def read(new_stream: Callable[[], Stream], start: int = 0, length: int | None = None) -> bytes:
+def is_encrypted(answer: dict[str, Any]) -> bool:
+    """Tell whether an object is encrypted in a way that makes its ETag no MD5."""
+    is_kms = str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
+    return is_kms or "SSECustomerAlgorithm" in answer
+
+
+def read(
+    new_stream: Callable[[], ObjectStream], start: int = 0, length: int | None = None
+) -> bytes:
     """Read an object, or `length` bytes of it from `start`; fewer where it ends.
 
-    A whole object that is replaced meanwhile is read again: the old or the new one is returned. A range of one may belong to others: that is an error.
+    A whole object that is replaced meanwhile is read again: the old or the new one is returned. A
+    range may belong to ranges that were read before, so there this is an error.
 
     Raises:
-        ObjectMissing, StorageError: see `Stream`.
+        ObjectMissing, StorageError: see `ObjectStream`.
     """
     for _ in range(_MAX_REPLACED if start == 0 and length is None else 0):
         with suppress(Changed):
-            return _verified(new_stream())
+            return _read_verified(new_stream())
     return _read(new_stream(), start, length)
 
 
-def _verified(stream: Stream) -> bytes:
-    """Read a whole object. A small one is compared with its MD5 and read again; a difference that stays is the server's way to make ETags."""
+def _read_verified(stream: ObjectStream) -> bytes:
+    """Read a whole object. A small one is compared with its MD5, and read again if that differs.
+
+    A difference that stays is the way in which the server makes ETags.
+    """
     data = _read(stream, 0, None)
     if len(data) > _VERIFIED_BYTES or not _differs(data, stream.md5):
         return data
@@ -208,11 +244,10 @@ def _differs(data: bytes, md5: str | None) -> bool:
     return md5 is not None and hashlib.md5(data, usedforsecurity=False).hexdigest() != md5
 
 
-def _read(stream: Stream, start: int, length: int | None) -> bytes:
+def _read(stream: ObjectStream, start: int, length: int | None) -> bytes:
     try:
-        stream.open(
-            start, None if length is None else max(length, 1)
-        )  # an empty range can not be asked for
+        # an empty range cannot be requested
+        stream.open(start, None if length is None else max(length, 1))
     except RangeOutside:
         return b""
     parts = list(iter(lambda: stream.read(WINDOW_BYTES), b"")) if length != 0 else []
@@ -220,22 +255,26 @@ def _read(stream: Stream, start: int, length: int | None) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-class Reader(Positioned):
-    """An object as a seekable file. Front to back is the one GET that opened it; after a jump a window is fetched, then a stream again."""
+class ObjectFile(Positioned):
+    """An object as a seekable file.
 
-    def __init__(self, stream: Stream) -> None:
+    Front to back is the one GET that opened it; after a jump a window is fetched, then a stream
+    again.
+    """
+
+    def __init__(self, stream: ObjectStream) -> None:
         self._stream = stream
         try:
             stream.open()
-        except RangeOutside:  # some servers answer so for an empty object
+        except RangeOutside:  # some servers say so of an empty object
             stream.bytes = 0
 
     def size(self) -> int:
-        """See `Positioned`."""
+        """Return the bytes of the object."""
         return self._stream.bytes
 
     def read_at(self, position: int, length: int) -> bytes:
-        """See `Stream.read`."""
+        """Return up to `length` bytes from a position on; none only at the end."""
         if position >= self._stream.bytes:
             return b""
         self._move(position, length)
@@ -244,7 +283,8 @@ class Reader(Positioned):
     def _move(self, position: int, wanted: int) -> None:
         stream = self._stream
         gap = position - stream.position
-        if gap == 0 and stream.position == stream.end:  # a window was read to its end: it goes on
+        is_window_end = gap == 0 and stream.position == stream.end
+        if is_window_end:
             stream.open(position)
         elif 0 < gap <= _SKIP_BYTES and position < stream.end:
             stream.skip(gap)
@@ -260,7 +300,7 @@ class Reader(Positioned):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def close(self) -> None:
-        """Let the connection go. Idempotent."""
+        """Release the connection. Idempotent."""
         if not self.closed:
             self._stream.close()
         super().close()

@@ -1,8 +1,9 @@
-"""Writing an object: one PUT, or a multipart upload that nobody sees before it is complete.
+"""Writes objects: one PUT, or a multipart upload that nobody sees before it is complete.
 
-Parts are sent from memory while more is written, a few at a time; at most `_PARTS_IN_FLIGHT + 1` of them are held. They double every thousand, so that
-10,000 parts of 8 MiB and more hold the 5 TiB an object may have. Each PUT carries its MD5, and its ETag is compared where it is one.
-Limits: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+Parts are sent from memory while more is written, a few at a time; at most `_PARTS_IN_FLIGHT + 1`
+of them are held. They double in size every thousand, so that 10,000 parts of 8 MiB and more hold
+the 5 TiB that an object may have. Each PUT carries its MD5, and its ETag is compared where it is
+one. Limits: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 """
 
 import base64
@@ -17,12 +18,14 @@ from typing import Any
 from dataset_assets.errors import ObjectMissing, StorageError
 from dataset_assets.storage.s3.client import Bucket
 from dataset_assets.storage.s3.errors import DigestRefused, NotSupported, UploadGone
+from dataset_assets.storage.s3.read import is_encrypted
 from dataset_assets.storage.store import Buffer, StagedBytes
 
 PART_BYTES = 8 << 20
 _PARTS_PER_SIZE = 1000
 _PARTS_IN_FLIGHT = 4
-_ATTEMPTS = 3  # of what arrived otherwise than it was sent
+_ATTEMPTS = 3
+"""Attempts to send bytes that arrived damaged."""
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _MULTIPART = re.compile(r"[0-9a-f]{32}-[0-9]+")
 
@@ -35,12 +38,13 @@ def part_bytes(number: int) -> int:
 def put(
     bucket: Bucket, operation: str, where: str, body: Buffer, **arguments: Any
 ) -> tuple[str, bytes]:
-    """Send bytes by `put_object` or `upload_part` and return their ETag and MD5. The ETag must agree.
+    """Send bytes by `put_object` or `upload_part` and return their ETag and MD5.
 
-    An object, which is visible at once, carries its MD5, so that the server refuses a damaged one; a part is only compared: half the work for it.
+    The ETag must be the MD5. An object, which is visible at once, also carries its MD5, so that the
+    server refuses a damaged one; a part is only compared, which is half the work for the server.
 
     Raises:
-        StorageError: they did not arrive as they were sent, several times; and what `Bucket.call` raises.
+        StorageError: the bytes arrived damaged several times; or what `Bucket.call` raises.
     """
     digest = hashlib.md5(body, usedforsecurity=False)
     if operation == "put_object":
@@ -48,42 +52,42 @@ def put(
     for _ in range(_ATTEMPTS):
         with suppress(DigestRefused):
             answer = bucket.call(operation, where, Body=body, **arguments)
-            etag = str(answer.get("ETag", ""))
-            if _agrees(answer, etag.strip('"'), digest.hexdigest(), _MD5):
-                return etag, digest.digest()
+            if _has_etag(answer, digest.hexdigest(), _MD5):
+                return str(answer.get("ETag", "")), digest.digest()
     raise StorageError(
-        f"{where}: the server stored other bytes than were sent, {_ATTEMPTS} times: the network or the server damages them; stopped"
+        f"{where}: the server stored other bytes than were sent, {_ATTEMPTS} times: the network or "
+        "the server damages them; stopped"
     )
 
 
-def _agrees(answer: dict[str, Any], etag: str, expected: str, form: re.Pattern[str]) -> bool:
-    """Tell whether an ETag is the expected one; true where it is no MD5, as with keys of the owner."""
-    is_encrypted = "SSECustomerAlgorithm" in answer or str(
-        answer.get("ServerSideEncryption", "")
-    ).startswith("aws:kms")
-    return is_encrypted or not form.fullmatch(etag) or etag == expected
+def _has_etag(answer: dict[str, Any], expected: str, form: re.Pattern[str]) -> bool:
+    """Tell whether an ETag is the expected one; true where it is no MD5, as with encryption."""
+    etag = str(answer.get("ETag", "")).strip('"')
+    return etag == expected or not form.fullmatch(etag) or is_encrypted(answer)
 
 
-class Upload(StagedBytes):
-    """Bytes on their way into a bucket. See `_base.Staged`."""
+class S3Upload(StagedBytes):
+    """Bytes on their way into a bucket: a `Staged` object."""
 
     def __init__(self, bucket: Bucket, key: str, path: str, where: str, *, sha256: bool) -> None:
         super().__init__(key, sha256=sha256)
-        self._bucket, self._path, self._where = bucket, path, where
+        self._bucket = bucket
+        self._path = path
+        self._where = where
         self._buffer = bytearray()
-        self._parts: _Parts | None = None
+        self._parts: _MultipartUpload | None = None
         self._is_closed = False
 
     def writev(self, parts: Sequence[Buffer]) -> None:
-        """See `_base.Staged`."""
+        """Append several buffers, and send the parts that are full."""
         if self._is_closed:
             raise StorageError(f"{self.key} is closed: nothing more can be written to it")
         for part in parts:
             self._digest.update(part)
-            self._take(memoryview(part).cast("B"))
+            self._append(memoryview(part).cast("B"))
 
-    def _take(self, view: memoryview) -> None:
-        """Buffer bytes, and send what is a part once it is certain that it is not the last: a small object is one PUT."""
+    def _append(self, view: memoryview) -> None:
+        """Buffer bytes. A part is sent once it cannot be the last: a small object is one PUT."""
         self.bytes += len(view)
         while len(view):
             size = part_bytes(self._parts.next_number if self._parts else 1)
@@ -94,12 +98,13 @@ class Upload(StagedBytes):
             view = view[room:]
 
     def _send(self) -> None:
-        self._parts = self._parts or _Parts(self._bucket, self._path, self._where)
-        body, self._buffer = self._buffer, bytearray()
+        self._parts = self._parts or _MultipartUpload(self._bucket, self._path, self._where)
+        body = self._buffer
+        self._buffer = bytearray()
         self._parts.send(body)
 
     def close(self) -> None:
-        """See `_base.Staged`. A small object stays in memory until `commit`."""
+        """Send the last part. A small object stays in memory until `commit`. Idempotent."""
         if self._is_closed:
             return
         if self._parts is not None:
@@ -108,7 +113,7 @@ class Upload(StagedBytes):
         self._is_closed = True
 
     def commit(self) -> None:
-        """See `_base.Staged`."""
+        """Make the object visible. Idempotent."""
         if self._committed:
             return
         self.close()
@@ -120,20 +125,23 @@ class Upload(StagedBytes):
         self._buffer = bytearray()
 
     def discard(self) -> None:
-        """See `_base.Staged`."""
+        """Remove what was sent, unless committed. Idempotent."""
         if self._committed:
             return
-        self._is_closed, self._buffer = True, bytearray()
+        self._is_closed = True
+        self._buffer = bytearray()
         if self._parts is not None:
             self._parts.abort()
             self._parts = None
 
 
-class _Parts:
-    """One multipart upload."""
+class _MultipartUpload:
+    """The parts of one object."""
 
     def __init__(self, bucket: Bucket, path: str, where: str) -> None:
-        self._bucket, self._path, self._where = bucket, path, where
+        self._bucket = bucket
+        self._path = path
+        self._where = where
         self._id = bucket.call("create_multipart_upload", where, Key=path)["UploadId"]
         self._threads = ThreadPoolExecutor(_PARTS_IN_FLIGHT, thread_name_prefix="s3-upload")
         self._pending: deque[Future[tuple[str, bytes]]] = deque()
@@ -145,21 +153,14 @@ class _Parts:
         return len(self._sent) + len(self._pending) + 1
 
     def send(self, body: bytearray) -> None:
-        """Send a part, once there is room; an error of an earlier one comes up here or later."""
+        """Send a part once there is room; an error of an earlier part is raised here or later."""
         if len(self._pending) >= _PARTS_IN_FLIGHT:
             self._sent.append(self._pending.popleft().result())
         self._pending.append(self._threads.submit(self._put, self.next_number, body))
 
     def _put(self, number: int, body: bytearray) -> tuple[str, bytes]:
-        return put(
-            self._bucket,
-            "upload_part",
-            self._where,
-            body,
-            Key=self._path,
-            UploadId=self._id,
-            PartNumber=number,
-        )
+        arguments = {"Key": self._path, "UploadId": self._id, "PartNumber": number}
+        return put(self._bucket, "upload_part", self._where, body, **arguments)
 
     def wait(self) -> None:
         """Wait until all parts have arrived."""
@@ -168,10 +169,10 @@ class _Parts:
         self._threads.shutdown()
 
     def complete(self, size: int) -> None:
-        """Make the object visible. An answer that was lost is not an error: the object tells.
+        """Make the object visible. A lost answer is no error: the object tells the outcome.
 
         Raises:
-            StorageError: what became visible is not what was sent.
+            StorageError: the visible object is not what was sent.
         """
         parts = [
             {"PartNumber": number, "ETag": etag}
@@ -179,63 +180,48 @@ class _Parts:
         ]
         arguments = {"Key": self._path, "UploadId": self._id, "MultipartUpload": {"Parts": parts}}
         md5 = hashlib.md5(b"".join(md5 for _, md5 in self._sent), usedforsecurity=False)
-        expected = f"{md5.hexdigest()}-{len(self._sent)}"
         try:
             answer = self._bucket.call("complete_multipart_upload", self._where, **arguments)
         except UploadGone as gone:
             answer = self._completed(size, gone)
-        if not _agrees(answer, str(answer.get("ETag", "")).strip('"'), expected, _MULTIPART):
+        if not _has_etag(answer, f"{md5.hexdigest()}-{len(self._sent)}", _MULTIPART):
             raise StorageError(
-                f"{self._where}: the server put the parts together otherwise than they were sent; write it again"
+                f"{self._where}: the server joined other parts than were sent; write it again"
             )
 
     def _completed(self, size: int, gone: UploadGone) -> dict[str, Any]:
         with suppress(ObjectMissing):
             answer = self._bucket.call("head_object", self._where, Key=self._path)
-            if answer["ContentLength"] == size and _MULTIPART.fullmatch(
-                answer.get("ETag", "").strip('"')
-            ):
+            etag = answer.get("ETag", "").strip('"')
+            if answer["ContentLength"] == size and _MULTIPART.fullmatch(etag):
                 return answer
         raise gone
 
     def abort(self) -> None:
-        """Remove the parts. `sweep` does it when this can not."""
+        """Remove the parts. `sweep` does so where this cannot."""
         for each in self._pending:
             each.cancel()
         self._threads.shutdown()
+        arguments = {"Key": self._path, "UploadId": self._id}
         with suppress(StorageError):
-            self._bucket.call(
-                "abort_multipart_upload", self._where, Key=self._path, UploadId=self._id
-            )
+            self._bucket.call("abort_multipart_upload", self._where, **arguments)
 
 
 def abort_older(bucket: Bucket, prefix: str, where: str, before_s: float | None) -> int:
-    """Abort the multipart uploads below a prefix that began before a time (s since the epoch), or all; return how many.
+    """Abort multipart uploads below a prefix, and return how many.
 
-    A server that can not list them removes them by itself: 0.
+    Those that began before a time (s since the epoch), or all. A server that cannot list uploads
+    removes them by itself: 0.
     """
+    found: list[dict[str, Any]] = []
+    with suppress(NotSupported, UploadGone):  # the latter is what rclone says
+        for page in bucket.list_pages("list_multipart_uploads", where, Prefix=prefix):
+            found += page.get("Uploads", [])
     aborted = 0
-    for upload in _uploads(bucket, prefix, where):
+    for upload in found:
         if before_s is None or upload["Initiated"].timestamp() < before_s:
+            arguments = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
             with suppress(UploadGone):  # its writer has just completed or aborted it
-                bucket.call(
-                    "abort_multipart_upload", where, Key=upload["Key"], UploadId=upload["UploadId"]
-                )
+                bucket.call("abort_multipart_upload", where, **arguments)
                 aborted += 1
     return aborted
-
-
-def _uploads(bucket: Bucket, prefix: str, where: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    after: dict[str, str] = {}
-    with suppress(NotSupported, UploadGone):  # the latter is what rclone says
-        while True:
-            page = bucket.call("list_multipart_uploads", where, Prefix=prefix, **after)
-            found += page.get("Uploads", [])
-            if not page.get("IsTruncated"):
-                break
-            after = {
-                "KeyMarker": page["NextKeyMarker"],
-                "UploadIdMarker": page["NextUploadIdMarker"],
-            }
-    return found

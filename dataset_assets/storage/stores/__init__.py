@@ -1,1 +1,1 @@
-"""Stores: a file is a URL scheme, `fsspec` is every other scheme. Found by `dataset_assets.registry`; nothing else lives here."""
+"""Stores: one module per url scheme, each with a class `Store` (see `storage.store.Store`)."""

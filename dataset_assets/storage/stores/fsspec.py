@@ -1,11 +1,14 @@
-"""Every url scheme without a file of its own, through fsspec: memory://, gs://, abfs://, hdfs://, sftp:// and whatever is installed.
+"""Every url scheme without a file of its own, through fsspec: memory://, gs://, hdfs:// ...
 
-A staged object is an unnamed local temporary file until it is committed, so a kill leaves nothing behind. Object storage shows an upload only when
-it is complete: there the commit is the upload. File systems show a file while it grows: there `close` uploads to `_tmp/` and the commit is a
-rename; one that does not rename over an existing file (hdfs, smb) has the old object removed first, and readers see none for a moment.
-`write_new` is exact on stores that can create conditionally; elsewhere it looks first, and two writers in the same instant may both win.
+A staged object is an unnamed local temporary file until it is committed, so a killed process leaves
+nothing behind. Object storage shows an upload only when it is complete: there the commit is the
+upload. File systems show a file while it grows: there `close` uploads to `_tmp/` and the commit is
+a rename; where a rename does not replace an existing file (hdfs, smb), the old object is removed
+first, and readers see none for a moment. `write_new` is exact on stores that can create
+conditionally; elsewhere it looks first, and two writers in the same instant may both win.
 
-The file system object is made on first use in each process; it is never pickled and never crosses a fork.
+The file system object is created on first use in each process; it is never pickled and never
+crosses a fork.
 Interface: https://filesystem-spec.readthedocs.io/en/latest/api.html
 """
 
@@ -20,25 +23,26 @@ from uuid import uuid4
 
 import fsspec
 
-from dataset_assets.errors import (
-    ConfigurationError,
-    MissingDependency,
-    NotWritable,
-)
+from dataset_assets.errors import ConfigurationError, MissingDependency, NotWritable
 from dataset_assets.redaction import redact
-from dataset_assets.storage._fsspec_upload import ABSENT, Upload, describe, explained
+from dataset_assets.storage.fsspec_upload import (
+    ABSENT,
+    FsspecUpload,
+    describe,
+    translate_fsspec_errors,
+)
 from dataset_assets.storage.store import TEMPORARY, ObjectInfo, check_key
 
-#: Schemes of stores that can create an object only if there is none.
 _CONDITIONAL = {"memory", "gs", "gcs", "abfs", "abfss", "az"}
-#: Schemes of stores where an upload is invisible until it is complete, and then replaces what was there at once.
+"""Schemes of stores that can create an object only if there is none."""
 _OBJECT_STORAGE = _CONDITIONAL | {"adl", "oss", "obs"}
-#: Where file systems say when an object was modified.
+"""Schemes of stores where an upload is invisible until it is complete and replaces at once."""
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
+"""Keys with which file systems say when an object was modified."""
 
 
 class Store:
-    """Objects below one url. `url` shows no password; the store itself keeps the one it was opened with."""
+    """Objects below one url. `url` has no password; the store keeps the one it was opened with."""
 
     def __init__(self, url: str) -> None:
         self._address = url if url.endswith("://") else url.rstrip("/")
@@ -62,10 +66,10 @@ class Store:
         """Return this process's file system, and the path of this store in it.
 
         Raises:
-            StorageError: the file system can not be reached.
+            StorageError: the file system cannot be reached.
         """
         if self._opened is None or self._opened[0] != os.getpid():
-            with explained(self.url):
+            with translate_fsspec_errors(self.url):
                 fs, root = fsspec.core.url_to_fs(self._address)
             self._opened = os.getpid(), fs, root.rstrip("/")
         return self._opened[1:]
@@ -75,45 +79,38 @@ class Store:
         return fs, f"{root}/{check_key(key)}"
 
     def locate(self, key: str) -> str:
-        """See `_base.Store`."""
         return redact(_join(self._address, check_key(key)))
 
     def child(self, prefix: str) -> "Store":
-        """See `_base.Store`."""
         return Store(_join(self._address, check_key(prefix)))
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """See `_base.Store`."""
         fs, path = self._path(key)
-        with explained(self.locate(key), reads=True):
+        end = None if length is None else start + max(length, 1)
+        with translate_fsspec_errors(self.locate(key), reads=True):
             try:
-                data: bytes = fs.cat_file(
-                    path, start=start, end=None if length is None else start + max(length, 1)
-                )
+                data: bytes = fs.cat_file(path, start=start, end=end)
             except ABSENT:
                 raise
             except Exception:
                 info = self.info(key)
                 if info is not None and start >= info.bytes:
-                    return b""  # some stores refuse a range behind the end
+                    return b""  # some stores refuse a range after the end
                 raise
         return data[:length]
 
     def open_read(self, key: str) -> BinaryIO:
-        """See `_base.Store`."""
-        if (
-            self._scheme == "memory"
-        ):  # its files are the stored objects themselves: all readers would share one position
+        # its files are the stored objects: all readers would share one position
+        if self._scheme == "memory":
             return io.BytesIO(self.read(key))
         fs, path = self._path(key)
-        with explained(self.locate(key), reads=True):
+        with translate_fsspec_errors(self.locate(key), reads=True):
             file: BinaryIO = fs.open(path, "rb")
         return file
 
     def info(self, key: str) -> ObjectInfo | None:
-        """See `_base.Store`."""
         fs, path = self._path(key)
-        with explained(self.locate(key)):
+        with translate_fsspec_errors(self.locate(key)):
             fs.invalidate_cache()
             try:
                 found = fs.info(path)
@@ -122,77 +119,66 @@ class Store:
         return _object_info(key, found) if found["type"] != "directory" else None
 
     def size(self, key: str) -> int | None:
-        """See `_base.Store`."""
         found = self.info(key)
         return found.bytes if found else None
 
     def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
-        """See `_base.Store`."""
-        found = (
-            info
-            for info in self._below(prefix.rpartition("/")[0], recursive=recursive)
-            if info.key.startswith(prefix)
-        )
-        yield from sorted(
-            (info for info in found if TEMPORARY not in info.key.split("/")),
-            key=lambda info: info.key,
-        )
+        found = self._below(prefix.rpartition("/")[0], recursive=recursive)
+        wanted = (info for info in found if info.key.startswith(prefix))
+        committed = (info for info in wanted if TEMPORARY not in info.key.split("/"))
+        yield from sorted(committed, key=lambda info: info.key)
 
     def _below(self, folder: str, *, recursive: bool) -> Iterable[ObjectInfo]:
         fs, root = self.open()
         top = f"{root}/{folder}" if folder else root
-        with explained(self.url):
+        with translate_fsspec_errors(self.url):
             fs.invalidate_cache()
             try:
-                entries = list(
-                    fs.find(top, detail=True).values() if recursive else fs.ls(top, detail=True)
-                )
+                if recursive:
+                    entries = list(fs.find(top, detail=True).values())
+                else:
+                    entries = list(fs.ls(top, detail=True))
             except ABSENT:
                 return []
-        files = (
-            entry for entry in entries if entry["type"] != "directory" and entry["name"] != root
-        )
         return [
-            _object_info(entry["name"].removeprefix(root).lstrip("/"), entry) for entry in files
+            _object_info(entry["name"].removeprefix(root).lstrip("/"), entry)
+            for entry in entries
+            if entry["type"] != "directory" and entry["name"] != root
         ]
 
     def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
-        """See `_base.Store`. Always as durable as the store is."""
-        with Upload(self, key, sha256=False) as staged:
+        """Write an object at once; always as durable as the store is."""
+        with FsspecUpload(self, key, sha256=False) as staged:
             staged.write(data)
             staged.commit()
 
     def write_new(self, key: str, data: bytes) -> bool:
-        """See `_base.Store`."""
         if self._scheme not in _CONDITIONAL:
             if self.size(key) is not None:
                 return False
             self.write(key, data)
             return True
         fs, path = self._path(key)
-        with explained(self.locate(key)):
+        with translate_fsspec_errors(self.locate(key)):
             try:
                 fs.pipe_file(path, data, mode="create")
             except FileExistsError:
                 return False
         return True
 
-    def stage(self, key: str, *, sha256: bool = True) -> "Upload":
-        """See `_base.Store`."""
-        return Upload(self, key, sha256=sha256)
+    def stage(self, key: str, *, sha256: bool = True) -> FsspecUpload:
+        return FsspecUpload(self, key, sha256=sha256)
 
     def delete(self, key: str) -> None:
-        """See `_base.Store`."""
         fs, path = self._path(key)
-        with explained(self.locate(key)), suppress(FileNotFoundError):
+        with translate_fsspec_errors(self.locate(key)), suppress(FileNotFoundError):
             fs.rm_file(path)
 
     def delete_tree(self, prefix: str) -> None:
-        """See `_base.Store`. Empty folders may stay."""
+        """Delete every object below `prefix`; empty folders may stay."""
         self._delete_below(check_key(prefix.rstrip("/")) if prefix else "")
 
     def sweep(self, older_than_s: float) -> int:
-        """See `_base.Store`."""
         return self._delete_below(TEMPORARY, older_than_s=older_than_s)
 
     def _delete_below(self, folder: str, *, older_than_s: float | None = None) -> int:
@@ -201,13 +187,12 @@ class Store:
         deleted = 0
         for info in self._below(folder, recursive=True):
             if limit is None or 0 < info.modified < limit:
-                with explained(self.url), suppress(FileNotFoundError):
+                with translate_fsspec_errors(self.url), suppress(FileNotFoundError):
                     fs.rm_file(f"{root}/{info.key}")
                     deleted += 1
         return deleted
 
     def check_writable(self) -> None:
-        """See `_base.Store`."""
         fs, root = self.open()
         probe = f"{root}/{TEMPORARY}/probe-{uuid4().hex}"
         try:
@@ -216,8 +201,10 @@ class Store:
             fs.pipe_file(probe, b"")
             fs.rm_file(probe)
         except Exception as exc:
-            message = f"can not write to {self.url}: {describe(exc)}; choose an output that these credentials may write to"
-            raise NotWritable(message) from exc
+            raise NotWritable(
+                f"cannot write to {self.url}: {describe(exc)}; choose an output that these "
+                "credentials may write to"
+            ) from exc
 
 
 def _join(address: str, key: str) -> str:
@@ -228,11 +215,9 @@ def _object_info(key: str, found: dict[str, Any]) -> ObjectInfo:
     modified = next((found[name] for name in _TIMES if found.get(name)), 0.0)
     if isinstance(modified, str):
         modified = datetime.fromisoformat(modified)
-    return ObjectInfo(
-        key,
-        int(found["size"] or 0),
-        modified.timestamp() if isinstance(modified, datetime) else float(modified),
-    )
+    if isinstance(modified, datetime):
+        modified = modified.timestamp()
+    return ObjectInfo(key, int(found["size"] or 0), float(modified))
 
 
 def _check_installed(scheme: str) -> None:
@@ -246,5 +231,5 @@ def _check_installed(scheme: str) -> None:
         except ValueError as exc:
             known = ", ".join(sorted(fsspec.available_protocols()))
             raise ConfigurationError(
-                f"no store handles {scheme}://; expected a folder, or a url with one of {known}"
+                f"expected a folder, or a url with one of the schemes {known}, got {scheme}://"
             ) from exc

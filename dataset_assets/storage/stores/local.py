@@ -1,7 +1,8 @@
 """A folder on a local or mounted file system.
 
-A staged object is `<folder>/_tmp/<name>.<random>` until it is renamed into place; data reaches the disk before its name does
-(fsync of the file, rename, fsync of the folder), so after a crash or power loss an object is whole or absent.
+A staged object is `<folder>/_tmp/<name>.<random>` until it is renamed into place; data reaches the
+disk before its name does (fsync of the file, rename, fsync of the folder), so after a crash or
+power loss an object is whole or absent.
 """
 
 import os
@@ -18,10 +19,10 @@ from dataset_assets.errors import NotWritable, ObjectMissing, StorageError
 from dataset_assets.storage.posix import (
     ABSENT,
     create,
-    explained,
     make_folder,
     remove_if_empty,
     sync_folder,
+    translate_os_errors,
     walk,
     write_all,
 )
@@ -45,65 +46,55 @@ class Store:
         return self.root / check_key(key)
 
     def locate(self, key: str) -> str:
-        """See `_base.Store`."""
         return str(self._path(key))
 
     def child(self, prefix: str) -> "Store":
-        """See `_base.Store`."""
         return Store(str(self._path(prefix)))
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """See `_base.Store`."""
         with self.open_read(key) as file:
             file.seek(start)
             return file.read() if length is None else file.read(length)
 
     def open_read(self, key: str) -> BinaryIO:
-        """See `_base.Store`."""
         try:
             return self._path(key).open("rb")
         except (*ABSENT, IsADirectoryError) as exc:
             raise ObjectMissing(f"no such object: {self._path(key)}") from exc
         except OSError as exc:
-            raise StorageError(f"can not read {self._path(key)}: {exc.strerror}") from exc
+            raise StorageError(f"cannot read {self._path(key)}: {exc.strerror}") from exc
 
     def info(self, key: str) -> ObjectInfo | None:
-        """See `_base.Store`."""
         try:
             found = self._path(key).stat()
         except ABSENT:
             return None
-        return (
-            None if stat.S_ISDIR(found.st_mode) else ObjectInfo(key, found.st_size, found.st_mtime)
-        )
+        if stat.S_ISDIR(found.st_mode):
+            return None
+        return ObjectInfo(key, found.st_size, found.st_mtime)
 
     def size(self, key: str) -> int | None:
-        """See `_base.Store`."""
         found = self.info(key)
         return found.bytes if found else None
 
     def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
-        """See `_base.Store`."""
         folder, _, _ = prefix.rpartition("/")
         top = self.root / folder if folder else self.root
         found = walk(top, f"{folder}/" if folder else "", recursive=recursive)
-        yield from sorted(
-            (info for info in found if info.key.startswith(prefix)), key=lambda info: info.key
-        )
+        wanted = (info for info in found if info.key.startswith(prefix))
+        yield from sorted(wanted, key=lambda info: info.key)
 
     def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
-        """See `_base.Store`."""
-        with _Staged(self.root, self._path(key), key, sha256=False, durable=durable) as staged:
+        with _StagedFile(self.root, self._path(key), key, sha256=False, durable=durable) as staged:
             staged.write(data)
             staged.commit()
 
     def write_new(self, key: str, data: bytes) -> bool:
-        """See `_base.Store`."""
         path = self._path(key)
-        with _Staged(self.root, path, key, sha256=False) as staged:
+        with _StagedFile(self.root, path, key, sha256=False) as staged:
             staged.write(data)
             staged.close()
-            with explained(path):
+            with translate_os_errors(path):
                 make_folder(path.parent)
                 try:
                     os.link(staged.temporary, path)
@@ -112,20 +103,20 @@ class Store:
                 sync_folder(path.parent)
         return True
 
-    def stage(self, key: str, *, sha256: bool = True) -> "_Staged":
-        """See `_base.Store`."""
-        return _Staged(self.root, self._path(key), key, sha256=sha256)
+    def stage(self, key: str, *, sha256: bool = True) -> "_StagedFile":
+        return _StagedFile(self.root, self._path(key), key, sha256=sha256)
 
     def delete(self, key: str) -> None:
-        """See `_base.Store`."""
-        with explained(self._path(key)):
+        with translate_os_errors(self._path(key)):
             self._path(key).unlink(missing_ok=True)
 
     def delete_tree(self, prefix: str) -> None:
-        """See `_base.Store`."""
         top = self._path(prefix.rstrip("/")) if prefix else self.root
-        with explained(top):
-            for entry in [top] if prefix else list(top.iterdir()) if top.is_dir() else []:
+        with translate_os_errors(top):
+            entries = [top]
+            if not prefix:
+                entries = list(top.iterdir()) if top.is_dir() else []
+            for entry in entries:
                 if entry.is_dir() and not entry.is_symlink():
                     shutil.rmtree(entry, onerror=_raise_unless_gone)
                 else:
@@ -136,8 +127,8 @@ class Store:
             remove_if_empty(parent)
 
     def sweep(self, older_than_s: float) -> int:
-        """See `_base.Store`."""
-        limit, swept = time.time() - older_than_s, 0
+        limit = time.time() - older_than_s
+        swept = 0
         folder = self.root / TEMPORARY
         try:
             entries = list(folder.iterdir())
@@ -154,62 +145,61 @@ class Store:
         return swept
 
     def check_writable(self) -> None:
-        """See `_base.Store`."""
         probe = self.root / TEMPORARY / f"probe-{uuid4().hex}"
         try:
             create(probe).close()
             probe.unlink()
         except OSError as exc:
-            message = f"can not write to {self.root}: {exc.strerror}; choose an output folder that this user may write to"
-            raise NotWritable(message) from exc
+            raise NotWritable(
+                f"cannot write to {self.root}: {exc.strerror}; choose an output folder that this "
+                "user may write to"
+            ) from exc
         remove_if_empty(probe.parent)
 
 
 def _raise_unless_gone(_call: Callable[..., object], _path: str, error: Any) -> None:
-    """Go on when another process deletes the same tree. See `shutil.rmtree`."""
+    """Ignore that another process deletes the same tree: `onerror` of `shutil.rmtree`."""
     if not isinstance(error[1], FileNotFoundError):
         raise error[1]
 
 
-class _Staged(StagedBytes):
-    """A temporary file that becomes an object by a rename. See `_base.Staged`."""
+class _StagedFile(StagedBytes):
+    """A temporary file that becomes an object by a rename: a `Staged` object."""
 
     def __init__(
         self, root: Path, path: Path, key: str, *, sha256: bool, durable: bool = True
     ) -> None:
         super().__init__(key, sha256=sha256)
-        self._path, self._durable = path, durable
+        self._path = path
+        self._durable = durable
         self.temporary = root / TEMPORARY / f"{path.name}.{uuid4().hex}"
-        with explained(path):
+        with translate_os_errors(path):
             self._file: BinaryIO | None = create(self.temporary)
 
     def writev(self, parts: Sequence[Buffer]) -> None:
-        """See `_base.Staged`."""
         if self._file is None:
             raise StorageError(f"{self.key} is closed: nothing more can be written to it")
         for first in range(0, len(parts), _MAX_BUFFERS):
             some = parts[first : first + _MAX_BUFFERS]
             for part in some:
                 self._digest.update(part)
-            with explained(self._path):
+            with translate_os_errors(self._path):
                 self.bytes += write_all(self._file.fileno(), some)
 
     def close(self) -> None:
-        """See `_base.Staged`."""
         if self._file is None:
             return
-        with explained(self._path):
+        with translate_os_errors(self._path):
             if self._durable:
                 os.fsync(self._file.fileno())
             self._file.close()
         self._file = None
 
     def commit(self) -> None:
-        """See `_base.Staged`."""
         if self._committed:
             return
         self.close()
-        with explained(self._path):
+        with translate_os_errors(self._path):
             make_folder(self._path.parent)
             os.replace(self.temporary, self._path)
             if self._durable:
@@ -218,7 +208,6 @@ class _Staged(StagedBytes):
         remove_if_empty(self.temporary.parent)
 
     def discard(self) -> None:
-        """See `_base.Staged`."""
         if self._committed:
             return
         if self._file is not None:

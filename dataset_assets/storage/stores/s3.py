@@ -1,10 +1,12 @@
-"""Any S3 server, by boto3: AWS, Ceph, versitygw, Swift, rclone and others. `s3://bucket/prefix`, or `s3://name@bucket/prefix` for a named store.
+"""Any S3 server, through boto3: AWS, Ceph, versitygw, Swift, rclone and others.
 
-Names are those of the credentials file that `DATASET_ASSETS_CREDENTIALS` gives; without one, credentials come from where `_credentials` looks for them.
-A bucket is never created. An object is visible when its PUT or multipart upload is complete, and then as a whole; reads go on where a connection broke.
-`write_new` is as exact as the server's If-None-Match (AWS: exact; Swift looks first); where there is none (probed once) it looks first itself, and two
-writers in the same instant may both win.
-A store is a value: it holds credentials, no client, and travels to other processes and Spark executors with them.
+Urls are `s3://bucket/prefix`, or `s3://name@bucket/prefix` for a named store of the credentials
+file that `DATASET_ASSETS_CREDENTIALS` names; without one, `storage.credentials` looks for
+credentials. A bucket is never created. An object becomes visible as a whole, when its PUT or
+multipart upload is complete; reads resume where a connection broke. `write_new` is as exact as the
+server's If-None-Match (AWS: exact; Swift looks first); where there is none (probed once) it looks
+first itself, and two writers in the same instant may both win. A store is a value: it holds
+credentials and no client, and travels to other processes and Spark executors with them.
 API: https://docs.aws.amazon.com/AmazonS3/latest/API/
 """
 
@@ -17,19 +19,20 @@ from typing import Any, BinaryIO
 from uuid import uuid4
 
 from dataset_assets.errors import ConfigurationError, NotWritable, ObjectMissing, StorageError
-from dataset_assets.storage.s3 import probe as _s3_probe
-from dataset_assets.storage.s3 import read as _s3_read
+from dataset_assets.storage.s3 import read as s3_read
 from dataset_assets.storage.s3.client import Bucket
 from dataset_assets.storage.s3.credentials import S3Credentials
 from dataset_assets.storage.s3.errors import Forbidden, Refused
-from dataset_assets.storage.s3.upload import PART_BYTES, Upload, abort_older, put
+from dataset_assets.storage.s3.probe import Capabilities, capabilities
+from dataset_assets.storage.s3.upload import PART_BYTES, S3Upload, abort_older, put
 from dataset_assets.storage.store import TEMPORARY, ObjectInfo, check_key
 
 _URL = re.compile(
-    r"(?:s3|s3a)://(?:(?P<store>[A-Za-z0-9_.-]+)@)?(?P<bucket>[A-Za-z0-9][A-Za-z0-9_.-]{1,254})(?:/+(?P<prefix>.*))?",
+    r"(?:s3|s3a)://(?:(?P<store>[A-Za-z0-9_.-]+)@)?(?P<bucket>[A-Za-z0-9][A-Za-z0-9_.-]{1,254})"
+    r"(?:/+(?P<prefix>.*))?",
     re.DOTALL,
 )
-_KEYS_PER_DELETE = 1000  # what S3 allows
+_KEYS_PER_DELETE = 1000  # the limit of S3
 
 
 class Store:
@@ -39,8 +42,9 @@ class Store:
         found = _URL.fullmatch(url)
         if found is None:
             raise ConfigurationError(
-                "expected a url like s3://bucket/prefix, or s3://name@bucket/prefix with a name of the credentials file; got another form"
-                " (keys do not belong into a url: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
+                "expected a url like s3://bucket/prefix, or s3://name@bucket/prefix with a name of "
+                "the credentials file; got another form (do not put keys into a url: set "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
             )
         prefix = (found["prefix"] or "").rstrip("/")
         self._prefix = f"{check_key(prefix)}/" if prefix else ""
@@ -55,35 +59,36 @@ class Store:
         return f"{self._prefix}{check_key(key)}"
 
     def locate(self, key: str) -> str:
-        """See `_base.Store`."""
         return f"{self.url}/{check_key(key)}"
 
     def child(self, prefix: str) -> "Store":
-        """See `_base.Store`."""
         child = Store(f"{self.url}/{check_key(prefix)}")
         child._bucket = self._bucket
         return child
 
-    def capabilities(self) -> _s3_probe.Capabilities:
-        """Return what the server can do. Asked once per process; needs leave to write."""
-        return _s3_probe.capabilities(self._bucket, self._prefix, self.url)
+    def capabilities(self) -> Capabilities:
+        """Return what the server can do. Probed once per process; requires write permission."""
+        return capabilities(self._bucket, self._prefix, self.url)
 
-    def _stream(self, key: str) -> _s3_read.Stream:
-        return _s3_read.Stream(self._bucket, self._path(key), self.locate(key))
+    def _stream(self, key: str) -> s3_read.ObjectStream:
+        return s3_read.ObjectStream(self._bucket, self._path(key), self.locate(key))
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """See `_base.Store`."""
-        return _s3_read.read(lambda: self._stream(key), start, length)
+        return s3_read.read(lambda: self._stream(key), start, length)
 
     def open_read(self, key: str) -> BinaryIO:
-        """See `_base.Store`. Front to back is one GET."""
-        return io.BufferedReader(_s3_read.Reader(self._stream(key)), _s3_read.WINDOW_BYTES)
-
-    def info(self, key: str) -> ObjectInfo | None:
-        """See `_base.Store`. Times have a resolution of one second.
+        """Open an object for seekable reading; front to back is one GET.
 
         Raises:
-            BucketMissing: there is no bucket to look in.
+            ObjectMissing: there is none.
+        """
+        return io.BufferedReader(s3_read.ObjectFile(self._stream(key)), s3_read.WINDOW_BYTES)
+
+    def info(self, key: str) -> ObjectInfo | None:
+        """Return what is known about an object; times have a resolution of one second.
+
+        Raises:
+            BucketMissing: there is no such bucket.
         """
         found: dict[str, Any] = {}
         with suppress(ObjectMissing):
@@ -94,30 +99,24 @@ class Store:
         return ObjectInfo(key, int(found["ContentLength"]), found["LastModified"].timestamp())
 
     def size(self, key: str) -> int | None:
-        """See `_base.Store`."""
         found = self.info(key)
         return found.bytes if found else None
 
     def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
-        """See `_base.Store`."""
         for item in self._items(f"{self._prefix}{prefix}", delimiter="" if recursive else "/"):
             key = item["Key"].removeprefix(self._prefix)
-            if TEMPORARY not in key.split("/") and not key.endswith(
-                "/"
-            ):  # the latter is how some tools mark a folder
+            is_folder = key.endswith("/")  # as some tools mark one
+            if TEMPORARY not in key.split("/") and not is_folder:
                 yield ObjectInfo(key, int(item["Size"]), item["LastModified"].timestamp())
 
     def _items(self, prefix: str, *, delimiter: str = "") -> Iterator[dict[str, Any]]:
-        after: dict[str, str] = {"Delimiter": delimiter} if delimiter else {}
-        while True:
-            page = self._bucket.call("list_objects_v2", self.url, Prefix=prefix, **after)
+        folders = {"Delimiter": delimiter} if delimiter else {}
+        pages = self._bucket.list_pages("list_objects_v2", self.url, Prefix=prefix, **folders)
+        for page in pages:
             yield from page.get("Contents", [])
-            if not page.get("IsTruncated"):
-                return
-            after["ContinuationToken"] = page["NextContinuationToken"]
 
     def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
-        """See `_base.Store`. Always as durable as the store is."""
+        """Write an object at once; always as durable as the store is."""
         if len(data) <= PART_BYTES:
             put(self._bucket, "put_object", self.locate(key), data, Key=self._path(key))
             return
@@ -126,7 +125,6 @@ class Store:
             staged.commit()
 
     def write_new(self, key: str, data: bytes) -> bool:
-        """See `_base.Store`."""
         path = self._path(key)
         if not self.capabilities().conditional_writes:
             if self.size(key) is not None:
@@ -139,16 +137,13 @@ class Store:
             return False
         return True
 
-    def stage(self, key: str, *, sha256: bool = True) -> Upload:
-        """See `_base.Store`."""
-        return Upload(self._bucket, key, self._path(key), self.locate(key), sha256=sha256)
+    def stage(self, key: str, *, sha256: bool = True) -> S3Upload:
+        return S3Upload(self._bucket, key, self._path(key), self.locate(key), sha256=sha256)
 
     def delete(self, key: str) -> None:
-        """See `_base.Store`."""
         self._bucket.call("delete_object", self.locate(key), Key=self._path(key))
 
     def delete_tree(self, prefix: str) -> None:
-        """See `_base.Store`."""
         folder = f"{self._path(prefix.rstrip('/'))}/" if prefix else self._prefix
         abort_older(self._bucket, folder, self.url, None)
         self._delete([item["Key"] for item in self._items(folder)])
@@ -156,7 +151,6 @@ class Store:
             self.delete(prefix.rstrip("/"))
 
     def sweep(self, older_than_s: float) -> int:
-        """See `_base.Store`."""
         limit = time.time() - older_than_s
         left = [
             item["Key"]
@@ -178,24 +172,24 @@ class Store:
                 "delete_objects", self.url, Delete={"Objects": keys, "Quiet": True}
             )
             if refused := answer.get("Errors"):
-                one, reason = (
-                    refused[0].get("Key", "an object"),
-                    refused[0].get("Code", "no reason given"),
-                )
+                one = refused[0].get("Key", "an object")
+                reason = refused[0].get("Code", "no reason given")
                 raise StorageError(
-                    f"s3://{self._bucket.name}/{one} and {len(refused) - 1} more could not be deleted ({reason}); run again"
+                    f"s3://{self._bucket.name}/{one} and {len(refused) - 1} more could not be "
+                    f"deleted ({reason}); run again"
                 )
 
     def check_writable(self) -> None:
-        """See `_base.Store`.
+        """Prove that writes work, before any work is done.
 
         Raises:
-            BucketMissing: the bucket is not there.
-            CredentialsRefused: the server does not know who asks; NotWritable when it does, and refuses.
+            BucketMissing: there is no such bucket.
+            CredentialsRefused: the server does not know the credentials.
+            NotWritable: the server knows the credentials, and they do not permit writing.
         """
         probe = f"{self._prefix}{TEMPORARY}/probe-{uuid4().hex}"
         try:
             self._bucket.call("put_object", self.url, Key=probe, Body=b"")
             self._bucket.call("delete_object", self.url, Key=probe)
         except Forbidden as exc:
-            raise NotWritable(f"can not write to the bucket {self._bucket.name!r}: {exc}") from None
+            raise NotWritable(f"cannot write to the bucket {self._bucket.name!r}: {exc}") from None

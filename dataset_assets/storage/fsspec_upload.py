@@ -1,4 +1,4 @@
-"""A local temporary file that becomes an object of an fsspec file system. What `fsspec` stages with."""
+"""Stages objects of fsspec file systems in local temporary files, and translates their errors."""
 
 import errno
 import tempfile
@@ -14,7 +14,7 @@ from dataset_assets.storage.store import TEMPORARY, Buffer, StagedBytes, check_k
 ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
-class Target(Protocol):
+class FsspecFolder(Protocol):
     """The store that an upload goes to."""
 
     @property
@@ -28,32 +28,33 @@ class Target(Protocol):
         """Return the address of an object."""
 
 
-class Upload(StagedBytes):
-    """A local temporary file that becomes an object. See `_base.Staged`."""
+class FsspecUpload(StagedBytes):
+    """A local temporary file that becomes an object: a `Staged` object."""
 
-    def __init__(self, store: Target, key: str, *, sha256: bool) -> None:
+    def __init__(self, store: FsspecFolder, key: str, *, sha256: bool) -> None:
         super().__init__(check_key(key), sha256=sha256)
-        self._store, self._where = store, store.locate(key)
+        self._store = store
+        self._where = store.locate(key)
         self._uploaded: str | None = None  # path under _tmp/, on file systems
         self._is_closed = False
-        with explained(f"the temporary folder {tempfile.gettempdir()} (TMPDIR names another)"):
+        with translate_fsspec_errors(_temporary_folder()):
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives until commit or discard
 
     def writev(self, parts: Sequence[Buffer]) -> None:
-        """See `_base.Staged`."""
+        """Append several buffers in order."""
         if self._is_closed:
             raise StorageError(f"{self.key} is closed: nothing more can be written to it")
-        with explained(f"the temporary folder {tempfile.gettempdir()} (TMPDIR names another)"):
+        with translate_fsspec_errors(_temporary_folder()):
             self._file.writelines(parts)
         for part in parts:
             self._digest.update(part)
             self.bytes += len(part)
 
     def close(self) -> None:
-        """See `_base.Staged`."""
+        """Upload to `_tmp/` where uploads are visible while they grow. Idempotent."""
         if self._is_closed:
             return
-        with explained(self._where):
+        with translate_fsspec_errors(self._where):
             self._file.flush()
             if not self._store.is_object_storage:
                 fs, root = self._store.open()
@@ -63,13 +64,13 @@ class Upload(StagedBytes):
         self._is_closed = True
 
     def commit(self) -> None:
-        """See `_base.Staged`."""
+        """Make the object visible. Idempotent."""
         if self._committed:
             return
         self.close()
         fs, root = self._store.open()
         path = f"{root}/{self.key}"
-        with explained(self._where):
+        with translate_fsspec_errors(self._where):
             if self._uploaded is None:
                 self._upload(fs, path)
             else:
@@ -80,19 +81,19 @@ class Upload(StagedBytes):
 
     def _upload(self, fs: Any, path: str) -> None:
         self._file.seek(0)
-        if "memory" in fs.protocol:  # its put_file shows what it has copied so far
+        if "memory" in fs.protocol:  # its put_file shows a growing object
             fs.pipe_file(path, self._file.read())
         else:
             fs.put_file(f"/dev/fd/{self._file.fileno()}", path)
 
     def discard(self) -> None:
-        """See `_base.Staged`."""
+        """Remove what was written, unless committed. Idempotent."""
         if self._committed:
             return
         self._is_closed = True
         self._file.close()
         if self._uploaded is not None:
-            with suppress(Exception):  # `sweep` removes it when this can not
+            with suppress(Exception):  # `sweep` removes it where this cannot
                 self._store.open()[0].rm_file(self._uploaded)
             self._uploaded = None
 
@@ -107,14 +108,23 @@ def _rename(fs: Any, source: str, target: str) -> None:
         fs.mv(source, target)
 
 
+def _temporary_folder() -> str:
+    return f"the temporary folder {tempfile.gettempdir()} (TMPDIR names another)"
+
+
 def describe(exc: Exception) -> str:
-    """Return the text of an error, which may have a url in it."""
+    """Return the text of an error without secrets of urls."""
     return redact(str(exc)) or type(exc).__name__
 
 
 @contextmanager
-def explained(where: str, *, reads: bool = False) -> Iterator[None]:
-    """Turn any error of a file system into one that says where and what to do."""
+def translate_fsspec_errors(where: str, *, reads: bool = False) -> Iterator[None]:
+    """Raise errors of this package, with advice, for any error of a file system.
+
+    Raises:
+        ObjectMissing: when something is read that does not exist.
+        DiskFull, StorageError: all other errors.
+    """
     try:
         yield
     except DatasetAssetsError:
@@ -124,6 +134,7 @@ def explained(where: str, *, reads: bool = False) -> Iterator[None]:
             raise ObjectMissing(f"no such object: {where}") from exc
         if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(
-                f"no space left for {where}; committed objects are intact: free some space and run again to go on"
+                f"no space left for {where}; committed objects are kept: free some space and run "
+                "again to resume"
             ) from exc
         raise StorageError(f"{where}: {describe(exc)}") from exc
