@@ -10,17 +10,28 @@ import io
 import mmap
 from array import array
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 
 from dataset_assets.archives.opening import spooled
 from dataset_assets.errors import ArchiveCorrupt
-from dataset_assets.staging._json_elements import Element, elements
+from dataset_assets.json_stream import Buffer, JsonError, JsonStream
 
 _SECTIONS = ("images", "annotations", "categories")
 _MAX_ID = 1 << 62
+_LARGEST_ELEMENT = 1 << 28  # bytes
 UNANNOTATED = "images without annotations"
+
+
+class Element(NamedTuple):
+    """An element of a list of the document, or the value of a key that has no list."""
+
+    section: str  # the key
+    value: Any
+    start: int  # byte
+    end: int
 
 
 class ImageEntry(NamedTuple):
@@ -162,6 +173,29 @@ class _Annotations:
     def count_duplicate_ids(self) -> int:
         """Count the ids that another annotation has too."""
         return len(self._ids) - len(np.unique(np.array(self._ids, np.int64)))
+
+
+def elements(data: Buffer, name: str) -> Iterator[Element]:
+    """Yield the elements of all lists of a document, in its order.
+
+    Needs a few MiB of memory, or several times the size of the largest element.
+
+    Raises:
+        ArchiveCorrupt: it is no JSON object in UTF-8, is truncated, or has an element that is too
+            large.
+    """
+    stream = JsonStream.of_bytes(data, largest=_LARGEST_ELEMENT)
+    try:
+        for section in stream.read_keys():
+            values = stream.read_array() if stream.peek() == "[" else [stream.read_value()]
+            for value in values:
+                yield Element(section, *value)
+        stream.check_end()
+    except JsonError as exc:
+        raise ArchiveCorrupt(
+            f"{name}: expected {exc.expected} at byte {exc.position:,} of {len(data):,}, "
+            f"got {exc.got}; it is truncated or damaged: download it again"
+        ) from exc
 
 
 def map_file(name: str, file: BinaryIO) -> mmap.mmap:
