@@ -1,6 +1,7 @@
-"""The baseline's own virtual environment: img2dataset, pinned with what it was seen to work with, on a Python of the caller's choice.
+"""The virtual environment of the baseline: img2dataset with pinned dependencies.
 
-Here: finding a Python, making the environment once in the cache. Not here: running it (`_measure`).
+Here: finding a Python, creating the environment once in the cache. Not here: running it
+(`_measure`).
 """
 
 import json
@@ -21,35 +22,44 @@ PINS = (
     "webdataset==0.2.111",
 )
 _VERSION = "import sys; print(sys.executable); print('%d.%d' % sys.version_info[:2])"
-_REPORT = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
+_REPORT = (
+    "import importlib.metadata as m, json, sys; "
+    "print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
+)
 
 
 class BaselineError(RuntimeError):
-    """The baseline can not be installed or does not start; the message says what to do."""
+    """The baseline cannot be installed or does not start; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """A Python with img2dataset in it."""
+    """A Python with img2dataset."""
 
-    python: str  # path
-    python_version: str  # "3.12"
-    versions: dict[str, str]  # package -> version
-    note: str = ""  # why this is not the Python that was asked for
+    python: str
+    """Path."""
+    python_version: str
+    """Such as "3.12"."""
+    versions: dict[str, str]
+    """Package -> version."""
+    note: str = ""
+    """Why this is not the requested Python."""
 
 
 def prepare_baseline(cache: Path, wanted: str) -> Baseline:
-    """Return an environment with img2dataset on the Python named `wanted`, installing it into `cache` if it is not there.
+    """Return an environment with img2dataset on a Python; install it into `cache` if necessary.
+
+    Args:
+        cache: folder of environments.
+        wanted: command or path of the Python.
 
     Raises:
         BaselineError: pip or the first import failed.
     """
     base, version = find_python(wanted)
-    note = (
-        ""
-        if version in wanted or wanted == base
-        else f"`{wanted}` was not found: the baseline runs on Python {version}"
-    )
+    note = ""
+    if version not in wanted and wanted != base:
+        note = f"`{wanted}` was not found: the baseline runs on Python {version}"
     folder = cache / f"img2dataset-{IMG2DATASET}-python{version}"
     python = folder / "bin" / "python"
     ready = folder / "ready.json"
@@ -68,10 +78,15 @@ def prepare_baseline(cache: Path, wanted: str) -> Baseline:
 
 
 def find_python(wanted: str) -> tuple[str, str]:
-    """Return (path, "major.minor") of `wanted` (a command or a path), looking on PATH, then among pyenv's, then taking this Python."""
+    """Return (path, "major.minor") of a Python.
+
+    Args:
+        wanted: command or path. It is looked for on PATH, then among the versions of pyenv;
+            otherwise this Python is returned.
+    """
     candidates = [shutil.which(wanted) or "", *_pyenv_pythons(wanted), sys.executable]
     for candidate in filter(None, candidates):
-        # a pyenv shim exists for versions that are not switched on, and fails when it is called
+        # pyenv has shims for versions that are not active; they fail when they are called
         found = subprocess.run(
             [candidate, "-c", _VERSION], capture_output=True, text=True, check=False
         )
@@ -97,6 +112,7 @@ def _run(command: list[str], env: dict[str, str] | None = None) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
         raise BaselineError(
-            f"`{' '.join(command)}` failed with status {done.returncode}:\n{done.stderr.strip()[-2000:]}"
+            f"`{' '.join(command)}` failed with status {done.returncode}:\n"
+            f"{done.stderr.strip()[-2000:]}"
         )
     return done.stdout

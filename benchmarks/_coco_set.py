@@ -1,6 +1,8 @@
-"""A COCO of synthetic photographs in the published layout: train2017.zip and annotations_trainval2017.zip, with the sizes of real ones.
+"""A COCO of synthetic photographs in the published layout, with the sizes of the real one.
 
-640 x 480 px, about 150 kB and seven polygons of about 25 points per image, every hundredth annotation a crowd. Everything follows from the seed.
+The archives are train2017.zip and annotations_trainval2017.zip. Images have 640 x 480 px, about
+150 kB and seven polygons of about 25 points; every hundredth annotation is a crowd. All follows
+from the seed.
 """
 
 import json
@@ -19,7 +21,7 @@ CATEGORIES = tuple(range(1, 81))
 
 
 def write_archives(folder: Path, images: int) -> None:
-    """Write the two archives, once."""
+    """Write the two archives unless they exist."""
     done = folder / "done"
     if done.exists():
         return
@@ -43,7 +45,7 @@ def write_archives(folder: Path, images: int) -> None:
 
 
 def photo(number: int) -> bytes:
-    """Draw one JPEG: noise of several scales, which costs a decoder what photographs do."""
+    """Draw one JPEG: noise of several scales, as expensive to decode as photographs."""
     rng = np.random.default_rng([SEED, number])
     pixels = np.zeros((HEIGHT, WIDTH, 3), np.float32)
     for rows, strength in ((3, 60), (12, 30), (60, 14), (240, 8), (HEIGHT, 9)):
@@ -96,12 +98,10 @@ def _annotation(rng: np.random.Generator, number: int, image: int) -> dict[str, 
         "area": radius * radius * 3,
     }
     if number == 0 and image % 14 == 0:
-        left, width, top, height = (
-            int(rng.integers(400)),
-            int(rng.integers(20, 200)),
-            int(rng.integers(300)),
-            int(rng.integers(20, 150)),
-        )
+        left = int(rng.integers(400))
+        width = int(rng.integers(20, 200))
+        top = int(rng.integers(300))
+        height = int(rng.integers(20, 150))
         counts = [left * HEIGHT + top, height, *[HEIGHT - height, height] * (width - 1)]
         counts.append(WIDTH * HEIGHT - sum(counts))
         box = [left, top, width, height]

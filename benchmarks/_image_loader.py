@@ -1,8 +1,10 @@
-"""The baseline of `torch_loader.py`: a loader that works as torchdatasetutil's does, written from a description of what that one does.
+"""The baseline of `torch_loader.py`: a loader that does what that of torchdatasetutil does.
 
-The annotations are one JSON that is read and indexed when the loader is made. Every access to a sample is one GET of its image, one decode, its polygons
-drawn anew, the whole picture normalised in float64, both padded, both moved by a matrix of their own call, both cut; then torch's own collate. The GET is
-a signed one by a pool of urllib3, as the S3 client of torchdatasetutil makes it. Its defects cost or save no time worth mentioning and are not repeated.
+The annotations are one JSON that is read and indexed when the loader is created. Every access to a
+sample is one signed GET of its image through a pool of urllib3, one decode, and one drawing of its
+polygons; the whole image is normalized in float64; image and label map are padded, warped and
+cropped separately; torch collates. The defects of torchdatasetutil, which cost or save little time,
+are not repeated.
 """
 
 import json
@@ -19,15 +21,13 @@ from botocore.config import Config
 
 from dataset_assets.staging.masks import rle
 
-BUCKET, ANNOTATIONS, IMAGES = (
-    "imgml",
-    "data/coco/annotations/instances_train2017.json",
-    "data/coco/train2017",
-)
+BUCKET = "imgml"
+ANNOTATIONS = "data/coco/annotations/instances_train2017.json"
+IMAGES = "data/coco/train2017"
 
 
 class Objects:
-    """GETs of one bucket. Clients are made by the process that uses them."""
+    """Objects of one bucket. Each process creates its own client."""
 
     def __init__(self) -> None:
         self._clients: dict[int, tuple[Any, urllib3.PoolManager]] = {}
@@ -54,7 +54,9 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
     """One GET, one decode and one drawing per sample."""
 
     def __init__(self, side: int, train_ids: dict[int, int]) -> None:
-        self._objects, self._side, self._train_ids = Objects(), side, train_ids
+        self._objects = Objects()
+        self._side = side
+        self._train_ids = train_ids
         document = json.loads(self._objects.get(ANNOTATIONS))
         self._images = document["images"]
         self._annotations = defaultdict(list)
@@ -67,17 +69,18 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, float, float]:
         entry = self._images[index]
         body = self._objects.get(f"{IMAGES}/{entry['file_name']}")
-        picture = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
         label = self._drawn(entry)
-        mean, stdev = float(np.mean(picture)), float(np.std(picture))
-        image = ((picture - mean) / stdev).astype(np.float32)
-        image, label = self._cut(*self._moved(*self._padded(image, label)))
+        mean, stdev = float(np.mean(image)), float(np.std(image))
+        image = ((image - mean) / stdev).astype(np.float32)
+        image, label = self._cropped(*self._warped(*self._padded(image, label)))
         return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(label), mean, stdev
 
     def _drawn(self, entry: dict[str, Any]) -> np.ndarray:
         label = np.zeros((entry["height"], entry["width"]), np.uint8)
         for annotation in self._annotations[entry["id"]]:
-            train_id, shape = self._train_ids[annotation["category_id"]], annotation["segmentation"]
+            train_id = self._train_ids[annotation["category_id"]]
+            shape = annotation["segmentation"]
             if isinstance(shape, dict):
                 label[rle.decode(shape["counts"], *shape["size"]) > 0] = train_id
                 continue
@@ -96,25 +99,20 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
             for each in (image, label)
         )
 
-    def _moved(self, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _warped(self, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         height, width = label.shape
         center = (
             width * (0.5 + np.random.uniform(-0.1, 0.1)),
             height * (0.5 + np.random.uniform(-0.1, 0.1)),
         )
-        matrix = np.vstack(
-            [
-                cv2.getRotationMatrix2D(
-                    center, np.random.uniform(-3, 3), np.random.uniform(0.75, 1.25)
-                ),
-                [0, 0, 1],
-            ]
-        )
+        angle = np.random.uniform(-3, 3)
+        scale = np.random.uniform(0.75, 1.25)
+        matrix = np.vstack([cv2.getRotationMatrix2D(center, angle, scale), [0, 0, 1]])
         if np.random.rand() < 0.5:
             matrix = np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1]]) @ matrix
         return tuple(cv2.warpAffine(each, matrix[:2], (width, height)) for each in (image, label))
 
-    def _cut(self, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _cropped(self, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         top, left = (np.random.randint(0, length - self._side + 1) for length in label.shape)
         return tuple(
             each[top : top + self._side, left : left + self._side] for each in (image, label)

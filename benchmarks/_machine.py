@@ -19,11 +19,12 @@ def machine(work: str) -> str:
     ]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     cpu = f"{os.cpu_count()} CPUs ({described[0] if described else platform.machine()})"
-    return f"{cpu}, {memory:.0f} GiB, {platform.system()} {platform.release()}; outputs on {_file_system(work)}."
+    system = f"{platform.system()} {platform.release()}"
+    return f"{cpu}, {memory:.0f} GiB, {system}; outputs on {_file_system(work)}."
 
 
 def our_versions() -> str:
-    """Describe our package, its Python and what it stands on."""
+    """Describe our package, its Python and its dependencies."""
     packages = [f"{name} {_version(name) or 'not installed'}" for name in OUR_PACKAGES]
     found = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
@@ -34,7 +35,8 @@ def our_versions() -> str:
     )
     commit = f" (commit {found.stdout.strip()})" if found.returncode == 0 else ""
     version = _version("dataset-assets") or "from the source tree"
-    return f"dataset_assets {version}{commit}, Python {platform.python_version()}, {', '.join(packages)}"
+    python = platform.python_version()
+    return f"dataset_assets {version}{commit}, Python {python}, {', '.join(packages)}"
 
 
 def their_versions(baseline: dict[str, Any]) -> str:

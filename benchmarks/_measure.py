@@ -1,7 +1,8 @@
-"""Run one command and measure it from outside: wall clock, CPU and peak memory of its whole process tree, and how busy the rest of the machine was.
+"""Run one command and measure its process tree: wall clock, CPU and peak memory.
 
-Here: processes and /proc (Linux only). Not here: what the command is or what its output means. The command gets a session of its own, so its tree is
-its process group; nothing outside that group is ever signalled.
+The CPU time of the rest of the machine is measured too. Here: processes and /proc (Linux only). Not
+here: what the command is or what its output means. The command gets a session of its own, so its
+process tree is its process group; no process outside that group is signaled.
 """
 
 import contextlib
@@ -24,23 +25,37 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 class Measurement:
     """What one run cost. CPU seconds are user + system."""
 
-    exit_status: int  # of the command; negative: the signal that ended it
+    exit_status: int
+    """Of the command; negative: the signal that ended it."""
     wall_s: float
-    cpu_s: float  # all processes of the command
-    peak_pss_bytes: int  # of the tree: shared pages are split among those that share them
-    peak_rss_bytes: int  # of the tree: shared pages count in every process
+    cpu_s: float
+    """Of all processes of the command."""
+    peak_pss_bytes: int
+    """Of the tree: shared pages are divided among the processes that share them."""
+    peak_rss_bytes: int
+    """Of the tree: shared pages count in every process."""
     peak_processes: int
     server_cpu_s: float
-    foreign_cpu_s: float  # CPU of the machine that was neither the command's nor the server's
+    foreign_cpu_s: float
+    """CPU of the machine that neither the command nor the server used."""
     samples: int
-    sampling_s: float  # spent on sampling; part of foreign_cpu_s
+    sampling_s: float
+    """CPU of sampling; part of foreign_cpu_s."""
 
 
 def measure(
     command: list[str], *, env: dict[str, str], log: Path, server: list[int], limit_s: float
 ) -> Measurement:
-    """Run `command` to its end, or end it after `limit_s`; its output goes to `log`. `server`: process ids to account for apart."""
-    # orphans of the command come to us, so that their CPU is counted too
+    """Run a command to its end, or end it after `limit_s`.
+
+    Args:
+        command: program and arguments.
+        env: its environment.
+        log: file for its output.
+        server: process ids whose CPU is measured separately.
+        limit_s: longest run, seconds.
+    """
+    # orphans of the command become our children, so that their CPU is counted too
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     machine_before, server_before = _machine_cpu_s(), sum(map(_process_cpu_s, server))
     started = time.monotonic()
@@ -86,7 +101,7 @@ class _Sampler:
         self._group = group
 
     def run_until_ready(self, descriptor: int, limit_s: float) -> None:
-        """Sample until `descriptor` (of the group's first process) says that it ended; past `limit_s` return at once."""
+        """Sample until the process of `descriptor` has ended, or until `limit_s`."""
         poller = select.poll()
         poller.register(descriptor, select.POLLIN)
         deadline = time.monotonic() + limit_s
@@ -127,11 +142,11 @@ def _group_members(group: int) -> list[int]:
 
 
 def _reap(process: "subprocess.Popen[bytes]") -> tuple[int, float]:
-    """End what is left of the group of `process` and wait for all of it; return the exit status of `process` and the CPU seconds of all."""
+    """End the rest of a process group; return the exit status and the CPU seconds of all."""
     group = process.pid
     status = -signal.SIGKILL
     cpu_s = 0.0
-    patience = time.monotonic() + 5
+    deadline = time.monotonic() + 5
     while True:
         try:
             pid, code, usage = os.wait4(-group, os.WNOHANG)
@@ -141,16 +156,16 @@ def _reap(process: "subprocess.Popen[bytes]") -> tuple[int, float]:
             cpu_s += usage.ru_utime + usage.ru_stime
             status = os.waitstatus_to_exitcode(code) if pid == group else status
             continue
-        if time.monotonic() > patience or _is_running(group):
+        if time.monotonic() > deadline or _is_running(group):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
         time.sleep(0.02)
-    process.returncode = status  # so that Popen does not wait for what is gone
+    process.returncode = status  # so that Popen does not wait for it
     return status, cpu_s
 
 
 def _is_running(pid: int) -> bool:
-    """Whether `pid` is neither gone nor waiting to be reaped."""
+    """Return whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

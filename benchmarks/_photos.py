@@ -1,7 +1,8 @@
-"""The image set: synthetic JPEGs that cost a codec what photographs cost, some broken files, and the url list that names them.
+"""The image set: synthetic JPEGs as expensive as photographs, some broken files, and a URL list.
 
-Here: drawing, writing once into a cache folder, listing. Not here: serving (`_server`). Everything follows from the seed.
-A file's name starts with its kind (`photo_000012.jpg`, `truncated_000003.jpg`), so a url says what its answer should be.
+Here: drawing, writing once into a cache folder, listing. Not here: serving (`_server`). All follows
+from the seed. The name of a file starts with its kind (`photo_000012.jpg`,
+`truncated_000003.jpg`), so a URL says what the response should be.
 """
 
 import json
@@ -21,7 +22,7 @@ FIELD_PX = 2048  # side of the noise fields that photos are cut from
 FIELD_COUNT = 5
 PROGRESSIVE_SHARE = 0.10
 EXIF_SHARE = 0.30
-#: Share of the urls by kind; the rest are intact photos. `missing` has no file: the server says 404.
+#: Share of the URLs by kind; the rest are intact photos. `missing` files do not exist (404).
 BROKEN_SHARES = {"missing": 0.03, "truncated": 0.01, "random": 0.004, "html": 0.004, "empty": 0.002}
 BROKEN_FILES = 50  # of each kind
 INTACT = "photo"
@@ -35,7 +36,7 @@ WORDS = (
     "exit",
     "market street",
     "blue",
-    "kilometre 7",
+    "kilometer 7",
 )
 ASPECT_RATIOS = (4 / 3, 4 / 3, 3 / 2, 3 / 2, 16 / 9, 1.0, 3 / 4, 2 / 3)  # width / height
 
@@ -55,7 +56,7 @@ class PhotoSet:
 
 
 def prepare_photos(cache: Path, photos: int) -> PhotoSet:
-    """Return the set of `photos` distinct intact photos in `cache`, drawing it if it is not there."""
+    """Return the set with `photos` distinct intact photos; draw it unless it is in the cache."""
     folder = cache / f"photos-{photos}"
     record = folder / "set.json"
     expected = PhotoSet(str(folder), photos, 0, 0, 0, 0)
@@ -66,7 +67,7 @@ def prepare_photos(cache: Path, photos: int) -> PhotoSet:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     print(f"drawing {photos} photos into {folder} (once)", flush=True)
-    # fork: the noise fields are made once and shared
+    # forked processes share the noise fields
     _fields[:] = [
         _pink_noise(np.random.default_rng([SEED, 0, n]), slope)
         for n, slope in enumerate(np.linspace(0.8, 1.5, FIELD_COUNT))
@@ -91,7 +92,14 @@ def prepare_photos(cache: Path, photos: int) -> PhotoSet:
 
 
 def write_list(path: Path, photo_set: PhotoSet, origins: list[str], rows: int) -> None:
-    """Write a parquet list (columns `url`, `caption`) of `rows` distinct urls in a random order, over `origins` (scheme://host:port)."""
+    """Write a parquet list (columns `url`, `caption`) of distinct URLs in a random order.
+
+    Args:
+        path: the list.
+        photo_set: the files that the URLs lead to.
+        origins: scheme://host:port of each origin; they take turns.
+        rows: number of URLs.
+    """
     rng = np.random.default_rng([SEED, 2, rows])
     names = []
     for kind, share in BROKEN_SHARES.items():
@@ -100,19 +108,18 @@ def write_list(path: Path, photo_set: PhotoSet, origins: list[str], rows: int) -
     rng.shuffle(names)
     urls = [f"{origins[n % len(origins)]}/{n:06d}/{name}" for n, name in enumerate(names)]
     captions = [
-        f"{WORDS[n % len(WORDS)]} near {WORDS[n // 7 % len(WORDS)]}, picture {n}"
-        for n in range(rows)
+        f"{WORDS[n % len(WORDS)]} near {WORDS[n // 7 % len(WORDS)]}, image {n}" for n in range(rows)
     ]
     pq.write_table(pa.table({"url": urls, "caption": captions}), path)
 
 
 def kind_of(url: str) -> str:
-    """Kind of the file that a url of the list names."""
+    """Return the kind of the file that a URL of the list names."""
     return url.rsplit("/", 1)[1].split("_", 1)[0]
 
 
 def read_into_page_cache(photo_set: PhotoSet) -> None:
-    """Read every file once, so that no run pays for the disk."""
+    """Read every file once, so that no run waits for the disk."""
     for path in Path(photo_set.folder).iterdir():
         path.read_bytes()
 
@@ -144,7 +151,7 @@ def _crop(rng: np.random.Generator, field: np.ndarray, width: int, height: int) 
 
 
 def _draw(rng: np.random.Generator) -> np.ndarray:
-    """Draw one picture: (H, W, 3) uint8, RGB."""
+    """Draw one image: (H, W, 3) uint8, RGB."""
     ratio = rng.choice(ASPECT_RATIOS)
     width = int(rng.integers(300, 1201))
     height = min(int(width / ratio), 1600)
@@ -153,54 +160,53 @@ def _draw(rng: np.random.Generator) -> np.ndarray:
         + np.linspace(0, 1, height, dtype=np.float32)[:, None]
     )
     first, second = rng.uniform(30, 220, (2, 3)).astype(np.float32)
-    picture = first + ramp[..., None] * (second - first)
-    picture = np.ascontiguousarray(picture, dtype=np.float32)
-    _add_shapes(rng, picture)
+    image = first + ramp[..., None] * (second - first)
+    image = np.ascontiguousarray(image, dtype=np.float32)
+    _add_shapes(rng, image)
     for number in rng.choice(FIELD_COUNT, 3, replace=False):
         texture = _crop(rng, _fields[number], width, height) * np.float32(rng.uniform(5, 18))
         tint = rng.uniform(0.5, 1.1, 3)
         for channel in range(3):
-            picture[..., channel] += texture * np.float32(tint[channel])
-    flat = np.clip(picture, 0, 255).astype(np.uint8)
+            image[..., channel] += texture * np.float32(tint[channel])
+    flat = np.clip(image, 0, 255).astype(np.uint8)
     _add_text(rng, flat)
-    grain = rng.standard_normal(
-        (height // 2 + 1, width), dtype=np.float32
-    )  # half the rows, used twice: half the time
+    # half the rows, used twice: half the time
+    grain = rng.standard_normal((height // 2 + 1, width), dtype=np.float32)
     grain = np.concatenate([grain, grain[::-1]])[:height] * np.float32(rng.uniform(1.3, 4.8))
     return np.clip(flat + grain[..., None], 0, 255).astype(np.uint8)
 
 
-def _add_shapes(rng: np.random.Generator, picture: np.ndarray) -> None:
+def _add_shapes(rng: np.random.Generator, image: np.ndarray) -> None:
     """Draw hard edges into (H, W, 3) float32, in place."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     for _ in range(rng.integers(3, 14)):
-        colour = rng.uniform(0, 255, 3).tolist()
-        centre = rng.uniform(0, 1, 2) * (width, height)
+        color = rng.uniform(0, 255, 3).tolist()
+        center = rng.uniform(0, 1, 2) * (width, height)
         extent = rng.uniform(0.03, 0.35) * min(width, height)
         if rng.random() < 0.4:
             cv2.ellipse(
-                picture,
+                image,
                 (
-                    centre.tolist(),
+                    center.tolist(),
                     (extent, extent * rng.uniform(0.3, 1)),
                     float(rng.uniform(0, 180)),
                 ),
-                colour,
+                color,
                 -1,
             )
         else:
-            corners = centre + rng.uniform(-1, 1, (int(rng.integers(3, 7)), 2)) * extent
-            cv2.fillPoly(picture, [np.rint(corners).astype(np.int32)], colour)
+            corners = center + rng.uniform(-1, 1, (int(rng.integers(3, 7)), 2)) * extent
+            cv2.fillPoly(image, [np.rint(corners).astype(np.int32)], color)
 
 
-def _add_text(rng: np.random.Generator, picture: np.ndarray) -> None:
+def _add_text(rng: np.random.Generator, image: np.ndarray) -> None:
     """Write words into (H, W, 3) uint8, in place."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     for _ in range(rng.integers(0, 4)):
         where = (int(rng.uniform(0, 0.7) * width), int(rng.uniform(0.1, 1) * height))
         size = rng.uniform(0.5, 2.5) * width / 900
         cv2.putText(
-            picture,
+            image,
             str(rng.choice(WORDS)),
             where,
             cv2.FONT_HERSHEY_SIMPLEX,
@@ -211,29 +217,29 @@ def _add_text(rng: np.random.Generator, picture: np.ndarray) -> None:
 
 
 def _write_photo(folder: str, index: int) -> tuple[int, int, bool, bool]:
-    """Draw and write photo `index`; return its bytes, pixels, and whether it is progressive and has EXIF."""
+    """Draw and write a photo; return bytes, pixels, is progressive, has EXIF."""
     cv2.setNumThreads(1)
     rng = np.random.default_rng([SEED, 1, index])
-    picture = _draw(rng)
-    progressive, with_exif = rng.random() < PROGRESSIVE_SHARE, rng.random() < EXIF_SHARE
+    image = _draw(rng)
+    progressive = rng.random() < PROGRESSIVE_SHARE
+    with_exif = rng.random() < EXIF_SHARE
     path = Path(folder, _file_name(INTACT, index))
-    quality = int(
-        100 - 27 * picture.shape[1] / 1200 + rng.integers(-5, 3)
-    )  # small pictures are stored at a higher quality
+    # small images are stored at a higher quality
+    quality = int(100 - 27 * image.shape[1] / 1200 + rng.integers(-5, 3))
     extra = {"exif": _exif(rng)} if with_exif else {}
-    Image.fromarray(picture).save(
+    Image.fromarray(image).save(
         path, quality=quality, subsampling="4:2:0", progressive=bool(progressive), **extra
     )
     return (
         path.stat().st_size,
-        picture.shape[0] * picture.shape[1],
+        image.shape[0] * image.shape[1],
         bool(progressive),
         bool(with_exif),
     )
 
 
 def _exif(rng: np.random.Generator) -> Image.Exif:
-    """Make the tags that a camera writes (upright, so that no tool may turn the picture)."""
+    """Return the tags that a camera writes; upright, so that no tool rotates the image."""
     exif = Image.Exif()
     base = ExifTags.Base
     exif.update(
@@ -281,6 +287,6 @@ def _write_broken(folder: Path, photos: int) -> None:
         )
         (folder / _file_name("random", number)).write_bytes(rng.bytes(len(body)))
         (folder / _file_name("html", number)).write_text(
-            f"<!doctype html><title>{number}</title><p>This picture was moved.</p>\n" * 20
+            f"<!doctype html><title>{number}</title><p>This image was moved.</p>\n" * 20
         )
         (folder / _file_name("empty", number)).write_bytes(b"")

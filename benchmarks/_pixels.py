@@ -1,8 +1,11 @@
-"""Compare pixels: `_pixels.py kernels FOLDER COUNT` and `_pixels.py shards OURS BASELINE` (paths without extension); prints JSON. Runs in our own environment.
+"""Compare pixels and print JSON. Runs in our own environment.
 
-`kernels`: what our transform would hand to the encoder (it writes PNG here, which loses nothing) against cv2's INTER_AREA and against an
-exact area filter in float64. `shards`: the finished JPEGs
-of both tools, decoded, by key, and whether hashes and EXIF are there. Identical pictures count as 99 dB.
+    _pixels.py kernels FOLDER COUNT     our pixels before encoding (written as lossless PNG here)
+                                        against INTER_AREA of cv2 and an exact area filter
+    _pixels.py shards OURS BASELINE     the JPEGs of both tools by key, and their hashes and EXIF;
+                                        paths without extension
+
+Identical images count as 99 dB.
 """
 
 import json
@@ -20,7 +23,7 @@ KERNELS = ("auto", "opencv")
 
 
 def psnr(one: np.ndarray, other: np.ndarray) -> float:
-    """Peak signal to noise ratio of two (H, W, C) uint8 pictures, dB."""
+    """Return the peak signal-to-noise ratio of two (H, W, C) uint8 images, dB."""
     error = float(np.mean((one.astype(np.float64) - other.astype(np.float64)) ** 2))
     return IDENTICAL_DB if error == 0 else min(IDENTICAL_DB, 10 * np.log10(255**2 / error))
 
@@ -37,18 +40,18 @@ def summary(values: list[float]) -> dict[str, float]:
     }
 
 
-def exact_area(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+def exact_area(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """Shrink (H, W, 3) uint8 with the box of each target pixel, in float64."""
-    rows, columns = _area_weights(picture.shape[0], height), _area_weights(picture.shape[1], width)
+    rows, columns = _area_weights(image.shape[0], height), _area_weights(image.shape[1], width)
     planes = [
-        rows @ picture[..., channel].astype(np.float64) @ columns.T
-        for channel in range(picture.shape[2])
+        rows @ image[..., channel].astype(np.float64) @ columns.T
+        for channel in range(image.shape[2])
     ]
     return np.floor(np.stack(planes, axis=-1) + 0.5).clip(0, 255).astype(np.uint8)
 
 
 def _area_weights(source: int, target: int) -> np.ndarray:
-    """Share of each source pixel in each target pixel: (target, source), rows sum to 1."""
+    """Return (target, source) shares of source pixels in target pixels; rows sum to 1."""
     edges = np.arange(target + 1) * (source / target)
     pixels = np.arange(source)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
@@ -75,16 +78,16 @@ def compare_kernels(folder: str, count: int) -> dict[str, object]:
         against_exact: list[float] = []
         for path in sorted(Path(folder).glob("photo_*.jpg")):
             body = path.read_bytes()
-            picture = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED)
-            if min(picture.shape[:2]) <= SIZE:
+            image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED)
+            if min(image.shape[:2]) <= SIZE:
                 continue
             media = transform(body)
             ours = cv2.imdecode(np.frombuffer(media.payload or b"", np.uint8), cv2.IMREAD_UNCHANGED)
             height, width = ours.shape[:2]
             against_cv2.append(
-                psnr(ours, cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
+                psnr(ours, cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
             )
-            against_exact.append(psnr(ours, exact_area(picture, width, height)))
+            against_exact.append(psnr(ours, exact_area(image, width, height)))
             if len(against_cv2) == count:
                 break
         found[kernel] = {"cv2": summary(against_cv2), "exact": summary(against_exact)}
@@ -92,8 +95,8 @@ def compare_kernels(folder: str, count: int) -> dict[str, object]:
 
 
 def compare_shards(ours: str, baseline: str) -> dict[str, object]:
-    """Compare what two shards of the same rows have in common: pictures, hashes, EXIF."""
-    one, other = _pictures(f"{ours}.tar"), _pictures(f"{baseline}.tar")
+    """Compare two shards of the same rows: images, hashes, EXIF."""
+    one, other = _read_images(f"{ours}.tar"), _read_images(f"{baseline}.tar")
     values = []
     sizes_differ = bytes_equal = 0
     for name in sorted(one.keys() & other.keys()):
@@ -138,7 +141,7 @@ def _rows(path: str) -> dict[str, dict[str, str]]:
     return {row["url"]: row for row in table.to_pylist() if row["status"] == "success"}
 
 
-def _pictures(path: str) -> dict[str, bytes]:
+def _read_images(path: str) -> dict[str, bytes]:
     with tarfile.open(path) as archive:
         return {
             member.name: archive.extractfile(member).read()
@@ -148,9 +151,7 @@ def _pictures(path: str) -> dict[str, bytes]:
 
 
 if __name__ == "__main__":
-    what, *rest = sys.argv[1:]
-    print(
-        json.dumps(
-            compare_kernels(rest[0], int(rest[1])) if what == "kernels" else compare_shards(*rest)
-        )
-    )
+    what, first, second = sys.argv[1:]
+    is_kernels = what == "kernels"
+    found = compare_kernels(first, int(second)) if is_kernels else compare_shards(first, second)
+    print(json.dumps(found))

@@ -1,4 +1,4 @@
-"""What travels inside the benchmark: cases, contenders, runs. No behaviour beyond simple derived values."""
+"""Records of the benchmark: cases, contenders, runs. No behavior beyond simple derived values."""
 
 import statistics
 from dataclasses import dataclass, field
@@ -13,26 +13,36 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One kind of work that both tools do, and what ours must reach against the fastest baseline setting."""
+    """One workload for both tools, and targets relative to the fastest baseline setting."""
 
     name: str
     title: str
-    origin: str  # of `_server.ORIGINS`
-    arguments: dict[str, Any]  # of `download`, for both tools
-    baseline: tuple[dict[str, Any], ...]  # its best settings; the fastest counts
+    origin: str
+    """One of `_server.ORIGINS`."""
+    arguments: dict[str, Any]
+    """Of `download`, for both tools."""
+    baseline: tuple[dict[str, Any], ...]
+    """Best settings of the baseline; the fastest counts."""
     ours: dict[str, Any]
-    low_memory: dict[str, Any] | None = None  # a further setting of ours, judged by its memory
-    min_speedup: float | None = None  # images/s, ratio of medians
-    max_memory: float | None = None  # peak PSS, ratio of medians
-    min_baseline_python: tuple[int, int] = (3, 9)  # an older baseline is shown, not judged
-    single_run: bool = False  # measured once, whatever --rounds says
+    """Our settings."""
+    low_memory: dict[str, Any] | None = None
+    """Another setting of ours, judged by its memory."""
+    min_speedup: float | None = None
+    """Target for images/s, ratio of medians."""
+    max_memory: float | None = None
+    """Target for peak PSS, ratio of medians."""
+    min_baseline_python: tuple[int, int] = (3, 9)
+    """With an older Python the baseline is shown, but not judged."""
+    single_run: bool = False
+    """Measured once, whatever --rounds says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
     """A tool with its settings, in one case."""
 
-    tool: str  # BASELINE or OURS
+    tool: str
+    """BASELINE or OURS."""
     python: str
     python_version: str
     settings: dict[str, Any]
@@ -59,48 +69,52 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One measured run and what it left behind."""
+    """One measured run and its output."""
 
     case: str
     round: int
     cost: Measurement
-    rows: int  # in the sidecars
-    steady_per_s: (
-        float  # rows / (end of the last shard - start of the first), as in the shard records
-    )
-    ok: dict[str, int]  # kind of url -> rows with status success
-    seen: dict[str, int]  # kind of url -> rows
-    server_failures: int  # 5xx replies
-    log_tail: str = ""  # of a run that failed
+    rows: int
+    """Rows in the sidecars."""
+    steady_per_s: float
+    """Rows per second from the start of the first shard to the end of the last one."""
+    ok: dict[str, int]
+    """Kind of URL -> rows with status success."""
+    seen: dict[str, int]
+    """Kind of URL -> rows."""
+    server_failures: int
+    """5xx responses."""
+    log_tail: str = ""
+    """End of the log of a run that failed."""
 
     @property
     def per_s(self) -> float:
-        """Urls handled per second of the whole run, start-up included."""
+        """URLs processed per second of the whole run, including start-up."""
         return self.rows / self.cost.wall_s
 
     @property
-    def ended_well(self) -> bool:
-        """Whether the tool said so and left rows."""
+    def succeeded(self) -> bool:
+        """Whether the tool exited with 0 and wrote rows."""
         return self.cost.exit_status == 0 and self.rows > 0
 
 
 @dataclass(slots=True)
 class Results:
-    """Everything measured: (case name, contender) -> runs, and the checks made besides."""
+    """All measurements."""
 
-    runs: dict[tuple[str, int], list[Run]] = field(
-        default_factory=dict
-    )  # (case name, number of the contender)
-    contenders: dict[str, list[Contender]] = field(default_factory=dict)  # case name -> contenders
+    runs: dict[tuple[str, int], list[Run]] = field(default_factory=dict)
+    """(case name, number of the contender) -> runs."""
+    contenders: dict[str, list[Contender]] = field(default_factory=dict)
+    """Case name -> contenders."""
     pixels: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def of(self, case: str, number: int) -> list[Run]:
-        """Runs of a contender that ended well."""
-        return [run for run in self.runs.get((case, number), []) if run.ended_well]
+        """Return the successful runs of a contender."""
+        return [run for run in self.runs.get((case, number), []) if run.succeeded]
 
     def reference(self, case: str) -> int | None:
-        """Number of the fastest baseline setting in a case."""
+        """Return the number of the fastest baseline setting in a case."""
         known = [
             n
             for n, contender in enumerate(self.contenders[case])

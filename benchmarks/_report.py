@@ -1,6 +1,6 @@
-"""The report: targets with pass or fail, a table per case, pixels, what was compared with what. Markdown for people, JSON with every run.
+"""The report: targets with pass or fail, a table per case, and pixels; all runs as JSON.
 
-Here: medians, ratios, words. Not here: measuring.
+Here: medians, ratios, texts. Not here: measuring.
 """
 
 import dataclasses
@@ -59,25 +59,19 @@ def _spread(runs: list[Run], value: Callable[[Run], float], digits: int = 0) -> 
     """Format a median with the range it comes from."""
     values = [value(run) for run in runs]
     middle = f"{statistics.median(values):,.{digits}f}"
-    return (
-        middle
-        if len(values) == 1
-        else f"{middle} [{min(values):,.{digits}f}-{max(values):,.{digits}f}]"
-    )
+    if len(values) == 1:
+        return middle
+    return f"{middle} [{min(values):,.{digits}f}-{max(values):,.{digits}f}]"
 
 
 def _ratio(ours: list[Run], theirs: list[Run], value: Callable[[Run], float]) -> tuple[float, str]:
-    """Return the ratio of medians, and with it the range over rounds, each round of ours against the same round of theirs."""
+    """Return the ratio of medians, and a text with the range of the ratios of each round."""
     ratio = _median(ours, value) / _median(theirs, value)
     by_round = {run.round: value(run) for run in theirs}
     pairs = [value(run) / by_round[run.round] for run in ours if run.round in by_round]
-    spread = (
-        f" [{min(pairs):.2f}-{max(pairs):.2f}]"
-        if len(pairs) > 1
-        else " (single run)"
-        if len(ours) == 1
-        else ""
-    )
+    spread = " (single run)" if len(ours) == 1 else ""
+    if len(pairs) > 1:
+        spread = f" [{min(pairs):.2f}-{max(pairs):.2f}]"
     return ratio, f"{ratio:.2f}{spread}"
 
 
@@ -96,9 +90,10 @@ def _head(facts: dict[str, Any]) -> str:
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
     options, photos = facts["options"], facts["photos"]
     data = (
-        f"{options['urls']:,} urls per run over {photos['photos']:,} distinct synthetic photos (mean {photos['mean_bytes'] / 1000:.0f} kB, "
-        f"{photos['mean_megapixels']:.2f} MP, 4:2:0; {photos['progressive']} progressive, {photos['with_exif']} with EXIF), "
-        "3 % of the urls are 404, 2 % lead to broken files"
+        f"{options['urls']:,} URLs per run over {photos['photos']:,} distinct synthetic photos "
+        f"(mean {photos['mean_bytes'] / 1000:.0f} kB, {photos['mean_megapixels']:.2f} MP, 4:2:0; "
+        f"{photos['progressive']} progressive, {photos['with_exif']} with EXIF), "
+        "3 % of the URLs are 404, 2 % lead to broken files"
     )
     lines = [
         "# dataset_assets.download beside img2dataset",
@@ -108,7 +103,10 @@ def _head(facts: dict[str, Any]) -> str:
     ]
     if options["urls"] < SMALLEST_RUN:
         lines += [
-            f"**A run of {options['urls']} urls: start-up is most of it. The targets are meant for {SMALLEST_RUN:,} and more.**",
+            (
+                f"**A run of {options['urls']} URLs: start-up is most of it. "
+                f"The targets are meant for {SMALLEST_RUN:,} and more.**"
+            ),
             "",
         ]
     lines += [f"- ours: {our_versions()}"]
@@ -117,7 +115,7 @@ def _head(facts: dict[str, Any]) -> str:
     return "\n".join(
         [
             *lines,
-            "- ours with every protection on, except that 127.0.0.0/8 is allowed (the server is there)",
+            "- ours with every protection on, but 127.0.0.0/8, where the server is, is allowed",
         ]
     )
 
@@ -187,15 +185,22 @@ def _pixel_targets(results: Results) -> Iterator[tuple[str, str, str, bool]]:
 
 
 def _case(results: Results, case: Case) -> str:
-    head = "| | settings | images/s | steady | x baseline | CPU ms/image | peak PSS MiB (RSS) | intact ok | other ok |"
+    head = (
+        "| | settings | images/s | steady | x baseline | CPU ms/image | peak PSS MiB (RSS) "
+        "| intact ok | other ok |"
+    )
     lines = [f"## {case.name}: {case.title}", "", head, "|---|---|---|---|---|---|---|---|---|"]
     reference = results.reference(case.name)
     for number, contender in enumerate(results.contenders[case.name]):
         lines.append(_contender_line(results, case, number, contender))
     if reference is not None and not _is_judged(case, results.contenders[case.name][reference]):
+        version = results.contenders[case.name][reference].python_version
         lines += [
             "",
-            f"Not judged: the baseline runs on Python {results.contenders[case.name][reference].python_version}, which builds a TLS context per request.",
+            (
+                f"Not judged: the baseline runs on Python {version}, which creates a TLS context per "
+                "request."
+            ),
         ]
     return "\n".join([*lines, *_case_notes(results, case)])
 
@@ -206,13 +211,12 @@ def _contender_line(results: Results, case: Case, number: int, contender: Conten
     if not runs:
         return f"| {name} | {contender.settings_text} | failed | | | | | | |"
     reference = results.reference(case.name)
-    speed = (
-        ""
-        if reference is None
-        else "1"
-        if number == reference
-        else _ratio(runs, results.of(case.name, reference), _per_s)[1]
-    )
+    speed = ""
+    if reference is not None:
+        is_reference = number == reference
+        theirs = results.of(case.name, reference)
+        speed = "1" if is_reference else _ratio(runs, theirs, _per_s)[1]
+    rss = _median(runs, lambda run: run.cost.peak_rss_bytes / MIB)
     last = runs[-1]
     others = sum(count for kind, count in last.ok.items() if kind != INTACT)
     return " | ".join(
@@ -223,7 +227,7 @@ def _contender_line(results: Results, case: Case, number: int, contender: Conten
             _spread(runs, lambda run: run.steady_per_s),
             speed,
             _spread(runs, lambda run: 1000 * run.cost.cpu_s / run.rows, 2),
-            f"{_spread(runs, _pss)} ({_median(runs, lambda run: run.cost.peak_rss_bytes / MIB):,.0f})",
+            f"{_spread(runs, _pss)} ({rss:,.0f})",
             f"{last.ok.get(INTACT, 0):,} of {last.seen.get(INTACT, 0):,}",
             f"{others} of {last.rows - last.seen.get(INTACT, 0)} |",
         ]
@@ -231,7 +235,7 @@ def _contender_line(results: Results, case: Case, number: int, contender: Conten
 
 
 def _case_notes(results: Results, case: Case) -> Iterator[str]:
-    """Say where the tools disagree, what the server failed to answer, and how busy the machine was otherwise."""
+    """Yield where the tools disagree, failures of the server, and the load of the machine."""
     numbered = list(enumerate(results.contenders[case.name]))
     runs = [run for number, _ in numbered for run in results.of(case.name, number)]
     if not runs:
@@ -243,41 +247,42 @@ def _case_notes(results: Results, case: Case) -> Iterator[str]:
     foreign = [run.cost.foreign_cpu_s / run.cost.wall_s for run in runs]
     server = [1000 * run.cost.server_cpu_s / run.rows for run in runs]
     yield ""
-    yield f"Foreign CPU {min(foreign):.2f}-{max(foreign):.2f} of a core; server {min(server):.2f}-{max(server):.2f} CPU ms/image (both not in the table)."
+    yield (
+        f"Foreign CPU {min(foreign):.2f}-{max(foreign):.2f} of a core; server "
+        f"{min(server):.2f}-{max(server):.2f} CPU ms/image (neither is in the table)."
+    )
     if failed:
         yield f"**{failed} runs failed** and are not in the table."
     if replies := sum(run.server_failures for run in runs):
-        yield f"**The server answered {replies} requests with 5xx.**"
-    by_tool = {
-        tool: next(
-            (
-                results.of(case.name, n)[-1]
-                for n, c in numbered
-                if c.tool == tool and results.of(case.name, n)
-            ),
-            None,
-        )
-        for tool in (BASELINE, OURS)
-    }
-    theirs, ours = by_tool[BASELINE], by_tool[OURS]
+        yield f"**The server returned 5xx for {replies} requests.**"
+    theirs, ours = (_last_run(results, case, tool) for tool in (BASELINE, OURS))
     if theirs and ours and theirs.ok != ours.ok:
         kinds = sorted(
             kind for kind in theirs.seen if theirs.ok.get(kind, 0) != ours.ok.get(kind, 0)
         )
-        told = ", ".join(
+        counts = ", ".join(
             f"{kind} {theirs.ok.get(kind, 0)} / {ours.ok.get(kind, 0)} of {theirs.seen[kind]}"
             for kind in kinds
         )
-        yield f"Successes differ, img2dataset / dataset_assets: {told}."
+        yield f"Successes differ, img2dataset / dataset_assets: {counts}."
+
+
+def _last_run(results: Results, case: Case, tool: str) -> Run | None:
+    """Return the last successful run of the first contender of a tool that has any."""
+    for number, contender in enumerate(results.contenders[case.name]):
+        runs = results.of(case.name, number)
+        if contender.tool == tool and runs:
+            return runs[-1]
+    return None
 
 
 def _pixels(results: Results) -> str:
     lines = [
         "## Pixels",
         "",
-        "PSNR in dB, identical pictures count as 99.",
+        "PSNR in dB, identical images count as 99.",
         "",
-        "| | pictures | min | p5 | median |",
+        "| | images | min | p5 | median |",
         "|---|---|---|---|---|",
     ]
     for kernel, against in results.pixels.get("kernels", {}).items():
@@ -290,21 +295,19 @@ def _pixels(results: Results) -> str:
         lines += [
             "",
             (
-                f"Of those {tars['bytes_equal']} are equal byte for byte, {tars['sizes_differ']} differ in size; "
-                f"only img2dataset has {tars['only_baseline']}, only dataset_assets {tars['only_ours']}. "
-                f"In the {tars['rows']} rows that both stored the hash is equal in {tars['hash_equal']}, "
-                f"EXIF tags are there in {tars['exif_baseline']} of img2dataset's and {tars['exif_ours']} of ours."
+                f"Of those {tars['bytes_equal']} are byte-identical, {tars['sizes_differ']} differ "
+                f"in size; only img2dataset has {tars['only_baseline']}, only dataset_assets "
+                f"{tars['only_ours']}. Of the {tars['rows']} rows that both stored, "
+                f"{tars['hash_equal']} have the same hash; {tars['exif_baseline']} of img2dataset "
+                f"and {tars['exif_ours']} of ours have EXIF tags."
             ),
         ]
     return "\n".join(lines) if results.pixels else ""
 
 
 def _pixel_line(name: str, found: dict[str, float]) -> str:
-    return (
-        f"| {name} | {found['count']} | "
-        + " | ".join(f"{found[key]:.1f}" if key in found else "" for key in ("min", "p5", "median"))
-        + " |"
-    )
+    values = [f"{found[key]:.1f}" if key in found else "" for key in ("min", "p5", "median")]
+    return f"| {name} | {found['count']} | {' | '.join(values)} |"
 
 
 def _reading(results: Results, cases: list[Case], facts: dict[str, Any]) -> str:
@@ -318,18 +321,28 @@ def _reading(results: Results, cases: list[Case], facts: dict[str, Any]) -> str:
         )
     ]
     rounds = facts["options"]["rounds"]
-    medians = (
-        f"Medians of {rounds} interleaved rounds [min-max]; x baseline is the ratio of medians [range over rounds]"
-        if rounds > 1
-        else "x baseline is the ratio"
-    )
+    medians = "x baseline is the ratio"
+    if rounds > 1:
+        medians = (
+            f"Medians of {rounds} interleaved rounds [min-max]; "
+            "x baseline is the ratio of medians [range over rounds]"
+        )
     lines = [
         "## Reading it",
         "",
         f"- {medians} to the fastest img2dataset setting.",
-        f"- Single runs: {', '.join(single) or 'none'}. The pixel check is made once.",
-        "- images/s is urls handled (failures too) by the wall clock of the whole process, start-up included; steady leaves start-up and end out.",
-        "- CPU and memory are those of the tool's process tree, without the server. Peak PSS is sampled every 50 ms.",
-        "- No real network: no DNS, no loss. Synthetic pictures: the resize ratio depends on the share of decoding and differs on real photos, in either direction.",
+        f"- Single runs: {', '.join(single) or 'none'}. Pixels are checked once.",
+        (
+            "- images/s is URLs processed (including failures) by the wall clock of the whole process, "
+            "including start-up; steady excludes start-up and end."
+        ),
+        (
+            "- CPU and memory are those of the tool's process tree, without the server. Peak PSS is "
+            "sampled every 50 ms."
+        ),
+        (
+            "- No real network: no DNS, no loss. Synthetic images: the resize ratio depends on the "
+            "share of decoding and differs for real photos, in either direction."
+        ),
     ]
     return "\n".join([*lines, *(f"- {note}" for note in results.notes)])

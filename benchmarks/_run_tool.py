@@ -1,6 +1,9 @@
-"""Call `download` of one of the tools with arguments from a JSON file: `_run_tool.py img2dataset|dataset_assets arguments.json`.
+"""Call `download` of one of the tools with arguments from a JSON file.
 
-Runs in either tool's environment, so it imports nothing else. The worker processes of both import this file: keep the guard.
+    _run_tool.py img2dataset|dataset_assets arguments.json
+
+Runs in the environment of either tool, so it imports nothing else. The worker processes of both
+import this file: keep the guard.
 """
 
 import json

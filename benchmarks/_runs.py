@@ -1,6 +1,7 @@
-"""The runs: who runs in which case, in which order, each in a fresh process on a fresh output folder, and what it left behind.
+"""The runs: contenders and order of each case, one new process and output folder per run.
 
-Here: scheduling, arguments, reading the outputs. Not here: settings and targets (`download`), measuring (`_measure`), the report (`_report`).
+Here: scheduling, arguments, reading the outputs. Not here: settings and targets (`download`),
+measuring (`_measure`), the report (`_report`).
 """
 
 import argparse
@@ -31,7 +32,7 @@ MEMORY = "memory"  # not a case: adds the low-memory setting to the cases that h
 
 
 class RunError(RuntimeError):
-    """A tool fails on the warm-up; the message holds what it said."""
+    """A tool fails in the warm-up; the message has its output."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Bench:
     """What every run needs."""
 
     options: argparse.Namespace
-    common: dict[str, Any]  # arguments of every run of both tools
+    common: dict[str, Any]
+    """Arguments of every run of both tools."""
     photos: PhotoSet
     server: PhotoServer
     work: Path
@@ -47,7 +49,7 @@ class Bench:
 
 
 def choose_cases(bench: Bench, cases: dict[str, Case]) -> list[Case]:
-    """List the cases to run; `memory` alone means the cases that have a low-memory setting."""
+    """Return the cases to run; `memory` alone selects those with a low-memory setting."""
     wanted = [cases[name] for name in bench.options.cases if name != MEMORY]
     if MEMORY in bench.options.cases:
         wanted += [case for case in cases.values() if case.low_memory and case not in wanted]
@@ -55,14 +57,15 @@ def choose_cases(bench: Bench, cases: dict[str, Case]) -> list[Case]:
         wanted = [dataclasses.replace(case, low_memory=None) for case in wanted]
     if not bench.server.has_latency and any(case.origin == "latency" for case in wanted):
         bench.results.notes.append(
-            "case `latency` was left out: nginx has no echo module (Debian: `apt-get install libnginx-mod-http-echo`)"
+            "case `latency` was skipped: nginx has no echo module "
+            "(Debian: `apt-get install libnginx-mod-http-echo`)"
         )
         wanted = [case for case in wanted if case.origin != "latency"]
     return wanted
 
 
 def contenders_of(case: Case, baselines: list[Baseline], tools: list[str]) -> list[Contender]:
-    """List who runs in a case."""
+    """Return the contenders of a case."""
     found = [
         Contender(BASELINE, each.python, each.python_version, settings)
         for each in baselines
@@ -77,7 +80,7 @@ def contenders_of(case: Case, baselines: list[Baseline], tools: list[str]) -> li
 
 
 def run_all(bench: Bench, cases: list[Case], baselines: list[Baseline]) -> bool:
-    """Run everything, write the report whatever happens, and return whether every run ended well."""
+    """Run everything and write the report in any case; return whether every run succeeded."""
     results = bench.results
     results.contenders = {
         case.name: contenders_of(case, baselines, bench.options.tools) for case in cases
@@ -90,7 +93,7 @@ def run_all(bench: Bench, cases: list[Case], baselines: list[Baseline]) -> bool:
                 contender = results.contenders[case.name][number]
                 run = _run(bench, case, contender, round_number)
                 results.runs.setdefault((case.name, number), []).append(run)
-                _tell(run, case, contender, bench.options.rounds)
+                _print_run(run, case, contender, bench.options.rounds)
         if OURS in bench.options.tools:
             results.pixels.update(
                 _pixels(
@@ -106,37 +109,44 @@ def run_all(bench: Bench, cases: list[Case], baselines: list[Baseline]) -> bool:
         shutil.rmtree(bench.work, ignore_errors=True)
         report = write_report(Path(bench.options.results), results, cases, _facts(bench, baselines))
         print(f"\n{report}\n\nwritten to {bench.options.results}")
-    return all(run.ended_well for runs in results.runs.values() for run in runs)
+    return all(run.succeeded for runs in results.runs.values() for run in runs)
 
 
 def _warm_up(bench: Bench, case: Case) -> None:
-    """Run every contender of a case once on few urls: bytecode, compiled kernels, page cache, and whether it works at all."""
+    """Run every contender of a case once on few URLs.
+
+    It fills bytecode, compiled kernels and page cache, and shows whether the tool works.
+    """
     for contender in bench.results.contenders[case.name]:
         run = _run(bench, case, contender, round_number=0)
-        if not run.ended_well:
+        if not run.succeeded:
             raise RunError(
-                f"{contender.label} does not work on {run.rows} urls, nothing was measured; it said:\n{run.log_tail}"
+                f"{contender.label} fails on {run.rows} URLs, nothing was measured; its output:\n"
+                f"{run.log_tail}"
             )
 
 
 def _schedule(cases: list[Case], results: Results, round_number: int) -> Iterator[tuple[Case, int]]:
-    """Order the runs of a round: tools alternate within a case, and every other round goes backwards, so that drift hits both."""
+    """Yield the runs of a round in order.
+
+    Tools alternate within a case, and every other round is reversed, so that drift affects both.
+    """
     for case in cases:
         if case.single_run and round_number > 1:
             continue
-        numbers = range(len(results.contenders[case.name]))
-        yield from (
-            (case, number) for number in (numbers if round_number % 2 else reversed(numbers))
-        )
+        numbers = list(range(len(results.contenders[case.name])))
+        if round_number % 2 == 0:
+            numbers.reverse()
+        yield from ((case, number) for number in numbers)
 
 
 def _run(bench: Bench, case: Case, contender: Contender, round_number: int) -> Run:
-    """Run one tool on a fresh output folder. Round 0 is a warm-up on few urls."""
+    """Run one tool with a new output folder. Round 0 is a warm-up on few URLs."""
     options, server = bench.options, bench.server
     rows = options.urls if round_number else min(options.urls, WARM_UP_URLS)
     shutil.rmtree(bench.work / "out", ignore_errors=True)
     bench.work.mkdir(parents=True, exist_ok=True)
-    os.sync()  # so that no run pays for what the one before left to be written
+    os.sync()  # so that no run waits for writes of the one before
     url_list = bench.work / "urls.parquet"
     write_list(url_list, bench.photos, server.origins(case.origin), rows)
     arguments: dict[str, Any] = {
@@ -172,7 +182,7 @@ def _run(bench: Bench, case: Case, contender: Contender, round_number: int) -> R
 
 
 def _environment(contender: Contender, server: PhotoServer) -> dict[str, str]:
-    """Make the tool's environment: no proxies, no settings of this Python, the server's authority trusted."""
+    """Return the environment of a tool: without proxies, and with the server's certificate."""
     kept = {
         key: value
         for key, value in os.environ.items()
@@ -180,10 +190,8 @@ def _environment(contender: Contender, server: PhotoServer) -> dict[str, str]:
     }
     kept["SSL_CERT_FILE"] = server.bundle
     if contender.tool == BASELINE:
-        return {
-            **kept,
-            "NO_ALBUMENTATIONS_UPDATE": "1",
-        }  # or every process asks the package index for news
+        # otherwise every process queries the package index for updates
+        return {**kept, "NO_ALBUMENTATIONS_UPDATE": "1"}
     return {**kept, "PYTHONPATH": str(HERE.parent)}
 
 
@@ -198,9 +206,8 @@ def _outcome(
             seen[kind_of(url)] += 1
             ok[kind_of(url)] += status == "success"
     records = [json.loads(path.read_text()) for path in out.glob("[0-9]*_stats.json")]
-    span_s = max((record["end_time"] for record in records), default=0) - min(
-        (record["start_time"] for record in records), default=0
-    )
+    start_s = min((record["start_time"] for record in records), default=0)
+    span_s = max((record["end_time"] for record in records), default=0) - start_s
     rows = seen.total()
     tail = "" if cost.exit_status == 0 and rows else log.read_text(errors="replace")[-1500:]
     return Run(
@@ -217,7 +224,7 @@ def _outcome(
 
 
 def _keep_for_pixels(bench: Bench, contender: Contender) -> None:
-    """Keep the first shard of both tools, and compare when both are there."""
+    """Keep the first shard of each tool, and compare them if both exist."""
     if contender.low_memory:
         return
     for extension in ("tar", "parquet"):
@@ -246,22 +253,24 @@ def _pixels(bench: Bench, arguments: list[str], name: str) -> dict[str, Any]:
     return {name: json.loads(done.stdout)}
 
 
-def _tell(run: Run, case: Case, contender: Contender, rounds: int) -> None:
-    said = (
-        f"{run.per_s:8.0f} images/s, {run.cost.peak_pss_bytes >> 20:5d} MiB, foreign CPU {run.cost.foreign_cpu_s:.1f} s"
-        if run.ended_well
-        else "FAILED"
-    )
+def _print_run(run: Run, case: Case, contender: Contender, rounds: int) -> None:
+    result = "FAILED"
+    if run.succeeded:
+        result = (
+            f"{run.per_s:8.0f} images/s, {run.cost.peak_pss_bytes >> 20:5d} MiB, "
+            f"foreign CPU {run.cost.foreign_cpu_s:.1f} s"
+        )
     print(
-        f"round {run.round}/{rounds} {case.name:16s} {contender.label:28s} {contender.settings_text:34s} {said}",
+        f"round {run.round}/{rounds} {case.name:16s} {contender.label:28s} "
+        f"{contender.settings_text:34s} {result}",
         flush=True,
     )
-    if not run.ended_well:
+    if not run.succeeded:
         print(run.log_tail, flush=True)
 
 
 def _facts(bench: Bench, baselines: list[Baseline]) -> dict[str, Any]:
-    """Collect what the report says about the set-up."""
+    """Return what the report says about the setup."""
     return {
         "options": {
             key: value

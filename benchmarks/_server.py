@@ -1,7 +1,9 @@
-"""A local nginx that serves the image set: plain, over TLS, slow to answer, closing every connection, and under many addresses.
+"""A local nginx that serves the image set.
 
-Here: certificates, configuration, start and stop by pid, and what the server itself saw (replies 5xx, CPU). nginx because it is not the
-bottleneck: about 20,000 replies a second on one core. Everything listens on loopback addresses only.
+Origins: plain, over TLS, slow to respond, closing every connection, and with many addresses. Here:
+certificates, configuration, start and stop by pid, and what the server recorded (5xx responses,
+CPU). nginx is not the bottleneck: about 20,000 responses a second on one core. It listens on
+loopback addresses only.
 """
 
 import contextlib
@@ -76,9 +78,8 @@ class PhotoServer:
     def __init__(self, folder: Path, photos: str) -> None:
         self.folder = folder
         self.has_latency = _echo_module() is not None
-        self.bundle = str(
-            folder / "trusted.pem"
-        )  # for the clients: the usual authorities and the server's own
+        # certificates for clients: the usual authorities, and that of this server
+        self.bundle = str(folder / "trusted.pem")
         self._photos = photos
         self._ports = dict(zip(ORIGINS, _free_ports(len(ORIGINS)), strict=True))
         self._process: subprocess.Popen[bytes] | None = None
@@ -90,7 +91,7 @@ class PhotoServer:
         return [f"{scheme}://{host}:{self._ports[name]}" for host in hosts]
 
     def failures(self) -> int:
-        """Count the 5xx replies so far."""
+        """Count the 5xx responses so far."""
         log = self.folder / "failures.log"
         return log.read_bytes().count(b"\n") if log.exists() else 0
 
@@ -205,7 +206,7 @@ def nginx_path() -> str:
 
 
 def _echo_module() -> str | None:
-    """Find the module that delays answers."""
+    """Return the path of the module that delays responses."""
     for folder in (
         "/usr/lib/nginx/modules",
         "/usr/lib64/nginx/modules",
@@ -217,7 +218,7 @@ def _echo_module() -> str | None:
 
 
 def _write_certificates(folder: Path) -> None:
-    """Write the server's certificate and a bundle of the usual authorities plus the one that signed it."""
+    """Write the certificate of the server, and a bundle with the usual authorities and its own."""
     import trustme
 
     authority = trustme.CA()

@@ -1,11 +1,12 @@
-"""Measure `dataset_assets.download` side by side with img2dataset, on one local server, in one run.
+"""Measure `dataset_assets.download` side by side with img2dataset, on one local server.
 
-    python benchmarks/download.py                       everything that has a target, 3 interleaved rounds, 20,000 urls
-    python benchmarks/download.py --quick               does it work at all (about a minute)
+    python benchmarks/download.py           all cases with a target, 3 rounds, 20,000 URLs
+    python benchmarks/download.py --quick   smoke test, about a minute
     python benchmarks/download.py --cases resize,https --rounds 1
 
-Writes benchmarks/results/download.md (and .json with every run). benchmarks/README.md says what is measured and how to read it.
-Here: the settings of both tools, the cases with their targets, the command line. Not here: the runs themselves (`_runs`).
+Writes benchmarks/results/download.md, and .json with every run. benchmarks/README.md says what is
+measured and how to read it. Here: the settings of both tools, the cases with their targets, the
+command line. Not here: the runs themselves (`_runs`).
 """
 
 import argparse
@@ -22,7 +23,7 @@ from _server import LATENCY_S, PhotoServer, ServerError, nginx_path
 
 HERE = Path(__file__).resolve().parent
 
-# --- settings: what both get, and the best that each can do ---
+# --- settings: common ones, and the best of each tool ---
 
 COMMON = {
     "input_format": "parquet",
@@ -42,14 +43,16 @@ RESIZE = {
 }
 ORIGINALS = {"disable_all_reencoding": True}
 
-# img2dataset: found by trying 16 to 128 threads and 1 to 4 processes on two cores, 64 to 512 threads under latency
+# img2dataset: the best of 16 to 128 threads and 1 to 4 processes on two cores, and of 64 to 512
+# threads with latency
 THEIRS = ({"processes_count": 2, "thread_count": 32},)
 THEIRS_LATENCY = (
     {"processes_count": 2, "thread_count": 256},
     {"processes_count": 2, "thread_count": 512},
 )
 
-# dataset_assets: thread_count is connections per process; codec_threads 0 decodes in the process's main thread
+# dataset_assets: thread_count is connections per process; with codec_threads 0 the main thread of
+# each process decodes
 OUR_RESIZE = {"processes_count": 2, "thread_count": 32, "codec_threads": 0}
 OUR_ORIGINALS = {"processes_count": 2, "thread_count": 32, "codec_threads": 0}
 OUR_LATENCY = {
@@ -153,7 +156,7 @@ def main() -> int:
     cache = HERE / ".cache"
     cache.mkdir(exist_ok=True)
     raise_file_limit()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that server and tools are ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that server and tools end too
     try:
         nginx_path()
         baselines = (
@@ -182,16 +185,17 @@ def _parse() -> argparse.Namespace:
         description="Measure dataset_assets.download side by side with img2dataset."
     )
     parser.add_argument("--rounds", type=int, help="interleaved rounds (3)")
-    parser.add_argument("--urls", type=int, help="urls per run (20000)")
-    parser.add_argument("--shard", type=int, help="urls per shard (2000)")
+    parser.add_argument("--urls", type=int, help="URLs per run (20000)")
+    parser.add_argument("--shard", type=int, help="URLs per shard (2000)")
     parser.add_argument(
         "--photos",
         type=int,
-        help="distinct photos that the urls refer to (6000; about 0.7 GB on disk)",
+        help="distinct photos that the URLs lead to (6000; about 0.7 GB on disk)",
     )
     parser.add_argument(
         "--cases",
-        help=f"comma-separated from {', '.join([*CASES, MEMORY])} (default {','.join(DEFAULT_CASES)})",
+        help=f"comma-separated from {', '.join([*CASES, MEMORY])} "
+        f"(default {','.join(DEFAULT_CASES)})",
     )
     parser.add_argument(
         "--tools", default=f"{BASELINE},{OURS}", help="comma-separated; the default is both"
@@ -208,7 +212,7 @@ def _parse() -> argparse.Namespace:
         "--results", default=str(HERE / "results" / "download.md"), help="where the report goes"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="1 round, 400 urls, 300 photos: does it work at all"
+        "--quick", action="store_true", help="smoke test: 1 round, 400 URLs, 300 photos"
     )
     parser.add_argument(
         "--prepare",
@@ -225,16 +229,16 @@ def _parse() -> argparse.Namespace:
         if getattr(options, name) is None:
             setattr(options, name, value)
         if getattr(options, name) < 1:
-            parser.error(f"--{name} must be at least 1")
+            parser.error(f"--{name}: expected at least 1, got {getattr(options, name)}")
     if Path(options.results).is_dir():
         options.results = str(Path(options.results) / "download.md")
     options.cases = options.cases.split(",") if options.cases else list(DEFAULT_CASES)
     options.tools = options.tools.split(",")
     options.baseline_python = options.baseline_python.split(",")
     if unknown := [name for name in options.cases if name not in CASES and name != MEMORY]:
-        parser.error(f"unknown case {unknown[0]!r}; there are {', '.join([*CASES, MEMORY])}")
+        parser.error(f"--cases: expected {', '.join([*CASES, MEMORY])}, got {unknown[0]!r}")
     if unknown := [name for name in options.tools if name not in (BASELINE, OURS)]:
-        parser.error(f"unknown tool {unknown[0]!r}; there are {BASELINE}, {OURS}")
+        parser.error(f"--tools: expected {BASELINE}, {OURS}, got {unknown[0]!r}")
     return options
 
 

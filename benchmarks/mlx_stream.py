@@ -1,10 +1,11 @@
-"""Batches for MLX: `hf_dataset_to_mlx_stream` of this package beside the tutorial's function of that name. Memory and images/s.
+"""Batches for MLX: memory and images/s of `hf_dataset_to_mlx_stream`, ours and the tutorial's.
 
     python benchmarks/mlx_stream.py [--images 2000] [--rounds 3]
 
-Every run is a fresh process that loads the same dataset of 224 x 224 JPEGs from disk and goes through it three times. Runs are interleaved. It ends with
-status 0 when every run ended well and peak memory is below the target.
-Source of the baseline: https://github.com/ml-explore/mlx-data/blob/main/docs/src/hf_datasets_streams.rst
+Every run is a new process that loads the same dataset of 224 x 224 JPEGs from disk and iterates it
+three times. Runs are interleaved. Exits with 0 if every run succeeds and peak memory is below the
+target. Baseline:
+https://github.com/ml-explore/mlx-data/blob/main/docs/src/hf_datasets_streams.rst
 """
 
 import argparse
@@ -56,7 +57,7 @@ def main() -> None:
 
 
 def run(way: str, folder: str) -> dict[str, Any]:
-    """Go through the dataset; return when it was ready, and what every epoch took and brought."""
+    """Iterate the dataset; return the time, the batches and the samples of every epoch."""
     import datasets
     import mlx.data  # noqa: F401 - all ways start with the same imports
 
@@ -81,15 +82,15 @@ def run(way: str, folder: str) -> dict[str, Any]:
 
 
 def check(batch: dict[str, Any]) -> int:
-    """Return the size of a batch, which must be what a training step expects."""
+    """Return the size of a batch after checking shapes and types."""
     image, label = batch["image"], batch["label"]
     if image.dtype != np.float32 or image.shape[1:] != (SIDE, SIDE, 3) or len(image) != len(label):
-        raise ValueError(f"not a batch: {image.dtype} {image.shape}, {label.shape}")
+        raise ValueError(f"invalid batch: {image.dtype} {image.shape}, {label.shape}")
     return len(label)
 
 
 def tutorial_stream(dataset: Any, shuffle: bool = False) -> Any:
-    """Do what the tutorial does, in its words."""
+    """Do what the tutorial does, with its code."""
     import mlx.data as dx
 
     numpy_data = [
@@ -127,18 +128,20 @@ def measured(way: str, dataset: Path) -> tuple[Measurement, dict[str, Any]]:
     )
     lines = log.read_text().splitlines()
     if found.exit_status != 0:
-        sys.exit(f"{way} ended with status {found.exit_status}:\n" + "\n".join(lines[-30:]))
+        sys.exit(f"{way} exited with status {found.exit_status}:\n" + "\n".join(lines[-30:]))
     return found, json.loads(lines[-1])
 
 
 def report(runs: dict[str, list[tuple[Measurement, dict[str, Any]]]], images: int) -> bool:
-    """Print what was measured; tell whether the target is met."""
+    """Print the measurements; return whether the target is met."""
     print(
-        f"{images:,} JPEGs of {SIDE} x {SIDE}, batches of 32, {EPOCHS} epochs, medians of {len(runs['tutorial'])} rounds"
+        f"{images:,} JPEGs of {SIDE} x {SIDE}, batches of 32, {EPOCHS} epochs, "
+        f"medians of {len(runs['tutorial'])} rounds"
     )
     print(machine(str(FOLDER)) + "\n")
     print(
-        f"{'':18} {'peak PSS MiB':>13} {'peak RSS MiB':>13} {'first epoch img/s':>18} {'later epochs img/s':>19} {'CPU s':>6} {'short batches':>14}"
+        f"{'':18} {'peak PSS MiB':>13} {'peak RSS MiB':>13} {'first epoch img/s':>18} "
+        f"{'later epochs img/s':>19} {'CPU s':>6} {'short batches':>14}"
     )
     for way, found in runs.items():
         pss, rss = (
@@ -166,10 +169,12 @@ def report(runs: dict[str, list[tuple[Measurement, dict[str, Any]]]], images: in
     ratios = {kind: _ratio(runs, f"peak_{kind}_bytes") for kind in ("pss", "rss")}
     good = max(ratios.values()) < TARGET
     print(
-        f"\npeak memory, ours / tutorial: PSS {ratios['pss']:.2f}, RSS {ratios['rss']:.2f}; target < {TARGET}: {'pass' if good else 'FAIL'}"
+        f"\npeak memory, ours / tutorial: PSS {ratios['pss']:.2f}, RSS {ratios['rss']:.2f}; "
+        f"target < {TARGET}: {'pass' if good else 'FAIL'}"
     )
     print(
-        "The first epoch includes what comes before it: the tutorial decodes everything there and keeps it. CPU is of the whole process."
+        "The first epoch includes creating the stream, where the tutorial decodes and keeps all "
+        "images. CPU is that of the whole process."
     )
     return good
 
@@ -183,7 +188,7 @@ def _ratio(runs: dict[str, list[tuple[Measurement, dict[str, Any]]]], value: str
 
 
 def make_dataset(folder: Path, count: int) -> None:
-    """Write the dataset, atomically: noise of several scales, which costs a decoder what photos do."""
+    """Write the dataset atomically: noise of several scales, as expensive to decode as photos."""
     import datasets
 
     def rows() -> Any:

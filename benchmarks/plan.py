@@ -1,8 +1,9 @@
-"""Plan a large list: wall time, CPU time and peak memory of a fresh process, for a list and one a tenth of its size.
+"""Plan a large list: wall time, CPU time and peak memory, for a list and one a tenth of its size.
 
     python benchmarks/plan.py [--rows 10000000] [--folder benchmarks/.cache/plan]
 
-The lists (parquet and csv: url, caption, similarity) are made on the first run and kept; the plans are deleted.
+Each run is a new process. The lists (parquet and csv: url, caption, similarity) are created on the
+first run and kept; the plans are deleted.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from dataset_assets.storage.store import open_store
 from dataset_assets.urls.lists import ListOptions
 
 _CHUNK = 100_000
+_WORDS = 'a the red old small house on hill, with "two" people walking dog near river light'
 
 
 def main() -> None:
@@ -42,7 +44,8 @@ def main() -> None:
         return
     arguments.folder.mkdir(parents=True, exist_ok=True)
     print(
-        f"{'list':8} {'rows':>12} {'list MB':>8} {'wall s':>7} {'CPU s':>6} {'peak RSS MB':>12} {'again s':>8} {'shards':>7} {'plan MB':>8} {'read_shard ms':>14}"
+        f"{'list':8} {'rows':>12} {'list MB':>8} {'wall s':>7} {'CPU s':>6} {'peak RSS MB':>12} "
+        f"{'again s':>8} {'shards':>7} {'plan MB':>8} {'read_shard ms':>14}"
     )
     for name in ("parquet", "csv"):
         for rows in (arguments.rows // 10, arguments.rows):
@@ -57,17 +60,18 @@ def main() -> None:
                 capture_output=True,
                 text=True,
             ).stdout
-            got = json.loads(output)
+            found = json.loads(output)
             stored = sum(file.stat().st_size for file in plan.iterdir()) / 1e6
             print(
-                f"{name:8} {rows:12,} {path.stat().st_size / 1e6:8.0f} {got['wall_s']:7.1f} {got['cpu_s']:6.1f} {got['peak_mb']:12.0f} "
-                f"{got['again_s']:8.1f} {got['shards']:7,} {stored:8.0f} {got['read_shard_ms']:14.1f}"
+                f"{name:8} {rows:12,} {path.stat().st_size / 1e6:8.0f} {found['wall_s']:7.1f} "
+                f"{found['cpu_s']:6.1f} {found['peak_mb']:12.0f} {found['again_s']:8.1f} "
+                f"{found['shards']:7,} {stored:8.0f} {found['read_shard_ms']:14.1f}"
             )
             shutil.rmtree(plan)
 
 
 def measure(path: str, input_format: str, plan_folder: str) -> dict[str, float]:
-    """Plan once, and once more, in this process."""
+    """Plan twice in this process."""
     store = open_store(plan_folder)
     options = ListOptions(
         input_format=input_format, caption_col="caption", save_additional_columns=("similarity",)
@@ -96,7 +100,7 @@ def measure(path: str, input_format: str, plan_folder: str) -> dict[str, float]:
 
 
 def make_list(path: Path, rows: int) -> None:
-    """Write a list, atomically."""
+    """Write a list atomically."""
     partial = path.with_suffix(".partial")
     schema = pa.schema({"url": pa.string(), "caption": pa.string(), "similarity": pa.float64()})
     writer = (
@@ -115,26 +119,7 @@ def chunk(first: int, rows: int, schema: pa.Schema) -> pa.Table:
     number = pa.array(np.arange(first, first + rows)).cast(pa.string())
     host = pa.array(rng.integers(0, 5000, rows)).cast(pa.string())
     name = pa.array(rng.integers(0, 1 << 62, rows)).cast(pa.string())
-    words = np.array(
-        [
-            "a",
-            "the",
-            "red",
-            "old",
-            "small",
-            "house",
-            "on",
-            "hill,",
-            "with",
-            '"two"',
-            "people",
-            "walking",
-            "dog",
-            "near",
-            "river",
-            "light",
-        ]
-    )
+    words = np.array(_WORDS.split())
     text = [" ".join(picked) for picked in words[rng.integers(0, len(words), (rows, 10))]]
     url = pc.binary_join_element_wise(
         "https://cdn", host, ".example.com/images/", name, "/photo-", number, ".jpg", ""

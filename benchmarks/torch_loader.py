@@ -1,11 +1,13 @@
-"""Batches for torch from S3: `CreateCocoLoaders` of this package beside a loader that fetches, decodes and draws one image at a time.
+"""Batches for torch from S3: `CreateCocoLoaders` beside a loader that reads one image at a time.
 
-    python benchmarks/torch_loader.py [--images 800] [--rounds 3] [--workers 0,1,2] [--latencies 0,20] [--side 640]
+    python benchmarks/torch_loader.py [--images 800] [--rounds 3] [--workers 0,1,2]
+                                      [--latencies 0,20] [--side 640]
 
-An S3 server (`rclone serve s3`) of its own on loopback holds a COCO of synthetic photographs twice: as one object per image, and as staged shards. All
-requests go through a proxy that counts them and waits before it passes each one on. Every run is a fresh process that makes a loader and goes through one
-epoch with an empty cache, then through a second. Runs are interleaved. It ends with status 0 when every run ended well and the targets are met: with the
-largest latency 5 times the images/s of the baseline, and at most shards + 20 requests.
+A local S3 server (`rclone serve s3`) has a COCO of synthetic photographs twice: as one object per
+image, and as staged shards. All requests go through a proxy that counts and delays them. Every run
+is a new process that creates a loader and iterates one epoch with an empty cache, then another one.
+Runs are interleaved. Exits with 0 if every run succeeds and the targets are met: 5 times the
+images/s of the baseline at the largest latency, and at most shards + 20 requests.
 """
 
 import argparse
@@ -32,7 +34,8 @@ FOLDER = Path(__file__).parent / ".cache" / "torch_loader"
 WAYS = ("one image at a time", "dataset_assets")
 BATCH_SIZE = 16
 SHARD_BYTES = 16 << 20
-TARGET, MORE_REQUESTS = 5.0, 20
+TARGET = 5.0  # times the images/s of the baseline
+MORE_REQUESTS = 20  # than shards
 LIMIT_S = 900
 
 
@@ -50,7 +53,7 @@ class Run:
 
     cost: Measurement
     requests: int
-    ready_s: float  # until there was a loader
+    ready_s: float  # until the loader was created
     epoch_s: tuple[float, ...]
     images: int
 
@@ -85,13 +88,12 @@ def main() -> None:
 
 
 def child(way: str, workers: int, side: int, cache: str) -> dict[str, Any]:
-    """Make a loader and go through two epochs; the second of the baseline is not worth its time."""
+    """Create a loader and iterate two epochs; with the baseline, where they are equal, only one."""
     from dataset_assets.loaders.labels.class_dictionary import shipped
 
     started = time.perf_counter()
-    train_ids = {
-        number: number for number in shipped("coco").trainIds.values()
-    }  # categories are numbered from 1 without gaps here
+    # categories are numbered from 1 without gaps here
+    train_ids = {number: number for number in shipped("coco").trainIds.values()}
     if way == WAYS[0]:
         from _image_loader import image_loader
 
@@ -136,7 +138,7 @@ def our_loader(side: int, workers: int, cache: str) -> Any:
 
 
 def check(batch: Any, side: int) -> int:
-    """Return the size of a batch, which must be what a training step expects."""
+    """Return the size of a batch after checking shapes and types."""
     inputs, labels, mean, stdev = batch
     if (
         inputs.shape[1:] != (3, side, side)
@@ -144,7 +146,7 @@ def check(batch: Any, side: int) -> int:
         or len(mean) != len(stdev)
         or str(inputs.dtype) != "torch.float32"
     ):
-        raise ValueError(f"not a batch: {inputs.dtype} {inputs.shape}, {labels.shape}")
+        raise ValueError(f"invalid batch: {inputs.dtype} {inputs.shape}, {labels.shape}")
     return len(inputs)
 
 
@@ -184,13 +186,13 @@ def one_run(way: str, setting: Setting, side: int, environment: dict[str, str], 
         cost = measure(command, env=environment, log=log, server=[], limit_s=LIMIT_S)
     lines = log.read_text().splitlines()
     if cost.exit_status != 0:
-        sys.exit(f"{way} ended with status {cost.exit_status}:\n" + "\n".join(lines[-30:]))
+        sys.exit(f"{way} exited with status {cost.exit_status}:\n" + "\n".join(lines[-30:]))
     result = json.loads(lines[-1])
     return Run(cost, proxy.total, result["ready_s"], tuple(result["epoch_s"]), result["images"])
 
 
 def prepare(data: Path, images: int) -> int:
-    """Fill the folder that the server serves, once; return the number of shards."""
+    """Fill the folder of the server unless it exists; return the number of shards."""
     from dataset_assets.pipelines.stage.stage import StageOptions, stage
     from dataset_assets.staging.sources import coco
     from dataset_assets.storage.store import open_store
@@ -213,7 +215,7 @@ def prepare(data: Path, images: int) -> int:
 
 
 def unpack(archives: Path, folder: Path) -> None:
-    """Lay the files out as torchdatasetutil does: one object per image, and the annotations."""
+    """Store the files as torchdatasetutil does: one object per image, and the annotations."""
     import zipfile
 
     for archive in archives.glob("*.zip"):
@@ -227,14 +229,16 @@ def unpack(archives: Path, folder: Path) -> None:
 def report(
     runs: dict[tuple[Setting, str], list[Run]], shards: int, arguments: argparse.Namespace
 ) -> bool:
-    """Print what was measured; tell whether the targets are met."""
+    """Print the measurements; return whether the targets are met."""
     print(
-        f"{arguments.images:,} JPEGs of 640 x 480, {shards} shards, batches of {BATCH_SIZE} x 3 x {arguments.side} x {arguments.side}, "
+        f"{arguments.images:,} JPEGs of 640 x 480, {shards} shards, "
+        f"batches of {BATCH_SIZE} x 3 x {arguments.side} x {arguments.side}, "
         f"medians of {arguments.rounds} rounds"
     )
     print(machine(str(FOLDER)) + "\n")
     print(
-        f"{'latency':>8} {'workers':>8}  {'':20} {'images/s':>9} {'again':>7} {'requests':>9} {'ready s':>8} {'CPU ms/image':>13} {'ratio':>6}"
+        f"{'latency':>8} {'workers':>8}  {'':20} {'images/s':>9} {'again':>7} {'requests':>9} "
+        f"{'ready s':>8} {'CPU ms/image':>13} {'ratio':>6}"
     )
     good, largest = True, max(setting.latency_s for setting, _ in runs)
     for setting in dict.fromkeys(setting for setting, _ in runs):
@@ -252,29 +256,28 @@ def report(
             and (not judged or rates[1] >= TARGET * rates[0])
         )
     print(
-        f"\ntargets: {TARGET} x the images/s with {largest * 1000:.0f} ms, at most {shards} + {MORE_REQUESTS} requests for loader and both epochs: "
+        f"\ntargets: {TARGET} x the images/s with {largest * 1000:.0f} ms, at most "
+        f"{shards} + {MORE_REQUESTS} requests for loader and both epochs: "
         f"{'pass' if good else 'FAIL'}"
     )
     print(
-        "again: the second epoch, from the cache. ready: until there is a loader. CPU: of all processes of the run, server and proxy not."
+        "again: the second epoch, from the cache. ready: until the loader is created. CPU: all "
+        "processes of the run, without server and proxy."
     )
     return good
 
 
 def row(setting: Setting, way: str, runs: list[Run], rate: float, ratio: float) -> str:
     ours = way == WAYS[1]
-    again = (
-        f"{statistics.median(run.images / run.epoch_s[1] for run in runs):7,.0f}"
-        if ours
-        else f"{'':7}"
-    )
+    again = f"{'':7}"
+    if ours:
+        again = f"{statistics.median(run.images / run.epoch_s[1] for run in runs):7,.0f}"
     cpu = statistics.median(1000 * run.cost.cpu_s / (run.images * len(run.epoch_s)) for run in runs)
-    requests, ready = (
-        max(run.requests for run in runs),
-        statistics.median(run.ready_s for run in runs),
-    )
+    requests = max(run.requests for run in runs)
+    ready = statistics.median(run.ready_s for run in runs)
     head = f"{setting.latency_s * 1000:5.0f} ms {setting.workers:8d}  {way:20}"
-    return f"{head} {rate:9,.0f} {again} {requests:9,d} {ready:8.2f} {cpu:13.1f} {f'{ratio:.1f}' if ours else '':>6}"
+    shown_ratio = f"{ratio:.1f}" if ours else ""
+    return f"{head} {rate:9,.0f} {again} {requests:9,d} {ready:8.2f} {cpu:13.1f} {shown_ratio:>6}"
 
 
 if __name__ == "__main__":
