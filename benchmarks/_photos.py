@@ -134,7 +134,11 @@ def _file_name(kind: str, number: int) -> str:
 
 
 def _pink_noise(rng: np.random.Generator, slope: float) -> np.ndarray:
-    """Draw noise whose amplitude falls as 1/f**slope: (FIELD_PX, FIELD_PX) float32, mean 0, standard deviation 1."""
+    """Draw noise whose amplitude falls as 1/f**slope.
+
+    Returns:
+        (FIELD_PX, FIELD_PX) float32, mean 0, standard deviation 1.
+    """
     fy = np.fft.fftfreq(FIELD_PX)[:, None]
     fx = np.fft.rfftfreq(FIELD_PX)[None, :]
     frequency = np.hypot(fy, fx)
