@@ -1,1 +1,1 @@
-"""Small images of large datasets, for people."""
+"""Small images of large datasets, for people: staged samples, and batches as training sees them."""

@@ -1,4 +1,7 @@
-"""`preview_batch`: the first batch that training would get from a staged set, and a picture of it: each sample, and beside it its labels drawn over it."""
+"""`preview_batch`: the first batch that training would get from a staged set, and a drawing of it.
+
+The drawing shows each sample and, beside it, the sample with its labels drawn over it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,123 +30,113 @@ from dataset_assets.storage.store import Store
 
 LABEL_MAP = "seg.png"
 _GRAY = (128, 128, 128)
-_PAIRS_IN_ROW = 4
+_IGNORE = 255
+#: `ignore` for dictionaries with more classes than fit into a byte.
+_IGNORE_16_BITS = 65535
+_TILES_IN_ROW = 4
+_MAX_TILE_PX = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewOptions:
-    """What the batch is like."""
+    """Options for `preview_batch`."""
 
     batch_size: int = 8
-    height: int = 256  # px
+    """Samples; fewer when the set has fewer."""
+    height: int = 256
+    """Of the images, px."""
     width: int = 256
+    """Of the images, px."""
     seed: int = 0
-    augment: bool = True  # as in training; False: as in validation
-    class_dictionary: DictionarySource | None = (
-        None  # None: the one that is shipped for the source, else one made of its classes
-    )
+    """Determines the samples and how they are augmented."""
+    augment: bool = True
+    """As in training. False: as in validation."""
+    class_dictionary: DictionarySource | None = None
+    """Default: the one that is shipped for the source, else one made of its classes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A batch, looked at."""
+    """A batch and a drawing of it."""
 
-    picture: bytes  # JPEG
+    drawing: bytes
+    """Contact sheet, JPEG."""
     keys: tuple[str, ...]
-    shapes: dict[str, str]  # "inputs" -> "(8, 3, 256, 256) float32"
-    labels: dict[str, int]  # class -> pixels in the batch; samples, for labels of whole images
-    unknown_labels: dict[
-        int, int
-    ]  # label ids that the class dictionary does not have -> images of the set
-    metrics: dict[str, Any]  # of the loader
+    shapes: dict[str, str]
+    """Such as "inputs": "(8, 3, 256, 256) float32"."""
+    labels: dict[str, int]
+    """Class -> pixels in the batch; samples, for labels of whole images."""
+    unknown_labels: dict[int, int]
+    """Label id that the class dictionary does not have -> images of the set."""
+    metrics: dict[str, Any]
+    """Of the loader."""
 
 
 def preview_batch(store: Store, options: PreviewOptions | None = None) -> Preview:
-    """Load one batch from a staged set and draw it. The same set and options give the same picture.
+    """Load one batch from a staged set and draw it.
+
+    The same set and options give the same drawing.
 
     Raises:
-        ConfigurationError: the samples have neither label maps nor labels; ClassDictionaryError: a class dictionary that can not be used.
-        ShardCorrupt, SourceError: samples can not be read.
+        ConfigurationError: the samples have neither label maps nor labels.
+        ClassDictionaryError: the class dictionary is not valid.
+        ShardCorrupt, SourceError: samples cannot be read.
     """
-    options, rows = options or PreviewOptions(), StagedRows(store)
+    options = options or PreviewOptions()
+    rows = StagedRows(store)
     if LABEL_MAP in rows.parts:
-        return _segmentation(rows, options)
+        return _preview_segmentation(rows, options)
     if "label" in rows.columns:
-        return _classification(rows, options)
+        return _preview_classification(rows, options)
     raise ConfigurationError(
-        f"{rows.url}: expected label maps ({LABEL_MAP}) or a column `label`, found neither: preview another partition"
+        f"{rows.url}: expected label maps ({LABEL_MAP}) or a column `label`, found neither; "
+        "preview another partition"
     )
 
 
-def _segmentation(rows: StagedRows, options: PreviewOptions) -> Preview:
-    dictionary = _dictionary(rows, options.class_dictionary)
-    augmented = _augment(options, dictionary.ignore)
+def _preview_segmentation(rows: StagedRows, options: PreviewOptions) -> Preview:
+    dictionary = _dictionary_for(rows, options.class_dictionary)
     transform = SegmentationTransform(
-        options=augmented, train_ids=TrainIds(dictionary), image_transform=_as_it_is
+        options=_augment_options(options, dictionary.ignore),
+        train_ids=TrainIds(dictionary),
+        image_transform=_identity,
     )
-    (keys, inputs, labels, *_), metrics = _batch(
-        rows, _Keyed(transform), options, parts=(LABEL_MAP,)
-    )
-    images = [_pixels(image) for image in inputs]
-    shown, colors = _shown(dictionary)
-    drawn = [
-        overlay(image, shown[label], colors)
-        for image, label in zip(images, labels.astype(np.int64), strict=True)
-    ]
-    tiles = [_png(each) for pair in zip(images, drawn, strict=True) for each in pair]
-    captions = [text for key in keys for text in (key, "labels")]
-    counts = {name: int((labels == index).sum()) for index, name in enumerate(dictionary.names)}
-    counts["(ignored)"] = int((labels == dictionary.ignore).sum())
-    picture = contact_sheet(
-        tiles,
-        columns=2 * _PAIRS_IN_ROW,
-        tile_px=_tile(options),
-        captions=captions,
-        format="jpg",
-        quality=90,
-    )
-    unknown = unknown_labels(dictionary, rows.dataset)
+    batch, metrics = _load_batch(rows, transform, options, parts=(LABEL_MAP,))
+    keys, inputs, labels, *_ = batch
     return Preview(
-        picture,
+        _draw_pairs(keys, inputs, labels, dictionary, options),
         keys,
-        _shapes(inputs, labels),
-        {name: count for name, count in counts.items() if count},
-        unknown,
+        _describe_shapes(inputs, labels),
+        _count_pixels(labels, dictionary),
+        unknown_labels(dictionary, rows.dataset),
         metrics,
     )
 
 
-def _classification(rows: StagedRows, options: PreviewOptions) -> Preview:
+def _preview_classification(rows: StagedRows, options: PreviewOptions) -> Preview:
     transform = ClassificationTransform(
-        options=_augment(options, 255), fit=(options.width, options.height)
+        options=_augment_options(options, _IGNORE), fit=(options.width, options.height)
     )
-    (keys, inputs, labels), metrics = _batch(
-        rows, _Keyed(transform), options, parts=(), columns=("label",)
-    )
-    names = (
-        {label.id: label.name for label in rows.dataset.classes} if rows.dataset is not None else {}
-    )
-    named = [names.get(int(label), str(label)) for label in labels]
-    tiles = [_png(cv2.cvtColor(_pixels(image), cv2.COLOR_RGB2BGR)) for image in inputs]
-    picture = contact_sheet(
-        tiles,
-        columns=_PAIRS_IN_ROW,
-        tile_px=_tile(options),
-        captions=named,
-        format="jpg",
-        quality=90,
-    )
-    counts = {name: named.count(name) for name in sorted(set(named))}
-    return Preview(picture, keys, _shapes(inputs, labels), counts, {}, metrics)
+    batch, metrics = _load_batch(rows, transform, options, columns=("label",))
+    keys, inputs, labels = batch
+    names = {} if rows.dataset is None else {each.id: each.name for each in rows.dataset.classes}
+    captions = [names.get(int(label), str(label)) for label in labels]
+    tiles = [_encode_png(cv2.cvtColor(_pixels(image), cv2.COLOR_RGB2BGR)) for image in inputs]
+    counts = {name: captions.count(name) for name in sorted(set(captions))}
+    drawing = _draw_sheet(tiles, captions, _TILES_IN_ROW, options)
+    return Preview(drawing, keys, _describe_shapes(inputs, labels), counts, {}, metrics)
 
 
-def _as_it_is(image: Any) -> Any:
-    """Have images made as training gets them: without any transform of images the transform would give pixels."""
+def _identity(image: Any) -> Any:
+    """Keep an image as training gets it.
+
+    With no image transform at all, the transform of segmentation returns pixels.
+    """
     return image
 
 
-class _Keyed:
-    """A transform that gives the key of each sample first."""
+class _KeyedTransform:
+    """A transform that returns the key of each sample first."""
 
     def __init__(self, transform: SegmentationTransform | ClassificationTransform) -> None:
         self._transform = transform
@@ -152,42 +145,42 @@ class _Keyed:
         return sample.key, *self._transform(sample, rng)
 
 
-def _columns(samples: Sequence[tuple[Any, ...]], rng: np.random.Generator) -> list[Any]:
-    """Collate: keys as texts, everything else as arrays."""
+def _collate(samples: Sequence[tuple[Any, ...]], rng: np.random.Generator) -> list[Any]:
+    """Return the keys as texts and everything else as arrays."""
     del rng
     keys, *fields = zip(*samples, strict=True)
-    return [tuple(keys), *(np.stack([np.asarray(value) for value in field]) for field in fields)]
+    arrays = [np.stack([np.asarray(value) for value in field]) for field in fields]
+    return [keys, *arrays]
 
 
-def _batch(
+def _load_batch(
     rows: StagedRows,
-    transform: _Keyed,
+    transform: SegmentationTransform | ClassificationTransform,
     options: PreviewOptions,
     *,
-    parts: tuple[str, ...],
+    parts: tuple[str, ...] = (),
     columns: tuple[str, ...] = (),
 ) -> tuple[list[Any], dict[str, Any]]:
-    size = min(options.batch_size, len(rows))
-    loader = ShardLoader(
-        rows,
-        transform,
-        _columns,
-        options=LoaderOptions(
-            global_batch_size=max(size, 1),
-            seed=options.seed,
-            parts=parts,
-            columns=columns,
-            bad_samples="skip",
-            max_bad_fraction=1,
-        ),
+    """Return the first batch, keys first, and the metrics of the loader."""
+    loader_options = LoaderOptions(
+        global_batch_size=max(min(options.batch_size, len(rows)), 1),
+        seed=options.seed,
+        parts=parts,
+        columns=columns,
+        bad_samples="skip",
+        max_bad_fraction=1,
     )
+    loader = ShardLoader(rows, _KeyedTransform(transform), _collate, options=loader_options)
     batch = next(iter(loader), None)
     if batch is None:
-        raise SourceError(f"{rows.url}: no sample of the first batch can be used")
+        raise SourceError(
+            f"{rows.url}: expected usable samples in the first batch, got none; "
+            "see the failures by cause of the staged set"
+        )
     return batch, loader.metrics()
 
 
-def _augment(options: PreviewOptions, ignore: int) -> AugmentOptions:
+def _augment_options(options: PreviewOptions, ignore: int) -> AugmentOptions:
     return AugmentOptions(
         height=options.height,
         width=options.width,
@@ -197,15 +190,17 @@ def _augment(options: PreviewOptions, ignore: int) -> AugmentOptions:
     )
 
 
-def _dictionary(rows: StagedRows, source: DictionarySource | None) -> ClassDictionary:
+def _dictionary_for(rows: StagedRows, source: DictionarySource | None) -> ClassDictionary:
     dataset = rows.dataset
-    if source is None and dataset is not None and dataset.source not in SHIPPED:
-        return dictionary_of(dataset)
-    return read_dictionary(source or (dataset.source if dataset is not None else ""), rows.store)
+    if source is None and dataset is not None:
+        if dataset.source not in SHIPPED:
+            return _make_dictionary(dataset)
+        source = dataset.source
+    return read_dictionary(source or "", rows.store)
 
 
-def dictionary_of(dataset: StagedDataset) -> ClassDictionary:
-    """Return a class dictionary with a class for each class of a dataset, behind the background."""
+def _make_dictionary(dataset: StagedDataset) -> ClassDictionary:
+    """Return a class dictionary with the background and a class for each class of a dataset."""
     objects = [
         {
             "id": label.id,
@@ -221,24 +216,63 @@ def dictionary_of(dataset: StagedDataset) -> ClassDictionary:
     return ClassDictionary.load(
         {
             "background": 0,
-            "ignore": 255 if count <= 255 else 65535,
+            "ignore": _IGNORE if count <= _IGNORE else _IGNORE_16_BITS,
             "classes": count,
             "objects": objects,
         }
     )
 
 
-def _shown(
+def _count_pixels(labels: NDArray[Any], dictionary: ClassDictionary) -> dict[str, int]:
+    """Return the pixels of each class that occurs."""
+    counts = {name: int((labels == index).sum()) for index, name in enumerate(dictionary.names)}
+    counts["(ignored)"] = int((labels == dictionary.ignore).sum())
+    return {name: count for name, count in counts.items() if count}
+
+
+def _draw_pairs(
+    keys: Sequence[str],
+    inputs: NDArray[np.float32],
+    labels: NDArray[Any],
+    dictionary: ClassDictionary,
+    options: PreviewOptions,
+) -> bytes:
+    """Draw each image, and beside it the image with its labels."""
+    displayed, colors = _displayed_classes(dictionary)
+    tiles = []
+    captions = []
+    for key, image, label_map in zip(keys, inputs, labels.astype(np.int64), strict=True):
+        pixels = _pixels(image)
+        drawn = overlay(pixels, displayed[label_map], colors)
+        tiles += [_encode_png(pixels), _encode_png(drawn)]
+        captions += [key, "labels"]
+    return _draw_sheet(tiles, captions, 2 * _TILES_IN_ROW, options)
+
+
+def _draw_sheet(
+    tiles: list[bytes], captions: list[str], columns: int, options: PreviewOptions
+) -> bytes:
+    return contact_sheet(
+        tiles,
+        columns=columns,
+        tile_px=min(_MAX_TILE_PX, max(options.height, options.width)),
+        captions=captions,
+        format="jpg",
+        quality=90,
+    )
+
+
+def _displayed_classes(
     dictionary: ClassDictionary,
 ) -> tuple[NDArray[np.int64], dict[int, tuple[int, int, int]]]:
-    """Return train id -> what is drawn (0: nothing), and the colours of that."""
-    shown = np.zeros(1 << 16, np.int64)
+    """Return train id -> label that is drawn (0: none), and the color of each label."""
+    displayed = np.zeros(1 << 16, np.int64)
     colors: dict[int, tuple[int, int, int]] = {}
     for entry in dictionary.objects:
         if entry.display and 0 <= entry.train_id < dictionary.classes:
-            shown[entry.train_id] = entry.train_id + 1
+            displayed[entry.train_id] = entry.train_id + 1
             colors.setdefault(entry.train_id + 1, entry.color)
-    return shown, colors
+    return displayed, colors
 
 
 def _pixels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -246,16 +280,10 @@ def _pixels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.clip(image, 0, 255).astype(np.uint8).transpose(1, 2, 0))
 
 
-def _png(image: NDArray[np.uint8]) -> bytes:
+def _encode_png(image: NDArray[np.uint8]) -> bytes:
     return bytes(cv2.imencode(".png", image)[1].tobytes())
 
 
-def _tile(options: PreviewOptions) -> int:
-    return min(256, max(options.height, options.width))
-
-
-def _shapes(inputs: NDArray[Any], labels: NDArray[Any]) -> dict[str, str]:
-    return {
-        name: f"{tuple(values.shape)} {values.dtype}"
-        for name, values in (("inputs", inputs), ("labels", labels))
-    }
+def _describe_shapes(inputs: NDArray[Any], labels: NDArray[Any]) -> dict[str, str]:
+    arrays = {"inputs": inputs, "labels": labels}
+    return {name: f"{values.shape} {values.dtype}" for name, values in arrays.items()}

@@ -1,4 +1,4 @@
-"""Staged samples as pictures: each image with its label map drawn over it."""
+"""Staged samples for people: each image with its label map drawn over it."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -16,22 +16,24 @@ from dataset_assets.shards.writer import Sample
 from dataset_assets.storage.store import Store
 
 LABEL_MAP = "seg.png"
-_SIDE_PX = 256  # of the longer side; more would not be seen
+#: Longer side. Contact sheets do not show more.
+_MAX_SIDE_PX = 256
 
 
-def labelled_pictures(
+def draw_samples(
     store: Store, manifest: Manifest, dataset: StagedDataset, count: int
 ) -> list[bytes]:
-    """Return the first samples as PNG, labels drawn over images that have a label map.
+    """Return the first samples as images: PNG with the labels drawn, else as staged.
 
     Raises:
-        ShardCorrupt, ObjectMissing: a shard can not be read.
+        ShardCorrupt, ObjectMissing: a shard cannot be read.
     """
     colors = {label.id: label.color for label in dataset.classes if label.color is not None}
-    return [_draw(sample, colors) for sample in islice(_samples(store, manifest), count)]
+    samples = islice(_read_samples(store, manifest), count)
+    return [_draw(sample, colors) for sample in samples]
 
 
-def _samples(store: Store, manifest: Manifest) -> Iterator[Sample]:
+def _read_samples(store: Store, manifest: Manifest) -> Iterator[Sample]:
     for record in manifest.shards:
         if record.successes:
             yield from read_samples(store, record)
@@ -40,21 +42,23 @@ def _samples(store: Store, manifest: Manifest) -> Iterator[Sample]:
 def _draw(sample: Sample, colors: dict[int, tuple[int, int, int]]) -> bytes:
     if LABEL_MAP not in sample.parts:
         return sample.payload
-    image: Any = cv2.imdecode(
-        np.frombuffer(sample.payload, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    )
-    labels: Any = cv2.imdecode(
-        np.frombuffer(sample.parts[LABEL_MAP], np.uint8), cv2.IMREAD_UNCHANGED
-    )
+    image = _decode(sample.payload, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    labels = _decode(sample.parts[LABEL_MAP], cv2.IMREAD_UNCHANGED)
     if image is None or labels is None or labels.shape != image.shape[:2]:
         raise ShardCorrupt(
-            f"sample {sample.key}: its label map does not fit its image; stage it again"
+            f"sample {sample.key}: expected a label map of the size of its image, got another; "
+            "stage it again"
         )
-    scale = min(1.0, _SIDE_PX / max(image.shape[:2]))
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    height, width = labels.shape
+    scale = min(1.0, _MAX_SIDE_PX / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     drawn = overlay(
         cv2.resize(image, size, interpolation=cv2.INTER_AREA),
         cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST),
         colors,
     )
     return bytes(cv2.imencode(".png", drawn)[1].tobytes())
+
+
+def _decode(data: bytes, flags: int) -> Any:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), flags)

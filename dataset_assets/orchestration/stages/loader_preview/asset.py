@@ -77,8 +77,8 @@ def _describe(
         class_dictionary=_dictionary(section.class_dictionary, storage),
     )
     preview = preview_batch(staged_sets(spec, [partition], storage)[0], options)
-    store.write(PICTURE, preview.picture)
-    yield "batch", metadata.picture(shrunk(preview.picture, max_bytes=_INLINE_BYTES))
+    store.write(PICTURE, preview.drawing)
+    yield "batch", metadata.picture(shrunk(preview.drawing, max_bytes=_INLINE_BYTES))
     yield "picture", metadata.link(store.locate(PICTURE))
     yield "keys", ", ".join(preview.keys)
     yield from preview.shapes.items()

@@ -76,8 +76,8 @@ def _pictures(store: Store, report: StageReport) -> dict[str, Any]:
     """Show some samples, their labels drawn over them."""
     if report.manifest.output_format != "webdataset":
         return {}
-    from dataset_assets.pipelines.preview.staged_images import labelled_pictures  # brings OpenCV
+    from dataset_assets.pipelines.preview.staged_images import draw_samples  # brings OpenCV
 
     return contact_sheet_metadata(
-        store, lambda: labelled_pictures(store, report.manifest, report.dataset, SAMPLES)
+        store, lambda: draw_samples(store, report.manifest, report.dataset, SAMPLES)
     )
