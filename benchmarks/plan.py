@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
-from dataset_assets.pipelines.download.plan_urls import load_plan, plan_urls, read_shard
+from dataset_assets.pipelines.download.plan_parts import read_shard
+from dataset_assets.pipelines.download.plan_urls import load_plan, plan_urls
 from dataset_assets.storage.store import open_store
 from dataset_assets.urls.lists import ListOptions
 

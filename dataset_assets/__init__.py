@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from dataset_assets.errors import MissingDependency
 
 if TYPE_CHECKING:
+    from dataset_assets.compat.any2dataset import download as download_any
     from dataset_assets.compat.pymlutil.buckets import Connect, s3store
     from dataset_assets.compat.torchdatasetutil.cityscapes import CreateCityscapesLoaders
     from dataset_assets.compat.torchdatasetutil.coco import CreateCocoLoaders
@@ -39,14 +40,15 @@ if TYPE_CHECKING:
     from dataset_assets.hub.loading import load_published, video_dataset
     from dataset_assets.loaders.mlx.stream import hf_dataset_to_mlx_stream, shards_to_mlx_stream
     from dataset_assets.loaders.torch.loader import LoaderOptions, ShardLoader, StagedRows
-    from dataset_assets.pipelines.download.download import DownloadReport, download, download_any
+    from dataset_assets.pipelines.download.download import download
+    from dataset_assets.pipelines.download.run import DownloadReport
     from dataset_assets.pipelines.stage.stage import stage
 
 #: name -> the module that has it
 _HOMES = {
-    "DownloadReport": "pipelines.download.download",
+    "DownloadReport": "pipelines.download.run",
     "download": "pipelines.download.download",
-    "download_any": "pipelines.download.download",
+    "download_any": "compat.any2dataset",
     "load_published": "hub.loading",
     "video_dataset": "hub.loading",
     "hf_dataset_to_mlx_stream": "loaders.mlx.stream",

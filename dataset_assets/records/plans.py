@@ -2,7 +2,7 @@
 
 import json
 from bisect import bisect_right
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Self
 
 from dataset_assets.errors import ConfigurationError
@@ -50,6 +50,14 @@ class Plan:
     def shard_count(self) -> int:
         """Planned shards."""
         return sum(part.shard_count for part in self.parts)
+
+    def next_shard(self, first_shard: int = 0) -> int:
+        """Return the number of the next shard to plan; `first_shard` in a plan without parts."""
+        return self.parts[-1].shards.stop if self.parts else first_shard
+
+    def with_part(self, part: PlanPart) -> Self:
+        """Return a plan with one more part."""
+        return replace(self, parts=(*self.parts, part))
 
     def part_of(self, shard_id: int) -> PlanPart:
         """Return the part that has a shard.

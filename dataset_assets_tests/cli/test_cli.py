@@ -59,7 +59,7 @@ def test_an_unknown_flag_is_refused(capsys):
         (("--resize_mode", "crop"), "resize_mode"),
         (
             ("--incremental_mode", "again"),
-            "incremental_mode: expected one of incremental, overwrite, extend, came 'again'",
+            "incremental_mode: expected one of incremental, overwrite, extend, got 'again'",
         ),
         (("--retry_failed", "bad_weather"), "cause: expected one of transient, invalid_url"),
         ((), "urls.txt"),

@@ -135,7 +135,7 @@ def run(server, mix, folder):
         reorder_bytes=mix.reorder_bytes,
     )
     tasks = [ShardTask(shard, str(out)) for shard in range(plan.shard_count)]
-    return list(download_shards(plan_store, tasks, options))
+    return list(download_shards(plan, plan_store, tasks, options))
 
 
 def check(server, mix):

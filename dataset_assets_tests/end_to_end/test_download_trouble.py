@@ -24,7 +24,7 @@ from dataset_assets_tests.end_to_end.downloads import PARQUET, make
 @pytest.mark.parametrize("name", ["cause", "offset"])
 def test_a_column_with_a_name_of_ours_is_refused_before_anything_is_fetched(gallery, name):
     table = gallery.table(3).rename_columns(["url", "caption", name])
-    with pytest.raises(ConfigurationError, match=f"columns {name} have names"):
+    with pytest.raises(ConfigurationError, match=f"a name that the shards need, got {name}"):
         make(gallery, source=table, save_additional_columns=[name])
     assert gallery.server.requests == 0
 
@@ -43,7 +43,7 @@ def test_private_addresses_are_refused_unless_allowed(gallery, monkeypatch):
         (
             {"source": [], "caption_col": None, "save_additional_columns": None},
             EmptyList,
-            "expected at least one url",
+            "expected at least one URL",
         ),
         ({"url_col": "link"}, MissingColumn, "link"),
         ({"caption_col": "captoin"}, MissingColumn, "caption"),

@@ -15,17 +15,17 @@ from dataset_assets.pipelines.download.options import DownloadOptions
     [
         (
             {"samples_per_shard": 0},
-            "samples_per_shard: expected a whole number of at least 1, came 0",
+            "samples_per_shard: expected an integer of at least 1, got 0",
         ),
         (
             {"processes_count": 1.5},
-            "processes_count: expected a whole number of at least 1, came 1.5",
+            "processes_count: expected an integer of at least 1, got 1.5",
         ),
-        ({"layout": "flat"}, "layout: expected one of dataset_assets, img2dataset, came 'flat'"),
-        ({"compute_hash": "crc"}, "compute_hash: expected one of md5, sha256, sha512, came 'crc'"),
+        ({"layout": "flat"}, "layout: expected one of dataset_assets, img2dataset, got 'flat'"),
+        ({"compute_hash": "crc"}, "compute_hash: expected one of md5, sha256, sha512, got 'crc'"),
         (
             {"verify_hash": ("md5", "md5")},
-            "verify_hash: the hash type must be the one in compute_hash",
+            "use the hash type of compute_hash",
         ),
     ],
 )

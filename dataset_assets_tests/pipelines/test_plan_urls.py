@@ -18,9 +18,11 @@ from dataset_assets.errors import (
     PlanMismatch,
     UnreadableList,
 )
+from dataset_assets.pipelines.download import plan_parts
 from dataset_assets.pipelines.download import plan_urls as module
 from dataset_assets.pipelines.download._fingerprint import shard_fingerprint
-from dataset_assets.pipelines.download.plan_urls import cut, load_plan, plan_urls, read_shard
+from dataset_assets.pipelines.download.plan_parts import cut, plan_once, read_shard
+from dataset_assets.pipelines.download.plan_urls import load_plan, plan_urls
 from dataset_assets.storage.store import open_store
 from dataset_assets.storage.stores import local
 from dataset_assets.urls.lists import ListOptions
@@ -105,7 +107,7 @@ def test_plan_invariants_hold_when_lists_arrive_over_time(
     folder.mkdir(exist_ok=True)
     before, expected, number = None, [], 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "SHARDS_PER_FILE", shards_per_file)
+        patch.setattr(plan_parts, "SHARDS_PER_FILE", shards_per_file)
         for arriving in rounds:
             for rows in arriving:
                 name = f"{number:03d}.txt"
@@ -210,6 +212,19 @@ def test_list_in_memory_is_planned_like_a_file(store, rows):
         plan_urls(["other"], store, TXT, samples_per_shard=2)
 
 
+def test_plan_for_one_run_has_the_same_parts_as_a_lasting_one(store, lists, tmp_path):
+    folder = lists("a.txt", 25)
+    lists("b.txt", 0)
+    lists("c.txt", 3)
+    lasting = plan_urls(folder, store, TXT, samples_per_shard=10, first_shard=4)
+    once = open_store(str(tmp_path / "once"))
+    assert plan_once(folder, once, TXT, samples_per_shard=10, first_shard=4) == lasting
+    stored = {name: data for name, data in content_of(store).items() if name != "plan.json"}
+    assert content_of(once) == stored
+    with pytest.raises(EmptyList, match=r"no rows in memory"):
+        plan_once([], once, TXT, samples_per_shard=10)
+
+
 def test_changed_list_is_refused_and_nothing_is_changed(store, lists):
     folder = lists("a.txt", 10)
     plan_urls(folder, store, TXT, samples_per_shard=4)
@@ -263,7 +278,7 @@ def test_empty_list_is_passed_over_until_it_has_rows(store, lists, tmp_path, cap
 
 
 def test_no_rows_at_all_is_one_clear_error(store, lists):
-    with pytest.raises(EmptyList, match=r"no rows in .*a\.txt: expected at least one url"):
+    with pytest.raises(EmptyList, match=r"no rows in .*a\.txt: expected at least one URL"):
         plan_urls(lists("a.txt", 0), store, TXT)
     with pytest.raises(EmptyList, match="no rows in memory"):
         plan_urls([], store, TXT)
@@ -284,10 +299,10 @@ def test_other_options_are_refused_for_a_plan_that_exists(store, lists, options,
     plan_urls(folder, store, TXT, samples_per_shard=4)
     with pytest.raises(
         ConfigurationError,
-        match=f"was made with {name} .*, came .*: use the same, or another folder",
+        match=f"was made with {name} .*, got .*; use the same value, or another folder",
     ):
         plan_urls(f"{folder}/a.txt", store, options, samples_per_shard=samples)
-    with pytest.raises(ConfigurationError, match="at least 1, came 0"):
+    with pytest.raises(ConfigurationError, match="at least 1, got 0"):
         plan_urls(folder, store, TXT, samples_per_shard=0)
 
 
@@ -427,7 +442,7 @@ def test_plan_of_another_version_is_refused(store, lists):
     plan_urls(lists("a.txt", 5), store, TXT)
     raw = json.loads(store.read("plan.json"))
     store.write("plan.json", json.dumps({**raw, "schema_version": 99}).encode())
-    with pytest.raises(PlanMismatch, match="schema version 99, expected"):
+    with pytest.raises(PlanMismatch, match="expected schema version 1, got 99"):
         load_plan(store)
 
 

@@ -3,9 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from dataset_assets.pipelines.download._samples import Sample
 from dataset_assets.pipelines.download.options import DownloadOptions
-from dataset_assets.pipelines.download.rows import RowFields
+from dataset_assets.pipelines.download.rows import RowFields, Sample
 from dataset_assets.records.fetching import FetchOutcome, Media
 
 

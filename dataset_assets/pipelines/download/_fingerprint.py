@@ -1,7 +1,8 @@
-"""The fingerprint of a table: equal for equal names, types and values, however Arrow happens to hold them.
+"""The fingerprint of a table: equal for equal names, types and values, however Arrow holds them.
 
-Chunks, offsets, padding, absent validity bitmaps and the bytes behind nulls do not count. Every column is three streams, each hashed as the chunks
-come: which values are null, how long they are, and their bytes; nested columns go on below.
+Chunks, offsets, padding, absent validity bitmaps and the bytes behind nulls do not count. Each
+column is three streams, each hashed as the chunks arrive: which values are null, how long they are,
+and their bytes. Nested columns have such streams for each level.
 """
 
 import hashlib
@@ -47,21 +48,19 @@ class _Hasher:
         self._streams.setdefault(path, hashlib.sha256()).update(data)
 
     def update(self, path: str, array: pa.Array) -> None:
-        """Add the values of a chunk."""
+        """Add the values of a chunk to the streams below `path`."""
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
         self._add(f"{path}?", _bytes_of(array.is_null().cast(pa.uint8())))
         kind = array.type
         if any(is_kind(kind) for is_kind in _TEXTS):
-            filled = _filled(
-                array, "" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else b""
-            )
+            is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+            filled = _filled(array, "" if is_text else b"")
             self._add(f"{path}#", _bytes_of(pc.binary_length(filled).cast(pa.int64())))
             self._add(f"{path}=", _data_of(filled))
         elif any(is_kind(kind) for is_kind in _LISTS):
-            self._add(
-                f"{path}#", _bytes_of(_filled(pc.list_value_length(array), 0).cast(pa.int64()))
-            )
+            lengths = _filled(pc.list_value_length(array), 0)
+            self._add(f"{path}#", _bytes_of(lengths.cast(pa.int64())))
             self.update(f"{path}[]", array.flatten())
         elif pa.types.is_struct(kind):
             for index, child in enumerate(array.flatten()):
@@ -70,29 +69,27 @@ class _Hasher:
             self._add(f"{path}=", _bytes_of(_filled(array, False).cast(pa.uint8())))
         elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
             self._add(f"{path}=", _bytes_of(_filled(array, 0)))
-        else:  # dates, decimals and the like are rare in lists: as Python shows them
-            self._add(
-                f"{path}=",
-                "".join(f"{value!r}\n" for value in array.to_pylist()).encode(
-                    "utf-8", "backslashreplace"
-                ),
-            )
+        else:
+            # Dates, decimals and the like are rare in lists: hash what Python prints.
+            text = "".join(f"{value!r}\n" for value in array.to_pylist())
+            self._add(f"{path}=", text.encode("utf-8", "backslashreplace"))
 
 
 def _filled(array: pa.Array, value: Any) -> pa.Array:
-    """Put a value in the place of nulls. Without any nothing is done: making an Arrow scalar would import pandas, if installed."""
+    """Replace nulls by a value.
+
+    Without nulls nothing is done: making an Arrow scalar would import pandas, if installed.
+    """
     return array.fill_null(value) if array.null_count else array
 
 
 def _bytes_of(array: pa.Array) -> Any:
     """Return the values of an array of a fixed width without nulls."""
-    width = array.type.bit_width // 8
     buffer = array.buffers()[1]
-    return (
-        b""
-        if buffer is None
-        else memoryview(buffer)[array.offset * width : (array.offset + len(array)) * width]
-    )
+    if buffer is None:
+        return b""
+    width = array.type.bit_width // 8
+    return memoryview(buffer)[array.offset * width : (array.offset + len(array)) * width]
 
 
 def _data_of(array: pa.Array) -> Any:
@@ -100,17 +97,18 @@ def _data_of(array: pa.Array) -> Any:
     if len(array) == 0:
         return b""
     _, offsets, data = array.buffers()
-    width = 8 if pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type) else 4
-    bounds = memoryview(offsets).cast("q" if width == 8 else "i")
-    return (
-        b""
-        if data is None
-        else memoryview(data)[bounds[array.offset] : bounds[array.offset + len(array)]]
-    )
+    if data is None:
+        return b""
+    is_large = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
+    bounds = memoryview(offsets).cast("q" if is_large else "i")
+    return memoryview(data)[bounds[array.offset] : bounds[array.offset + len(array)]]
 
 
 def _type_name(kind: pa.DataType) -> str:
-    """Return the type without the names that parquet readers and writers give to list items, and without how strings are kept."""
+    """Return the type as text, without what differs between equal lists.
+
+    That is the names that Parquet readers and writers give to list items, and how strings are kept.
+    """
     if pa.types.is_dictionary(kind):
         return _type_name(kind.value_type)
     if any(is_kind(kind) for is_kind in _LISTS):
@@ -118,6 +116,7 @@ def _type_name(kind: pa.DataType) -> str:
     if pa.types.is_fixed_size_list(kind):
         return f"list<{_type_name(kind.value_type)}>[{kind.list_size}]"
     if pa.types.is_struct(kind):
-        children = (kind.field(index) for index in range(kind.num_fields))
-        return f"struct<{', '.join(f'{json.dumps(child.name)}: {_type_name(child.type)}' for child in children)}>"
+        fields = [kind.field(index) for index in range(kind.num_fields)]
+        types = [f"{json.dumps(field.name)}: {_type_name(field.type)}" for field in fields]
+        return f"struct<{', '.join(types)}>"
     return str(kind).removeprefix("large_")

@@ -1,6 +1,7 @@
-"""Imported for its effect, in the process that workers are forked from: they share the compiled area kernel instead of loading one each.
+"""Imported for its effect: loads the compiled area kernel into the process workers are forked from.
 
-Never imported elsewhere. Without numba there is nothing to load.
+They share it instead of loading one each. Without numba there is nothing to load. Never imported
+elsewhere.
 """
 
 from dataset_assets.images.area import area_kernel

@@ -1,14 +1,21 @@
-"""Imported for its effect, in the process that workers are forked from: what every worker needs is there once. Never imported elsewhere."""
+"""Imported for its effect: loads what every worker needs into the process they are forked from.
+
+Never imported elsewhere.
+"""
 
 import sys
 
 import pyarrow as pa
 
-import dataset_assets.pipelines.download._shard_work  # noqa: F401
+import dataset_assets.pipelines.download.worker  # noqa: F401
 
 
 class _NoPandas:
-    """Hides pandas from pyarrow, whose first conversion imports it to recognize what never comes here: 0.2 s and 30 MB in each worker."""
+    """Hides pandas from pyarrow.
+
+    The first conversion of pyarrow imports pandas to recognize its objects. None get here, and it
+    would cost each worker 0.2 s and 30 MB.
+    """
 
     @staticmethod
     def find_spec(name: str, *_: object) -> None:

@@ -1,32 +1,31 @@
-"""`download`: url lists in, shards out, with the arguments of img2dataset; `download_any` has those of any2dataset.
+"""`download`: URL lists in, shards out, with the names, defaults and meanings of img2dataset.
 
-Both plan, make the shards that are missing, and say what became of every row. Arguments mean what they mean there; the keyword-only ones are ours.
-Source: img2dataset 1.47 and any2dataset 1.0.1.
+The keyword-only arguments are those of this package. Only arguments are translated here; the work
+is in `run`. Source: img2dataset 1.47, https://github.com/rom1504/img2dataset#api
 """
 
 import logging
 import math
+import os
 from collections.abc import Mapping, Sequence
-from os import PathLike
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from dataset_assets.checks import one_of
 from dataset_assets.fetch.options import OPT_OUT_DIRECTIVES, FetchOptions, user_agent
 from dataset_assets.images.options import ImageOptions
-from dataset_assets.pipelines.download._workers import prepare_workers
-from dataset_assets.pipelines.download.arguments import (
-    DownloadReport,
-    is_image,
-    private_networks,
-)
 from dataset_assets.pipelines.download.options import DownloadOptions
 from dataset_assets.records.causes import parse_causes
 from dataset_assets.redaction import redact
 from dataset_assets.storage.store import open_store
 
 if TYPE_CHECKING:
+    from dataset_assets.pipelines.download.progress import WandbRun
+    from dataset_assets.pipelines.download.run import DownloadReport
     from dataset_assets.urls.lists import ListOptions
 
-__all__ = ["DownloadReport", "download", "download_any"]
+INCREMENTAL_MODES = ("incremental", "overwrite", "extend")
+_MEDIA = ("image", "any")
 
 logger = logging.getLogger(__name__)
 
@@ -89,247 +88,241 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     request_headers: Mapping[str, str] | None = None,
     request_header_hosts: Sequence[str] = (),
     ca_file: str | None = None,
-) -> DownloadReport:
-    """Download a list of urls into shards.
+) -> "DownloadReport":
+    """Download the URLs of a list into shards.
+
+    Idempotent: shards that are committed with the same rows and options stay as they are, so that
+        an
+    interrupted download resumes when it is run again.
 
     Args:
-        url_list: a file, folder or glob on any fsspec url; or, in memory, urls, dicts, a pandas or Arrow table.
-        image_size: px, of the side that `resize_mode` goes by.
-        output_folder: a path or url.
+        url_list: a path or URL of a file, folder or glob, on any fsspec file system; or, in memory,
+            URLs, dictionaries, or a pandas or Arrow table.
+        image_size: length of the side that `resize_mode` refers to, in px.
+        output_folder: path or URL of the folder of the shards.
         processes_count: worker processes.
-        resize_mode: "no"; "keep_ratio" (shorter side = size), "keep_ratio_largest" (longer side), "center_crop", "border" (padded with white).
+        resize_mode: "no", "keep_ratio" (shorter side = image_size), "keep_ratio_largest" (longer
+            side), "center_crop", or "border" (padded with white).
         resize_only_if_bigger: leave smaller images as they are.
-        upscale_interpolation: "nearest", "linear", "bilinear", "cubic", "bicubic", "area", "lanczos", "lanczos4".
-        downscale_interpolation: likewise.
-        encode_quality: jpg and webp 1 to 100 (webp above 100: lossless); png compression 0 to 9.
+        upscale_interpolation: "nearest", "linear", "bilinear", "cubic", "bicubic", "area",
+            "lanczos" or "lanczos4".
+        downscale_interpolation: one of the same names.
+        encode_quality: 1 to 100 for jpg, 1 to 100 for webp and above 100 for lossless webp; for png
+            the compression level, 0 to 9.
         encode_format: "jpg", "png" or "webp".
-        skip_reencode: keep the original bytes of images that nothing had to be done to.
+        skip_reencode: keep the original bytes of images that need no change.
         output_format: "files", "webdataset", "parquet", "tfrecord" or "dummy".
-        input_format: "txt", "csv", "tsv", "json", "jsonl", "parquet", or "auto" by file name; compression is recognised.
-        url_col: column of the urls.
-        caption_col: column of the captions.
-        bbox_col: column of boxes to blur, lists of [left, top, right, bottom] in shares of width and height.
+        input_format: "txt", "csv", "tsv", "json", "jsonl", "parquet", or "auto" to go by the file
+            name. Compressed lists are recognized.
+        url_col: column of the URLs.
+        caption_col: column of the captions. None: there are none.
+        bbox_col: column of boxes to blur, lists of [left, top, right, bottom] as fractions of width
+            and height. None: nothing is blurred.
         thread_count: connections of each process; there are no threads behind them.
-        number_sample_per_shard: rows of a shard.
-        extract_exif: keep EXIF tags as JSON.
+        number_sample_per_shard: rows of a shard, failed ones included.
+        extract_exif: store EXIF tags as JSON.
         save_additional_columns: columns of the list to keep.
-        timeout: s to connect, to the first byte, and without any byte; see `total_timeout`.
-        enable_wandb: log to Weights & Biases (extra `wandb`).
-        wandb_project: its project.
+        timeout: seconds to connect, to the first byte, and between two bytes: each.
+        enable_wandb: log to Weights & Biases; needs the extra `wandb`.
+        wandb_project: project of Weights & Biases.
         oom_shard_count: digits of a shard's name.
-        compute_hash: "md5", "sha256", "sha512" of the original bytes, or None.
+        compute_hash: hash of the original bytes to store: "md5", "sha256", "sha512". None: no hash.
         verify_hash: [column, type]: rows whose bytes have another hash than the column says fail.
-        distributor: "multiprocessing" or "serial".
-        subjob_size: kept for callers of img2dataset; shards are handed out one by one.
-        retries: further tries after a failure that may be transient.
-        disable_all_reencoding: keep the bytes as they are, unchecked.
-        min_image_size: px; smaller images fail.
-        max_image_area: px²; larger images fail.
-        max_aspect_ratio: longer to shorter side; others fail.
-        incremental_mode: "incremental" makes what is missing; "extend" adds the list behind what is there; "overwrite" starts over.
-        max_shard_retry: further tries of a shard that failed as a whole.
-        user_agent_token: the name that robots.txt and X-Robots-Tag know this robot by.
-        disallowed_header_directives: X-Robots-Tag directives that mean no; []: all are ignored. None: img2dataset's four and noml.
+        distributor: "multiprocessing", or "serial" to stay in this process.
+        subjob_size: accepted for callers of img2dataset, and not used.
+        retries: attempts after the first for failures that may be transient.
+        disable_all_reencoding: keep all bytes as they are, without checking that they are images.
+        min_image_size: images with a shorter side than this fail, in px.
+        max_image_area: images with more pixels than this fail.
+        max_aspect_ratio: images whose longer side is more than this many times the shorter side
+            fail.
+        incremental_mode: "incremental" makes the missing shards, "extend" adds the list behind the
+            shards that exist, "overwrite" deletes them and starts over.
+        max_shard_retry: attempts after the first for a shard that failed as a whole.
+        user_agent_token: the name of this robot in robots.txt and X-Robots-Tag.
+        disallowed_header_directives: directives of X-Robots-Tag that forbid the use of a file. An
+            empty list: the header is ignored. None: the four of img2dataset, and noml.
         ignore_ssl_certificate: accept any certificate.
-        media: "image", or "any" to keep every file as it is (extension from content, content type or url).
-        retry_failed: causes (`dataset_assets.records.Cause`) whose rows are fetched again in committed shards; "transient" names all that
-            time may cure.
-        layout: "img2dataset" writes exactly its files, columns and messages, nothing added.
-        codec_threads: threads that decode and encode in each process. None: what the cores allow; 0: none besides its main thread.
-        area_kernel: "numba", "opencv", or "auto" (numba when installed).
-        scaled_decode: decode large JPEGs at a fraction while at least twice the target size remains: faster, 40 to 46 dB.
-        max_pixels: larger images are refused before they are decoded.
-        total_timeout: s for one url with its redirects, each try; None: three times `timeout`.
-        max_bytes: longest body.
-        max_buffered_bytes: of bodies that wait for the codec, for each process, and half of it for samples that wait for an earlier row
-            of their shard (more are spilled to disk); raise it for thousands of connections.
-        robots_txt: honour robots.txt.
-        allow_private_networks: networks (CIDR) that may be reached besides public ones; True: any.
-            None: DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS, else none.
-        max_connections_per_host: for each process.
-        max_requests_per_second_per_host: for each process.
-        contact: a url or mail address that tells people who is asking; part of the user agent.
-        request_headers: sent with every url, e.g. an authorization; never to another host after a redirect.
-        request_header_hosts: the only hosts that get them.
-        ca_file: certificate authorities (PEM) instead of the usual ones.
+        media: "image", or "any" to keep files of any kind as they are; their extension comes from
+            their content, the content type or the URL.
+        retry_failed: causes (`dataset_assets.records.causes.Cause`) whose rows are fetched again in
+            committed shards; "transient" stands for all causes that may go away.
+        layout: "img2dataset" writes exactly its files, columns and messages; "dataset_assets" adds
+            a manifest and columns.
+        codec_threads: threads of each process that decode and encode. 0: its main thread. None: the
+            cores divided by the processes.
+        area_kernel: implementation of the area filter: "numba", "opencv", or "auto" for numba where
+            it is installed.
+        scaled_decode: decode large JPEGs at a fraction of their size while at least twice the
+            target size remains: faster, at 40 to 46 dB.
+        max_pixels: larger images fail before they are decoded.
+        total_timeout: seconds for one attempt with its redirects. None: three times `timeout`.
+        max_bytes: longest body, in bytes; longer ones fail.
+        max_buffered_bytes: bytes of bodies that wait for the codec in each process. Samples that
+            wait for an earlier row of their shard may take half of it; more are spilled to disk.
+            Raise it for thousands of connections.
+        robots_txt: obey robots.txt.
+        allow_private_networks: networks (CIDR) that may be reached besides public ones; True: all.
+            None: those in the variable DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS.
+        max_connections_per_host: limit of each process. None: no limit but `thread_count`.
+        max_requests_per_second_per_host: limit of each process. None: no limit.
+        contact: a URL or mail address of whoever runs the download; part of the user agent.
+        request_headers: sent with every URL, such as an authorization; never to another host after
+            a redirect.
+        request_header_hosts: the only hosts that get `request_headers`. Empty: all hosts of URLs.
+        ca_file: certificate authorities (PEM) instead of the system's.
 
     Returns:
-        The manifest of the output and what this call did.
+        The manifest of the whole output, and what this call did.
 
     Raises:
         ConfigurationError, SourceError, StorageError, PlanMismatch: before the first request.
-        DiskFull: committed shards stay; run again to go on.
+        DiskFull: committed shards are kept; free some space and run again to resume.
         ShardIncomplete: some shards failed even when tried again; the others are committed.
+
+    Example:
+        >>> report = download(
+        ...     "urls.parquet",
+        ...     input_format="parquet",
+        ...     caption_col="caption",
+        ...     output_folder="shards",
+        ...     output_format="webdataset",
+        ... )  # doctest: +SKIP
+        >>> report.successes, report.causes  # doctest: +SKIP
+        (9731, {'http_not_found': 214, 'dns_not_found': 55})
     """
-    given = dict(locals())
+    del subjob_size
+    one_of("media", media, _MEDIA)
+    one_of("incremental_mode", incremental_mode, INCREMENTAL_MODES)
+    # Several arguments a line: each is only passed on.
+    # fmt: off
+    image = None if media == "any" else ImageOptions(
+        image_size=image_size, resize_mode=resize_mode, scaled_decode=scaled_decode,
+        resize_only_if_bigger=resize_only_if_bigger, area_kernel=area_kernel,
+        # img2dataset accepts capitals too.
+        upscale_interpolation=str(upscale_interpolation).lower(),
+        downscale_interpolation=str(downscale_interpolation).lower(),
+        encode_format=encode_format, encode_quality=encode_quality,
+        skip_reencode=skip_reencode, disable_all_reencoding=disable_all_reencoding,
+        min_image_size=min_image_size, max_image_area=max_image_area,
+        max_aspect_ratio=max_aspect_ratio, max_pixels=max_pixels, extract_exif=extract_exif,
+    )
+    fetch = FetchOptions(
+        max_connections=thread_count, max_connections_per_host=max_connections_per_host,
+        max_requests_per_s_per_host=max_requests_per_second_per_host, retries=retries,
+        timeout_s=timeout, total_timeout_s=total_timeout,
+        max_bytes=max_bytes, max_buffered_bytes=max_buffered_bytes,
+        user_agent=user_agent(user_agent_token, contact), user_agent_token=user_agent_token,
+        disallowed_directives=_directives(disallowed_header_directives), robots_txt=robots_txt,
+        allow_private_networks=_private_networks(allow_private_networks),
+        headers=tuple((request_headers or {}).items()), header_hosts=tuple(request_header_hosts),
+        ca_file=ca_file, verify_tls=not ignore_ssl_certificate,
+    )
     options = DownloadOptions(
-        image=_image_options(given) if is_image(media) else None,
-        fetch=_fetch_options(given),
-        output_format=output_format,
-        samples_per_shard=number_sample_per_shard,
-        oom_shard_count=oom_shard_count,
-        compute_hash=compute_hash,
+        image=image, fetch=fetch, layout=layout, output_format=output_format,
+        samples_per_shard=number_sample_per_shard, oom_shard_count=oom_shard_count,
+        compute_hash=compute_hash, bbox_col=bbox_col,
         verify_hash=None if verify_hash is None else (verify_hash[0], verify_hash[-1]),
-        bbox_col=bbox_col,
-        layout=layout,
-        distributor=distributor,
-        processes_count=processes_count,
-        codec_threads=codec_threads,
-        max_shard_retry=max_shard_retry,
-        reorder_bytes=max_buffered_bytes // 2,
+        distributor=distributor, processes_count=processes_count, codec_threads=codec_threads,
+        max_shard_retry=max_shard_retry, reorder_bytes=max_buffered_bytes // 2,
     )
+    # fmt: on
     causes = parse_causes(retry_failed)
-    prepare_workers(options)
-    from dataset_assets.pipelines.download._run import (
-        DownloadRun,
-    )  # takes as long to load as what the workers load meanwhile
+    options.start_workers()
+    # What follows takes as long to import as the workers take to start, which they do meanwhile.
+    from dataset_assets.pipelines.download.run import run_download
 
-    run = DownloadRun(
-        open_store(str(output_folder)),
-        _list_options(given),
-        options,
-        retry_failed=causes,
-        incremental_mode=incremental_mode,
-        wandb_project=wandb_project if enable_wandb else None,
-    )
-    return run(url_list, _loggable(given))
-
-
-def download_any(  # noqa: PLR0913, PLR0917 - any2dataset's arguments, in its order
-    url_list: Any,
-    output_folder: str = "files",
-    processes_count: int = 1,
-    output_format: str = "files",
-    input_format: str = "txt",
-    url_col: str = "url",
-    caption_col: str | None = None,
-    thread_count: int = 256,
-    number_sample_per_shard: int = 10000,
-    save_additional_columns: Sequence[str] | None = None,
-    timeout: float = 10,
-    enable_wandb: bool = False,
-    wandb_project: str = "any2dataset",
-    oom_shard_count: int = 5,
-    compute_md5: bool = True,
-    distributor: str = "multiprocessing",
-    subjob_size: int = 1000,
-    retries: int = 0,
-    disable_all_reencoding: bool = False,
-    *,
-    file_size: int | None = None,
-    **options: Any,
-) -> DownloadReport:
-    """Download any kind of file, kept as it is.
-
-    `disable_all_reencoding` and `file_size` change nothing here, as in any2dataset: no file is ever re-encoded.
-    Further arguments are those of `download`; see there for what is raised.
-    """
-    del disable_all_reencoding, file_size
-    options.setdefault("compute_hash", "md5" if compute_md5 else None)
-    return download(
+    columns = caption_col, tuple(save_additional_columns or ())
+    lists = _list_options(url_list, input_format, url_col, columns, options)
+    return run_download(
         url_list,
-        output_folder=output_folder,
-        processes_count=processes_count,
-        output_format=output_format,
+        open_store(str(output_folder)),
+        lists,
+        options,
+        incremental_mode=incremental_mode,
+        retry_failed=causes,
+        wandb=_wandb_run(wandb_project, output_folder, lists, options) if enable_wandb else None,
+    )
+
+
+def _directives(given: Sequence[str] | None) -> tuple[str, ...]:
+    if given is None:
+        return OPT_OUT_DIRECTIVES
+    return tuple(directive.strip() for directive in given)
+
+
+def _private_networks(given: Sequence[str] | bool | None) -> tuple[str, ...]:
+    """Return the networks that may be reached besides public ones.
+
+    This is the one option of the library that an environment variable can set: tests and closed
+    networks need it in programs that they cannot change.
+    """
+    if given is None:
+        text = os.environ.get("DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS", "")
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if isinstance(given, bool):
+        return ("all",) if given else ()
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _list_options(
+    url_list: Any,
+    input_format: str,
+    url_col: str,
+    columns: tuple[str | None, tuple[str, ...]],
+    options: DownloadOptions,
+) -> "ListOptions":
+    """Return how the lists are read; `columns` are the caption column and those to keep."""
+    from dataset_assets.urls.lists import ListOptions
+
+    is_txt = isinstance(url_list, str | os.PathLike) and input_format.partition(".")[0] == "txt"
+    if is_txt and options.is_img2dataset and any(columns):
+        logger.warning(
+            "a txt list has URLs only: caption_col and save_additional_columns are ignored, as in "
+            "img2dataset"
+        )
+        columns = None, ()
+    return ListOptions(
         input_format=input_format,
         url_col=url_col,
-        caption_col=caption_col,
-        thread_count=thread_count,
-        number_sample_per_shard=number_sample_per_shard,
-        save_additional_columns=save_additional_columns,
-        timeout=timeout,
-        enable_wandb=enable_wandb,
-        wandb_project=wandb_project,
-        oom_shard_count=oom_shard_count,
-        distributor=distributor,
-        subjob_size=subjob_size,
-        retries=retries,
-        media="any",
-        **options,
+        caption_col=columns[0],
+        save_additional_columns=columns[1],
+        bbox_col=options.bbox_col,
+        verify_hash_col=None if options.verify_hash is None else options.verify_hash[0],
     )
 
 
-#: May hold tokens, or be the list itself.
-_NOT_LOGGED = ("url_list", "request_headers")
-_IMAGE = (
-    "image_size",
-    "resize_mode",
-    "resize_only_if_bigger",
-    "upscale_interpolation",
-    "downscale_interpolation",
-    "encode_quality",
-    "encode_format",
-    "skip_reencode",
-    "disable_all_reencoding",
-    "min_image_size",
-    "max_image_area",
-    "max_aspect_ratio",
-    "extract_exif",
-    "max_pixels",
-    "scaled_decode",
-    "area_kernel",
-)
+#: Name of a field -> name of the argument, where img2dataset has another one.
+_LOGGED_NAMES = {
+    "samples_per_shard": "number_sample_per_shard",
+    "max_connections": "thread_count",
+    "timeout_s": "timeout",
+    "total_timeout_s": "total_timeout",
+    "disallowed_directives": "disallowed_header_directives",
+    "max_requests_per_s_per_host": "max_requests_per_second_per_host",
+    "header_hosts": "request_header_hosts",
+}
+#: Parts that are logged field by field, and fields that may hold tokens.
+_NOT_LOGGED = {"image", "fetch", "headers", "proxy"}
 
 
-def _loggable(given: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {name: value for name, value in given.items() if name not in _NOT_LOGGED}
-    return {
-        name: redact(value) if isinstance(value, str) else value for name, value in shown.items()
+def _wandb_run(
+    project: str, output_folder: str, lists: "ListOptions", options: DownloadOptions
+) -> "WandbRun":
+    """Return what is logged to Weights & Biases: all options but those that may hold secrets."""
+    from dataset_assets.pipelines.download.progress import WandbRun
+
+    values = {
+        "output_folder": str(output_folder),
+        "wandb_project": project,
+        **asdict(lists),
+        **asdict(options),
+        **asdict(options.fetch),
+        **(asdict(options.image) if options.image is not None else {}),
     }
-
-
-def _list_options(given: Mapping[str, Any]) -> "ListOptions":
-    from dataset_assets.urls.lists import ListOptions  # brings pyarrow: see `download`
-
-    more = {
-        "caption_col": given["caption_col"],
-        "save_additional_columns": tuple(given["save_additional_columns"] or ()),
+    config = {
+        _LOGGED_NAMES.get(name, name): redact(value) if isinstance(value, str) else value
+        for name, value in values.items()
+        if name not in _NOT_LOGGED
     }
-    is_txt = (
-        isinstance(given["url_list"], str | PathLike)
-        and given["input_format"].partition(".")[0] == "txt"
-    )
-    if is_txt and given["layout"] == "img2dataset" and any(more.values()):
-        logger.warning(
-            "a txt list has urls only: caption_col and save_additional_columns are ignored, as img2dataset does"
-        )
-        more = {}
-    return ListOptions(
-        input_format=given["input_format"],
-        url_col=given["url_col"],
-        bbox_col=given["bbox_col"],
-        verify_hash_col=None if given["verify_hash"] is None else given["verify_hash"][0],
-        **more,
-    )
-
-
-def _image_options(given: Mapping[str, Any]) -> ImageOptions:
-    options = {name: given[name] for name in _IMAGE}
-    for name in ("upscale_interpolation", "downscale_interpolation"):
-        options[name] = str(options[name]).lower()  # img2dataset does not mind capitals
-    return ImageOptions(**options)
-
-
-def _fetch_options(given: Mapping[str, Any]) -> FetchOptions:
-    directives = given["disallowed_header_directives"]
-    return FetchOptions(
-        max_connections=given["thread_count"],
-        timeout_s=given["timeout"],
-        total_timeout_s=given["total_timeout"],
-        max_bytes=given["max_bytes"],
-        max_buffered_bytes=given["max_buffered_bytes"],
-        retries=given["retries"],
-        user_agent=user_agent(given["user_agent_token"], given["contact"]),
-        user_agent_token=given["user_agent_token"],
-        disallowed_directives=OPT_OUT_DIRECTIVES
-        if directives is None
-        else tuple(directive.strip() for directive in directives),
-        robots_txt=given["robots_txt"],
-        allow_private_networks=private_networks(given["allow_private_networks"]),
-        max_connections_per_host=given["max_connections_per_host"],
-        max_requests_per_s_per_host=given["max_requests_per_second_per_host"],
-        headers=tuple((given["request_headers"] or {}).items()),
-        header_hosts=tuple(given["request_header_hosts"]),
-        ca_file=given["ca_file"],
-        verify_tls=not given["ignore_ssl_certificate"],
-    )
+    return WandbRun(project, config)

@@ -1,11 +1,16 @@
-"""What a download of url lists can be told, checked once when it is made."""
+"""Options of a download, validated on construction, and the workers that they ask for.
+
+Imports nothing heavy: the definitions of the graph load this, and `download` starts its workers
+with it before it loads anything that takes long.
+"""
 
 import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field
 
-from dataset_assets import registry
+from dataset_assets import checks, registry
+from dataset_assets.distribute import Distributor
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch.options import FetchOptions
 from dataset_assets.images.options import ImageOptions
@@ -14,46 +19,62 @@ from dataset_assets.records.shards import SCHEMA_VERSION
 HASHES = ("md5", "sha256", "sha512")
 LAYOUTS = ("dataset_assets", "img2dataset")
 
+# Modules that a process imports once before workers are forked from it.
+_WORKER = "dataset_assets.pipelines.download._worker_preload"
+_KERNEL = "dataset_assets.pipelines.download._kernel_preload"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadOptions:
     """How rows become shards.
 
     Raises:
-        ConfigurationError: a value can not work; the message says what was expected and what came.
+        ConfigurationError: a value is outside its range; the message says what was expected.
     """
 
-    image: ImageOptions | None = field(
-        default_factory=ImageOptions
-    )  # None: any file, kept as it is
+    image: ImageOptions | None = field(default_factory=ImageOptions)
+    """What is done with each image. None: files of any kind, stored as they are."""
     fetch: FetchOptions = field(default_factory=FetchOptions)
+    """How URLs are fetched."""
     output_format: str = "webdataset"
+    """Format of the shards: the name of a plug-in in `dataset_assets.shards.formats`."""
     samples_per_shard: int = 10_000
-    oom_shard_count: int = 5  # digits of a shard's name
-    compute_hash: str | None = "sha256"  # of the original bytes
-    verify_hash: tuple[str, str] | None = None  # (column, md5 | sha256 | sha512)
-    bbox_col: str | None = None  # column of boxes to blur: lists of [x0, y0, x1, y1] in 0..1
-    layout: str = "dataset_assets"  # "img2dataset": exactly its columns and files, nothing added
+    """Rows of the list in each shard, failed ones included."""
+    oom_shard_count: int = 5
+    """Digits of a shard's name: 5 gives `00000`."""
+    compute_hash: str | None = "sha256"
+    """Hash of the original bytes to store: md5, sha256 or sha512. None: no hash."""
+    verify_hash: tuple[str, str] | None = None
+    """Column with the expected hashes, and their type, which must equal `compute_hash`. A row whose
+    bytes have another hash fails. None: no check."""
+    bbox_col: str | None = None
+    """Column of boxes to blur: lists of [left, top, right, bottom] as fractions of width and
+    height. None: nothing is blurred."""
+    layout: str = "dataset_assets"
+    """`img2dataset` writes exactly the files and columns of img2dataset, and no manifest."""
     distributor: str = "multiprocessing"
+    """Where shards are made: the name of a plug-in in `dataset_assets.distribute`."""
     processes_count: int = 1
-    codec_threads: int | None = (
-        None  # per process; 0: the process's main thread; None: as many as there are cores for
-    )
+    """Worker processes."""
+    codec_threads: int | None = None
+    """Threads of each process that decode and encode. 0: its main thread. None: the cores divided
+    by the processes."""
     max_shard_retry: int = 1
-    reorder_bytes: int = (
-        32 << 20
-    )  # payloads that wait in memory for an earlier row, per open shard; more are spilled to disk
+    """Attempts after the first for a shard that failed as a whole."""
+    reorder_bytes: int = 32 << 20
+    """Payload bytes of one open shard that wait in memory for an earlier row; more are spilled to
+    disk."""
 
     def __post_init__(self) -> None:
         registry.check("output_format", self.output_format)
         registry.check("distributor", self.distributor)
-        _at_least("samples_per_shard", self.samples_per_shard, 1)
-        _at_least("oom_shard_count", self.oom_shard_count, 1)
-        _at_least("processes_count", self.processes_count, 1)
-        _at_least("max_shard_retry", self.max_shard_retry, 0)
-        _one_of("layout", self.layout, LAYOUTS)
+        checks.integer("samples_per_shard", self.samples_per_shard, 1)
+        checks.integer("oom_shard_count", self.oom_shard_count, 1)
+        checks.integer("processes_count", self.processes_count, 1)
+        checks.integer("max_shard_retry", self.max_shard_retry, 0)
+        checks.one_of("layout", self.layout, LAYOUTS)
         if self.compute_hash is not None:
-            _one_of("compute_hash", self.compute_hash, HASHES)
+            checks.one_of("compute_hash", self.compute_hash, HASHES)
         self._check_verify_hash()
 
     def _check_verify_hash(self) -> None:
@@ -61,17 +82,21 @@ class DownloadOptions:
             return
         if len(self.verify_hash) != 2:
             raise ConfigurationError(
-                f"verify_hash: expected [column, hash type], came {self.verify_hash!r}"
+                f"verify_hash: expected [column, hash type], got {self.verify_hash!r}"
             )
-        if self.verify_hash[1] != self.compute_hash:
+        column, hash_type = self.verify_hash
+        if hash_type != self.compute_hash:
             raise ConfigurationError(
-                f"verify_hash: the hash type must be the one in compute_hash; "
-                f"expected [{self.verify_hash[0]!r}, {self.compute_hash!r}], came {list(self.verify_hash)!r}"
+                f"verify_hash: expected [{column!r}, {self.compute_hash!r}], "
+                f"got [{column!r}, {hash_type!r}]; use the hash type of compute_hash"
             )
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest of all that shapes the bytes of a shard, apart from its rows. Pace, limits and retries are not part of it."""
+        """Sha256 (hex) of the options that shape the bytes of a shard.
+
+        Speed, limits and retries are not part of it, and neither are the rows.
+        """
         shaping = {
             "schema_version": SCHEMA_VERSION,
             "image": asdict(self.image) if self.image is not None else None,
@@ -86,25 +111,31 @@ class DownloadOptions:
         return hashlib.sha256(json.dumps(shaping, sort_keys=True, default=str).encode()).hexdigest()
 
     @property
+    def is_img2dataset(self) -> bool:
+        """Whether the output has exactly the files and columns of img2dataset."""
+        return self.layout == "img2dataset"
+
+    @property
     def codec_thread_count(self) -> int:
         """Codec threads of one process; 0 means its main thread."""
         if self.codec_threads is not None:
             return self.codec_threads
-        threads = (
-            len(os.sched_getaffinity(0)) // self.processes_count
-            if hasattr(os, "sched_getaffinity")
-            else 1
-        )
+        if not hasattr(os, "sched_getaffinity"):
+            return 0
+        threads = len(os.sched_getaffinity(0)) // self.processes_count
         return threads if threads > 1 else 0
 
+    def start_workers(self, count: int = 1) -> Distributor:
+        """Return the distributor for `count` workers.
 
-def _at_least(name: str, value: int, least: int) -> None:
-    if not isinstance(value, int) or value < least:
-        raise ConfigurationError(
-            f"{name}: expected a whole number of at least {least}, came {value!r}"
+        The first call starts to load what workers need, in another process, and returns at once.
+        """
+        preload = [_WORKER]
+        if self.image is not None and self.image.extract_exif:
+            preload.append("exifread")
+        if self.image is not None and self.image.needs_area_kernel:
+            preload.append(_KERNEL)
+        distributor: Distributor = registry.load("distributor", self.distributor)(
+            count, preload=tuple(preload)
         )
-
-
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigurationError(f"{name}: expected one of {', '.join(choices)}, came {value!r}")
+        return distributor

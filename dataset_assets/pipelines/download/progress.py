@@ -1,12 +1,14 @@
 """What a person or Weights & Biases sees while shards are made. Reads events, changes nothing.
 
-On a terminal a progress bar with rate, success and remaining time; elsewhere a log line every ten seconds.
+A terminal shows a progress bar with rate, success and remaining time; elsewhere a line is logged
+every ten seconds.
 """
 
 import logging
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -40,6 +42,25 @@ class Reporter(Protocol):
         """End."""
 
 
+@dataclass(frozen=True, slots=True)
+class WandbRun:
+    """A run to log to Weights & Biases."""
+
+    project: str
+    config: Mapping[str, Any]
+    """Options of the run, without secrets."""
+
+
+def new_reporter(total_rows: int, wandb: WandbRun | None = None) -> Reporter:
+    """Return a bar on a terminal, log lines elsewhere; and Weights & Biases where asked for.
+
+    Raises:
+        MissingDependency: Weights & Biases is asked for and not installed.
+    """
+    shown = _terminal_reporter(total_rows) if sys.stderr.isatty() else LogReporter(total_rows)
+    return shown if wandb is None else _Reporters([shown, WandbReporter(wandb)])
+
+
 @dataclass(slots=True)
 class Rate:
     """Running totals of rows."""
@@ -51,27 +72,28 @@ class Rate:
     started: float = field(default_factory=time.monotonic)
 
     def add(self, event: ShardProgress) -> None:
-        """Add up."""
+        """Add the rows of an event."""
         self.rows += event.rows
         self.successes += event.successes
         self.bytes_downloaded += event.bytes_downloaded
 
     @property
     def per_s(self) -> float:
-        """Rows a second since the start."""
+        """Rows per second since the start."""
         return self.rows / max(time.monotonic() - self.started, 1e-9)
 
     @property
     def success(self) -> float:
-        """Share of rows with a sample, 0 to 1."""
+        """Fraction of rows with a sample."""
         return self.successes / self.rows if self.rows else 0.0
 
     def describe(self) -> str:
-        """Say it in one line."""
+        """Return the totals as one line."""
         remaining_s = (self.total - self.rows) / self.per_s if self.rows else 0.0
         return (
-            f"{self.rows:,} of {self.total:,} rows, {self.success:.1%} ok, {self.per_s:,.0f} rows/s, "
-            f"{self.bytes_downloaded / 1e6:,.1f} MB, about {remaining_s:,.0f} s left"
+            f"{self.rows:,} of {self.total:,} rows, {self.success:.1%} ok, "
+            f"{self.per_s:,.0f} rows/s, {self.bytes_downloaded / 1e6:,.1f} MB, "
+            f"about {remaining_s:,.0f} s left"
         )
 
 
@@ -81,18 +103,20 @@ class LogReporter:
     def __init__(
         self, total: int, *, every_s: float = LOG_EVERY_S, log: logging.Logger = logger
     ) -> None:
-        self._rate, self._every_s, self._log = Rate(total), every_s, log
+        self._rate = Rate(total)
+        self._every_s = every_s
+        self._log = log
         self._next = time.monotonic() + every_s
 
     def progress(self, event: ShardProgress) -> None:
-        """See `Reporter`."""
+        """Log the totals when the last line is old enough."""
         self._rate.add(event)
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + self._every_s
             self._log.info(self._rate.describe())
 
     def result(self, event: ShardResult) -> None:
-        """See `Reporter`."""
+        """Log a failed shard."""
         if event.error is not None:
             self._log.error("shard %d failed: %s", event.task.shard_id, event.error)
 
@@ -129,13 +153,13 @@ class TerminalReporter:
         self._task = self._bar.add_task("downloading", total=total, rate="")
 
     def progress(self, event: ShardProgress) -> None:
-        """See `Reporter`."""
+        """Move the bar."""
         self._rate.add(event)
         text = f"{self._rate.per_s:,.0f}/s  {self._rate.success:.1%} ok"
         self._bar.update(self._task, completed=self._rate.rows, rate=text)
 
     def result(self, event: ShardResult) -> None:
-        """See `Reporter`."""
+        """Print a failed shard above the bar."""
         if event.error is not None:
             self._bar.console.print(f"[red]shard {event.task.shard_id} failed:[/red] {event.error}")
 
@@ -148,25 +172,31 @@ class TerminalReporter:
 
 
 class WandbReporter:
-    """Speed of each shard and of the whole, and a table of frequent messages, under img2dataset's keys."""
+    """Logs the speed of each shard and of the whole run, and a table of frequent messages.
 
-    def __init__(self, project: str, config: Mapping[str, Any]) -> None:
+    Keys are those of img2dataset.
+    """
+
+    def __init__(self, run: WandbRun) -> None:
         try:
             import wandb
         except ImportError as exc:
             raise MissingDependency(
-                "enable_wandb needs Weights & Biases: pip install 'dataset-assets[wandb]'"
+                "enable_wandb: expected the package wandb, which is not installed; "
+                "pip install 'dataset-assets[wandb]'"
             ) from exc
-        self._wandb, self._project, self._config = wandb, project, dict(config)
+        self._wandb = wandb
+        self._project = run.project
+        self._config = dict(run.config)
         self._records: list[ShardRecord] = []
         self._started = time.time()
         self._next_table = time.monotonic() + WANDB_EVERY_S
 
     def progress(self, event: ShardProgress) -> None:
-        """See `Reporter`: speed is logged per shard."""
+        """Do nothing: speed is logged per shard."""
 
     def result(self, event: ShardResult) -> None:
-        """See `Reporter`."""
+        """Log a shard that was made."""
         if event.record is None or event.skipped:
             return
         self._records.append(event.record)
@@ -177,9 +207,8 @@ class WandbReporter:
             self._log_table()
 
     def __enter__(self) -> Self:
-        settings = self._wandb.Settings(
-            x_disable_meta=True
-        )  # else the command line is stored, with whatever tokens it has
+        # Otherwise wandb stores the command line, with any tokens in it.
+        settings = self._wandb.Settings(x_disable_meta=True)
         self._run = self._wandb.init(project=self._project, config=self._config, settings=settings)
         return self
 
@@ -190,29 +219,39 @@ class WandbReporter:
     def _log_table(self) -> None:
         counts = add_counts(record.status_dict for record in self._records)
         rows = sum(record.count for record in self._records)
-        data = [
-            [status, number / rows, number]
-            for status, number in list(counts.items())[:_WANDB_TABLE_ROWS]
-        ]
-        self._run.log(
-            {"status": self._wandb.Table(columns=["status", "frequency", "count"], data=data)}
-        )
+        frequent = list(counts.items())[:_WANDB_TABLE_ROWS]
+        data = [[status, number / rows, number] for status, number in frequent]
+        table = self._wandb.Table(columns=["status", "frequency", "count"], data=data)
+        self._run.log({"status": table})
 
 
-def reporters(
-    total_rows: int, *, wandb_project: str | None, config: Mapping[str, Any]
-) -> list[Reporter]:
-    """Choose what to show: a bar on a terminal, log lines elsewhere, and Weights & Biases when a project is named."""
-    shown: list[Reporter] = [
-        _on_terminal(total_rows) if sys.stderr.isatty() else LogReporter(total_rows)
-    ]
-    if wandb_project is not None:
-        shown.append(WandbReporter(wandb_project, config))
-    return shown
+class _Reporters:
+    """Several reporters as one."""
+
+    def __init__(self, reporters: list[Reporter]) -> None:
+        self._reporters = reporters
+
+    def progress(self, event: ShardProgress) -> None:
+        for each in self._reporters:
+            each.progress(event)
+
+    def result(self, event: ShardResult) -> None:
+        for each in self._reporters:
+            each.result(event)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as entered:
+            for each in self._reporters:
+                entered.enter_context(each)
+            self._entered = entered.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._entered.close()
 
 
-def _on_terminal(total_rows: int) -> Reporter:
-    from rich.console import Console  # not loaded where no bar is shown
+def _terminal_reporter(total_rows: int) -> Reporter:
+    from rich.console import Console  # slow to import, and needed for a bar only
 
     console = Console(file=sys.stderr)
     return TerminalReporter(total_rows, console) if console.is_terminal else LogReporter(total_rows)
@@ -220,14 +259,14 @@ def _on_terminal(total_rows: int) -> Reporter:
 
 def _speed(prefix: str, records: list[ShardRecord], duration_s: float) -> dict[str, float]:
     count = sum(record.count for record in records)
-    shares = {
+    rows = {
         SUCCESS: sum(record.successes for record in records),
         "failed_to_download": sum(record.failed_to_download for record in records),
         "failed_to_resize": sum(record.failed_to_resize for record in records),
     }
-    logged = {f"{prefix}/{name}": number / max(count, 1) for name, number in shares.items()}
+    fractions = {f"{prefix}/{name}": number / max(count, 1) for name, number in rows.items()}
     return {
         f"{prefix}/img_per_sec": count / max(duration_s, 1e-9),
-        **logged,
+        **fractions,
         f"{prefix}/count": count,
     }

@@ -1,11 +1,13 @@
 """The columns of a shard's rows, and the counts of them.
 
-First what the list brought, then img2dataset's columns under its names and in its order, then ours.
+First come the columns of the list, then img2dataset's under its names and in its order, then those
+of this package.
 """
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,106 +17,82 @@ from dataset_assets.records.causes import FAILED_TO_DOWNLOAD, FAILED_TO_RESIZE, 
 from dataset_assets.records.fetching import FetchOutcome, Media
 from dataset_assets.records.shards import Row
 
-if TYPE_CHECKING:
-    from dataset_assets.pipelines.download._samples import Sample
-
 #: Distinct messages kept in a record; the causes are always complete.
 MAX_MESSAGES = 1000
 #: Columns that are added to img2dataset's.
 EXTRA = ("cause", "http_status", "content_type", "final_url", "extension", "trailing_bytes")
-#: img2dataset knows one message for all that its decoder can not read; ours says what it is.
+# img2dataset has one message for everything that its decoder cannot read; ours name the reason.
 _NOT_READ = (Cause.NOT_IMAGE, Cause.UNSUPPORTED_FORMAT)
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What is stored for a row."""
+
+    media: Media
+    digest: str | None = None
+    """Hash of the bytes as fetched, in hex. None: the row failed, or hashes are off."""
+
+
 class RowFields:
-    """The columns of a shard: what the list brought, and what is added to each row."""
+    """The columns of a shard: those of the list, and what is added to each row."""
 
     def __init__(self, table: pa.Table, options: DownloadOptions) -> None:
         verify = options.verify_hash[0] if options.verify_hash is not None else None
-        self._hashes = table.column(verify).to_pylist() if verify is not None else None
-        self._boxes = (
-            table.column(options.bbox_col).to_pylist() if options.bbox_col is not None else None
-        )
+        self.expected_hashes = _values_or_none(table, verify)
+        self.boxes = _values_or_none(table, options.bbox_col)
         kept = table.drop_columns([verify]) if verify is not None else table
         self._names: list[str] = kept.column_names
         self._rows = list(zip(*(_to_python(column) for column in kept.columns), strict=True))
-        self._media = options.image is not None
-        self._exif = options.image is not None and options.image.extract_exif
+        self._has_media = options.image is not None
+        self._has_exif = options.image is not None and options.image.extract_exif
         self._hash = options.compute_hash
-        self._extra = options.layout != "img2dataset"
+        self._has_extra = not options.is_img2dataset
+        self.has_caption = "caption" in self._names
+        self._caption = self._names.index("caption") if self.has_caption else None
         self._url = self._names.index("url")
-        self._caption = self._names.index("caption") if "caption" in self._names else None
         fields = [*kept.schema, *self._added_fields()]
-        if (
-            verify is not None and not self._extra
-        ):  # img2dataset's table has the hash where the one to verify was
+        if verify is not None and options.is_img2dataset:
+            # img2dataset has the computed hash in the place of the one to verify.
             fields.insert(self._url, fields.pop())
         self.schema = pa.schema(fields)
 
-    @property
-    def urls(self) -> Iterator[str]:
-        """The url of each row."""
-        return (row[self._url] for row in self._rows)
+    def urls(self) -> list[str]:
+        """Return the URL of each row."""
+        return [row[self._url] for row in self._rows]
 
-    @property
-    def has_caption(self) -> bool:
-        """Whether rows have captions."""
-        return self._caption is not None
-
-    def expected_hash(self, index: int) -> str | None:
-        """See `ShardJob.expected_hash`."""
-        return (
-            None if self._hashes is None else self._hashes[index] or ""
-        )  # a row without a hash can not be verified: it fails
-
-    def bboxes(self, index: int) -> Any:
-        """See `ShardJob.bboxes`."""
-        return self._boxes[index] if self._boxes is not None else None
-
-    def row(self, index: int, key: str, outcome: FetchOutcome, sample: "Sample") -> Row:
-        """Build the row: img2dataset's columns in its order, then ours."""
+    def row(self, index: int, key: str, outcome: FetchOutcome, sample: Sample) -> Row:
+        """Build a row from what was fetched and what is stored of it."""
         media = sample.media
         columns = dict(zip(self._names, self._rows[index], strict=True))
         columns["key"] = key
         columns["status"] = SUCCESS if media.cause is None else media.cause.status
-        columns["error_message"] = (
-            media.message if self._extra or media.cause not in _NOT_READ else DECODE_MESSAGE
-        )
-        if self._media:
-            columns["width"], columns["height"] = media.width, media.height
-            columns["original_width"], columns["original_height"] = (
-                media.original_width,
-                media.original_height,
-            )
-        if self._exif:
+        is_not_read = not self._has_extra and media.cause in _NOT_READ
+        columns["error_message"] = DECODE_MESSAGE if is_not_read else media.message
+        if self._has_media:
+            columns["width"] = media.width
+            columns["height"] = media.height
+            columns["original_width"] = media.original_width
+            columns["original_height"] = media.original_height
+        if self._has_exif:
             columns["exif"] = media.exif
         if self._hash:
             columns[self._hash] = sample.digest
         caption = self._rows[index][self._caption] if self._caption is not None else None
-        extra = self._extra_columns(outcome, media) if self._extra else {}
+        extra = _extra_columns(outcome, media) if self._has_extra else {}
         return Row(index, key, columns, extra, media.payload, media.extension, caption, media.cause)
-
-    def _extra_columns(self, outcome: FetchOutcome, media: Media) -> dict[str, Any]:
-        return {
-            "cause": media.cause,
-            "http_status": outcome.http_status or None,
-            "content_type": outcome.content_type or None,
-            "final_url": outcome.url if outcome.redirects else None,
-            "extension": media.extension or None,
-            "trailing_bytes": media.trailing_bytes or None,
-        }
 
     def _added_fields(self) -> Iterator[pa.Field]:
         for name in ("key", "status", "error_message"):
             yield pa.field(name, pa.string())
-        if self._media:
+        if self._has_media:
             for name in ("width", "height", "original_width", "original_height"):
                 yield pa.field(name, pa.int32())
-        if self._exif:
+        if self._has_exif:
             yield pa.field("exif", pa.string())
         if self._hash:
             yield pa.field(self._hash, pa.string())
-        if self._extra:
+        if self._has_extra:
             yield pa.field("cause", pa.string())
             yield pa.field("http_status", pa.int32())
             for name in ("content_type", "final_url", "extension"):
@@ -156,15 +134,36 @@ class Tally:
         }
 
 
+def _extra_columns(outcome: FetchOutcome, media: Media) -> dict[str, Any]:
+    return {
+        "cause": media.cause,
+        "http_status": outcome.http_status or None,
+        "content_type": outcome.content_type or None,
+        "final_url": outcome.url if outcome.redirects else None,
+        "extension": media.extension or None,
+        "trailing_bytes": media.trailing_bytes or None,
+    }
+
+
+def _values_or_none(table: pa.Table, column: str | None) -> list[Any] | None:
+    return table.column(column).to_pylist() if column is not None else None
+
+
 def _to_python(column: pa.ChunkedArray) -> list[Any]:
-    """Return the values. Nanoseconds that are not whole microseconds come as whole numbers: Python has no type for them, pandas may be missing."""
+    """Return the values of a column.
+
+    Nanoseconds that are not whole microseconds become integers: Python has no type for them, and
+    pandas, which Arrow would use, may be missing.
+    """
     kind = column.type
     if not pa.types.is_temporal(kind) or getattr(kind, "unit", None) != "ns":
         return column.to_pylist()  # type: ignore[no-any-return]
     if pa.types.is_timestamp(kind):
         coarser = pa.timestamp("us", kind.tz)
+    elif pa.types.is_duration(kind):
+        coarser = pa.duration("us")
     else:
-        coarser = pa.duration("us") if pa.types.is_duration(kind) else pa.time64("us")
+        coarser = pa.time64("us")
     try:
         return column.cast(coarser).to_pylist()  # type: ignore[no-any-return]
     except pa.ArrowInvalid:

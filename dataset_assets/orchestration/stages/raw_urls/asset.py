@@ -16,7 +16,8 @@ from dataset_assets.orchestration.partitions import (
     register,
 )
 from dataset_assets.orchestration.resources.storage import StorageResource
-from dataset_assets.pipelines.download.plan_urls import plan_urls, read_shard
+from dataset_assets.pipelines.download.plan_parts import read_shard
+from dataset_assets.pipelines.download.plan_urls import plan_urls
 from dataset_assets.records.plans import Plan
 from dataset_assets.storage.store import Store
 

@@ -77,7 +77,7 @@ def download(
     every_s = LOG_EVERY_S if rows < _LONG_RUN_ROWS else LOG_LONG_RUNS_EVERY_S
     with LogReporter(rows, every_s=every_s, log=log) as progress:
         for result in download_shards(
-            plan_store, tasks, options, retry_failed=again, report=progress.progress
+            plan, plan_store, tasks, options, retry_failed=again, report=progress.progress
         ):
             progress.result(result)
             partition = by_folder[result.task.folder]

@@ -1,0 +1,33 @@
+"""`download` as img2dataset has it: `from dataset_assets.compat.img2dataset import download`.
+
+Writes exactly the files, columns and messages of img2dataset. Source: img2dataset 1.47,
+https://github.com/rom1504/img2dataset#api
+"""
+
+from typing import Any
+
+from dataset_assets.pipelines.download import download as library
+from dataset_assets.pipelines.download.run import DownloadReport
+
+
+def download(
+    url_list: Any, *args: Any, layout: str = "img2dataset", **options: Any
+) -> DownloadReport:
+    """Download a list of image URLs in the layout of img2dataset.
+
+    Args:
+        url_list: what `dataset_assets.download` takes.
+        args: further arguments of img2dataset, in its order.
+        layout: "img2dataset"; "dataset_assets" adds a manifest and columns.
+        options: arguments of `dataset_assets.download`, by name.
+
+    Returns:
+        The manifest of the whole output, and what this call did.
+
+    Raises:
+        DatasetAssetsError: what `dataset_assets.download` raises.
+
+    Example:
+        >>> download("urls.txt", output_folder="images", thread_count=64)  # doctest: +SKIP
+    """
+    return library.download(url_list, *args, layout=layout, **options)

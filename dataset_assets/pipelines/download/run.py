@@ -1,0 +1,167 @@
+"""One call of `download`: plan the lists, make the missing shards, report what came of it."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from dataset_assets import registry
+from dataset_assets.errors import ConfigurationError, ShardIncomplete
+from dataset_assets.pipelines.download.download_shards import download_shards
+from dataset_assets.pipelines.download.options import DownloadOptions
+from dataset_assets.pipelines.download.plan_parts import plan_once
+from dataset_assets.pipelines.download.progress import WandbRun, new_reporter
+from dataset_assets.records.causes import Cause
+from dataset_assets.records.shards import Manifest, ShardResult, ShardTask
+from dataset_assets.shards.active_runs import is_of_the_dead, run_name
+from dataset_assets.shards.commits import MANIFEST, RECORD_SUFFIX, list_records
+from dataset_assets.shards.replace import FOLDER
+from dataset_assets.shards.sidecar import SUFFIX
+from dataset_assets.storage.store import Store
+from dataset_assets.urls.lists import ListOptions
+
+# Each run plans in a folder of its own below this one, so that runs at the same time do not
+# collide.
+_PLANS = "_plan"
+# Makes the folder of a run visible to `_sweep` before the first file in it is complete.
+_STARTED = "started"
+_ABANDONED_S = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadReport:
+    """What a download left behind."""
+
+    manifest: Manifest
+    """The whole output, earlier runs included."""
+    made: int
+    """Shards committed by this call."""
+    skipped: int
+    """Shards that were committed before."""
+    requests: int
+    """HTTP requests made by this call."""
+
+    @property
+    def rows(self) -> int:
+        """Input rows of the whole output."""
+        return self.manifest.rows
+
+    @property
+    def successes(self) -> int:
+        """Rows with a sample."""
+        return self.manifest.successes
+
+    @property
+    def causes(self) -> dict[str, int]:
+        """Failed rows by cause."""
+        return self.manifest.causes
+
+
+def run_download(
+    source: Any,
+    store: Store,
+    lists: ListOptions,
+    options: DownloadOptions,
+    *,
+    incremental_mode: str,
+    retry_failed: frozenset[Cause],
+    wandb: WandbRun | None = None,
+) -> DownloadReport:
+    """Make the shards of a source that a store does not have yet.
+
+    Args:
+        source: what `plan_urls` takes.
+        store: the folder of the shards.
+        lists: how the lists are read.
+        options: how rows become shards.
+        incremental_mode: "incremental", "extend" or "overwrite".
+        retry_failed: causes of failed rows to fetch again in committed shards.
+        wandb: what to log to Weights & Biases. None: nothing.
+
+    Raises:
+        ConfigurationError: causes are to be retried in a layout that does not store them.
+        ShardIncomplete: some shards failed even when tried again; the others are committed.
+    """
+    if retry_failed and options.is_img2dataset:
+        raise ConfigurationError(
+            "retry_failed: expected layout 'dataset_assets', which stores causes, "
+            "got layout 'img2dataset'"
+        )
+    store.check_writable()
+    if incremental_mode == "overwrite":
+        delete_shard_set(store)
+    _sweep(store)
+    first_shard = _next_shard(store) if incremental_mode == "extend" else 0
+    with _new_plan_folder(store) as folder:
+        plan = plan_once(
+            source,
+            folder,
+            lists,
+            samples_per_shard=options.samples_per_shard,
+            first_shard=first_shard,
+        )
+        shards = range(first_shard, plan.next_shard(first_shard))
+        tasks = [ShardTask(shard, store.url) for shard in shards]
+        results = []
+        with new_reporter(plan.rows, wandb) as reporter:
+            for result in download_shards(
+                plan, folder, tasks, options, retry_failed=retry_failed, report=reporter.progress
+            ):
+                results.append(result)
+                reporter.result(result)
+    return _report(store, options, results)
+
+
+def delete_shard_set(store: Store) -> None:
+    """Delete the files of a shard set, of any output format, and nothing else in its folder."""
+    formats = registry.names("output_format")
+    suffixes = {registry.load("output_format", name).suffix for name in formats}
+    endings = {RECORD_SUFFIX, SUFFIX, *filter(None, suffixes)}
+    ending = "|".join(re.escape(each) for each in sorted(endings))
+    owned = re.compile(rf"\d+({ending}|/.*)|{re.escape(MANIFEST)}|({_PLANS}|{FOLDER})/.*")
+    for info in list(store.list()):
+        if owned.fullmatch(info.key):
+            store.delete(info.key)
+
+
+def _report(store: Store, options: DownloadOptions, results: list[ShardResult]) -> DownloadReport:
+    failed = [result for result in results if result.error is not None]
+    if failed:
+        raise ShardIncomplete(
+            f"{len(failed)} of {len(results)} shards failed, the first with: {failed[0].error}. "
+            "The other shards are committed; run again to resume"
+        )
+    records = tuple(list_records(store))
+    manifest = Manifest(records, options.fingerprint, options.output_format)
+    made = [result.record for result in results if result.record is not None and not result.skipped]
+    requests = sum(record.requests for record in made)
+    return DownloadReport(manifest, len(made), len(results) - len(made), requests)
+
+
+def _next_shard(store: Store) -> int:
+    return max((record.shard_id for record in list_records(store)), default=-1) + 1
+
+
+@contextmanager
+def _new_plan_folder(store: Store) -> Iterator[Store]:
+    """Yield a folder for the plan of this run, which is deleted at the end."""
+    folder = f"{_PLANS}/{run_name()}"
+    try:
+        store.write(f"{folder}/{_STARTED}", b"", durable=False)
+        yield store.child(folder)
+    finally:
+        store.delete_tree(folder)
+
+
+def _sweep(store: Store) -> None:
+    """Remove what killed runs have left, but nothing that a run at the same time may use."""
+    store.sweep(older_than_s=_ABANDONED_S)
+    newest: dict[str, float] = {}
+    for info in store.list(f"{_PLANS}/"):
+        folder = info.key.rpartition("/")[0]
+        newest[folder] = max(newest.get(folder, 0.0), info.modified)
+    for folder, modified in newest.items():
+        if time.time() - modified > _ABANDONED_S or is_of_the_dead(folder.rpartition("/")[2]):
+            store.delete_tree(folder)
