@@ -6,7 +6,7 @@
        sets: {dataset: {bucket: imgml, prefix: data, dataset_filter: ""}}}
     cityscapes: {username: ..., password: ...}
 
-In addition, `address` may be a url (then `tls` may be left out), `region` and `session token` may
+In addition, `address` may be a URL (then `tls` may be left out), `region` and `session token` may
 be given, and both keys may be null for boto3's own chain. Every error names the file, the entry
 and the key, and no value of a key that may hold a secret.
 Source: https://github.com/bhlarson/torchdatasetutil/blob/main/README.md
@@ -72,7 +72,7 @@ class CredentialsFile:
                 return self._check_address(store)
         known = ", ".join(store.name for store in self.stores) or "no store at all"
         raise ConfigurationError(
-            f"{self.path}: expected an entry of s3 with the name {name!r}; it has {known}"
+            f"{self.path}: expected an entry of s3 with the name {name!r}, got {known}"
         )
 
     def of_bucket(self, bucket: str) -> NamedStore | None:
@@ -166,7 +166,7 @@ class _Section:
         self.path = path
         self.place = place
         if not isinstance(values, dict):
-            raise self.error(f"expected keys and values; got {_kind(values)}")
+            raise self.error(f"expected keys and values, got {_kind(values)}")
         self.values: dict[str, Any] = values
 
     def error(self, message: str) -> ConfigurationError:
@@ -178,7 +178,7 @@ class _Section:
         """Check that keys are present."""
         if missing := [name for name in names if name not in self.values]:
             present = ", ".join(sorted(map(str, self.values))) or "none"
-            raise self.error(f"expected the key {missing[0]!r}; there are {present}; add it")
+            raise self.error(f"expected the key {missing[0]!r}, got {present}; add it")
 
     def get(self, name: str, kind: type) -> Any:
         """Return the value of a key, or None when it is absent or null."""
@@ -186,7 +186,7 @@ class _Section:
         if value is None or type(value) is kind:
             return value
         hint = "; put it in quotes" if kind is str else ""
-        raise self.error(f"expected {name!r} to be {_NAMES[kind]}; got {_kind(value)}{hint}")
+        raise self.error(f"expected {name!r} to be {_NAMES[kind]}, got {_kind(value)}{hint}")
 
     def child(self, name: str) -> "_Section":
         """Return the mapping below a key."""
@@ -214,7 +214,7 @@ def _store(section: _Section) -> NamedStore:
     address = section.get("address", str)
     if not name or not address:
         raise section.error(
-            f"expected {'name' if not name else 'address'!r} to be text; got nothing"
+            f"expected {'name' if not name else 'address'!r} to be text, got nothing"
         )
     credentials = S3Credentials(
         source=f"{Path(section.path).name}: {name}",

@@ -113,7 +113,7 @@ def _temporary_folder() -> str:
 
 
 def describe(exc: Exception) -> str:
-    """Return the text of an error without secrets of urls."""
+    """Return the text of an error without secrets of URLs."""
     return redact(str(exc)) or type(exc).__name__
 
 

@@ -73,7 +73,7 @@ class Staged(Protocol):
 
 
 class Store(Protocol):
-    """A folder of objects at a url."""
+    """A folder of objects at a URL."""
 
     url: str
     """Without credentials; `open_store(url)` returns an equal store."""
@@ -156,10 +156,19 @@ def check_key(key: str) -> str:
 
 
 def open_store(url: str) -> Store:
-    """Open the store at a path or url. Nothing is created.
+    """Open the store at a path or URL. Nothing is created.
+
+    Args:
+        url: a path, or a URL of any scheme that a plug-in of `stores/` or fsspec handles.
 
     Raises:
         ConfigurationError: no store handles the scheme.
+
+    Example:
+        >>> store = open_store("memory://example")
+        >>> store.write("a/b.txt", b"bytes")
+        >>> store.read("a/b.txt", 1, 3)
+        b'yte'
     """
     scheme = url.split("://", 1)[0] if "://" in url else "file"
     name = {"file": "local", "s3a": "s3"}.get(scheme, scheme)

@@ -1,4 +1,4 @@
-"""Archives read straight off a web server: few requests, no wrong byte, whatever the network does."""
+"""Archives read from a web server: few requests, and no wrong byte on a faulty network."""
 
 import hashlib
 import random
@@ -91,7 +91,8 @@ def test_archive_is_refused_by_member_and_offset_when_a_byte_is_always_damaged(s
         member = archive.members()[700]
         with pytest.raises(
             ArchiveCorrupt,
-            match=rf"train2017\.zip: member '{member.name}' at byte {member.offset:,}: CRC-32 .* again",
+            match=rf"train2017\.zip: member '{member.name}' at byte {member.offset:,}: "
+            "CRC-32 .* again",
         ):
             list(archive.walk())
 

@@ -1,4 +1,7 @@
-"""Tars, plain and packed: everything comes out as it went in, or the archive is refused; links, devices and tricks with sizes never get through."""
+"""Published tars, plain and packed: the members are returned as written, or the archive is refused.
+
+Links, devices and absurd sizes are never accepted.
+"""
 
 import contextlib
 import gzip

@@ -1,4 +1,4 @@
-"""Zips: everything comes out as it went in, or the archive is refused by name; whatever its maker did."""
+"""Published zips: the members are returned as written, or the archive is refused by name."""
 
 import contextlib
 import io
@@ -221,7 +221,8 @@ def test_zip_is_refused_when_the_header_of_a_member_takes_bytes_of_the_next():
     struct.pack_into("<H", data, 28, 20)  # an extra field in the local header only
     with pytest.raises(
         ArchiveCorrupt,
-        match="'a' at byte 0: its header and the directory contradict each other, also when read again",
+        match="'a' at byte 0: its header and the directory contradict each other, also when read "
+        "again",
     ):
         contents(bytes(data))
 

@@ -193,7 +193,7 @@ def test_store_is_connected_when_the_file_is_that_of_the_readme(server, creds):
     assert s3.GetDict("imgml", "data/coco/class_dict.json") == {"classes": 2}
     told = f"{s3!r} {shown} {s3def} {s3.__dict__}"
     assert not any(secret in told for secret in (ACCESS_KEY, SECRET_KEY, SECRETS[2]))
-    with pytest.raises(ConfigurationError, match="'other'; it has store"):
+    with pytest.raises(ConfigurationError, match="'other', got store"):
         Connect(creds, "other")
 
 

@@ -1,4 +1,4 @@
-"""What every store promises (`storage/_base.py`), over all stores: a new one joins by a line in `OPENERS`."""
+"""The protocol of `storage/store.py` on every store; a new store is a line in `OPENERS`."""
 
 import hashlib
 import multiprocessing

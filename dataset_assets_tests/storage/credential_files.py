@@ -1,4 +1,4 @@
-"""The configuration files of the READMEs that our users come from, as written there, and with their blanks filled in."""
+"""Configuration files of other tools' READMEs, as written there and with their blanks filled in."""
 
 import json
 

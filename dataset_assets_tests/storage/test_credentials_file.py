@@ -109,23 +109,23 @@ def test_keys_may_be_null_when_boto3_is_to_find_them(written):
     [
         (
             entry(address=...),
-            r"s3\[0\]: expected the key 'address'; there are access key, name, secret key, tls; add it",
+            r"s3\[0\]: expected the key 'address', got access key, name, secret key, tls; add it",
         ),
         (
             entry(secret_key=..., secret_kye=SECRETS[1]),
-            r"s3\[0\]: expected the key 'secret key'; there are .*secret kye",
+            r"s3\[0\]: expected the key 'secret key', got .*secret kye",
         ),
         (entry(name=...), r"s3\[0\]: expected the key 'name'"),
-        (entry(address=""), r"s3\[0\]: expected 'address' to be text; got nothing"),
+        (entry(address=""), r"s3\[0\]: expected 'address' to be text, got nothing"),
         (
             entry(secret_key=12345678),
-            r"s3\[0\]: expected 'secret key' to be text; got a number; put it in quotes",
+            r"s3\[0\]: expected 'secret key' to be text, got a number; put it in quotes",
         ),
         (
             entry(secret_key=None),
-            "store: expected both an access key and a secret key, or none of them; the secret key is missing",
+            r"store: expected both an access key .*; the secret key is missing",
         ),
-        (entry(tls="no"), r"s3\[0\]: expected 'tls' to be true or false; got text"),
+        (entry(tls="no"), r"s3\[0\]: expected 'tls' to be true or false, got text"),
         (
             entry(address="http://h", tls=True),
             "s3.0.: the address begins with http:// and 'tls' is true: these do not agree",
@@ -135,23 +135,23 @@ def test_keys_may_be_null_when_boto3_is_to_find_them(written):
             entry(cert_path="missing.pem"),
             r"s3\[0\]: expected 'cert path' to be a file of certificates; there is no missing.pem",
         ),
-        (entry(sets=["imgml"]), r"s3\[0\]: expected 'sets' to be keys and values; got a list"),
+        (entry(sets=["imgml"]), r"s3\[0\]: expected 'sets' to be keys and values, got a list"),
         (
             entry(sets={"dataset": {"prefix": "data"}}),
-            r"s3\[0\].sets.dataset: expected the key 'bucket'; there are prefix",
+            r"s3\[0\].sets.dataset: expected the key 'bucket', got prefix",
         ),
         (
             entry(sets={"dataset": "imgml"}),
-            r"s3\[0\].sets.dataset: expected keys and values; got text",
+            r"s3\[0\].sets.dataset: expected keys and values, got text",
         ),
-        ('{"s3": {"name": "store"}}', "expected 's3' to be a list; got keys and values"),
-        ('{"s3": ["store"]}', r"s3\[0\]: expected keys and values; got text"),
+        ('{"s3": {"name": "store"}}', "expected 's3' to be a list, got keys and values"),
+        ('{"s3": ["store"]}', r"s3\[0\]: expected keys and values, got text"),
         (
             '{"cityscapes": {"username": "x"}}',
-            "cityscapes: expected the key 'password'; there are username",
+            "cityscapes: expected the key 'password', got username",
         ),
-        ("- a\n", "expected keys and values; got a list"),
-        ("", "expected keys and values; got nothing"),
+        ("- a\n", "expected keys and values, got a list"),
+        ("", "expected keys and values, got nothing"),
         (b"\xff\xfe\x00\xd8", "it is not text"),
         ("[" * 100_000, "cannot be parsed"),
         ("x" * (1 << 20) + "x", "at most 1048576 bytes"),
@@ -199,7 +199,7 @@ def test_names_are_told_apart_when_a_file_has_several_stores(written):
     assert file.named("other").credentials.endpoint_url == "http://h:1"
     with pytest.raises(
         ConfigurationError,
-        match="expected an entry of s3 with the name 'third'; it has store, other",
+        match="expected an entry of s3 with the name 'third', got store, other",
     ):
         file.named("third")
     with pytest.raises(ConfigurationError, match="store is there twice"):

@@ -24,7 +24,11 @@ from dataset_assets.storage import embedded_s3 as _embedded_s3
 from dataset_assets.storage.credentials import resolve
 from dataset_assets.storage.embedded_s3 import EmbeddedS3
 
-SERVE = "import sys; from dataset_assets.storage.embedded_s3 import serve_s3; serve_s3(*sys.argv[1:], say=lambda text: print(text, flush=True))"
+SERVE = """
+import sys
+from dataset_assets.storage.embedded_s3 import serve_s3
+serve_s3(*sys.argv[1:], say=lambda text: print(text, flush=True))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +72,9 @@ def test_bytes_come_back_when_a_store_is_opened_on_it(server):
 
 
 def test_other_clients_work_when_they_have_its_environment(server):
-    code = """import boto3; s3 = boto3.client("s3"); s3.put_object(Bucket="data", Key="k", Body=b"0123456789")
+    code = """import boto3
+s3 = boto3.client("s3")
+s3.put_object(Bucket="data", Key="k", Body=b"0123456789")
 print(s3.get_object(Bucket="data", Key="k", Range="bytes=2-4")["Body"].read())"""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("AWS_")
@@ -209,7 +215,10 @@ def test_stores_of_the_file_work_when_it_is_served(tmp_path):
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("AWS_")
         } | variables
-        code = "import boto3; print(boto3.client('s3').get_object(Bucket='datasets', Key='data/k')['Body'].read())"
+        code = (
+            "import boto3; s3 = boto3.client('s3'); "
+            "print(s3.get_object(Bucket='datasets', Key='data/k')['Body'].read())"
+        )
         result = subprocess.run(
             [sys.executable, "-c", code],
             env=environment,

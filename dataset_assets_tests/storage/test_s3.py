@@ -83,7 +83,10 @@ def test_nothing_is_asked_and_no_credentials_are_needed_when_a_store_is_opened(m
 
 def test_named_store_of_the_credentials_file_is_used(moto, bucket, monkeypatch, tmp_path):
     file = tmp_path / "creds.yaml"
-    entry = f"name: mine, type: trainer, address: '{moto.url}', access key: AKIAMINE, secret key: {SECRET_KEY}, tls: false, cert verify: false"
+    entry = (
+        f"name: mine, type: trainer, address: '{moto.url}', access key: AKIAMINE, "
+        f"secret key: {SECRET_KEY}, tls: false, cert verify: false"
+    )
     file.write_text(f"s3:\n- {{{entry}, cert path: null}}\n")
     monkeypatch.setenv("DATASET_ASSETS_CREDENTIALS", str(file))
     open_store(f"s3://mine@{bucket}/x").write("a", b"1")
@@ -122,7 +125,8 @@ def test_missing_bucket_is_one_line_that_names_it_and_is_not_created(request, na
     server = request.getfixturevalue(name)
     with pytest.raises(
         BucketMissing,
-        match=f"^expected the bucket 'nobody-made-it' at {server.url}; there is none: create it or correct the url s3:",
+        match=f"^expected the bucket 'nobody-made-it' at {server.url}; there is none: create it or "
+        "correct the URL s3:",
     ) as caught:
         act(Store("s3://nobody-made-it/x", server.credentials))
     assert server.credentials.secret_key not in "".join(traceback.format_exception(caught.value))

@@ -1,4 +1,7 @@
-"""Clients and processes. The danger is real: `test_a_client_that_crosses_a_fork...` shows the wrong bytes that the others must not find."""
+"""Clients and processes.
+
+`test_a_client_that_crosses_a_fork...` shows the wrong bytes that the other tests must not find.
+"""
 
 import multiprocessing
 import os
@@ -39,7 +42,7 @@ def filled(server, size):
 
 
 def read_all(read, size, worker, reads, results):
-    """Read `reads` objects in an order of the worker's own, and send how many were right, wrong, or an error."""
+    """Read `reads` objects in the worker's own order; send how many were right, wrong or failed."""
     counts = Counter()
     for step in range(reads):
         number = (worker * 7 + step * 13) % OBJECTS
@@ -202,7 +205,8 @@ def test_missing_credentials_say_where_they_were_looked_for(monkeypatch, tmp_pat
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(
         CredentialsRefused,
-        match=r"no usable credentials \(NoCredentialsError; looked for boto3's own chain.*AWS_ACCESS_KEY_ID",
+        match=r"no usable credentials \(NoCredentialsError; looked for boto3's own chain.*"
+        "AWS_ACCESS_KEY_ID",
     ):
         Store("s3://data").read("a")
 

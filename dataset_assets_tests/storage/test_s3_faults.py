@@ -1,4 +1,4 @@
-"""What goes wrong between a client and an S3 server: scorecard rows D1-D6, D9, D16 on a server that misbehaves on request."""
+"""Faults between a client and an S3 server, on a server that misbehaves on request."""
 
 import os
 import socket

@@ -1,4 +1,7 @@
-"""What only a strict server can show; `contracts/test_stores.py` runs on it, too. Slow: it is another program, and syncs every write."""
+"""What only a strict server shows; `contracts/test_stores.py` runs on it, too.
+
+Slow: it is another program, and syncs every write.
+"""
 
 import dataclasses
 import os

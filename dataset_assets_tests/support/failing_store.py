@@ -1,7 +1,8 @@
-"""A store that fails, or kills the process, at a chosen step: how the commit protocol is tested without a hook in the package.
+"""A store that fails, or kills the process, at a chosen step, to test the commit protocol.
 
-Every operation that changes something is a step, in order: `stage K`, `append K` (each write), `close K`, `commit K`, `discard K`, `write K`,
-`write_new K`, `delete K`, `delete_tree K`. `Steps.at` decides before the step happens.
+Every operation that changes something is a step, in order: `stage K`, `append K` (each write),
+`close K`, `commit K`, `discard K`, `write K`, `write_new K`, `delete K`, `delete_tree K`.
+`Steps.at` decides before the step happens.
 """
 
 import os
@@ -12,12 +13,15 @@ from typing import Any
 
 
 class Killed(BaseException):
-    """Stands for a SIGKILL inside one process: from the step on, nothing that the dead code does has an effect."""
+    """Simulates a SIGKILL inside one process: from this step on, no operation has an effect."""
 
 
 @dataclass
 class Steps:
-    """Counts steps over all stores that share it. `strike` is called once, before step number `at` (from 0)."""
+    """Counts steps over all stores that share it.
+
+    `strike` is called once, before step number `at` (from 0).
+    """
 
     at: int | None = None
     strike: Callable[[], None] | None = None
@@ -46,7 +50,7 @@ def raise_at(step: int, error: Exception) -> Steps:
 
 
 def die_at(step: int) -> Steps:
-    """Die at a step as by SIGKILL, but within this process: raises `Killed`, and no later step happens."""
+    """Simulate a SIGKILL at a step: raise `Killed`, and let no later step happen."""
     steps = Steps(step)
 
     def strike() -> None:

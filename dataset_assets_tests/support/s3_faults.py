@@ -1,19 +1,25 @@
 """An S3 server that misbehaves on request: faults that no real server produces when asked.
 
     with FaultyS3() as server:
-        server.put("data/key", b"...")                       # bucket "data"
-        server.fault("GET", "cut", times=1, at=500)          # the next GET ends after 500 bytes of its body
+        server.put("data/key", b"...")              # bucket "data"
+        server.fault("GET", "cut", times=1, at=500)  # the next body ends after 500 bytes
         Store("s3://data", server.credentials)
-        server.requests                                      # (method, path with query) of each, in order
+        server.requests                             # (method, path with query) of each, in order
 
-Objects, ranges, If-Match, If-None-Match and multipart uploads work; signatures are not looked at, but `valid_keys`, when set, are the access keys it takes.
+Objects, ranges, If-Match, If-None-Match and multipart uploads work. Signatures are not checked, but
+`valid_keys`, when set, are the access keys that are accepted. The kinds of faults:
 
-    cut      the body ends after `at` bytes, and the connection with it       flip    one byte of the body is another, the ETag is right
-    swap     as cut, and the object is replaced meanwhile                     stall   as cut, but the connection stays open
-    status   an error: `code`, as (503, "SlowDown")                           error_in_200   an <Error> with status 200
-    lost     done, but the answer is lost                                     wrong_etag     done, answered with another ETag
-    damage   the body is changed on its way in                                whole   a range is answered with 200 and everything
-    redirect a 307 to the url `text`
+    cut           the body and the connection end after `at` bytes
+    swap          as cut, and the object is replaced meanwhile
+    stall         as cut, but the connection stays open
+    flip          one byte of the body differs, the ETag does not
+    status        an error: `code`, as (503, "SlowDown")
+    error_in_200  an <Error> with status 200
+    lost          the request is executed, but the answer is lost
+    wrong_etag    the request is executed and answered with another ETag
+    damage        the body is changed on its way in
+    whole         a range is answered with 200 and the whole object
+    redirect      a 307 to the URL `text`
 """
 
 import base64
@@ -33,7 +39,7 @@ from dataset_assets.storage.s3.credentials import S3Credentials
 
 @dataclass(slots=True)
 class Fault:
-    """What goes wrong with requests of one method whose path with query matches."""
+    """A fault for requests of one method whose path with query matches."""
 
     method: str
     kind: str
@@ -45,7 +51,7 @@ class Fault:
 
 
 class FaultyS3:
-    """See the module."""
+    """The server. A context manager."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}  # by "bucket/key"
@@ -74,7 +80,7 @@ class FaultyS3:
         self._server.server_close()
 
     def put(self, path: str, data: bytes) -> None:
-        """Store an object behind the back of everybody."""
+        """Store an object without a request."""
         self.objects[path] = data
 
     def fault(
@@ -88,7 +94,7 @@ class FaultyS3:
         matching: str = "",
         text: str = "no",
     ) -> None:
-        """Let the next `times` matching requests go wrong."""
+        """Make the next `times` matching requests fail."""
         self._faults.append(Fault(method, kind, times, at, code, matching, text))
 
     def count(self, method: str, matching: str = "") -> int:
@@ -96,7 +102,7 @@ class FaultyS3:
         return sum(one == method and bool(re.search(matching, path)) for one, path in self.requests)
 
     def next_fault(self, method: str, target: str) -> Fault | None:
-        """Note a request, and return what is to go wrong with it."""
+        """Record a request, and return its fault."""
         with self._lock:
             self.requests.append((method, target))
             for each in self._faults:
@@ -231,9 +237,7 @@ class _Exchange:
         )
 
     def _body(self, status: int, data: bytes, part: bytes, more: str) -> None:
-        head = (
-            f"{more}ETag: {self._etag_of(data)}\r\nLast-Modified: Fri, 20 Nov 2026 09:00:00 GMT\r\n"
-        )
+        head = f"{more}ETag: {self._etag_of(data)}\r\n{_MODIFIED}"
         if self._is("flip"):
             part = bytes([part[0] ^ 1]) + part[1:]
         if self._is("swap"):
@@ -255,7 +259,7 @@ class _Exchange:
         )  # a bucket, too
         if data is None:
             return self._send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-        head = f"Content-Length: {len(data)}\r\nETag: {self._etag_of(data)}\r\nLast-Modified: Fri, 20 Nov 2026 09:00:00 GMT\r\n\r\n"
+        head = f"Content-Length: {len(data)}\r\nETag: {self._etag_of(data)}\r\n{_MODIFIED}\r\n"
         return self._send(f"HTTP/1.1 200 OK\r\n{head}".encode())
 
     def _put(self) -> None:
@@ -299,12 +303,12 @@ class _Exchange:
         self.reply(204, b"")
 
     def error(self, status: int, code: str, text: str) -> None:
-        """Answer with an error as S3 does."""
-        body = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>{text}</Message></Error>'.encode()
-        self.reply(status, b"" if self.method == "HEAD" else body)
+        """Answer with an error in the format of S3."""
+        body = f"<Error><Code>{code}</Code><Message>{text}</Message></Error>"
+        self.reply(status, b"" if self.method == "HEAD" else _XML + body.encode())
 
     def reply(self, status: int, body: bytes, head: str = "") -> None:
-        """Answer, unless the answer is to be lost."""
+        """Answer, unless the fault loses the answer."""
         self.is_lost = self._is("lost")
         if not self.is_lost:
             self._send(
@@ -312,6 +316,8 @@ class _Exchange:
             )
 
 
+_XML = b'<?xml version="1.0"?>'
+_MODIFIED = "Last-Modified: Fri, 20 Nov 2026 09:00:00 GMT\r\n"
 _LISTING = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
 
 

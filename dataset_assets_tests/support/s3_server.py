@@ -1,14 +1,14 @@
-"""S3 for tests, on this machine: moto's server as a process of its own, and a proxy that counts and delays what any S3 server is asked.
+"""Local S3 servers for tests: moto as a separate process, and a proxy that counts and delays.
 
-    with MotoServer() as server:                       # in a test rather the fixture `moto`, one server for the session; `rclone` is another
+    with MotoServer() as server:  # tests use the fixtures `moto` and `rclone`: one per session
         server.bucket("data")
         Store("s3://data/prefix", server.credentials)
         subprocess.run(..., env=os.environ | server.environment())
         with CountingProxy(server.url, latency_s=0.02) as proxy:
-            Store("s3://data/prefix", dataclasses.replace(server.credentials, endpoint_url=proxy.url))
+            Store("s3://data/prefix", replace(server.credentials, endpoint_url=proxy.url))
             proxy.requests["GET", "/data/prefix/key"], proxy.total, proxy.log
 
-moto takes every secret, keeps everything in memory and shows an error only for what it knows: good for function, not for security.
+moto accepts every secret and keeps everything in memory: it tests functions, not security.
 """
 
 import os
@@ -33,7 +33,7 @@ ACCESS_KEY, SECRET_KEY = "AKIATESTTESTTESTTEST", "test-secret-key-that-nobody-ma
 
 
 class MotoServer:
-    """moto's S3 as a process of its own, so that forks and threads of a test do not meet those of the server."""
+    """moto's S3 as a separate process, so that forks of a test do not meet the server's threads."""
 
     def __enter__(self) -> Self:
         self._log = tempfile.TemporaryFile()
@@ -65,7 +65,7 @@ class MotoServer:
         raise RuntimeError(f"moto's server did not start: {said}")
 
     def environment(self) -> dict[str, str]:
-        """Return what a subprocess needs to find this server by itself."""
+        """Return the variables with which a subprocess finds this server."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": self.credentials.access_key,
@@ -75,7 +75,7 @@ class MotoServer:
         }
 
     def client(self):
-        """Return a plain boto3 client, to look behind the back of the code under test."""
+        """Return a plain boto3 client, to check the server without the code under test."""
         import boto3  # not before a test needs it
         from botocore.config import Config
 
@@ -89,7 +89,7 @@ class MotoServer:
         )
 
     def bucket(self, name: str) -> str:
-        """Create a bucket, if there is none, and return its name."""
+        """Create a bucket unless it exists, and return its name."""
         client = self.client()
         with suppress(client.exceptions.BucketAlreadyOwnedByYou):
             client.create_bucket(Bucket=name)
@@ -98,14 +98,14 @@ class MotoServer:
 
 @pytest.fixture(scope="session")
 def moto():
-    """One server for all tests of a session: each test takes a bucket or prefix of its own."""
+    """One server for all tests of a session: each test uses its own bucket or prefix."""
     with MotoServer() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def rclone(tmp_path_factory):
-    """The embedded server, for what must work on it too."""
+    """The embedded server."""
     from dataset_assets.storage.embedded_s3 import EmbeddedS3
 
     with EmbeddedS3(tmp_path_factory.mktemp("rclone")) as server:
@@ -131,10 +131,11 @@ class Request(NamedTuple):
 
 
 class CountingProxy:
-    """A proxy in front of any S3 server. Signatures stay valid: the Host that the client signed is passed on.
+    """A proxy in front of any S3 server.
 
-    `requests` counts by (method, path), `log` has every request in order, `bytes_sent` the payload bytes of all answers.
-    `latency_s` passes before each request goes on, and may be changed at any time.
+    Signatures stay valid: the Host that the client signed is passed on. `requests` counts by
+    (method, path), `log` has every request in order, `bytes_sent` the payload bytes of all answers.
+    `latency_s` delays each request, and may be changed at any time.
     """
 
     def __init__(self, upstream_url: str, latency_s: float = 0.0) -> None:
@@ -157,7 +158,7 @@ class CountingProxy:
             sock.close()
 
     def reset(self) -> None:
-        """Start to count anew."""
+        """Set the counts to zero."""
         with self._lock:
             self.requests: Counter[tuple[str, str]] = Counter()
             self.log: list[Request] = []
@@ -165,7 +166,7 @@ class CountingProxy:
 
     @property
     def total(self) -> int:
-        """How many requests came."""
+        """Number of requests."""
         return len(self.log)
 
     def _accept(self) -> None:
@@ -190,7 +191,7 @@ class CountingProxy:
                 if not self._answer(upstream, client, head):
                     return
         except (OSError, ValueError):
-            return  # one of the two has gone
+            return  # one of the two has closed the connection
         finally:
             self._open.discard(client)
             client.close()

@@ -1,8 +1,11 @@
-"""OpenStack Swift with its S3 interface, for the slow tests: strict about signatures, checksums and conditions, and it keeps what it has.
+"""OpenStack Swift with its S3 interface, for the slow tests.
 
-    with SwiftServer(tmp_path) as server:              # .url, .credentials, .environment(), .bucket(name), as of `s3_server.MotoServer`
+It is strict about signatures, checksums and conditions, and keeps its objects.
 
-It runs in a virtual environment of its own, made once in the user's cache folder (80 MB from the package index). No root, one disk: a folder.
+    with SwiftServer(tmp_path) as server:  # has the methods of `s3_server.MotoServer`
+
+It runs in a virtual environment of its own, created once in the user's cache folder (80 MB from the
+package index). It needs no root; its one disk is a folder.
 Source: https://docs.openstack.org/swift/latest/development_saio.html
 """
 
@@ -105,7 +108,8 @@ class SwiftServer(MotoServer):
     def _write(self, ports: dict[str, int]) -> None:
         (self._folder / "devices" / "d1").mkdir(parents=True)
         (self._folder / "swift.conf").write_text(
-            "[swift-hash]\nswift_hash_path_suffix = tests\n[storage-policy:0]\nname = one\ndefault = yes\n"
+            "[swift-hash]\nswift_hash_path_suffix = tests\n"
+            "[storage-policy:0]\nname = one\ndefault = yes\n"
         )
         (self._folder / "proxy.conf").write_text(
             _PROXY.format(port=ports["proxy"], folder=self._folder)
@@ -153,7 +157,7 @@ class SwiftServer(MotoServer):
 
 
 def _installed() -> Path:
-    """Return the folder of Swift's programs, after making its virtual environment if there is none."""
+    """Return the folder of Swift's programs; create its virtual environment if there is none."""
     cache = (
         Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         / "dataset-assets-tests"

@@ -49,7 +49,15 @@ R = TypeVar("R")
 
 
 class s3store:
-    """The buckets of one endpoint. Picklable; its `repr` has no secret."""
+    """The buckets of one endpoint. Picklable; its `repr` has no secret.
+
+    Example:
+        >>> s3 = s3store("127.0.0.1:9000", "key", "secret")  # doctest: +SKIP
+        >>> s3.PutDir("datasets", "photos", "data/photos")  # doctest: +SKIP
+        True
+        >>> s3.ListObjects("datasets", "data/photos/")  # doctest: +SKIP
+        ['data/photos/1.jpg', 'data/photos/2.jpg']
+    """
 
     def __init__(
         self,
@@ -64,7 +72,7 @@ class s3store:
         """Take pymlutil's arguments.
 
         Args:
-            address: host:port, or a url.
+            address: host:port, or a URL.
             access_key: None lets boto3 look for keys.
             secret_key: None lets boto3 look for keys.
             tls: https instead of http, where the address does not say.
@@ -97,7 +105,7 @@ class s3store:
         return Store("/".join(("s3:/", bucket, *filter(None, prefix.split("/")))), self.credentials)
 
     def GetUrl(self, bucket: str, path: str, expires: timedelta = timedelta(hours=2)) -> str:
-        """Return a url with which anyone can read the object until it expires. It is a secret."""
+        """Return a URL with which anyone can read the object until it expires. It is a secret."""
         wanted = {"Bucket": bucket, "Key": path}
         url: str = client(self.credentials).generate_presigned_url(
             "get_object", wanted, ExpiresIn=int(expires.total_seconds())
@@ -309,11 +317,20 @@ def Connect(
 ) -> tuple[s3store, dict[str, Any], dict[str, Any]]:
     """Open a store of a credentials file.
 
+    Args:
+        credentials_filename: a file with the keys of torchdatasetutil's README.
+        s3_name: the name of the store in it.
+
     Returns:
         The store, the content of the file, and its entry in it; both without secrets.
 
     Raises:
         ConfigurationError: the file cannot be read, or has no such store.
+
+    Example:
+        >>> s3, creds, entry = Connect("creds.yaml")  # doctest: +SKIP
+        >>> entry["sets"]["dataset"]["bucket"]  # doctest: +SKIP
+        'imgml'
     """
     file = read_credentials_file(credentials_filename)
     named = file.named(s3_name)

@@ -196,7 +196,7 @@ class Bucket:
 
         Args:
             operation: a method of boto3's client.
-            where: the url for messages.
+            where: the URL for messages.
             arguments: of the method, without the bucket.
 
         Raises:

@@ -124,7 +124,7 @@ def translate_s3_errors(where: str, credentials: S3Credentials | None = None) ->
     """Raise errors of this package for those of boto3.
 
     Args:
-        where: the url that is read or written.
+        where: the URL that is read or written.
         credentials: those that are used; errors name their source.
     """
     try:
@@ -186,7 +186,7 @@ def bucket_missing(where: str, credentials: S3Credentials | None) -> BucketMissi
     bucket = where.partition("://")[2].partition("/")[0].rpartition("@")[2]
     return BucketMissing(
         f"expected the bucket {bucket!r} at {_endpoint(credentials)}; there is none: create it or "
-        f"correct the url {where}"
+        f"correct the URL {where}"
     )
 
 

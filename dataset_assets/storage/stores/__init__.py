@@ -1,1 +1,1 @@
-"""Stores: one module per url scheme, each with a class `Store` (see `storage.store.Store`)."""
+"""Stores: one module per URL scheme, each with a class `Store` (see `storage.store.Store`)."""

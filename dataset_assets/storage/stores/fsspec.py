@@ -1,4 +1,4 @@
-"""Every url scheme without a file of its own, through fsspec: memory://, gs://, hdfs:// ...
+"""Every URL scheme without a file of its own, through fsspec: memory://, gs://, hdfs:// ...
 
 A staged object is an unnamed local temporary file until it is committed, so a killed process leaves
 nothing behind. Object storage shows an upload only when it is complete: there the commit is the
@@ -42,7 +42,7 @@ _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "crea
 
 
 class Store:
-    """Objects below one url. `url` has no password; the store keeps the one it was opened with."""
+    """Objects below one URL. `url` has no password; the store keeps the one it was opened with."""
 
     def __init__(self, url: str) -> None:
         self._address = url if url.endswith("://") else url.rstrip("/")
@@ -231,5 +231,5 @@ def _check_installed(scheme: str) -> None:
         except ValueError as exc:
             known = ", ".join(sorted(fsspec.available_protocols()))
             raise ConfigurationError(
-                f"expected a folder, or a url with one of the schemes {known}, got {scheme}://"
+                f"expected a folder, or a URL with one of the schemes {known}, got {scheme}://"
             ) from exc

@@ -1,6 +1,6 @@
 """Any S3 server, through boto3: AWS, Ceph, versitygw, Swift, rclone and others.
 
-Urls are `s3://bucket/prefix`, or `s3://name@bucket/prefix` for a named store of the credentials
+URLs are `s3://bucket/prefix`, or `s3://name@bucket/prefix` for a named store of the credentials
 file that `DATASET_ASSETS_CREDENTIALS` names; without one, `storage.credentials` looks for
 credentials. A bucket is never created. An object becomes visible as a whole, when its PUT or
 multipart upload is complete; reads resume where a connection broke. `write_new` is as exact as the
@@ -42,8 +42,8 @@ class Store:
         found = _URL.fullmatch(url)
         if found is None:
             raise ConfigurationError(
-                "expected a url like s3://bucket/prefix, or s3://name@bucket/prefix with a name of "
-                "the credentials file; got another form (do not put keys into a url: set "
+                "expected a URL like s3://bucket/prefix, or s3://name@bucket/prefix with a name of "
+                "the credentials file; got another form (do not put keys into a URL: set "
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
             )
         prefix = (found["prefix"] or "").rstrip("/")

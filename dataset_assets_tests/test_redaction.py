@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from dataset_assets.redaction import redact
@@ -28,3 +30,13 @@ from dataset_assets.redaction import redact
 )
 def test_credentials_are_hidden_when_a_url_has_them(text, shown):
     assert redact(text) == shown
+
+
+@pytest.mark.parametrize("form", ["SECRET/key+1", "SECRET%2Fkey%2B1"])
+def test_secret_is_hidden_when_a_text_has_it_in_any_form(form):
+    assert redact(f"a {form}, {form}!", ("key", "SECRET/key+1")) == "a ***, ***!"
+
+
+def test_secret_is_hidden_when_json_escapes_it():
+    assert redact(json.dumps({"p": 'a"b\\c'}), ('a"b\\c',)) == '{"p": "***"}'
+    assert redact("text", ()) == "text" == redact("text", ("",))
