@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from dataset_assets.loaders.torch.loader import LoaderOptions, ShardLoader, StagedRows
     from dataset_assets.pipelines.download.download import download
     from dataset_assets.pipelines.download.run import DownloadReport
+    from dataset_assets.pipelines.split.split import split
     from dataset_assets.pipelines.stage.stage import stage
+    from dataset_assets.pipelines.verify.verify import verify
 
 #: name -> the module that has it
 _HOMES = {
@@ -53,7 +55,9 @@ _HOMES = {
     "video_dataset": "hub.loading",
     "hf_dataset_to_mlx_stream": "loaders.mlx.stream",
     "shards_to_mlx_stream": "loaders.mlx.stream",
+    "split": "pipelines.split.split",
     "stage": "pipelines.stage.stage",
+    "verify": "pipelines.verify.verify",
     "LoaderOptions": "loaders.torch.loader",
     "ShardLoader": "loaders.torch.loader",
     "StagedRows": "loaders.torch.loader",
@@ -82,7 +86,9 @@ __all__ = [
     "load_published",
     "s3store",
     "shards_to_mlx_stream",
+    "split",
     "stage",
+    "verify",
     "video_dataset",
 ]
 

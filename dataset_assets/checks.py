@@ -69,6 +69,18 @@ def positive(name: str, value: Any) -> int | float:
     return accepted
 
 
+def not_negative(name: str, value: Any) -> int | float:
+    """Accept a finite number of at least 0.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if not _is_number(value) or not 0 <= value < math.inf:
+        raise ConfigurationError(f"{name}: expected a number of at least 0, got {value!r}")
+    accepted: int | float = value
+    return accepted
+
+
 def boolean(name: str, value: Any) -> bool:
     """Accept true or false, and nothing that merely counts as one of them.
 

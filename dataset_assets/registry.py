@@ -41,6 +41,7 @@ ROLES = {
     "input_format": Role("dataset_assets.urls.formats", "Reader"),
     "output_format": Role("dataset_assets.shards.formats", "Writer"),
     "distributor": Role("dataset_assets.distribute", "Distributor"),
+    "split_source": Role("dataset_assets.splits.sources", "SplitSource"),
     "staging_source": Role("dataset_assets.staging.sources", "Source"),
     "hub_target": Role("dataset_assets.hub.targets", "HubTarget"),
 }

@@ -1,13 +1,19 @@
-"""Samples to shard files and back. A file is an output format: `webdataset`, `files`, `parquet`, `tfrecord`, `dummy`.
+"""Samples to shard files and back. A file in `formats/` is an output format.
 
-A format turns rows into the files of one shard; it knows nothing of urls or images. Around the formats:
+A format turns rows into the files of one shard; it knows nothing of URLs or images. Around the
+formats:
 
-    _base      the contract of a format          _naming   names of shards, samples and members
-    _records   commit records and the manifest   _reorder  rows in any order -> rows in order, in bounded memory
-    _reading   a committed shard -> rows         _verify   does a committed shard hold what its record says?
-    _replace   a new version of a committed shard, safe against crashes
-    _tar, _sidecar, _text, _example              byte layouts
+    writer        the contract of a format
+    naming        names of shards, samples and members
+    sidecar       Parquet files of a shard
+    reorder       rows in any order -> rows in order
+    commits       commit records and the manifest
+    reading       a committed shard -> rows
+    verify        whether a shard agrees with its record
+    replace       replaces a committed shard
+    active_runs   which runs are at work, and which are dead
 
-Commit protocol of a shard: every file is staged (`Writer.close` makes it durable, still invisible), then made visible (`Writer.commit`: the sample
-file, then the sidecar), then `write_record`, then `write_manifest`. The shard exists if and only if its record does and agrees with its files.
+Commit protocol of a shard: every file is staged (`Writer.close` makes it durable, still invisible),
+then made visible (`Writer.commit`: the sample file, then the sidecar), then `write_record`, then
+`write_manifest`. The shard exists if and only if its record does and agrees with its files.
 """

@@ -1,7 +1,9 @@
-"""`tf.train.Example` messages, written and read by hand: a map of named features, each a list of bytes, of floats or of ints.
+"""Writes and reads `tf.train.Example` messages without TensorFlow.
 
-Features stand in the order given, so equal values give equal bytes.
-Format: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/example/feature.proto, https://protobuf.dev/programming-guides/encoding/
+A message is a map of named features, each a list of bytes, of floats or of integers. Features keep
+the order in which they are given, so equal values give equal bytes.
+Format: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/example/feature.proto
+and https://protobuf.dev/programming-guides/encoding/
 """
 
 import struct
@@ -10,16 +12,21 @@ from typing import Any
 
 from dataset_assets.shards._text import utf8
 
-_BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3  # fields of tf.train.Feature
+# Fields of tf.train.Feature.
+_BYTES_LIST = 1
+_FLOAT_LIST = 2
+_INT64_LIST = 3
 _SMALL = [bytes((number,)) for number in range(0x80)]
-_MAX_FLOAT32 = 3.4028235677973366e38  # from here on numbers round to infinity
+#: The smallest number that rounds to infinity as float32.
+_MAX_FLOAT32 = 3.4028235677973366e38
 
 
 def encode_features(features: Iterable[tuple[str, Any]]) -> bytes:
-    """Encode named values, each as the list that fits it. A single bytes value lies at the end of its feature.
+    """Encode named values, each as a list of the type that fits it.
 
-    Bools and ints are int64 lists, floats are float lists, and so are lists of one of them; all else is a bytes list: bytes, UTF-8 text, b"" for None,
-    or the text of a value that has no other place.
+    Booleans and integers become int64 lists, floats become float lists, and so do lists of them.
+    Other values become bytes lists: bytes, UTF-8 text, b"" for None, or the text of any other
+    value. A single bytes value lies at the end of its feature.
     """
     return b"".join(
         _field(1, _field(1, utf8(name)) + _field(2, _value_list(value))) for name, value in features
@@ -27,13 +34,17 @@ def encode_features(features: Iterable[tuple[str, Any]]) -> bytes:
 
 
 def encode_example(features: bytes) -> tuple[bytes, int]:
-    """Wrap encoded features; return the message and where the features start in it."""
+    """Wrap encoded features; return the message and the offset of the features in it."""
     example = _field(1, features)
     return example, len(example) - len(features)
 
 
 def read_bytes_feature(example: bytes, at: int = -1) -> tuple[str, bytes, int]:
-    """Return the name, the single bytes value and the end of the feature at a position; -1 is the first one of a message.
+    """Return the name, the single bytes value and the end of a feature.
+
+    Args:
+        example: the message.
+        at: the offset of the feature; -1 is the first one.
 
     Raises:
         ValueError, IndexError: there is no such feature.
@@ -53,7 +64,7 @@ def read_bytes_feature(example: bytes, at: int = -1) -> tuple[str, bytes, int]:
 def _varint(number: int) -> bytes:
     if 0 <= number < 0x80:
         return _SMALL[number]
-    number &= 0xFFFFFFFFFFFFFFFF  # negative ints are their two's complement
+    number &= 0xFFFFFFFFFFFFFFFF  # negative integers are written as two's complement
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -76,16 +87,14 @@ def _value_list(value: Any) -> bytes:
     if values and all(isinstance(each, int) and -(2**63) <= each < 2**63 for each in values):
         return _field(_INT64_LIST, _field(1, b"".join(map(_varint, values))))
     if values and all(isinstance(each, float) for each in values):
-        return _field(
-            _FLOAT_LIST, _field(1, struct.pack(f"<{len(values)}f", *map(_as_float32, values)))
-        )
+        packed = struct.pack(f"<{len(values)}f", *map(_as_float32, values))
+        return _field(_FLOAT_LIST, _field(1, packed))
     return _field(_BYTES_LIST, b"".join(_field(1, _as_bytes(each)) for each in values))
 
 
 def _as_float32(value: float) -> float:
-    return (
-        value if abs(value) < _MAX_FLOAT32 else value * float("inf")
-    )  # struct refuses what does not fit
+    # struct refuses numbers that do not fit.
+    return value if abs(value) < _MAX_FLOAT32 else value * float("inf")
 
 
 def _as_bytes(value: Any) -> bytes:
@@ -95,8 +104,10 @@ def _as_bytes(value: Any) -> bytes:
 
 
 def _enter(data: bytes, at: int) -> tuple[int, int]:
-    """Return begin and end of the content of the length-delimited field at a position."""
-    at, length, shift = at + 1, 0, 0
+    """Return start and end of the content of the length-delimited field at an offset."""
+    at += 1
+    length = 0
+    shift = 0
     while True:
         length |= (data[at] & 0x7F) << shift
         shift += 7

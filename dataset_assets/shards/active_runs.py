@@ -1,28 +1,28 @@
-"""Who is at work in a folder: an object for each run, named after its process.
+"""Which runs are at work in a folder: one object per run, named after its process.
 
-What a run that was killed has left is removed by the next one at once, and never while another one lives.
+A run removes what earlier runs left behind when they were killed, but nothing that a live run may
+still use.
 """
 
 import os
 import platform
-import time
 from typing import Self
 from uuid import uuid4
 
+from dataset_assets.storage.abandoned import ABANDONED_S, folder_ages
 from dataset_assets.storage.store import Store
 
 _HOST = platform.node()
 _STARTED = "started"
-_ABANDONED_S = 24 * 3600.0
 
 
 def run_name() -> str:
-    """Return a name for a run of this process that no other has."""
+    """Return a unique name for a run of this process."""
     return f"{_HOST}-{os.getpid()}-{uuid4().hex}"
 
 
-def is_of_the_dead(name: str) -> bool:
-    """Tell whether a `run_name` is that of a process of this machine that does not exist any more."""
+def has_exited(name: str) -> bool:
+    """Tell whether a `run_name` belongs to a process of this machine that has exited."""
     host, _, pid = name.rpartition("-")[0].rpartition("-")
     if host != _HOST or not pid.isdecimal():
         return False
@@ -31,30 +31,39 @@ def is_of_the_dead(name: str) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        pass  # it lives, and belongs to somebody else
+        pass  # the process exists and belongs to another user
     return False
 
 
-class Presence:
-    """Stands for this run in a folder while it is entered. What runs have left that are dead, or silent for a day, is swept."""
+def dead_runs(store: Store, folder: str) -> tuple[list[str], list[str]]:
+    """Return the paths of the run folders of dead runs, and those of the others.
+
+    A run is dead when its process has exited, or when it has written nothing for `ABANDONED_S`.
+    """
+    dead: list[str] = []
+    others: list[str] = []
+    for name, age_s in folder_ages(store, folder).items():
+        is_dead = age_s > ABANDONED_S or has_exited(name)
+        (dead if is_dead else others).append(f"{folder}/{name}")
+    return dead, others
+
+
+class ActiveRun:
+    """Registers this run in a folder while it is entered, and sweeps what dead runs left."""
 
     def __init__(self, store: Store, folder: str) -> None:
-        self._store, self._folder, self._name = store, folder, f"{folder}/{run_name()}"
+        self._store = store
+        self._folder = folder
+        self._path = f"{folder}/{run_name()}"
 
     def __enter__(self) -> Self:
-        alone = True
-        for info in list(self._store.list(f"{self._folder}/")):
-            folder = info.key.rpartition("/")[0]
-            if (
-                is_of_the_dead(folder.rpartition("/")[2])
-                or 0 < info.modified < time.time() - _ABANDONED_S
-            ):
-                self._store.delete_tree(folder)
-            else:
-                alone = False
-        self._store.sweep(older_than_s=0.0 if alone else _ABANDONED_S)
-        self._store.write(f"{self._name}/{_STARTED}", b"", durable=False)
+        dead, others = dead_runs(self._store, self._folder)
+        for path in dead:
+            self._store.delete_tree(path)
+        # Staged bytes do not say whose they are: with another run at work, only old ones go.
+        self._store.sweep(older_than_s=ABANDONED_S if others else 0.0)
+        self._store.write(f"{self._path}/{_STARTED}", b"", durable=False)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._store.delete_tree(self._name)
+        self._store.delete_tree(self._path)

@@ -1,7 +1,8 @@
-"""Commit records and the manifest: what exists, and nothing else does.
+"""Commit records and the manifest of a shard set: they define which shards exist.
 
-A shard exists if and only if its record `00000_stats.json` is whole and the files it names have the sizes it says. Records of other tools, foreign
-files, cut records and files without a record are not ours and are passed over. The manifest lists the records; readers open it first.
+A shard exists if and only if its record `00000_stats.json` is complete and the files that it names
+have the sizes that it states. Records of other tools, foreign files, truncated records and files
+without a record are ignored. The manifest lists the records; readers open it first.
 """
 
 import json
@@ -9,52 +10,47 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dataset_assets.errors import (
-    ConfigurationError,
-    ObjectMissing,
-    PlanMismatch,
-    ShardCorrupt,
-    ShardIncomplete,
-)
+from dataset_assets.errors import ObjectMissing, PlanMismatch, ShardIncomplete
 from dataset_assets.records.causes import FAILED_TO_DOWNLOAD, FAILED_TO_RESIZE, Cause
-from dataset_assets.records.shards import SCHEMA_VERSION, Manifest, ShardFile, ShardRecord
+from dataset_assets.records.shards import Manifest, ShardFile, ShardRecord
+from dataset_assets.records.stored_json import check_schema_version, parse_or_none, parse_stored
 from dataset_assets.shards.naming import is_hidden
 from dataset_assets.storage.store import Store
 
 RECORD_SUFFIX = "_stats.json"
 MANIFEST = "manifest.json"
-_ROUNDS = 100
+_MANIFEST_ATTEMPTS = 100
 
 
 def read_record(store: Store, name: str) -> ShardRecord | None:
-    """Read the record of a shard; None when there is no such shard: no record, a cut one, another tool's, or files that do not agree with it."""
-    record = _parse(store, name)
-    return (
-        record
-        if record is not None
-        and all(stored_size(store, file) == file.bytes for file in record.files)
-        else None
-    )
+    """Read the record of a shard; return None when the shard does not exist.
+
+    It does not exist without a record, with a truncated one or one of another tool, or when its
+    files have other sizes than the record states.
+    """
+    record = _read_record(store, name)
+    if record is None or not _has_its_files(store, record):
+        return None
+    return record
 
 
 def list_records(store: Store) -> list[ShardRecord]:
-    """Read the records of all shards of a folder, in shard order."""
+    """Read the records of all shards of a set, in shard order."""
     sizes = {info.key: info.bytes for info in store.list("", recursive=False)}
-    names = [key.removesuffix(RECORD_SUFFIX) for key in sizes if key.endswith(RECORD_SUFFIX)]
-    records = [record for name in names if (record := _parse(store, name)) is not None]
-    whole = [
-        record
-        for record in records
-        if all(stored_size(store, file, sizes) == file.bytes for file in record.files)
-    ]
-    return sorted(whole, key=lambda record: (record.shard_id, record.name))
+    records = []
+    for key in sizes:
+        if key.endswith(RECORD_SUFFIX):
+            record = _read_record(store, key.removesuffix(RECORD_SUFFIX))
+            if record is not None and _has_its_files(store, record, sizes):
+                records.append(record)
+    return sorted(records, key=lambda record: (record.shard_id, record.name))
 
 
 def write_record(store: Store, record: ShardRecord) -> None:
-    """Write the record of a shard whose files are committed: from here on the shard exists.
+    """Write the record of a shard whose files are committed. From then on the shard exists.
 
     Raises:
-        ShardIncomplete: its rows are not all accounted for.
+        ShardIncomplete: the record does not account for all rows.
     """
     problem = accounting_problem(record)
     if problem:
@@ -65,7 +61,10 @@ def write_record(store: Store, record: ShardRecord) -> None:
 
 
 def accounting_problem(record: ShardRecord) -> str | None:
-    """Say which counts of a record do not add up: rows = successes + failures, failures = causes."""
+    """Describe which counts of a record do not add up; None when all do.
+
+    Rows are successes and failures; failures are the sum of the causes.
+    """
     failures = record.failed_to_download + record.failed_to_resize
     if record.count != record.successes + failures:
         return f"{record.count} rows, but {record.successes} successes and {failures} failures"
@@ -77,99 +76,110 @@ def accounting_problem(record: ShardRecord) -> str | None:
 def write_manifest(
     store: Store, *, fingerprint: str, output_format: str, extra_files: Sequence[ShardFile] = ()
 ) -> Manifest:
-    """Write the manifest of all records of a folder, and of the files that belong to the whole set, and return it.
+    """Write the manifest of all records of a set and return it. Idempotent.
 
-    Lists, writes and lists again until both agree: a writer that puts an older list over a newer one finds out and corrects it, so concurrent writers
-    end with the manifest of all. Idempotent: equal sets give equal bytes, which are not written again.
+    The manifest is listed, written and listed again until both agree. A writer that replaces a
+    newer list by an older one notices and corrects it, so concurrent writers end with the manifest
+    of all shards. Equal sets give equal bytes, which are not written again.
+
+    Args:
+        store: the shard set.
+        fingerprint: of the options of the set.
+        output_format: of its shards.
+        extra_files: files that belong to the whole set.
 
     Raises:
-        PlanMismatch: another writer keeps replacing it with something else.
+        PlanMismatch: another writer keeps replacing the manifest with a different one.
     """
-    for _ in range(_ROUNDS):
-        manifest = Manifest(
-            tuple(list_records(store)), fingerprint, output_format, extra_files=tuple(extra_files)
-        )
+    for _ in range(_MANIFEST_ATTEMPTS):
+        records = tuple(list_records(store))
+        manifest = Manifest(records, fingerprint, output_format, extra_files=tuple(extra_files))
         data = manifest.to_json()
         if _read_or_none(store, MANIFEST) == data:
             return manifest
         store.write(MANIFEST, data)
     raise PlanMismatch(
-        f"another run with other options writes to {store.url}; let one finish, or give each its own folder"
+        f"{store.url}: expected one writer, got another run with other options; "
+        "wait until one of them is done, or give each run its own folder"
     )
 
 
 def read_manifest(store: Store) -> Manifest:
-    """Read the manifest. Its records have no times and no messages: those are in the records themselves.
+    """Read the manifest of a set.
+
+    Its records have no times and no messages; those are in the records of the shards.
 
     Raises:
-        ObjectMissing: there is none: not a shard set, or not finished.
-        ShardCorrupt: it is not one.
+        ObjectMissing: there is none: the folder is no shard set, or the set is not finished.
+        ShardCorrupt: the file is not a manifest.
         ConfigurationError: a newer version of this package wrote it.
     """
-    data = store.read(MANIFEST)
-    try:
+    where = store.locate(MANIFEST)
+
+    def parse(data: bytes) -> Manifest:
         raw = json.loads(data)
-        version = int(raw["schema_version"])
-        if version > SCHEMA_VERSION:
-            message = f"{store.locate(MANIFEST)} has schema version {version}, expected at most {SCHEMA_VERSION}: upgrade dataset-assets"
-            raise ConfigurationError(message)
-        shards = tuple(_from_manifest(entry) for entry in raw["shards"])
-        extra = tuple(ShardFile(**entry) for entry in raw.get("extra_files", ()))
-        return Manifest(shards, str(raw["fingerprint"]), str(raw["output_format"]), version, extra)
-    except ConfigurationError:
-        raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
-        raise ShardCorrupt(
-            f"{store.locate(MANIFEST)} is not a manifest of this package ({exc}); run the download again to write it"
-        ) from exc
+        check_schema_version(raw, where)
+        return _parse_manifest(raw)
+
+    return parse_stored(
+        store.read(MANIFEST),
+        parse,
+        where=where,
+        expected="a manifest of this package",
+        remedy="run the download again to write it",
+    )
 
 
 def stored_size(
     store: Store, file: ShardFile, sizes: Mapping[str, int] | None = None
 ) -> int | None:
-    """Return the bytes that are stored of a file of a shard, or of a folder of files; None when there is nothing.
+    """Return the stored bytes of a file of a shard, or of a folder of files; None if it is missing.
 
-    `sizes` saves requests: the objects at the top of the store.
+    Args:
+        store: the shard set.
+        file: the file.
+        sizes: bytes of each object at the top of the store, when they are known: saves requests.
     """
     if file.sha256 is not None:
         return store.size(file.name) if sizes is None else sizes.get(file.name)
-    return sum(
-        info.bytes
-        for info in store.list(f"{file.name}/", recursive=False)
-        if not is_hidden(info.key)
-    )
+    objects = store.list(f"{file.name}/", recursive=False)
+    return sum(info.bytes for info in objects if not is_hidden(info.key))
 
 
-def _parse(store: Store, name: str) -> ShardRecord | None:
-    """Read a record without looking at its files; None when there is none or it is not ours."""
+def _has_its_files(
+    store: Store, record: ShardRecord, sizes: Mapping[str, int] | None = None
+) -> bool:
+    return all(stored_size(store, file, sizes) == file.bytes for file in record.files)
+
+
+def _read_record(store: Store, name: str) -> ShardRecord | None:
+    """Read a record without looking at its files; None when there is none, or it is foreign."""
     data = _read_or_none(store, name + RECORD_SUFFIX)
-    try:
-        record = ShardRecord.from_json(data) if data is not None else None
-        return record if record is not None and _is_ours(record, name) else None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
+    return parse_or_none(data, lambda text: _checked_record(ShardRecord.from_json(text), name))
 
 
-def _is_ours(record: ShardRecord, name: str) -> bool:
-    counts = (
+def _checked_record(record: ShardRecord, name: str) -> ShardRecord:
+    """Return a record that this package can have written.
+
+    Raises:
+        ValueError: another tool wrote it.
+    """
+    numbers = (
+        record.shard_id,
         record.count,
         record.successes,
         record.failed_to_download,
         record.failed_to_resize,
         *record.causes.values(),
+        *(file.bytes for file in record.files),
     )
-    numbers = (record.shard_id, *counts, *(file.bytes for file in record.files))
-    named = all(
-        file.name == name if file.sha256 is None else file.name.startswith(f"{name}.")
-        for file in record.files
-    )
-    plain = all("/" not in file.name for file in record.files)
-    return (
-        record.name == name
-        and named
-        and plain
-        and all(isinstance(number, int) for number in numbers)
-    )
+    if record.name != name or not all(isinstance(number, int) for number in numbers):
+        raise ValueError(f"expected the record of shard {name}, got one of {record.name}")
+    for file in record.files:
+        is_named = file.name == name if file.sha256 is None else file.name.startswith(f"{name}.")
+        if not is_named or "/" in file.name:
+            raise ValueError(f"expected files of shard {name}, got {file.name}")
+    return record
 
 
 def _read_or_none(store: Store, key: str) -> bytes | None:
@@ -179,7 +189,17 @@ def _read_or_none(store: Store, key: str) -> bytes | None:
         return None
 
 
-def _from_manifest(entry: dict[str, Any]) -> ShardRecord:
+def _parse_manifest(raw: dict[str, Any]) -> Manifest:
+    return Manifest(
+        shards=tuple(_parse_entry(entry) for entry in raw["shards"]),
+        fingerprint=str(raw["fingerprint"]),
+        output_format=str(raw["output_format"]),
+        schema_version=int(raw["schema_version"]),
+        extra_files=tuple(ShardFile(**entry) for entry in raw.get("extra_files", ())),
+    )
+
+
+def _parse_entry(entry: dict[str, Any]) -> ShardRecord:
     causes: dict[str, int] = dict(entry["causes"])
     failed: Counter[str] = Counter()
     for cause, rows in causes.items():

@@ -1,6 +1,7 @@
-"""A committed shard -> the rows it was written from, payloads included: what `retry_failed` starts with.
+"""Reads a committed shard back into the rows that it was written from, payloads included.
 
-Only what a record names is read, one sequential pass over the sample file beside one over the metadata. Nothing is extracted.
+Only files that the record names are read: one sequential pass over the sample file beside one over
+the metadata. Nothing is extracted. `retry_failed` starts with this.
 """
 
 from collections.abc import Collection, Iterator
@@ -12,20 +13,25 @@ from dataset_assets.errors import ShardCorrupt
 from dataset_assets.records.causes import SUCCESS, Cause
 from dataset_assets.records.shards import Row, ShardFile, ShardRecord
 from dataset_assets.shards.sidecar import SUFFIX, read_schema, read_table
-from dataset_assets.shards.writer import Sample, Writer, index_names
+from dataset_assets.shards.writer import StoredSample, Writer, index_names
 from dataset_assets.storage.store import Store
 
 _CAUSES = frozenset(Cause)
 
 
 def read_rows(store: Store, record: ShardRecord, *, extra: Collection[str] = ()) -> Iterator[Row]:
-    """Yield the rows of a committed shard in row order, one payload in memory at a time.
+    """Yield the rows of a committed shard in row order, with one payload in memory at a time.
 
-    `extra` names the columns that go to `Row.extra`; the index columns go nowhere, since writing makes them anew. A shard without files has no rows.
+    A shard without files has no rows. Index columns are left out: writing makes them again.
+
+    Args:
+        store: the shard set.
+        record: the record of the shard.
+        extra: columns that go to `Row.extra`.
 
     Raises:
-        ShardCorrupt: the files do not hold what the record says.
-        ObjectMissing: a file is gone.
+        ShardCorrupt: the files do not agree with the record.
+        ObjectMissing: a file is missing.
     """
     samples = read_samples(store, record)
     count = 0
@@ -35,17 +41,21 @@ def read_rows(store: Store, record: ShardRecord, *, extra: Collection[str] = ())
     for count, values in enumerate(chain([first] if first else [], rows), start=1):
         row = _row(count - 1, values, extra, not_columns)
         if values["status"] == SUCCESS:
-            _fill(row, next(samples, None), record.name)
+            _add_payload(row, next(samples, None), record.name)
         yield row
     left = next(samples, None)
     if left is not None:
         raise ShardCorrupt(f"shard {record.name}: sample {left.key} has no row")
     if record.files and count != record.count:
-        raise ShardCorrupt(f"shard {record.name}: {count} rows, expected {record.count}")
+        raise ShardCorrupt(f"shard {record.name}: expected {record.count} rows, got {count}")
 
 
 def writer_of(record: ShardRecord) -> type[Writer]:
-    """Return the format that wrote a shard, known by the suffix of its sample file."""
+    """Return the format that wrote a shard, recognized by the suffix of its sample file.
+
+    Raises:
+        ShardCorrupt: no format writes such a file.
+    """
     suffix = record.files[0].name.removeprefix(record.name) if record.files else None
     for name in registry.names("output_format"):
         writer: type[Writer] = registry.load("output_format", name)
@@ -54,28 +64,38 @@ def writer_of(record: ShardRecord) -> type[Writer]:
     raise ShardCorrupt(f"shard {record.name}: no output format writes {record.files[0].name!r}")
 
 
-def read_samples(store: Store, record: ShardRecord) -> Iterator[Sample]:
-    """Yield the samples of a committed shard in file order. Raises what `read_rows` does."""
+def read_samples(store: Store, record: ShardRecord) -> Iterator[StoredSample]:
+    """Yield the samples of a committed shard in file order.
+
+    Raises:
+        ShardCorrupt: the sample file does not agree with its format.
+        ObjectMissing: it is missing.
+    """
     return writer_of(record).samples(store, record.files[0]) if record.files else iter(())
 
 
 def read_values(store: Store, record: ShardRecord) -> Iterator[dict[str, Any]]:
-    """Yield the metadata of all rows of a committed shard, index columns included. Raises what `read_rows` does."""
+    """Yield the metadata of all rows of a committed shard, index columns included.
+
+    Raises:
+        ShardCorrupt: the table of the rows is not readable, or lacks a column.
+        ObjectMissing: it is missing.
+    """
     table = metadata_file(record)
     if table is None:
         return
     columns = read_schema(store, table.name).names
     if not {"key", "status"}.issubset(columns):
         raise ShardCorrupt(
-            f"{table.name}: expected columns 'key' and 'status', came {', '.join(columns)}"
+            f"{table.name}: expected columns 'key' and 'status', got {', '.join(columns)}"
         )
     if not writer_of(record).sidecar:
-        columns = columns[:-1]  # the payload
+        columns = columns[:-1]  # the last one is the payload
     yield from read_table(store, table.name, columns=columns)
 
 
 def metadata_file(record: ShardRecord) -> ShardFile | None:
-    """Return the parquet file with the metadata of all rows."""
+    """Return the Parquet file with the metadata of all rows."""
     return next((file for file in record.files if file.name == record.name + SUFFIX), None)
 
 
@@ -95,11 +115,15 @@ def _row(
     )
 
 
-def _fill(row: Row, sample: Sample | None, shard: str) -> None:
+def _add_payload(row: Row, sample: StoredSample | None, shard: str) -> None:
     if sample is None or sample.key != row.key:
+        found = sample.key if sample else "missing"
         raise ShardCorrupt(
-            f"shard {shard}: row {row.index} ({row.key}) is a success, but the next sample is {sample.key if sample else 'missing'}"
+            f"shard {shard}: row {row.index} ({row.key}) is a success, but the next sample is "
+            f"{found}"
         )
-    row.payload, row.parts = sample.payload, sample.parts
-    # Formats with one payload column can not say what each payload is; a pipeline that keeps any file adds a column for it.
+    row.payload = sample.payload
+    row.parts = sample.parts
+    # Formats with one payload column cannot name the extension of each payload; pipelines that keep
+    # files of any type add a column for it.
     row.extension = row.extra.get("extension") or sample.extension

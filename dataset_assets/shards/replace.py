@@ -1,27 +1,32 @@
-"""A new version of a committed shard in place of the old one, safe against crashes on any store.
+"""Replaces a committed shard by a new version, safe against crashes on any store.
 
-The new version is written as a shard of its own in `_replace/00000/` (so all of it is durable). Its record there, written last, is the intent: without
-it nothing has happened, with it the replacement will happen. Rolling forward copies the files over the old ones, then the record, then removes the
-intent, then the folder; it may be cut and repeated at any point. Between the first copy and the new record, files and record disagree in size or
-sha256, so a reader that checks refuses the shard rather than mix versions.
+The new version is written as a shard of its own in `_replace/00000/`. Its record there is written
+last and is the intent: without it nothing has happened; with it the replacement will happen.
+Rolling forward copies the files over the old ones, then the record, then removes the intent and the
+folder. It can be interrupted and repeated at any point. Between the first copy and the new record,
+files and record disagree in size or sha256, so a reader that checks refuses the shard instead of
+mixing versions.
 """
 
-import time
 from collections.abc import Collection
 
 from dataset_assets.errors import ObjectMissing, ShardCorrupt
 from dataset_assets.records.shards import ShardFile, ShardRecord
 from dataset_assets.shards.commits import RECORD_SUFFIX, read_record, write_record
+from dataset_assets.storage.abandoned import ABANDONED_S, folder_ages
 from dataset_assets.storage.store import Store
 
 FOLDER = "_replace"
-STARTED = "started"  # tells when, and that there is something to clean up, before the first file is committed
-ABANDONED_S = 24 * 3600.0
+#: Marks a replacement that has begun, before its first file is committed.
+STARTED = "started"
 _CHUNK = 1 << 20
 
 
 def replacement_store(store: Store, name: str) -> Store:
-    """Return the emptied folder in which to write and commit the new version of a shard. Then call `replace_shard`."""
+    """Empty and return the folder for the new version of a shard.
+
+    Commit the new version there, then call `replace_shard`.
+    """
     store.delete_tree(f"{FOLDER}/{name}")
     folder = store.child(f"{FOLDER}/{name}")
     folder.write(STARTED, b"", durable=False)
@@ -29,11 +34,15 @@ def replacement_store(store: Store, name: str) -> Store:
 
 
 def replace_shard(store: Store, record: ShardRecord) -> None:
-    """Put the new version, committed to its `replacement_store`, in place of the old one. `record` is the new version's.
+    """Replace a shard by the version that is committed to its `replacement_store`.
+
+    Args:
+        store: the shard set.
+        record: the record of the new version.
 
     Raises:
-        ShardIncomplete: its rows are not all accounted for.
-        ShardCorrupt: its files are not what the record says.
+        ShardIncomplete: the record does not account for all rows.
+        ShardCorrupt: the files of the new version do not agree with the record.
     """
     write_record(store.child(f"{FOLDER}/{record.name}"), record)
     roll_forward(store, [record.name])
@@ -42,31 +51,32 @@ def replace_shard(store: Store, record: ShardRecord) -> None:
 def roll_forward(
     store: Store, names: Collection[str] | None = None, *, abandoned_s: float = ABANDONED_S
 ) -> list[str]:
-    """Finish replacements that were cut off, of these shards or (None) of all; return the names of the shards that are new now.
+    """Finish interrupted replacements; return the names of the shards that were replaced.
 
-    Called at the start of every run. Idempotent. Replacements without an intent may still be at work: they are removed once untouched for
-    `abandoned_s`.
+    Every run calls this when it starts. Idempotent. A replacement without an intent may belong to a
+    live run; it is removed after `abandoned_s` seconds without a write.
+
+    Args:
+        store: the shard set.
+        names: of the shards to look at; None is all.
+        abandoned_s: seconds without a write after which the run counts as dead.
 
     Raises:
-        ShardCorrupt: a new version is not what its record says; the message says what to do.
+        ShardCorrupt: the files of a new version do not agree with its record.
     """
-    newest: dict[str, float] = {}
-    for info in store.list(f"{FOLDER}/"):
-        name = info.key.split("/")[1]
-        newest[name] = max(newest.get(name, 0.0), info.modified)
-    done = []
-    for name, modified in newest.items():
+    replaced = []
+    for name, age_s in folder_ages(store, FOLDER).items():
         if names is not None and name not in names:
             continue
-        if _finish(store, name):
-            done.append(name)
-        elif 0 < modified < time.time() - abandoned_s:
+        if _roll_forward_one(store, name):
+            replaced.append(name)
+        elif age_s > abandoned_s:
             store.delete_tree(f"{FOLDER}/{name}")
-    return done
+    return replaced
 
 
-def _finish(store: Store, name: str) -> bool:
-    """Roll one replacement forward; tell whether there was an intent."""
+def _roll_forward_one(store: Store, name: str) -> bool:
+    """Roll one replacement forward; return whether there was an intent."""
     folder = store.child(f"{FOLDER}/{name}")
     record = read_record(folder, name)
     try:
@@ -76,7 +86,7 @@ def _finish(store: Store, name: str) -> bool:
             _copy(folder, store, file)
     except (ObjectMissing, ShardCorrupt):
         if folder.size(name + RECORD_SUFFIX) is None:
-            return False  # nothing was intended, or another run has just done it
+            return False  # there is no intent, or another run has just finished it
         raise
     write_record(store, record)
     folder.delete(record.record_name)
@@ -84,8 +94,11 @@ def _finish(store: Store, name: str) -> bool:
     return True
 
 
-def _damaged(folder: Store, what: str) -> str:
-    return f"the new version of a shard in {folder.url} is damaged: {what}; delete that folder and run again"
+def _damaged(folder: Store, problem: str) -> str:
+    return (
+        f"{folder.url}: the new version of a shard is damaged: {problem}; "
+        "delete that folder and run again"
+    )
 
 
 def _copy(source: Store, target: Store, file: ShardFile) -> None:

@@ -1,4 +1,4 @@
-"""Does a committed shard hold what its record says? Answers in sentences, and never trusts the files it looks at."""
+"""Verifies that a committed shard agrees with its record. The files are never trusted."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -10,35 +10,42 @@ from dataset_assets.records.causes import SUCCESS
 from dataset_assets.records.shards import ShardFile, ShardRecord
 from dataset_assets.shards.commits import accounting_problem, stored_size
 from dataset_assets.shards.reading import read_samples, read_values
-from dataset_assets.shards.writer import INDEX, Sample, index_names, part_columns
+from dataset_assets.shards.writer import INDEX, StoredSample, index_names, part_columns
 from dataset_assets.storage.store import Store
 
 MAX_PROBLEMS = 100
-_CHUNK = 1 << 20
 
 
-class _Place(NamedTuple):
-    """Where the sample of a row should be."""
+class _IndexEntry(NamedTuple):
+    """Where the index says that the sample of a row lies."""
 
     row: int
     offset: int | None
     size: int | None
-    parts: dict[str, int]  # columns of the parts that the sample has
+    parts: dict[str, int]
+    """Values of the index columns of the parts that the sample has."""
 
 
 def verify_shard(store: Store, record: ShardRecord, *, deep: bool = True) -> list[str]:
-    """List what is wrong with a shard, at most `MAX_PROBLEMS` sentences that name shard, file and row; none if it is sound.
+    """List the problems of a shard, at most `MAX_PROBLEMS`; an empty list if it has none.
 
-    Shallow: the record's counts and the sizes of its files. Deep: also sha256 of every file, every row once, every success with its sample where the
-    index says and in row order, no sample without a row.
+    Args:
+        store: the shard set.
+        record: the record of the shard.
+        deep: also check the sha256 of every file, that every row occurs once, that every success
+            has its sample in row order and where the index says, and that every sample has a row.
+            Otherwise only the counts of the record and the sizes of the files are checked.
+
+    Returns:
+        One sentence for each problem, with shard, file and row.
     """
-    problems = list(_shallow(store, record))
+    problems = list(_record_problems(store, record))
     if deep and not problems:
-        problems = list(islice(_deep(store, record), MAX_PROBLEMS))
+        problems = list(islice(_content_problems(store, record), MAX_PROBLEMS))
     return [f"shard {record.name}: {problem}" for problem in problems]
 
 
-def _shallow(store: Store, record: ShardRecord) -> Iterator[str]:
+def _record_problems(store: Store, record: ShardRecord) -> Iterator[str]:
     if problem := accounting_problem(record):
         yield f"the record counts {problem}"
     for file in record.files:
@@ -46,33 +53,33 @@ def _shallow(store: Store, record: ShardRecord) -> Iterator[str]:
         if size is None:
             yield f"{file.name} is missing"
         elif size != file.bytes:
-            yield f"{file.name} has {size} bytes, expected {file.bytes}"
+            yield f"{file.name}: expected {file.bytes} bytes, got {size}"
 
 
-def _deep(store: Store, record: ShardRecord) -> Iterator[str]:
+def _content_problems(store: Store, record: ShardRecord) -> Iterator[str]:
     try:
         for file in record.files:
             if file.sha256 is not None and (found := file_sha256(store, file)) != file.sha256:
-                yield f"{file.name} has changed: sha256 {found}, expected {file.sha256}"
+                yield f"{file.name} has changed: expected sha256 {file.sha256}, got {found}"
         if record.files:
-            yield from _rows(store, record)
+            yield from _row_problems(store, record)
     except (ShardCorrupt, ObjectMissing) as exc:
         yield str(exc)
 
 
 def file_sha256(store: Store, file: ShardFile) -> str:
-    """Return the hex digest of a stored file."""
-    digest = hashlib.sha256()
+    """Return the sha256 (hex) of a stored file."""
+    opened: Any
     with store.open_read(file.name) as opened:
-        while chunk := opened.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _rows(store: Store, record: ShardRecord) -> Iterator[str]:
-    places: dict[str, _Place] = {}  # of the successes whose sample has not been found yet
+def _row_problems(store: Store, record: ShardRecord) -> Iterator[str]:
+    # Successes whose sample has not been found yet.
+    missing: dict[str, _IndexEntry] = {}
     keys: set[str] = set()
-    count = successes = 0
+    count = 0
+    successes = 0
     for count, values in enumerate(read_values(store, record), start=1):
         key = values["key"]
         if key in keys:
@@ -80,29 +87,38 @@ def _rows(store: Store, record: ShardRecord) -> Iterator[str]:
         keys.add(key)
         if values["status"] == SUCCESS:
             successes += 1
-            places[key] = _Place(
+            missing[key] = _IndexEntry(
                 count - 1, values.get("offset"), values.get("bytes"), _index_of_parts(values)
             )
     if (count, successes) != (record.count, record.successes):
-        yield f"{count} rows with {successes} successes, expected {record.count} with {record.successes}"
-    yield from _samples(store, record, places)
+        yield (
+            f"expected {record.count} rows with {record.successes} successes, "
+            f"got {count} with {successes}"
+        )
+    yield from _sample_problems(store, record, missing)
 
 
-def _samples(store: Store, record: ShardRecord, places: dict[str, _Place]) -> Iterator[str]:
-    name, last = record.files[0].name, -1
+def _sample_problems(
+    store: Store, record: ShardRecord, missing: dict[str, _IndexEntry]
+) -> Iterator[str]:
+    name = record.files[0].name
+    last = -1
     for sample in read_samples(store, record):
-        if sample.key not in places:
+        if sample.key not in missing:
             yield f"{name}: sample {sample.key} has no row that is a success"
             continue
-        row, offset, size, parts = places.pop(sample.key)
+        row, offset, size, parts = missing.pop(sample.key)
         if row < last:
             yield f"{name}: sample {sample.key} is out of row order"
         last = row
         if size is not None and (offset, size) != (sample.offset, len(sample.payload)):
-            yield f"{name}: sample {sample.key} has {len(sample.payload)} bytes at {sample.offset}, the index says {size} bytes at {offset}"
-        if parts != (found := _places_of_parts(sample)):
+            yield (
+                f"{name}: sample {sample.key} has {len(sample.payload)} bytes at {sample.offset}, "
+                f"the index says {size} bytes at {offset}"
+            )
+        if parts != (found := _offsets_of_parts(sample)):
             yield f"{name}: sample {sample.key} has the parts {found}, the index says {parts}"
-    for key in places:
+    for key in missing:
         yield f"{name}: row {key} is a success, but has no sample"
 
 
@@ -111,9 +127,10 @@ def _index_of_parts(values: Mapping[str, Any]) -> dict[str, int]:
     return {name: values[name] for name in sorted(names) if values[name] is not None}
 
 
-def _places_of_parts(sample: Sample) -> dict[str, int]:
-    pairs = (
-        zip(part_columns(part), (sample.part_offsets[part], len(data)), strict=True)
-        for part, data in sample.parts.items()
-    )
-    return dict(sorted(pair for each in pairs for pair in each))
+def _offsets_of_parts(sample: StoredSample) -> dict[str, int]:
+    values: dict[str, int] = {}
+    for part, data in sample.parts.items():
+        offset_column, bytes_column = part_columns(part)
+        values[offset_column] = sample.part_offsets[part]
+        values[bytes_column] = len(data)
+    return dict(sorted(values.items()))

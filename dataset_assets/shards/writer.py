@@ -1,6 +1,7 @@
-"""The contract of an output format, and what it is told.
+"""The contract of an output format and its options.
 
-A format is a module with a class `Writer`. Its bytes depend only on its options and rows, so equal rows give equal files.
+A format is a module in `formats/` with a class `Writer`. Its bytes depend only on its options and
+rows, so equal rows give equal files.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,44 +15,48 @@ from dataset_assets.records.shards import Row, ShardFile
 from dataset_assets.shards.naming import member_extension
 from dataset_assets.storage.store import Store
 
-#: Columns of the sidecar that say where a payload lies: byte offset in the sample file and length.
+#: Columns of the sidecar that locate a payload: byte offset in the sample file, and length.
 INDEX = (pa.field("offset", pa.int64()), pa.field("bytes", pa.int64()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriterOptions:
-    """What one shard looks like. Picklable.
-
-    `schema` has the columns of `Row.columns`, then those of `Row.extra`.
+    """Options of one shard, validated on construction. Picklable.
 
     Raises:
-        ConfigurationError: names that can not be used together.
+        ConfigurationError: names that cannot be used together.
     """
 
-    name: str  # of the shard: "00000"
+    name: str
+    """Name of the shard, such as "00000"."""
     schema: pa.Schema
-    extension: str = "jpg"  # parquet and tfrecord: name of the payload column; the others use each row's own extension
+    """The columns of `Row.columns`, then those of `Row.extra`."""
+    extension: str = "jpg"
+    """Name of the payload column of parquet and tfrecord. Other formats use that of each row."""
     has_caption: bool = False
-    with_index: bool = True  # False: exactly img2dataset's columns
-    parts: tuple[
-        str, ...
-    ] = ()  # extensions of the further members that samples may have: each with a dot, which their payloads then have not
+    """Whether rows have captions."""
+    with_index: bool = True
+    """Write index columns. False writes exactly the columns of img2dataset."""
+    parts: tuple[str, ...] = ()
+    """Extensions of the further members of samples, each with a dot, which payloads then lack."""
 
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name or "." in self.name:
             raise ConfigurationError(
-                f"not a shard name: {self.name!r}; expected digits such as '00000'"
+                f"name: expected digits such as '00000' for a shard, got {self.name!r}"
             )
         for part in self.parts:
             if "." not in part or member_extension(part) != part or not self.with_index:
                 raise ConfigurationError(
-                    f"not a part of samples with an index: {part!r}; expected two extensions such as 'seg.png'"
+                    "parts: expected two extensions such as 'seg.png', in a shard with an index, "
+                    f"got {part!r}"
                 )
         names = self.table_schema.names
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
             raise ConfigurationError(
-                f"columns of shard {self.name} that occur twice: {', '.join(twice)}; rename them in the input"
+                f"shard {self.name}: expected each column once, got several called "
+                f"{', '.join(repeated)}; rename them in the input"
             )
 
     @property
@@ -59,81 +64,90 @@ class WriterOptions:
         """Columns of the sidecar."""
         if not self.with_index:
             return self.schema
-        of_parts = [
+        index_of_parts = [
             pa.field(name, pa.int64()) for part in self.parts for name in part_columns(part)
         ]
-        return pa.schema([*self.schema, *INDEX, *of_parts], metadata=self.schema.metadata)
+        return pa.schema([*self.schema, *INDEX, *index_of_parts], metadata=self.schema.metadata)
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """One payload as it lies in a committed sample file."""
+class StoredSample:
+    """A sample as it lies in a committed sample file."""
 
     key: str
     extension: str
     payload: bytes
-    offset: int | None  # bytes from the start of the sample file; None where that means nothing
-    parts: Mapping[str, bytes] = field(default_factory=dict)  # further members by extension
+    offset: int | None
+    """Bytes from the start of the sample file; None where the format has no offsets."""
+    parts: Mapping[str, bytes] = field(default_factory=dict)
+    """Further members, by extension."""
     part_offsets: Mapping[str, int] = field(default_factory=dict)
 
 
 class Writer(Protocol):
-    """Writes one shard. Nothing is visible to readers of the manifest before `commit` and the shard's record."""
+    """Writes one shard.
 
-    sidecar: ClassVar[
-        bool
-    ]  # whether a parquet file with the metadata of all rows lies beside the sample file
-    suffix: ClassVar[
-        str | None
-    ]  # of the sample file; "" is a folder of files, None is no file at all
+    Readers of the manifest see nothing of it before `commit` and the record of the shard.
+    """
+
+    sidecar: ClassVar[bool]
+    """Whether a Parquet file with the metadata of all rows lies beside the sample file."""
+    suffix: ClassVar[str | None]
+    """Suffix of the sample file; "" for a folder of files, None for no file."""
 
     def __init__(self, store: Store, options: WriterOptions) -> None:
         """Start the shard `options.name` in a folder."""
 
     def write(self, row: Row) -> None:
-        """Append a row: in row order, failed ones too (`payload` None).
+        """Append a row, in row order. Failed rows have the payload None.
 
         Raises:
             DiskFull, StorageError: the store refuses the bytes.
-            ConfigurationError: a value does not have its column's type.
+            ConfigurationError: a value does not have the type of its column.
         """
 
     def close(self) -> None:
         """Make everything durable; it stays uncommitted. Idempotent."""
 
     def commit(self) -> tuple[ShardFile, ...]:
-        """Close, make the files visible, sample file first, and return them in that order."""
+        """Close, make the files visible, the sample file first, and return them in that order."""
 
     def discard(self) -> None:
         """Remove what was written. No effect after `commit`. Idempotent."""
 
     @staticmethod
-    def samples(store: Store, file: ShardFile) -> Iterator[Sample]:
-        """Yield the samples of a committed sample file in file order, one payload in memory at a time.
+    def samples(store: Store, file: ShardFile) -> Iterator[StoredSample]:
+        """Yield the samples of a committed sample file in file order, one payload in memory.
 
         Raises:
-            ShardCorrupt: it is not what this format writes.
+            ShardCorrupt: this format does not write such a file.
         """
 
 
 def part_columns(part: str) -> tuple[str, str]:
-    """Return the names of the sidecar columns that say where a part lies."""
+    """Return the names of the sidecar columns that locate a part."""
     name = part.replace(".", "_")
     return f"{name}_{INDEX[0].name}", f"{name}_{INDEX[1].name}"
 
 
 def index_names(names: Sequence[str]) -> frozenset[str]:
-    """Return which columns of a sidecar say where something lies: the index of the payload, and those of the parts, which follow it in pairs."""
+    """Return which columns of a sidecar are index columns.
+
+    These are the index of the payload, and those of the parts, which follow it in pairs.
+    """
     index = [each.name for each in INDEX]
-    start = names.index(index[0]) + len(index) if index[0] in names else len(names)
-    after = names[start:] if list(names[start - len(index) : start]) == index else ()
+    if index[0] not in names:
+        return frozenset(index)
+    start = names.index(index[0]) + len(index)
+    if list(names[start - len(index) : start]) != index:
+        return frozenset(index)
+    after = names[start:]
     pairs = [
-        name
-        for pair in zip(after[::2], after[1::2], strict=False)
-        for name in pair
-        if pair == _pair_of(pair[0])
+        pair for pair in zip(after[::2], after[1::2], strict=False) if pair == _pair_of(pair[0])
     ]
-    return frozenset([*index, *(pairs if len(pairs) == len(after) else ())])
+    if 2 * len(pairs) != len(after):
+        return frozenset(index)  # what follows are columns of another tool
+    return frozenset([*index, *after])
 
 
 def _pair_of(name: str) -> tuple[str, str]:
@@ -141,25 +155,27 @@ def _pair_of(name: str) -> tuple[str, str]:
 
 
 def refuse_parts(options: WriterOptions, output_format: str) -> None:
-    """Check that a format is not asked for more than one payload per sample.
+    """Refuse parts in a format that holds one payload per sample.
 
     Raises:
-        ConfigurationError: it is.
+        ConfigurationError: the options ask for parts.
     """
     if options.parts:
         raise ConfigurationError(
-            f"output_format {output_format!r} can not hold parts of samples ({', '.join(options.parts)}); use 'webdataset'"
+            f"output_format: expected 'webdataset' for samples with parts "
+            f"({', '.join(options.parts)}), got {output_format!r}"
         )
 
 
 def reserve_columns(options: WriterOptions, *names: str) -> None:
-    """Check that no metadata column has a name that the format needs.
+    """Refuse metadata columns that have the names of columns of the format.
 
     Raises:
-        ConfigurationError: one has.
+        ConfigurationError: a column has such a name.
     """
     taken = [name for name in names if name in options.table_schema.names]
     if taken:
         raise ConfigurationError(
-            f"column {taken[0]!r} of the input has the name of the payload or caption column: rename it in the input"
+            f"column {taken[0]!r}: expected another name than that of the payload or caption "
+            "column; rename it in the input"
         )

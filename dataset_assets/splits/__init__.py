@@ -1,1 +1,5 @@
-"""Who goes to train, validation or test, and the archives of each. No scheduling, no network: a source of samples in, files of a store out."""
+"""Which sample goes to which split, and what the files of a split look like.
+
+A file in `sources/` is a source that can be split. Nothing here writes into the output folder
+except `table` and `versions`; `pipelines/split` composes these modules.
+"""

@@ -1,4 +1,7 @@
-"""What every source of files needs: a listing, names that are safe, a cheap fingerprint, bytes read back. No layout is known here."""
+"""What sources of plain files share: safe names, a cheap fingerprint, payloads read back.
+
+No folder layout is known here.
+"""
 
 import hashlib
 import json
@@ -9,42 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from fnmatch import translate
 from typing import Any
 
-from dataset_assets.errors import ConfigurationError, ShardCorrupt, UnreadableSource
+from dataset_assets.errors import ShardCorrupt, UnreadableSource
 from dataset_assets.storage.store import ObjectInfo, Store
 from dataset_assets.storage.stores import local
 
-#: Files that systems leave behind.
+#: Files that operating systems leave behind.
 JUNK = (".DS_Store", "Thumbs.db", "desktop.ini", "._*")
-_THREADS = 16  # on stores where each read is a request
-_SHOWN = 3
-_UNSAFE = re.compile(
-    r"[\x00-\x1f\x7f\\\ud800-\udfff]"
-)  # the last are how Python shows bytes that are no UTF-8
-
-
-def texts(name: str, values: Any) -> tuple[str, ...]:
-    """Return an option that is a list of texts.
-
-    Raises:
-        ConfigurationError: it is not.
-    """
-    if (
-        isinstance(values, str)
-        or not isinstance(values, Sequence)
-        or not all(isinstance(value, str) and value for value in values)
-    ):
-        raise ConfigurationError(f"{name}: expected a list of texts, got {values!r}")
-    return tuple(values)
-
-
-def check_switch(name: str, value: Any) -> None:
-    """Refuse an option that is neither true nor false.
-
-    Raises:
-        ConfigurationError: it is not.
-    """
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"{name}: expected true or false, got {value!r}")
+#: Parallel reads on stores where each read is a request.
+_THREADS = 16
+_MAX_SHOWN = 3
+#: The last range is how Python shows bytes that are not UTF-8.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 
 
 def extension_of(name: str) -> str:
@@ -52,14 +30,19 @@ def extension_of(name: str) -> str:
     return name.rpartition(".")[2].lower() if "." in name else ""
 
 
-def ignoring(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Return a function that tells whether a pattern matches a part of a key, or the whole."""
+def without_dots(extensions: Sequence[str]) -> tuple[str, ...]:
+    """Return extensions in lower case and without the leading dot."""
+    return tuple(extension.lower().lstrip(".") for extension in extensions)
+
+
+def ignore_matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """Return a function that tells whether a pattern matches a key, or one part of it."""
     matches = re.compile("|".join(map(translate, patterns)) or "(?!)").match
     return lambda key: any(map(matches, (*key.split("/"), key)))
 
 
-def odd_name(name: str) -> str:
-    """Say why a name can not be part of a sample's key; "" when it can."""
+def unsafe_name_problem(name: str) -> str:
+    """Say why a name cannot be part of the key of a sample; "" when it can."""
     if name.startswith((".", "__")):
         return "hidden: readers of archives skip names that begin with '.' or '__'"
     if _UNSAFE.search(name):
@@ -67,8 +50,8 @@ def odd_name(name: str) -> str:
     return ""
 
 
-def twins(keys: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield keys that are one name on disks that ignore case or how accents are written."""
+def colliding_keys(keys: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of keys that are one name on disks that ignore case or the form of accents."""
     seen: dict[str, str] = {}
     for key in keys:
         first = seen.setdefault(unicodedata.normalize("NFC", key).casefold(), key)
@@ -76,43 +59,43 @@ def twins(keys: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield first, key
 
 
-def place(store: Store, key: str) -> str:
-    """Return where an object is, as text that can be printed whatever its name is."""
+def printable_location(store: Store, key: str) -> str:
+    """Return the address of an object as text that can be printed, whatever its name is."""
     text = f"{store.url}/{key}"
     return repr(text) if _UNSAFE.search(text) else text
 
 
-def stop_at(problems: Sequence[str]) -> None:
+def raise_problems(problems: Sequence[str]) -> None:
     """Refuse a source that has problems.
 
     Raises:
-        UnreadableSource: it has; the first few are named.
+        UnreadableSource: it has; the message has the first few.
     """
     if problems:
-        more = len(problems) - _SHOWN
-        raise UnreadableSource(
-            "; ".join(problems[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
-        )
+        more = len(problems) - _MAX_SHOWN
+        shown = "; ".join(problems[:_MAX_SHOWN])
+        raise UnreadableSource(f"{shown}; and {more} more" if more > 0 else shown)
 
 
-def fingerprint_of(settings: Any, infos: Iterable[ObjectInfo]) -> str:
+def listing_fingerprint(settings: Any, infos: Iterable[ObjectInfo]) -> str:
     """Return a digest (hex) of settings and of the key, size and time of objects. Reads nothing.
 
-    A file that is rewritten counts as changed; one whose bytes change while its size and time (us) stay is not noticed.
+    A file that is rewritten counts as changed. A file whose bytes change while its size and time
+    (in microseconds) stay equal is not noticed.
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for info in infos:
-        digest.update(
-            json.dumps([info.key, info.bytes, round(info.modified * 1e6)]).encode() + b"\n"
-        )
+        entry = [info.key, info.bytes, round(info.modified * 1e6)]
+        digest.update(json.dumps(entry).encode() + b"\n")
     return digest.hexdigest()
 
 
 def read_all(store: Store, infos: Sequence[ObjectInfo]) -> list[bytes]:
-    """Read objects, in order; several at a time where reading is a request.
+    """Read objects in order, several at a time where each read is a request.
 
     Raises:
-        ObjectMissing, ShardCorrupt: one is gone, or has another size than when it was listed.
+        ObjectMissing, ShardCorrupt: an object is missing, or has another size than when it
+            was listed.
     """
     if len(infos) < 2 or isinstance(store, local.Store):
         return [_read(store, info) for info in infos]
@@ -124,16 +107,15 @@ def _read(store: Store, info: ObjectInfo) -> bytes:
     data = store.read(info.key)
     if len(data) != info.bytes:
         raise ShardCorrupt(
-            f"{place(store, info.key)} has {len(data):,} bytes, {info.bytes:,} when the source was listed; it is changing: run again when it is at rest"
+            f"{printable_location(store, info.key)}: expected {info.bytes:,} bytes as listed, "
+            f"got {len(data):,}; the source is changing: run again when nothing writes to it"
         )
     return data
 
 
 def content_digest(payloads: Sequence[bytes]) -> str:
-    """Return the sha256 (hex) of one payload; of several, that of their digests in order."""
+    """Return the sha256 (hex) of one payload; for several, that of their digests in order."""
     digests = [hashlib.sha256(payload) for payload in payloads]
-    return (
-        digests[0]
-        if len(digests) == 1
-        else hashlib.sha256(b"".join(digest.digest() for digest in digests))
-    ).hexdigest()
+    if len(digests) == 1:
+        return digests[0].hexdigest()
+    return hashlib.sha256(b"".join(digest.digest() for digest in digests)).hexdigest()

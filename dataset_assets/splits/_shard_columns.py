@@ -1,4 +1,4 @@
-"""Which columns of a shard's sidecar describe a sample, and under which of the few types that a split knows."""
+"""Chooses the columns of a sidecar that describe a sample, and their types in a split."""
 
 import json
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from dataset_assets.errors import ConfigurationError
 
-#: What a download notes down about itself: nothing that a reader of a published sample asks for.
+#: What a download records about itself: readers of a published sample do not need it.
 BOOKKEEPING = frozenset(
     {
         "key",
@@ -21,19 +21,11 @@ BOOKKEEPING = frozenset(
         "http_status",
         "content_type",
         "final_url",
+        "extension",
+        "trailing_bytes",
+        "offset",
+        "bytes",
     }
-    | {"extension", "trailing_bytes", "offset", "bytes"}
-)
-_KINDS = (
-    (pa.types.is_null, "null"),
-    (pa.types.is_boolean, "bool"),
-    (pa.types.is_uint64, "string"),  # does not fit into int64
-    (
-        lambda kind: pa.types.is_integer(kind) and (kind.bit_width < 32 or kind == pa.int32()),
-        "int32",
-    ),
-    (pa.types.is_integer, "int64"),
-    (pa.types.is_floating, "double"),
 )
 _WIDER = {
     frozenset({"int32", "int64"}): "int64",
@@ -43,35 +35,38 @@ _WIDER = {
 
 
 def merge_columns(schemas: Iterable[tuple[str, pa.Schema]]) -> dict[str, str]:
-    """Return the metadata columns of named tables, in the order in which they first occur: name -> type that holds the values of all.
+    """Return name and type of the metadata columns of tables; each type holds the values of all.
+
+    Args:
+        schemas: address and columns of each table.
+
+    Returns:
+        The columns in the order in which they first occur.
 
     Raises:
-        ConfigurationError: two tables have values that do not go together; the message has the column and both tables.
+        ConfigurationError: the types of a column in two tables cannot be combined.
     """
     kinds: dict[str, str] = {}
-    seen: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for label, schema in schemas:
         for field in schema:
-            if field.name in BOOKKEEPING:
+            name = field.name
+            if name in BOOKKEEPING:
                 continue
-            kind, known = _kind(field.type), kinds.get(field.name, "null")
-            kinds[field.name] = _join(
-                field.name, (known, seen.get(field.name, label)), (kind, label)
-            )
-            seen[field.name] = label
+            known = (kinds.get(name, "null"), labels.get(name, label))
+            kinds[name] = _wider_kind(name, known, (_kind(field.type), label))
+            labels[name] = label
     return {name: "string" if kind == "null" else kind for name, kind in kinds.items()}
 
 
 def plain_value(value: Any, kind: str) -> Any:
-    """Return a value as its column's type has it: lists, times and the like become JSON or text."""
+    """Return a value as the type of its column: lists, times and others become JSON or text."""
     if value is None or kind != "string" or isinstance(value, str):
         return value
     text = _text(value)
-    return (
-        text
-        if isinstance(text, str)
-        else json.dumps(text, default=_text, ensure_ascii=False, sort_keys=True)
-    )
+    if isinstance(text, str):
+        return text
+    return json.dumps(text, default=_text, ensure_ascii=False, sort_keys=True)
 
 
 def _text(value: Any) -> Any:
@@ -83,17 +78,25 @@ def _text(value: Any) -> Any:
 def _kind(kind: pa.DataType) -> str:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return next((name for is_kind, name in _KINDS if is_kind(kind)), "string")
+    if pa.types.is_null(kind):
+        return "null"
+    if pa.types.is_boolean(kind):
+        return "bool"
+    if pa.types.is_floating(kind):
+        return "double"
+    if pa.types.is_integer(kind) and not pa.types.is_uint64(kind):  # uint64 does not fit into int64
+        return "int32" if kind.bit_width < 32 or kind == pa.int32() else "int64"
+    return "string"
 
 
-def _join(column: str, one: tuple[str, str], other: tuple[str, str]) -> str:
+def _wider_kind(column: str, one: tuple[str, str], other: tuple[str, str]) -> str:
     kinds = {one[0], other[0]} - {"null"}
     if len(kinds) < 2:
         return kinds.pop() if kinds else "null"
     wider = _WIDER.get(frozenset(kinds))
     if wider is None:
         raise ConfigurationError(
-            f"column {column!r} has values of type {one[0]} in {one[1]} and {other[0]} in {other[1]}: "
-            "expected one type; split the sets one by one, or rename the column in one of the lists"
+            f"column {column!r}: expected one type, got {one[0]} in {one[1]} and {other[0]} in "
+            f"{other[1]}; split the sets one by one, or rename the column in one of the lists"
         )
     return wider

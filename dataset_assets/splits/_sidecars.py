@@ -1,4 +1,7 @@
-"""Metadata that lies beside a file under its name: a caption in `.txt`, columns in `.json`. Turns them into columns that have one type each."""
+"""Metadata beside a file under its name: a caption in `.txt`, columns in `.json`.
+
+Turns both into columns with one type each.
+"""
 
 import json
 import re
@@ -6,18 +9,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 CAPTION = "caption"
-#: Extensions that are metadata, not payloads; what the later says goes.
+#: Extensions that hold metadata, not payloads; the later one takes precedence.
 SIDECARS = ("json", "txt")
 #: Columns of the published table that the sample itself fills.
 RESERVED = frozenset({"key", "image", "video", "file", "extension"})
 
 _TYPES = {bool: "bool", int: "int64", float: "double", str: "string"}
 _INT64 = range(-(2**63), 2**63)
-_NO_TEXT = re.compile(r"[\ud800-\udfff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def caption_of(data: bytes) -> str:
-    """Return the text of a `.txt`, without a byte order mark and the blanks around it.
+    """Return the text of a `.txt` file without byte order mark and surrounding white space.
 
     Raises:
         ValueError: it is not UTF-8.
@@ -26,47 +29,56 @@ def caption_of(data: bytes) -> str:
 
 
 def fields_of(data: bytes, drop: Sequence[str]) -> dict[str, Any]:
-    """Return the fields of a `.json`.
+    """Return the fields of a `.json` file, without those that `drop` names.
 
     Raises:
-        ValueError: it is not one object of texts, numbers, truth values and nulls.
+        ValueError: it is not one object of texts, numbers, booleans and nulls.
     """
     fields = json.loads(data.decode("utf-8-sig"))
     if not isinstance(fields, dict):
         raise ValueError(f"expected one object of fields, got {type(fields).__name__}")
-    fields = {name: value for name, value in fields.items() if name not in drop}
-    for name, value in fields.items():
-        if value is not None and type(value) not in _TYPES:
-            raise ValueError(
-                f"the field {name!r} is nested; expected a text, a number, true, false or null: write it as text, or drop it"
-            )
-        if _NO_TEXT.search(f"{name}{value}"):
-            raise ValueError(
-                f"the field {name!r} has half a character (an unpaired surrogate); write it as UTF-8"
-            )
-        if type(value) is int and value not in _INT64:
-            raise ValueError(
-                f"the field {name!r} has {value}, more than 64 bits hold; write it as text, or drop it"
-            )
-        if not name or name in RESERVED:
-            raise ValueError(
-                f"the field {name!r} has the name of a column that the sample fills itself; rename or drop it"
-            )
-    return fields
+    kept = {name: value for name, value in fields.items() if name not in drop}
+    for name, value in kept.items():
+        _check_field(name, value)
+    return kept
+
+
+def _check_field(name: str, value: Any) -> None:
+    if value is not None and type(value) not in _TYPES:
+        raise ValueError(
+            f"the field {name!r} is nested; expected a text, a number, true, false or null: write "
+            "it as text, or drop it"
+        )
+    if _SURROGATE.search(f"{name}{value}"):
+        raise ValueError(f"the field {name!r} has an unpaired surrogate; write it as UTF-8")
+    if type(value) is int and value not in _INT64:
+        raise ValueError(
+            f"the field {name!r}: expected an integer of 64 bits, got {value}; write it as text, "
+            "or drop it"
+        )
+    if not name or name in RESERVED:
+        raise ValueError(
+            f"the field {name!r} has the name of a column that the sample itself fills; rename or "
+            "drop it"
+        )
 
 
 class Columns:
-    """Columns with one type each, told from their values; whole numbers among others become floating point."""
+    """Columns with one type each, derived from values.
+
+    A column of integers and floats has floats.
+    """
 
     def __init__(self) -> None:
         self._types: dict[str, str] = {}
-        self._sources: dict[str, str] = {}  # the first file that told the type
+        #: The first sample that showed the type of a column.
+        self._sources: dict[str, str] = {}
 
     def add(self, fields: Mapping[str, Any], source: str) -> None:
-        """Look at the fields of one file.
+        """Add the fields of one sample.
 
         Raises:
-            ValueError: a field has another type elsewhere.
+            ValueError: a field has another type in another sample.
         """
         for name, value in fields.items():
             kind = _TYPES[type(value)] if value is not None else ""
@@ -77,22 +89,24 @@ class Columns:
                 self._types[name] = "double"
             elif kind not in ("", known):
                 raise ValueError(
-                    f"the field {name!r} is {kind}, but {known} in {self._sources[name]}; expected one type: rewrite or drop it"
+                    f"the field {name!r} is {kind}, but {known} in {self._sources[name]}; expected "
+                    "one type: rewrite or drop it"
                 )
             if kind:
                 self._sources.setdefault(name, source)
 
     def types(self) -> dict[str, str]:
-        """Return the type of each column, sorted by name, the caption first. A column of nulls is text."""
-        return {
-            name: self._types[name] or "string"
-            for name in sorted(self._types, key=lambda name: (name != CAPTION, name))
-        }
+        """Return the type of each column, the caption first, then by name.
+
+        A column of nulls has text.
+        """
+        names = sorted(self._types, key=lambda name: (name != CAPTION, name))
+        return {name: self._types[name] or "string" for name in names}
 
     def row(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values of one sample under all columns."""
-        values = {name: fields.get(name) for name in self.types()}
-        return {
-            name: float(value) if type(value) is int and self._types[name] == "double" else value
-            for name, value in values.items()
-        }
+        """Return the values of one sample in all columns."""
+        return {name: self._value(name, fields.get(name)) for name in self.types()}
+
+    def _value(self, name: str, value: Any) -> Any:
+        is_widened = type(value) is int and self._types[name] == "double"
+        return float(value) if is_widened else value

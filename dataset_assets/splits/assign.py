@@ -1,9 +1,12 @@
-"""Which split a group goes to: decided by seed, names and weights alone, never by the order in which a source is listed.
+"""Assigns groups to splits, by seed, names and weights alone, never by the order of a listing.
 
-`exact` deals the groups out one by one, stratum after stratum, in an order that the seed shuffles, each to the split that lacks most. Counts of samples
-stay within about one and a half times the largest group of the ratios, in every stratum and over all. `stable` throws each group by itself: counts are
-only near the ratios, a small split can stay empty, and no group moves when others come (a new duplicate joins two groups to one, which goes by the
-smaller name).
+`exact` goes through the groups one by one, stratum after stratum, in an order that the seed
+shuffles, and gives each to the split that lacks most. The number of samples stays within about one
+and a half times the largest group of the ratios, in every stratum and in total.
+
+`stable` draws a split for each group alone. Numbers are only close to the ratios, and a small split
+may stay empty, but new groups never move others. (A new duplicate joins two groups, which then go
+by the smaller name.)
 """
 
 import hashlib
@@ -14,48 +17,50 @@ from dataset_assets.errors import ConfigurationError
 from dataset_assets.splits.groups import Group
 from dataset_assets.splits.options import SplitOptions
 
-_DIGITS = 6  # deficits that differ by less are equal, on every machine
+#: Deficits that differ in later digits count as equal, so that all machines agree.
+_DIGITS = 6
 
 
 def assign(groups: Sequence[Group], options: SplitOptions) -> dict[str, str]:
-    """Return the split of each group, by its name, in name order.
+    """Return name -> split of each group, in name order.
 
     Raises:
-        ConfigurationError: there are fewer groups than splits to fill (method exact).
+        ConfigurationError: there are fewer groups than splits to fill (method `exact`).
     """
     groups = sorted(groups, key=lambda group: group.name)
     return _exact(groups, options) if options.method == "exact" else _stable(groups, options)
 
 
 def find_leaks(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Name what is in two splits: groups, contents (`digest`, where one is given), keys. Empty when nothing is.
+    """Name the keys, groups and digests that are in two splits.
 
-    Rows have `key`, `group`, `split` and `digest`.
+    Args:
+        rows: mappings with `key`, `group`, `split` and `digest`; an empty value is not compared.
     """
     first: dict[tuple[str, Any], tuple[str, str]] = {}
     leaks = []
     for row in rows:
         for column in ("key", "group", "digest"):
-            if not row.get(column):
+            value = row.get(column)
+            if not value:
                 continue
-            split, key = first.setdefault((column, row[column]), (row["split"], row["key"]))
+            split, key = first.setdefault((column, value), (row["split"], row["key"]))
             if split != row["split"]:
                 leaks.append(
-                    f"{column} {row[column]!r} is in {split} ({key}) and in {row['split']} ({row['key']})"
+                    f"{column} {value!r} is in {split} ({key}) and in {row['split']} ({row['key']})"
                 )
     return leaks
 
 
 def _draw(seed: int, name: str) -> int:
-    """Return a number below 2**64 that looks random."""
-    return int.from_bytes(
-        hashlib.blake2b(f"{seed}\0{name}".encode("utf-8", "surrogatepass"), digest_size=8).digest(),
-        "big",
-    )
+    """Return a pseudo-random number below 2**64."""
+    text = f"{seed}\0{name}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 
 def _stable(groups: Sequence[Group], options: SplitOptions) -> dict[str, str]:
-    bounds, reached = [], 0.0
+    bounds = []
+    reached = 0.0
     for name, share in options.shares.items():
         reached += share
         bounds.append((reached, name))
@@ -70,36 +75,44 @@ def _exact(groups: Sequence[Group], options: SplitOptions) -> dict[str, str]:
     shares = options.shares
     if len(groups) < len(shares):
         raise ConfigurationError(
-            f"{len(groups)} group(s) can not fill {len(shares)} splits ({', '.join(shares)}); give more data, fewer splits, "
-            "group_by: sample when samples need not stay together, or method: stable, which may leave a split empty"
+            f"expected at least one group for each of the {len(shares)} splits "
+            f"({', '.join(shares)}), got {len(groups)} group(s); add data, use fewer splits, set "
+            "group_by: sample if samples need not stay together, or set method: stable, which may "
+            "leave a split empty"
         )
     order = sorted(
         groups, key=lambda group: (group.stratum, _draw(options.seed, group.name), group.name)
     )
     splits: dict[str, str] = {}
-    given, total = dict.fromkeys(shares, 0), 0
+    given = dict.fromkeys(shares, 0)
+    total = 0
     for group in order:
         total += group.weight
-        lacks = {
-            name: round(share * total - given[name], _DIGITS) for name, share in shares.items()
-        }
-        split = max(
-            shares, key=lambda name: (lacks[name], -shares[name])
-        )  # a tie goes to the smaller split
+        split = _neediest(shares, given, total)
         given[split] += group.weight
         splits[group.name] = split
-    _fill(splits, order, shares)
+    _fill_empty_splits(splits, order, shares)
     return {group.name: splits[group.name] for group in groups}
 
 
-def _fill(splits: dict[str, str], order: Sequence[Group], shares: Mapping[str, float]) -> None:
-    """Move a group to each split that has none: the lightest of the split with most groups."""
+def _neediest(shares: Mapping[str, float], given: Mapping[str, int], total: int) -> str:
+    """Return the split that lacks most samples; of equal ones, the smaller split."""
+
+    def need(name: str) -> tuple[float, float]:
+        lack = round(shares[name] * total - given[name], _DIGITS)
+        return lack, -shares[name]
+
+    return max(shares, key=need)
+
+
+def _fill_empty_splits(
+    splits: dict[str, str], order: Sequence[Group], shares: Mapping[str, float]
+) -> None:
+    """Move a group to each empty split: the lightest one of the split with most groups."""
     for empty in shares:
         counts = {name: sum(split == name for split in splits.values()) for name in shares}
         if not counts[empty]:
-            richest = max(shares, key=lambda name: counts[name])
-            lightest = min(
-                (group for group in order if splits[group.name] == richest),
-                key=lambda group: group.weight,
-            )
+            largest = max(shares, key=lambda name: counts[name])
+            candidates = (group for group in order if splits[group.name] == largest)
+            lightest = min(candidates, key=lambda group: group.weight)
             splits[lightest.name] = empty

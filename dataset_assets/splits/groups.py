@@ -1,9 +1,13 @@
-"""Which samples are never separated: those of one group, and those with equal content. Nothing here depends on the order of the samples."""
+"""Groups samples that are never separated: those of one group, and those with equal content.
+
+Nothing here depends on the order of the samples.
+"""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,91 +15,79 @@ from dataset_assets.errors import ConfigurationError
 from dataset_assets.records.splits import SourceSample
 from dataset_assets.splits.options import DOMAIN, SAMPLE, SplitOptions
 
-#: Columns that hold a digest of a sample's content, the most telling first.
+#: Columns that hold a digest of the content of a sample, the most specific first.
 DIGESTS = ("sha256", "sha512", "md5", "digest")
-#: What registries put below a country, where names of others follow: example.co.uk, example.com.br.
-_SECOND_LEVELS = frozenset(
-    {
-        "ac",
-        "co",
-        "com",
-        "edu",
-        "go",
-        "gob",
-        "gouv",
-        "gov",
-        "govt",
-        "gv",
-        "info",
-        "ltd",
-        "me",
-        "mil",
-        "ne",
-        "net",
-        "nom",
-        "or",
-        "org",
-        "plc",
-    }
-)
-_NUMERIC = re.compile(r"[0-9.]+|.*:.*")  # IPv4, IPv6
+#: IPv4 and IPv6 addresses.
+_ADDRESS = re.compile(r"[0-9.]+|.*:.*")
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """Samples that go to one split together."""
 
-    name: str  # the smallest of the groups that equal content has joined
-    keys: tuple[str, ...]  # sorted
-    weight: int  # samples
+    name: str
+    """The smallest name among the groups that equal content has joined."""
+    keys: tuple[str, ...]
+    """The keys of the samples, sorted."""
+    weight: int
+    """Number of samples."""
     stratum: str = ""
+    """Most frequent value of the column `stratify_by`; "" without one."""
 
 
 def group_samples(samples: Sequence[SourceSample], options: SplitOptions) -> list[Group]:
-    """Return the groups, sorted by name.
+    """Return the groups of samples, sorted by name.
 
     Raises:
-        ConfigurationError: a column that the options name is not there, or a key is there twice.
+        ConfigurationError: a column that the options name does not exist, or a key occurs twice.
     """
     _check_columns(samples, options)
-    joined = _Joined()
+    _check_keys(samples)
+    groups = _DisjointSets()
     owners: dict[tuple[str, Any], str] = {}
     names = {sample.key: _group_of(sample, options.group_by) for sample in samples}
-    if len(names) < len(samples):
-        key, times = Counter(sample.key for sample in samples).most_common(1)[0]
-        raise ConfigurationError(
-            f"the source has {times} samples with the key {key!r}; expected each key once"
-        )
     for sample in samples:
         name = names[sample.key]
-        joined.add(name)
+        groups.add(name)
         for digest in _digests(sample) if options.keep_duplicates_together else ():
-            joined.join(owners.setdefault(digest, name), name)
+            groups.join(owners.setdefault(digest, name), name)
     members: dict[str, list[SourceSample]] = {}
     for sample in samples:
-        members.setdefault(joined.first(names[sample.key]), []).append(sample)
+        members.setdefault(groups.smallest(names[sample.key]), []).append(sample)
     return [_group(name, members[name], options.stratify_by) for name in sorted(members)]
 
 
 def digest_of(sample: SourceSample) -> str:
-    """Return the digest of a sample's content as `<column>:<value>`, or "" when the source gives none."""
+    """Return the content digest of a sample as `<column>:<value>`; "" when it has none."""
     return next((f"{column}:{value}" for column, value in _digests(sample)), "")
 
 
 def domain_of(url: str) -> str:
-    """Return what looks like the registered part of a url's host: the last two labels, three below co.uk and the like; "" without a host.
+    """Return the registered domain of the host of a URL; "" without a host.
 
-    A guess without the public suffix list: all hosts of one platform (github.io) count as one domain.
+    Addresses, and hosts without a public suffix, are their own domain: of the latter, at most the
+    last two labels. All hosts of one platform (github.io) are one domain.
+    Source: the ICANN part of the public suffix list in tldextract, https://publicsuffix.org.
     """
     try:
         host = (urlsplit(url.strip()).hostname or "").rstrip(".")
     except ValueError:
         return ""
-    labels = host.split(".")
-    if _NUMERIC.fullmatch(host):
-        return host
-    is_country = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVELS
-    return ".".join(labels[-3 if is_country else -2 :])
+    return host if _ADDRESS.fullmatch(host) else _registered_domain(host)
+
+
+@lru_cache(maxsize=65_536)
+def _registered_domain(host: str) -> str:
+    found = _public_suffixes().extract_str(host)
+    return found.top_domain_under_public_suffix or ".".join(host.split(".")[-2:])
+
+
+@cache
+def _public_suffixes() -> Any:
+    """Return the public suffix list of the installed package; the network is never asked."""
+    from tldextract import TLDExtract  # imports requests
+
+    return TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 
 def _digests(sample: SourceSample) -> list[tuple[str, Any]]:
@@ -103,24 +95,20 @@ def _digests(sample: SourceSample) -> list[tuple[str, Any]]:
 
 
 def _group_of(sample: SourceSample, group_by: str | None) -> str:
-    """Return the name of a sample's group. One that is null says nothing: the sample stands alone."""
+    """Return the name of the group of a sample. A sample without a value is a group of its own."""
     if group_by is None:
         return sample.group
     if group_by == SAMPLE:
         return sample.key
-    value = sample.columns.get("url" if group_by == DOMAIN else group_by)
     if group_by == DOMAIN:
-        value = domain_of(str(value or "")) or None
+        return domain_of(str(sample.columns.get("url") or "")) or sample.key
+    value = sample.columns.get(group_by)
     return sample.key if value is None else str(value)
 
 
 def _group(name: str, samples: Sequence[SourceSample], stratify_by: str | None) -> Group:
-    return Group(
-        name,
-        tuple(sorted(sample.key for sample in samples)),
-        len(samples),
-        _stratum(samples, stratify_by),
-    )
+    keys = tuple(sorted(sample.key for sample in samples))
+    return Group(name, keys, len(samples), _stratum(samples, stratify_by))
 
 
 def _stratum(samples: Sequence[SourceSample], stratify_by: str | None) -> str:
@@ -131,26 +119,30 @@ def _stratum(samples: Sequence[SourceSample], stratify_by: str | None) -> str:
     return min(counts, key=lambda value: (-counts[value], value))
 
 
+def _check_keys(samples: Sequence[SourceSample]) -> None:
+    counts = Counter(sample.key for sample in samples)
+    if len(counts) < len(samples):
+        key, times = counts.most_common(1)[0]
+        raise ConfigurationError(f"expected each key once, got {key!r} in {times} samples")
+
+
 def _check_columns(samples: Sequence[SourceSample], options: SplitOptions) -> None:
     wanted = {"stratify_by": options.stratify_by}
     if options.group_by not in (None, SAMPLE):
         wanted["group_by"] = "url" if options.group_by == DOMAIN else options.group_by
     for option, column in wanted.items():
-        if (
-            samples
-            and column is not None
-            and not any(column in sample.columns for sample in samples)
-        ):
-            there = (
-                ", ".join(sorted(set().union(*(sample.columns for sample in samples)))) or "none"
-            )
+        if not samples or column is None:
+            continue
+        if not any(column in sample.columns for sample in samples):
+            known = sorted(set().union(*(sample.columns for sample in samples)))
+            expected = ", ".join(known) or "none"
             raise ConfigurationError(
-                f"{option} needs the column {column!r}, which the source does not have; it has: {there}"
+                f"{option}: expected a column of the source ({expected}), got {column!r}"
             )
 
 
-class _Joined:
-    """Sets of names that have been joined, each known by its smallest."""
+class _DisjointSets:
+    """Disjoint sets of names (union-find), each known by its smallest name."""
 
     def __init__(self) -> None:
         self._parents: dict[str, str] = {}
@@ -158,13 +150,14 @@ class _Joined:
     def add(self, name: str) -> None:
         self._parents.setdefault(name, name)
 
-    def first(self, name: str) -> str:
-        """Return the smallest name of the set that a name is in."""
+    def smallest(self, name: str) -> str:
+        """Return the smallest name of the set that contains a name."""
         parents = self._parents
         while parents[name] != name:
-            parents[name] = name = parents[parents[name]]
+            parents[name] = parents[parents[name]]  # shortens the path for later calls
+            name = parents[name]
         return name
 
     def join(self, one: str, other: str) -> None:
-        low, high = sorted((self.first(one), self.first(other)))
+        low, high = sorted((self.smallest(one), self.smallest(other)))
         self._parents[high] = low

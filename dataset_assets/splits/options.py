@@ -1,18 +1,21 @@
-"""How samples are dealt out to splits. Values are checked here, once, so that nothing below has to."""
+"""Options of how samples are assigned to splits, validated on construction."""
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from dataset_assets import checks
 from dataset_assets.errors import ConfigurationError
 
 METHODS = ("exact", "stable")
-#: Values of `group_by` that are no column.
-SAMPLE, DOMAIN = "sample", "domain"
-_NAME = re.compile(r"\w+(\.\w+)*")  # what `datasets` takes for the name of a split
-_RESERVED = "all"  # to `datasets`: every split
+#: Values of `group_by` that are not columns.
+SAMPLE = "sample"
+DOMAIN = "domain"
+#: What `datasets` accepts as the name of a split.
+_NAME = re.compile(r"\w+(\.\w+)*")
+#: What `datasets` takes for all splits.
+_RESERVED = "all"
 
 
 def _default_ratios() -> dict[str, float]:
@@ -21,59 +24,55 @@ def _default_ratios() -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitOptions:
-    """Ratios, seed, method, and what is never separated.
+    """Options of the assignment of samples to splits.
 
     Raises:
-        ConfigurationError: a value that can not work.
+        ConfigurationError: an invalid value.
     """
 
-    ratios: Mapping[str, float] = field(
-        default_factory=_default_ratios
-    )  # of samples; any positive scale, order kept; 0: a split without samples
+    ratios: Mapping[str, float] = field(default_factory=_default_ratios)
+    """Share of samples of each split, on any positive scale; 0 is a split without samples."""
     seed: int = 42
-    method: str = "exact"  # "exact": as close to the ratios as whole groups allow; "stable": later data never moves a group
-    group_by: str | None = (
-        None  # None: the source's own; "sample": each alone; "domain": of the column `url`; else a column
-    )
-    stratify_by: str | None = None  # a column; its values are spread over the splits alike
-    keep_duplicates_together: bool = True  # samples with equal content digests
+    """Seed of the shuffle that decides which group goes where."""
+    method: str = "exact"
+    """`exact` meets the ratios as closely as whole groups allow; `stable` never moves a group."""
+    group_by: str | None = None
+    """What stays together: `sample`, `domain` (of the column `url`), or a column.
+
+    None: the groups of the source.
+    """
+    stratify_by: str | None = None
+    """Column whose values are spread over the splits alike. None: no such column."""
+    keep_duplicates_together: bool = True
+    """Keep samples with equal content digests in one split."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ratios", _checked_ratios(self.ratios))
-        if not isinstance(self.seed, int) or isinstance(self.seed, bool):
-            raise ConfigurationError(f"seed: expected a whole number, got {self.seed!r}")
-        if self.method not in METHODS:
-            raise ConfigurationError(
-                f"method: expected one of {', '.join(METHODS)}, got {self.method!r}"
-            )
+        checks.integer("seed", self.seed)
+        checks.one_of("method", self.method, METHODS)
         for name in ("group_by", "stratify_by"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, str) or not value):
-                raise ConfigurationError(
-                    f"{name}: expected the name of a column or nothing, got {value!r}"
-                )
-        if not isinstance(self.keep_duplicates_together, bool):
-            raise ConfigurationError(
-                f"keep_duplicates_together: expected true or false, got {self.keep_duplicates_together!r}"
-            )
+            if getattr(self, name) is not None:
+                checks.text(name, getattr(self, name))
+        checks.boolean("keep_duplicates_together", self.keep_duplicates_together)
         if self.stratify_by is not None and self.method == "stable":
             raise ConfigurationError(
-                "stratify_by needs method: exact; method: stable looks at each group alone and can balance nothing"
+                "stratify_by: expected method 'exact', got 'stable', which assigns each group "
+                "alone and cannot balance values; set method: exact or leave stratify_by out"
             )
 
     @property
     def shares(self) -> dict[str, float]:
-        """The splits that get samples, with their part of the whole, adding up to 1."""
+        """Share of each split that gets samples; the shares add up to 1."""
         total = sum(self.ratios.values())
         return {name: ratio / total for name, ratio in self.ratios.items() if ratio > 0}
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON values, for the manifest. The order of the ratios counts."""
+        """Return JSON values for the manifest. The order of the ratios counts."""
         return asdict(self)
 
 
 def _checked_ratios(ratios: Any) -> dict[str, float]:
-    """Return a copy of the ratios."""
+    """Return a copy of valid ratios."""
     if not isinstance(ratios, Mapping) or not ratios:
         raise ConfigurationError(
             f"ratios: expected a number for each split, such as train: 0.75, got {ratios!r}"
@@ -81,20 +80,15 @@ def _checked_ratios(ratios: Any) -> dict[str, float]:
     for name, ratio in ratios.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name.casefold() == _RESERVED:
             raise ConfigurationError(
-                f"ratios: expected names of letters, digits, '_' and single dots between them, other than {_RESERVED!r}, got {name!r}"
+                "ratios: expected names of letters, digits, '_' and single dots between them, "
+                f"other than {_RESERVED!r}, got {name!r}"
             )
-        if (
-            not isinstance(ratio, int | float)
-            or isinstance(ratio, bool)
-            or not (math.isfinite(ratio) and ratio >= 0)
-        ):
-            raise ConfigurationError(
-                f"ratios: expected a number of at least 0 for {name}, got {ratio!r}"
-            )
+        checks.not_negative(f"ratios: {name}", ratio)
     if len({name.casefold() for name in ratios}) < len(ratios):
         raise ConfigurationError(
-            f"ratios: two names differ only in case, and would be one file on some disks: {', '.join(ratios)}"
+            "ratios: expected names that differ in more than case, since some disks ignore case, "
+            f"got {', '.join(ratios)}"
         )
     if not sum(ratios.values()) > 0:
-        raise ConfigurationError("ratios: expected at least one above 0, all are 0")
+        raise ConfigurationError("ratios: expected at least one above 0, got only 0")
     return dict(ratios)

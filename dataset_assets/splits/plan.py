@@ -1,12 +1,15 @@
-"""Which files a split becomes, and which samples and members each holds: decided from sizes alone, before any payload is read.
+"""Plans the files of a split, and the samples and members of each, before any payload is read.
 
-A file holds whole samples in key order, as many as fit; a sample larger than the limit has a file of its own. Equal samples give an equal plan, in
-whatever order they come.
+A file holds whole samples in key order, as many as fit; a sample larger than the limit has a file
+of its own. Equal samples give an equal plan, in whatever order they are listed.
 
-Layouts of an archive, for the sample `rec/cam` with the parts `0000.pgm`, `0001.pgm`:
+Layouts of an archive, for the sample `rec/cam` with the parts `0000.pgm` and `0001.pgm`:
 
-    webdataset   rec/cam.0000.pgm rec/cam.0001.pgm rec/cam.json      metadata as JSON beside the payloads
-    frames       rec/cam/0000.pgm rec/cam/0001.pgm                   a folder per video; a part without a dot (`jpg`) is `rec/cam.jpg`
+    webdataset   rec/cam.0000.pgm rec/cam.0001.pgm rec/cam.json
+    frames       rec/cam/0000.pgm rec/cam/0001.pgm
+
+`webdataset` has the metadata as JSON beside the payloads. `frames` has a folder for each video, and
+stores a part without a dot (`jpg`) as `rec/cam.jpg`.
 """
 
 import json
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from dataset_assets import checks
 from dataset_assets.archives.member_names import check_member_name
 from dataset_assets.archives.tar_writer import stored_bytes
 from dataset_assets.errors import ConfigurationError
@@ -26,36 +30,44 @@ COMPRESSIONS = ("auto", "none", "gz")
 MEDIA = ("image", "frames", "file")
 #: Extensions of payloads that gzip makes smaller.
 UNCOMPRESSED = frozenset({"bmp", "csv", "json", "jsonl", "pbm", "pgm", "pnm", "ppm", "tsv", "txt"})
-#: What a row of a table can hold, since Arrow counts the bytes of a value in 31 bits.
+#: Limit of a row of a table, since Arrow counts the bytes of a value in 31 bits.
 MAX_ROW_BYTES = 2**31 - 2**20
-_ROW_OVERHEAD = 100  # bytes of a table for each payload: its name, lengths, page headers
+#: Bytes that a table needs for each payload: its name, lengths, page headers.
+_ROW_OVERHEAD = 100
 _MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveOptions:
-    """How the files of a split are written."""
+    """Options of the files of a split.
+
+    Raises:
+        ConfigurationError: an invalid value.
+    """
 
     layout: str = "webdataset"
-    compression: str = "auto"  # "auto": gz where no payload is compressed already
-    max_archive_bytes: int = 512 * _MB  # before gz
+    """Names in the tars: `webdataset`, or `frames` for a folder per video."""
+    compression: str = "auto"
+    """Of the tars: `none`, `gz`, or `auto` for gz where no payload is compressed already."""
+    max_archive_bytes: int = 512 * _MB
+    """Bytes of a tar before compression, at most. Only a single sample may exceed it."""
     archives: bool = True
+    """Write tars."""
     tables: bool = True
+    """Write Parquet tables."""
     max_table_bytes: int = 500 * _MB
-    row_group_bytes: int = 64 * _MB  # of payloads; what a reader holds in memory
+    """Bytes of a table, at most. Only a single sample may exceed it."""
+    row_group_bytes: int = 64 * _MB
+    """Bytes of payloads in a row group, which a reader holds in memory."""
 
     def __post_init__(self) -> None:
-        _check_choice("layout", self.layout, LAYOUTS)
-        _check_choice("compression", self.compression, COMPRESSIONS)
+        checks.one_of("layout", self.layout, LAYOUTS)
+        checks.one_of("compression", self.compression, COMPRESSIONS)
         for name in ("max_archive_bytes", "max_table_bytes", "row_group_bytes"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigurationError(
-                    f"{name}: expected a whole number of bytes above zero, got {value!r}"
-                )
+            checks.integer(name, getattr(self, name), low=1)
         if not (self.archives or self.tables):
             raise ConfigurationError(
-                "archives and tables are both off: nothing would be written; switch one of them on"
+                "archives and tables: expected at least one of them to be true, got false for both"
             )
 
 
@@ -63,58 +75,66 @@ class ArchiveOptions:
 class FilePlan:
     """One file to write."""
 
-    name: str  # relative to the folder of the version
+    name: str
+    """Path in the folder of the version."""
     split: str
-    kind: str  # "tar", "tar.gz" or "parquet"
-    samples: tuple[SourceSample, ...]  # in key order
+    kind: str
+    """"tar", "tar.gz" or "parquet"."""
+    samples: tuple[SourceSample, ...]
+    """The samples in key order."""
 
 
 def plan_files(
     samples_by_split: Mapping[str, Sequence[SourceSample]], media: str, options: ArchiveOptions
 ) -> list[FilePlan]:
-    """List the files of all splits, in name order. An empty split has one table without rows, and no archive.
+    """List the files of all splits, in name order.
+
+    An empty split has one table without rows, and no archive.
+
+    Args:
+        samples_by_split: the samples of each split, in any order.
+        media: as in `SplitManifest.media`.
+        options: what the files look like.
 
     Raises:
-        ConfigurationError: a name is not safe, a key occurs twice, or a sample does not fit what it should be written to.
+        ConfigurationError: a name is not safe, a key occurs twice, or a sample does not fit into a
+            file.
     """
-    _check_choice("media", media, MEDIA)
+    checks.one_of("media", media, MEDIA)
     ordered = {
         split: sorted(samples, key=lambda sample: sample.key)
         for split, samples in samples_by_split.items()
     }
     _check_samples(ordered, media, options)
-    kind = archive_kind(
-        (sample for samples in ordered.values() for sample in samples), options.compression
-    )
+    all_samples = (sample for samples in ordered.values() for sample in samples)
+    kind = archive_kind(all_samples, options.compression)
     plans: list[FilePlan] = []
     for split, samples in ordered.items():
         if options.archives and samples:
-            sized = ((sample, _archived_bytes(sample, options.layout)) for sample in samples)
-            plans += _files(
-                "archives", split, kind, list(_packed(sized, options.max_archive_bytes))
-            )
+            sizes = (_archived_bytes(sample, options.layout) for sample in samples)
+            batches = list(_packed(samples, sizes, options.max_archive_bytes))
+            plans += _name_files("archives", split, kind, batches)
         if options.tables:
-            sized = (
-                (sample, sample.bytes + _ROW_OVERHEAD * len(sample.parts)) for sample in samples
-            )
-            plans += _files(
-                "data", split, "parquet", list(_packed(sized, options.max_table_bytes)) or [()]
-            )
+            sizes = (sample.bytes + _ROW_OVERHEAD * len(sample.parts) for sample in samples)
+            batches = list(_packed(samples, sizes, options.max_table_bytes))
+            plans += _name_files("data", split, "parquet", batches or [()])
     return sorted(plans, key=lambda plan: plan.name)
 
 
 def archive_kind(samples: Iterable[SourceSample], compression: str) -> str:
     """Return "tar" or "tar.gz"."""
     if compression == "auto":
-        extensions = {
-            part.rpartition(".")[2].lower() for sample in samples for part in sample.parts
-        }
+        parts = (part for sample in samples for part in sample.parts)
+        extensions = {part.rpartition(".")[2].lower() for part in parts}
         return "tar.gz" if extensions and extensions <= UNCOMPRESSED else "tar"
     return "tar.gz" if compression == "gz" else "tar"
 
 
 def member_names(sample: SourceSample, layout: str) -> list[str]:
-    """Return the name of each payload in an archive, in the order of the parts. Metadata is not among them."""
+    """Return the name of each payload in an archive, in the order of the parts.
+
+    Metadata is not among them.
+    """
     if layout == "webdataset":
         return [f"{sample.key}.{part}" for part in sample.parts]
     return [
@@ -125,15 +145,16 @@ def member_names(sample: SourceSample, layout: str) -> list[str]:
 def sample_members(
     sample: SourceSample, payloads: Sequence[bytes], layout: str
 ) -> list[tuple[str, bytes]]:
-    """Return the members of a sample with their data: what `TarWriter.add` takes."""
-    return [
-        *zip(member_names(sample, layout), payloads, strict=True),
-        *_metadata_member(sample, layout),
-    ]
+    """Return name and data of the members of a sample, as `TarWriter.add` takes them."""
+    named = zip(member_names(sample, layout), payloads, strict=True)
+    return [*named, *_metadata_member(sample, layout)]
 
 
 def _metadata_member(sample: SourceSample, layout: str) -> list[tuple[str, bytes]]:
-    """Return the JSON of the columns. A payload that is called `json` is the sample's own metadata and takes its place."""
+    """Return the JSON member with the columns.
+
+    A payload with the extension `json` is the metadata of the sample itself and replaces it.
+    """
     if layout != "webdataset" or "json" in sample.parts:
         return []
     values = {name: _json_value(value) for name, value in sample.columns.items()}
@@ -141,37 +162,35 @@ def _metadata_member(sample: SourceSample, layout: str) -> list[tuple[str, bytes
 
 
 def _json_value(value: Any) -> Any:
-    return (
-        None if isinstance(value, float) and not math.isfinite(value) else value
-    )  # JSON has no NaN
+    """Return null for infinities and NaN, which JSON cannot hold."""
+    is_finite = not isinstance(value, float) or math.isfinite(value)
+    return value if is_finite else None
 
 
 def _archived_bytes(sample: SourceSample, layout: str) -> int:
-    """Return an upper bound: how `sample.bytes` spreads over the payloads is not known."""
+    """Return an upper bound: the size of each single payload is not known."""
     metadata = sum(stored_bytes(name, len(data)) for name, data in _metadata_member(sample, layout))
-    return (
-        sample.bytes
-        + metadata
-        + sum(stored_bytes(name, 1) for name in member_names(sample, layout))
-    )
+    overhead = sum(stored_bytes(name, 1) for name in member_names(sample, layout))
+    return sample.bytes + metadata + overhead
 
 
 def _packed(
-    sized: Iterable[tuple[SourceSample, int]], max_bytes: int
+    samples: Iterable[SourceSample], sizes: Iterable[int], max_bytes: int
 ) -> Iterator[tuple[SourceSample, ...]]:
     batch: list[SourceSample] = []
     total = 0
-    for sample, size in sized:
+    for sample, size in zip(samples, sizes, strict=True):
         if batch and total + size > max_bytes:
             yield tuple(batch)
-            batch, total = [], 0
+            batch = []
+            total = 0
         batch.append(sample)
         total += size
     if batch:
         yield tuple(batch)
 
 
-def _files(
+def _name_files(
     folder: str, split: str, kind: str, batches: Sequence[tuple[SourceSample, ...]]
 ) -> list[FilePlan]:
     count = len(batches)
@@ -187,9 +206,7 @@ def _check_samples(
     for samples in samples_by_split.values():
         for one, other in pairwise(samples):
             if one.key == other.key:
-                raise ConfigurationError(
-                    f"two samples have the key {one.key!r}: expected every key once"
-                )
+                raise ConfigurationError(f"expected each key once, got {one.key!r} in two samples")
         for sample in samples:
             _check_names(sample, options.layout)
             if options.tables:
@@ -198,28 +215,25 @@ def _check_samples(
 
 def _check_names(sample: SourceSample, layout: str) -> None:
     if not sample.parts:
-        raise ConfigurationError(f"sample {sample.key!r} has no payload: expected at least one")
+        raise ConfigurationError(f"sample {sample.key!r}: expected at least one payload, got none")
     names = [check_member_name(name) for name in member_names(sample, layout)]
-    if len({name.lower() for name in names}) != len(
-        names
-    ):  # readers lower extensions, and some disks do not tell the case
+    # Readers lower extensions, and some disks ignore case.
+    if len({name.lower() for name in names}) != len(names):
         raise ConfigurationError(
-            f"sample {sample.key!r} has two payloads of one name, or names that differ in case only: {sample.parts}"
+            f"sample {sample.key!r}: expected payloads whose names differ in more than case, "
+            f"got {sample.parts}"
         )
 
 
 def _check_row(sample: SourceSample, media: str) -> None:
     if media != "frames" and len(sample.parts) != 1:
         raise ConfigurationError(
-            f"sample {sample.key!r} has {len(sample.parts)} payloads ({', '.join(sample.parts)}), a row of a table holds one: "
-            "choose one by its extension, or switch tables off"
+            f"sample {sample.key!r}: expected one payload for a row of a table, got "
+            f"{len(sample.parts)} ({', '.join(sample.parts)}); choose one by its extension, or set "
+            "tables to false"
         )
     if sample.bytes > MAX_ROW_BYTES:
         raise ConfigurationError(
-            f"sample {sample.key!r} has {sample.bytes} bytes, a row of a table holds {MAX_ROW_BYTES}: cut it shorter, or switch tables off"
+            f"sample {sample.key!r}: expected {MAX_ROW_BYTES} bytes at most in a row of a table, "
+            f"got {sample.bytes}; shorten it, or set tables to false"
         )
-
-
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ConfigurationError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")

@@ -1,54 +1,99 @@
-"""What can be split: the contract of a source, and which keys are safe in an archive."""
+"""The contract of a source that can be split, and which keys are safe in an archive.
+
+A source is a module in `sources/` with a class `SplitSource`.
+"""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.records.splits import SourceSample
+from dataset_assets.records.staged import License
+from dataset_assets.storage.store import Store
 
 
-class Source(Protocol):
-    """Samples that lie somewhere. The order in which a folder is listed never matters."""
+class SplitSource(Protocol):
+    """Samples in a store. The order in which a folder is listed never matters."""
 
-    kind: str  # "recordings", "files" or "shards"
-    media: str  # as in `split_records.SplitManifest.media`
-    fingerprint: str  # hex; changes with any payload, column or sample
-    columns: dict[
-        str, str
-    ]  # metadata column -> Arrow type name: "string", "int32", "int64", "double", "bool"
+    kind: str
+    """Name of the plug-in."""
+    options_class: ClassVar[type | None]
+    """Dataclass of the options of this source; None when it has none."""
+    detection_rank: ClassVar[int]
+    """Position in which `kind="auto"` asks the sources; lower is earlier."""
+    media: str
+    """As in `SplitManifest.media`: "image", "frames" or "file"."""
+    fingerprint: str
+    """Hex digest that changes with any payload, column or sample."""
+    columns: dict[str, str]
+    """Metadata column -> Arrow type: "string", "int32", "int64", "double" or "bool"."""
+    restriction: License | None
+    """License that forbids publication; None when nothing is forbidden."""
 
-    def samples(self) -> Sequence[SourceSample]:
-        """Return every sample, sorted by key."""
+    @staticmethod
+    def detect(store: Store) -> bool:
+        """Tell whether a folder looks like this source."""
 
-    def read(self, sample: SourceSample) -> list[bytes]:
-        """Return the payloads of a sample, in the order of its parts. Reading in key order is fast, any order works.
+    @classmethod
+    def open(cls, stores: Sequence[Store], options: Any) -> Self:
+        """Open folders as one source.
+
+        Args:
+            stores: the folders, at least one.
+            options: an instance of `options_class`, or None.
 
         Raises:
-            ObjectMissing, ShardCorrupt: the source has changed under the reader.
+            ConfigurationError: this source cannot combine several folders.
+            SourceError, StorageError, ShardError: the folder is not what this source expects.
+        """
+
+    def samples(self) -> Sequence[SourceSample]:
+        """Return all samples, sorted by key."""
+
+    def read(self, sample: SourceSample) -> list[bytes]:
+        """Return the payloads of a sample, in the order of its parts.
+
+        Reading in key order is fast; any other order works.
+
+        Raises:
+            ObjectMissing, ShardCorrupt: the source has changed since it was listed.
         """
 
 
-def check_sample_key(key: str) -> str:
-    """Return a key that can be the name of a member, and of a row.
-
-    Readers skip what begins with `.` or `__`, take what follows the first dot of the last part for an extension, and a name that leaves its folder is an attack.
+def only_folder(kind: str, stores: Sequence[Store]) -> Store:
+    """Return the folder of a source that cannot combine several.
 
     Raises:
-        ConfigurationError: it can not; the message has the key.
+        ConfigurationError: there are several.
+    """
+    if len(stores) != 1:
+        raise ConfigurationError(
+            f"{kind}: expected one folder, got {len(stores)}; only shard sets can be combined"
+        )
+    return stores[0]
+
+
+def check_sample_key(key: str) -> str:
+    """Return a key that is safe as the name of a member and of a row.
+
+    Readers skip names that begin with `.` or `__`, and take what follows the first dot of the last
+    part for an extension. A name that leaves its folder is an attack.
+
+    Raises:
+        ConfigurationError: the key is not safe.
     """
     parts = key.split("/")
-    wrong = (
-        not key
-        or "\\" in key
-        or any(not part or part in (".", "..") or part.startswith((".", "__")) for part in parts)
-        or "." in parts[-1]
-        or any(
-            ord(character) < 32 or ord(character) == 127 or 0xD800 <= ord(character) <= 0xDFFF
-            for character in key
-        )
-    )
-    if wrong:
+    is_hidden = any(part.startswith((".", "__")) for part in parts)
+    if not all(parts) or is_hidden or "." in parts[-1] or not all(map(_is_safe, key)):
         raise ConfigurationError(
-            f"{key!r} can not be a sample's key: expected folders and a name without dots, none hidden, empty, absolute or leading upwards"
+            f"sample key: expected folders and a name without dots, none of them hidden or empty, "
+            f"in a relative path, got {key!r}"
         )
     return key
+
+
+def _is_safe(character: str) -> bool:
+    code = ord(character)
+    is_control = code < 32 or code == 127
+    is_surrogate = 0xD800 <= code <= 0xDFFF
+    return character != "\\" and not is_control and not is_surrogate

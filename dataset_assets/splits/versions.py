@@ -1,34 +1,32 @@
-"""Versions of a split side by side, and the pointer to the one that counts.
+"""Versions of a split side by side, and the pointer to the current one.
 
-* `current.json`: {"version": ..., "previous": [...]}, moved last, in one write
-* `versions/<version>/manifest.json`: written when every file is there; from here on the version exists
-* `versions/<version>/assignment.parquet`: key, group, split, stratum, digest and bytes of every sample
+* `current.json`: {"version": ..., "previous": [...]}, written last, in one write
+* `versions/<version>/manifest.json`: written when all files exist; from then on the version exists
+* `versions/<version>/assignment.parquet`: key, group, split, stratum, digest, bytes of each sample
 * `versions/<version>/archives/...` and `data/...`: see `splits.plan`
-* `versions/<version>/_records/<file>.json`: written when a file is committed; what a run goes by that finishes another one's work
+* `versions/<version>/_records/<file>.json`: written when a file is committed, to resume from
 """
 
 import json
 import re
-import time
 from typing import NamedTuple
 
-from dataset_assets.errors import ConfigurationError, ObjectMissing, ShardCorrupt
-from dataset_assets.records.shards import SCHEMA_VERSION
+from dataset_assets.errors import ObjectMissing, ShardCorrupt
 from dataset_assets.records.splits import SplitManifest
+from dataset_assets.records.stored_json import check_schema_version, parse_stored
+from dataset_assets.storage.abandoned import ABANDONED_S, folder_ages
 from dataset_assets.storage.store import Store
 
 CURRENT = "current.json"
 MANIFEST = "manifest.json"
 ASSIGNMENT = "assignment.parquet"
 RECORDS = "_records"
-#: A folder without a pointer that nobody has written to for so long is what a killed run left.
-ABANDONED_S = 24 * 3600.0
 _FOLDER = "versions"
 _NAME = re.compile(r"[0-9a-f]{64}")
 
 
 class Pointer(NamedTuple):
-    """Which version counts, and which did before it, the latest first."""
+    """The current version and the ones before it, the latest first."""
 
     version: str
     previous: tuple[str, ...] = ()
@@ -40,106 +38,118 @@ def folder_of(store: Store, version: str) -> Store:
 
 
 def version_store(store: Store, manifest: SplitManifest) -> Store:
-    """Return the folder that the files of a manifest lie in."""
+    """Return the folder that contains the files of a manifest."""
     return folder_of(store, manifest.version)
 
 
 def load_split(store: Store) -> SplitManifest:
-    """Read the manifest of the version that counts.
+    """Read the manifest of the current version.
 
     Raises:
-        ObjectMissing: there is no split.
-        ShardCorrupt: the pointer or the manifest is not one, or they do not agree.
-        ConfigurationError: a newer version of this package wrote it.
+        ObjectMissing: the folder has no split.
+        ShardCorrupt: the pointer or the manifest is malformed, or they disagree.
+        ConfigurationError: a newer version of this package wrote the manifest.
     """
     pointer = read_pointer(store)
     if pointer is None:
         raise ObjectMissing(
-            f"no split in {store.url}: expected {CURRENT}; run `dataset-assets split` or materialize split_archives first"
+            f"no split in {store.url}: expected {CURRENT}; run `dataset-assets split` or "
+            "materialize split_archives first"
         )
     manifest = read_manifest(folder_of(store, pointer.version))
     if manifest is None or manifest.version != pointer.version:
         raise ShardCorrupt(
-            f"{store.locate(CURRENT)} points at version {pointer.version[:12]}, which is not there; split again to make it"
+            f"{store.locate(CURRENT)} points at version {pointer.version[:12]}, which is missing; "
+            "split again to make it"
         )
     return manifest
 
 
 def read_manifest(folder: Store) -> SplitManifest | None:
-    """Read the manifest of a version; None when there is none. Raises what `load_split` does."""
+    """Read the manifest of a version; return None when there is none.
+
+    Raises:
+        ShardCorrupt: the manifest is malformed.
+        ConfigurationError: a newer version of this package wrote it.
+    """
+    where = folder.locate(MANIFEST)
+
+    def parse(data: bytes) -> SplitManifest:
+        check_schema_version(json.loads(data), where)
+        return SplitManifest.from_json(data)
+
     try:
         data = folder.read(MANIFEST)
     except ObjectMissing:
         return None
-    try:
-        version = int(json.loads(data)["schema_version"])
-        if version <= SCHEMA_VERSION:
-            return SplitManifest.from_json(data)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
-        raise ShardCorrupt(
-            f"{folder.locate(MANIFEST)} is not the manifest of a split ({exc}); delete it and split again"
-        ) from exc
-    raise ConfigurationError(
-        f"{folder.locate(MANIFEST)} has schema version {version}, expected at most {SCHEMA_VERSION}: upgrade dataset-assets"
+    return parse_stored(
+        data,
+        parse,
+        where=where,
+        expected="the manifest of a split",
+        remedy="delete it and split again",
     )
 
 
 def read_pointer(store: Store) -> Pointer | None:
-    """Read the pointer; None when there is none.
+    """Read the pointer; return None when there is none.
 
     Raises:
-        ShardCorrupt: it is not one.
+        ShardCorrupt: it is malformed.
     """
     try:
         data = store.read(CURRENT)
     except ObjectMissing:
         return None
-    try:
-        raw = json.loads(data)
-        pointer = Pointer(raw["version"], tuple(raw.get("previous", ())))
-        if all(_NAME.fullmatch(version) for version in (pointer.version, *pointer.previous)):
-            return pointer
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        pass  # a pointer of something else: said below
-    raise ShardCorrupt(
-        f"{store.locate(CURRENT)} does not lead to a split: it does not point at a version; delete it and split again"
+    return parse_stored(
+        data,
+        _parse_pointer,
+        where=store.locate(CURRENT),
+        expected="a pointer to a version of a split",
+        remedy="delete it and split again",
     )
 
 
 def point_at(store: Store, version: str, *, keep_versions: int, now_s: float | None = None) -> None:
-    """Make a version the one that counts, then delete what is no longer kept. Idempotent.
+    """Make a version the current one, then delete the versions that are no longer kept. Idempotent.
 
-    Deleted are versions that counted once and have fallen behind (they stay in the pointer until they are gone), and folders that a run left which was
-    killed long ago. What another run is making at the same time stays.
+    Versions that were current once stay in the pointer until their files are deleted. Folders that
+    a killed run left are deleted as well. A version that another run is writing stays.
+
+    Args:
+        store: the folder of the split.
+        version: the version.
+        keep_versions: how many versions stay, the current one included.
+        now_s: the time, in s since the epoch; None is the clock.
     """
     before = read_pointer(store)
-    history = tuple(
-        each for each in ((before.version, *before.previous) if before else ()) if each != version
-    )
-    kept, dropped = history[: keep_versions - 1], history[keep_versions - 1 :]
+    known = (before.version, *before.previous) if before else ()
+    history = tuple(each for each in known if each != version)
+    kept = history[: keep_versions - 1]
+    dropped = history[keep_versions - 1 :]
     if before != (version, history):
         _write(store, Pointer(version, history))
-    for old in (
-        *dropped,
-        *_abandoned(store, {version, *history}, time.time() if now_s is None else now_s),
-    ):
-        folder_of(store, old).delete(MANIFEST)  # first: half a version must not look whole
+    ages = folder_ages(store, _FOLDER, now_s=now_s)
+    abandoned = [
+        name
+        for name, age_s in ages.items()
+        if name not in (version, *history) and age_s > ABANDONED_S
+    ]
+    for old in (*dropped, *abandoned):
+        folder_of(store, old).delete(MANIFEST)  # first: a partial version must not look complete
         store.delete_tree(f"{_FOLDER}/{old}")
     if dropped:
         _write(store, Pointer(version, kept))
 
 
+def _parse_pointer(data: bytes) -> Pointer:
+    raw = json.loads(data)
+    pointer = Pointer(raw["version"], tuple(raw.get("previous", ())))
+    for version in (pointer.version, *pointer.previous):
+        if not _NAME.fullmatch(version):
+            raise ValueError(f"{version!r} is not a version")
+    return pointer
+
+
 def _write(store: Store, pointer: Pointer) -> None:
     store.write(CURRENT, json.dumps(pointer._asdict()).encode())
-
-
-def _abandoned(store: Store, kept: set[str], now_s: float) -> list[str]:
-    newest: dict[str, float] = {}
-    for info in store.list(f"{_FOLDER}/"):
-        version = info.key.split("/")[1]
-        newest[version] = max(newest.get(version, 0.0), info.modified or now_s)
-    return [
-        version
-        for version, modified in newest.items()
-        if version not in kept and now_s - modified > ABANDONED_S
-    ]

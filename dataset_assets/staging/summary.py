@@ -6,7 +6,6 @@ manifest names them with their sha256.
 """
 
 import hashlib
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from dataset_assets.records.staged import LABEL_COUNTS, StagedDataset
 from dataset_assets.shards.commits import read_manifest
 from dataset_assets.shards.reading import metadata_file
 from dataset_assets.staging.source import StagingPartition, StagingSource
+from dataset_assets.storage.parquet import ParquetSink
 from dataset_assets.storage.store import Store
 
 INDEX_FILE = "index.parquet"
@@ -123,18 +123,18 @@ def _write_index(
     store: Store, columns: list[str], records: Sequence[ShardRecord], labels: _LabelCounts
 ) -> ShardFile:
     """Write the rows that have a sample, shard by shard, and count the labels of all rows."""
-    sink = io.BytesIO()
-    writer = None
+    sink: ParquetSink | None = None
     for shard_id, table in _read_tables(store, records, [*columns, "status"]):
         labels.add(table.column(LABEL_COUNTS).to_pylist())
         rows = table.filter(pc.equal(table.column("status"), SUCCESS)).select(columns)
         shard = pa.array([shard_id] * len(rows), pa.int32())
         rows = rows.add_column(1, pa.field("shard", pa.int32()), shard)
-        writer = writer or pq.ParquetWriter(sink, rows.schema, compression="zstd")
-        writer.write_table(rows.combine_chunks())
-    if writer is not None:
-        writer.close()
-    return _write_file(store, INDEX_FILE, sink.getvalue())
+        sink = sink or ParquetSink(store.stage(INDEX_FILE), rows.schema, compression="zstd")
+        sink.write(rows.combine_chunks())
+    if sink is None:
+        return _write_file(store, INDEX_FILE, b"")
+    sink.commit()
+    return ShardFile(INDEX_FILE, sink.staged.bytes, sink.staged.sha256)
 
 
 def _write_file(store: Store, name: str, data: bytes) -> ShardFile:

@@ -11,7 +11,7 @@ from dataset_assets.hub.targets import directory
 from dataset_assets.pipelines.publish.publish import PublishOptions, publish
 from dataset_assets.pipelines.split.split_archives import SplitOptions, load_split, split_archives
 from dataset_assets.pipelines.verify.shards import verify_set
-from dataset_assets.splits.sources.shards import ShardSource
+from dataset_assets.splits.sources import shards
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.end_to_end.stagings import SERVERS, folder_and_bucket, s3_server
 from dataset_assets_tests.pipelines.zip_source import contents
@@ -93,7 +93,7 @@ def test_a_wrong_password_is_one_clear_error_without_it(tmp_path, caplog):
 def test_data_that_may_not_be_passed_on_is_not_published(tmp_path, published):
     store, split = open_store(str(tmp_path / "staged")), open_store(str(tmp_path / "split"))
     published.stage(store, options=SMALL)
-    source = ShardSource([store])
+    source = shards.SplitSource([store])
     split_archives(source, split, SplitOptions(ratios={"train": 0.5, "test": 0.5}))
     target = directory.HubTarget(str(tmp_path / "hub"), "me/data")
     if published.kind in ("cityscapes", "imagenet"):

@@ -15,7 +15,7 @@ from dataset_assets.records.splits import SplitManifest
 from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import ArchiveOptions
 from dataset_assets.splits.sources import files
-from dataset_assets.splits.sources.recordings import Source
+from dataset_assets.splits.sources.recordings import SplitSource
 from dataset_assets.storage.stores.local import Store
 
 REPO = "me/videos"
@@ -57,7 +57,9 @@ def make_version(
     options = ArchiveOptions(
         layout=layout, compression=compression, max_archive_bytes=60_000, max_table_bytes=10_000
     )
-    manifest = split_archives(Source(Store(str(folder / "recordings"))), store, archives=options)
+    manifest = split_archives(
+        SplitSource(Store(str(folder / "recordings"))), store, archives=options
+    )
     return folder / "split" / "versions" / manifest.version, manifest, videos
 
 
@@ -85,7 +87,9 @@ def make_files(folder: Path, *, media: str) -> Publication:
     options = files.FileOptions(group="(.*)")
     splits = SplitOptions(ratios={"train": 0.5, "test": 0.5, "spare": 0})
     manifest = split_archives(
-        files.Source(Store(str(folder / "source")), options), Store(str(folder / "split")), splits
+        files.SplitSource(Store(str(folder / "source")), options),
+        Store(str(folder / "split")),
+        splits,
     )
     return Publication(
         folder / "hub" / REPO,

@@ -127,7 +127,7 @@ def _other_format(store):
             ShardCorrupt,
             r"00000.tar: the index has 4 samples, manifest.json says 3",
         ),
-        (_foreign_extra_files, ShardCorrupt, "manifest.json is not a manifest"),
+        (_foreign_extra_files, ShardCorrupt, "manifest.json: expected a manifest"),
         (
             _other_format,
             ConfigurationError,

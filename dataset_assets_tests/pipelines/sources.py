@@ -42,6 +42,7 @@ class MemorySource:
     media: str = "image"
     fingerprint: str = "f" * 64
     columns: dict[str, str] = field(default_factory=lambda: {"caption": "string"})
+    restriction: None = None
     read_keys: list[str] = field(default_factory=list)
 
     def samples(self) -> list[SourceSample]:

@@ -30,7 +30,7 @@ def test_options_reach_the_source_when_they_are_its_own(tmp_path):
         (
             "recording",
             {},
-            "kind of source: expected one of auto, shards, recordings, files, came 'recording'",
+            "kind of source: expected one of auto, files, recordings, shards, got 'recording'; did you mean",
         ),
         ("recordings", {"pattern": "*"}, "pattern: not an option of recordings"),
         ("files", {"fps": 3.0}, "fps: not an option of files"),
@@ -44,10 +44,10 @@ def test_an_option_is_refused_when_the_kind_does_not_have_it(tmp_path, kind, opt
 
 
 def test_several_folders_are_refused_when_they_are_no_shards(tmp_path):
-    with pytest.raises(ConfigurationError, match="expected one folder, came 2"):
+    with pytest.raises(ConfigurationError, match="expected one folder, got 2"):
         open_source("recordings", [write_recordings(tmp_path / "a", 2), str(tmp_path)])
 
 
 def test_an_empty_folder_is_an_error(tmp_path):
-    with pytest.raises(ObjectMissing, match="nothing is in"):
+    with pytest.raises(ObjectMissing, match="got an empty folder"):
         open_source("auto", str(tmp_path))

@@ -23,7 +23,7 @@ from dataset_assets.pipelines.split.split_archives import load_split, split_arch
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import ArchiveOptions
-from dataset_assets.splits.sources.recordings import Source
+from dataset_assets.splits.sources.recordings import SplitSource
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.hub.small_publication import REPO, SPLITS, write_recordings
 from dataset_assets_tests.support.hub_server import HubServer, in_process
@@ -44,7 +44,7 @@ def split_store(recordings, tmp_path):
 
 def _split(recordings, folder, *, seed=42, **archives):
     store = open_store(str(folder))
-    source = Source(open_store(str(recordings[0])))
+    source = SplitSource(open_store(str(recordings[0])))
     options = ArchiveOptions(max_archive_bytes=60_000, max_table_bytes=60_000, **archives)
     split_archives(source, store, SplitOptions(seed=seed), options)
     return store

@@ -7,7 +7,7 @@ import pytest
 
 from dataset_assets.errors import ConfigurationError, StorageError
 from dataset_assets.pipelines.verify.shards import verify_set
-from dataset_assets.splits.sources.shards import ShardSource
+from dataset_assets.splits.sources import shards
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.pipelines.zip_source import (
     CUT,
@@ -118,4 +118,4 @@ def test_failed_upload_leaves_the_group_open(archive, dataset, monkeypatch):
 def test_split_refuses_a_set_without_payloads(archive, dataset):
     run(ZipSource(archive), dataset.child("staged/train"), OPTIONS)
     with pytest.raises(ConfigurationError, match="layout 'objects'"):
-        ShardSource([dataset.child("staged/train")])
+        shards.SplitSource([dataset.child("staged/train")])

@@ -57,7 +57,7 @@ def test_row_groups_are_bounded_in_bytes_when_payloads_are_large(store, monkeypa
 
 def test_column_is_refused_when_it_has_the_name_of_the_payload(store):
     with pytest.raises(
-        ConfigurationError, match="column 'url' of the input has the name of the payload"
+        ConfigurationError, match="column 'url': expected another name than that of the payload"
     ):
         write_files(store, "parquet", [], extension="url")
     assert list(store.list()) == []

@@ -78,13 +78,13 @@ def test_bytes_are_those_of_a_set_without_parts_when_there_are_none(tmp_path):
 
 @pytest.mark.parametrize("output_format", ["files", "parquet", "tfrecord"])
 def test_formats_with_one_payload_refuse_parts(store, output_format):
-    with pytest.raises(ConfigurationError, match="use 'webdataset'"):
+    with pytest.raises(ConfigurationError, match="expected 'webdataset' for samples with parts"):
         registry.load("output_format", output_format)(store, make_options(parts=PARTS))
 
 
 @pytest.mark.parametrize("part", ["seg", "json", "txt", "seg/x.png", "Seg.png", "model.pkl"])
 def test_name_of_a_part_is_refused_when_readers_could_mistake_it(part):
-    with pytest.raises(ConfigurationError, match="part of samples"):
+    with pytest.raises(ConfigurationError, match="parts: expected two extensions"):
         make_options(parts=(part,))
 
 

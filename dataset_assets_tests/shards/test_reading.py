@@ -104,7 +104,7 @@ def mixed_up(store, output_format, sample_rows, sidecar_rows):
             r"row 1 \(00003001\) is a success, but the next sample is 00003002",
         ),
         (make_rows(5), make_rows(4), "sample 00003004 has no row"),
-        (make_rows(5, failed=[4]), make_rows(4), "4 rows, expected 5"),
+        (make_rows(5, failed=[4]), make_rows(4), "expected 5 rows, got 4"),
     ],
 )
 def test_reading_stops_when_samples_and_rows_disagree(
@@ -123,7 +123,7 @@ def test_reading_stops_when_the_metadata_have_no_status(store):
     other = store.child("other")
     write_files(other, "webdataset", rows, schema=SCHEMA.remove(SCHEMA.get_field_index("status")))
     store.write("00003.parquet", other.read("00003.parquet"))
-    with pytest.raises(ShardCorrupt, match=f"expected columns 'key' and 'status', came {names[0]}"):
+    with pytest.raises(ShardCorrupt, match=f"expected columns 'key' and 'status', got {names[0]}"):
         list(read_rows(store, record))
 
 

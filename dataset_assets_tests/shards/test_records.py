@@ -251,7 +251,7 @@ def test_manifest_is_missing_when_nothing_was_finished(store):
 )
 def test_manifest_is_corrupt_when_it_is_not_one(store, data):
     store.write("manifest.json", data)
-    with pytest.raises(ShardCorrupt, match="is not a manifest"):
+    with pytest.raises(ShardCorrupt, match=r"manifest\.json: expected a manifest"):
         read_manifest(store)
 
 

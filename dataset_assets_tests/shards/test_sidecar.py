@@ -3,7 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataset_assets.errors import ConfigurationError, ShardCorrupt
-from dataset_assets.shards.sidecar import Sidecar, Table, read_schema, read_table
+from dataset_assets.shards.sidecar import ShardTable, Sidecar, read_schema, read_table
 from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.shards.sample_rows import make_options, make_row, make_rows
 
@@ -14,7 +14,7 @@ def store(tmp_path):
 
 
 def write(store, schema, rows, **options):
-    table = Table(store.stage("t.parquet"), pa.schema(schema), **options)
+    table = ShardTable(store.stage("t.parquet"), pa.schema(schema), **options)
     for row in rows:
         table.append(row)
     return table.commit()
@@ -98,7 +98,7 @@ def test_text_is_escaped_when_it_is_not_unicode(store):
     ],
 )
 def test_message_names_the_column_when_a_value_has_another_type(store, kind, value):
-    table = Table(store.stage("t.parquet"), pa.schema({"width": kind}))
+    table = ShardTable(store.stage("t.parquet"), pa.schema({"width": kind}))
     table.append({"width": value})
     with pytest.raises(ConfigurationError, match=r"column 'width': expected values of type"):
         table.close()
@@ -107,7 +107,7 @@ def test_message_names_the_column_when_a_value_has_another_type(store, kind, val
 
 
 def test_nothing_is_left_when_a_table_is_discarded(store):
-    table = Table(store.stage("t.parquet"), pa.schema({"a": pa.int64()}), group_rows=1)
+    table = ShardTable(store.stage("t.parquet"), pa.schema({"a": pa.int64()}), group_rows=1)
     table.append({"a": 1})
     table.discard()
     table.discard()
@@ -121,7 +121,7 @@ def test_reading_says_corrupt_when_a_table_is_cut(store, keep):
         sidecar.add(row)
     file = sidecar.commit()
     store.write(file.name, store.read(file.name)[:keep])
-    with pytest.raises(ShardCorrupt, match=r"00003\.parquet: not a readable parquet file"):
+    with pytest.raises(ShardCorrupt, match=r"00003\.parquet: not a readable Parquet file"):
         list(read_table(store, file.name))
     with pytest.raises(ShardCorrupt, match=r"00003\.parquet"):
         read_schema(store, file.name)

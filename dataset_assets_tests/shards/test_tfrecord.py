@@ -160,7 +160,7 @@ def test_payload_is_one_range_read_when_the_index_is_used(store):
 @pytest.mark.parametrize("name", ["jpg", "txt"])
 def test_column_is_refused_when_it_has_the_name_of_a_feature(store, name):
     schema = pa.schema([("key", pa.string()), (name, pa.string())])
-    with pytest.raises(ConfigurationError, match=f"column '{name}' of the input"):
+    with pytest.raises(ConfigurationError, match=f"column '{name}': expected another name"):
         Writer(store, make_options(schema=schema))
     assert list(store.list()) == []
 

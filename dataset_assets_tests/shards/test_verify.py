@@ -38,7 +38,7 @@ def test_flipped_bit_is_found_when_sizes_agree(store, output_format):
         good, _ = store.read(file.name), store.write(file.name, bytes(data))
         assert verify_shard(store, record, deep=False) == []
         assert any(
-            f"shard 00003: {file.name} has changed: sha256" in problem
+            f"shard 00003: {file.name} has changed: expected sha256" in problem
             for problem in verify_shard(store, record)
         )
         store.write(file.name, good)
@@ -51,7 +51,7 @@ def test_sizes_are_named_when_files_are_cut_or_gone(store, deep):
     store.write("00003.tar", store.read("00003.tar")[:-512])
     store.delete("00003.parquet")
     assert verify_shard(store, record, deep=deep) == [
-        f"shard 00003: 00003.tar has {record.files[0].bytes - 512} bytes, expected {record.files[0].bytes}",
+        f"shard 00003: 00003.tar: expected {record.files[0].bytes} bytes, got {record.files[0].bytes - 512}",
         "shard 00003: 00003.parquet is missing",
     ]
 
@@ -80,7 +80,7 @@ def as_stored(store, file):
             make_rows(4),
             make_rows(4, failed=[2]),
             [
-                "4 rows with 3 successes, expected 4 with 4",
+                "expected 4 rows with 4 successes, got 4 with 3",
                 "00003.tar: sample 00003002 has no row that is a success",
             ],
         ),
@@ -93,7 +93,7 @@ def as_stored(store, file):
             make_rows(4),
             make_rows(3),
             [
-                "3 rows with 3 successes, expected 4 with 4",
+                "expected 4 rows with 4 successes, got 3 with 3",
                 "sample 00003003 has no row that is a success",
             ],
         ),
@@ -121,9 +121,11 @@ def test_reason_is_named_when_a_tar_is_not_readable(store):
     data = bytearray(store.read("00003.tar"))
     data[100] = ord("7")  # the mode of the first member
     store.write("00003.tar", bytes(data))
-    assert verify_shard(store, forged(store, record, "00003.tar")) == [
-        "shard 00003: 00003.tar: no valid member header at byte 0"
-    ]
+    problem = (
+        "shard 00003: 00003.tar: no valid member header at byte 0; expected a tar that this package"
+        " wrote: links, devices and tars of other programs are refused"
+    )
+    assert verify_shard(store, forged(store, record, "00003.tar")) == [problem]
 
 
 def test_reason_is_named_when_a_file_of_a_sample_is_gone(store):
@@ -136,7 +138,7 @@ def test_reason_is_named_when_a_file_of_a_sample_is_gone(store):
         == "shard 00003: 00003: sample 00003001 has 2 bytes at None, the index says 1 bytes at None"
     )
     assert (
-        "sample 00003002 should have one payload and one 00003002.json, but has 00003/00003002.json, 00003/00003002.txt"
+        "expected one payload and one 00003002.json for sample 00003002, got 00003/00003002.json, 00003/00003002.txt"
         in problems[1]
     )
 
@@ -152,4 +154,4 @@ def test_list_is_bounded_when_everything_is_wrong(store):
 def test_record_must_name_metadata_when_it_names_samples(store):
     record = write_shard(store, "webdataset", make_rows(3))
     problems = verify_shard(store, replace(record, files=record.files[:1]))
-    assert "shard 00003: 0 rows with 0 successes, expected 3 with 3" in problems
+    assert "shard 00003: expected 3 rows with 3 successes, got 0 with 0" in problems

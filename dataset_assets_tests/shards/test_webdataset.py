@@ -263,7 +263,9 @@ def test_sample_is_refused_when_members_of_it_are_missing(store):
             tar.add([(name, b"{}") for name in names])
             tar.finish()
             staged.commit()
-        with pytest.raises(ShardCorrupt, match="sample 1 should have one payload"):
+        with pytest.raises(
+            ShardCorrupt, match=r"expected one payload and one 1\.json for sample 1"
+        ):
             list(Writer.samples(store, ShardFile("x.tar", store.size("x.tar"), "")))
 
 

@@ -85,7 +85,7 @@ def test_assignment_is_complete_and_the_same_when_listed_in_any_order(
     shuffled = groups[:]
     random.shuffle(shuffled)
     if method == "exact" and len(groups) < len(options.shares):
-        with pytest.raises(ConfigurationError, match="can not fill"):
+        with pytest.raises(ConfigurationError, match="expected at least one group for each"):
             assign(groups, options)
         return
     splits = assign(groups, options)
@@ -223,7 +223,7 @@ def test_every_split_has_a_group_when_there_are_just_enough():
 def test_too_few_groups_are_refused_with_a_way_out_when_exact():
     with pytest.raises(
         ConfigurationError,
-        match=r"2 group\(s\) can not fill 3 splits \(train, validation, test\).*group_by: sample",
+        match=r"each of the 3 splits \(train, validation, test\), got 2 group\(s\).*group_by: sample",
     ):
         assign([group("a"), group("b")], SplitOptions())
     assert set(assign([group("a"), group("b")], SplitOptions(method="stable"))) == {"a", "b"}

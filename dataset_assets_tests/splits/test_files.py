@@ -5,9 +5,9 @@ import os
 import pytest
 
 from dataset_assets.errors import ConfigurationError, UnreadableSource
-from dataset_assets.splits.source import Source as SourceContract
+from dataset_assets.splits.source import SplitSource as SplitSourceContract
 from dataset_assets.splits.source import check_sample_key
-from dataset_assets.splits.sources.files import FileOptions, Source
+from dataset_assets.splits.sources.files import FileOptions, SplitSource
 from dataset_assets_tests.splits.folders import STORES, local_store
 
 
@@ -29,7 +29,7 @@ PAIRS = {
 
 
 def test_files_with_one_name_are_one_sample_when_some_are_metadata(make_store):
-    source = Source(make_store(PAIRS))
+    source = SplitSource(make_store(PAIRS))
     assert source.columns == {
         "caption": "string",
         "age": "int64",
@@ -65,7 +65,7 @@ def test_files_with_one_name_are_one_sample_when_some_are_metadata(make_store):
 
 
 def test_source_keeps_the_contract_when_it_is_used_as_one(make_store):
-    source: SourceContract = Source(make_store(PAIRS))
+    source: SplitSourceContract = SplitSource(make_store(PAIRS))
     assert all(
         check_sample_key(sample.key) and list(sample.columns) == list(source.columns)
         for sample in source.samples()
@@ -76,7 +76,7 @@ def test_source_keeps_the_contract_when_it_is_used_as_one(make_store):
     ("name", "media"), [("a.pgm", "image"), ("a.mp4", "file"), ("a.npy", "file")]
 )
 def test_media_is_told_by_extensions_when_all_are_pictures_or_not(make_store, name, media):
-    assert Source(make_store({name: b"1", "b.jpg": b"2"})).media == media
+    assert SplitSource(make_store({name: b"1", "b.jpg": b"2"})).media == media
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_samples_are_chosen_when_options_say_which(make_store, options, keys):
     store = make_store(
         {"c.jpg": b"1", "c.txt": b"text", "a/c.jpg": b"2", "a/b/c.jpg": b"3", "a/d.png": b"4"}
     )
-    assert [sample.key for sample in Source(store, FileOptions(**options)).samples()] == keys
+    assert [sample.key for sample in SplitSource(store, FileOptions(**options)).samples()] == keys
 
 
 def test_captions_come_along_when_the_pattern_names_pictures_only(make_store):
-    source = Source(
+    source = SplitSource(
         make_store({"1.jpg": b"1", "1.txt": b"one", "2.txt": b"left alone"}),
         FileOptions(pattern="*.jpg"),
     )
@@ -107,7 +107,7 @@ def test_captions_come_along_when_the_pattern_names_pictures_only(make_store):
 
 
 def test_text_file_is_the_caption_when_the_json_has_one_too(make_store):
-    source = Source(
+    source = SplitSource(
         make_store(
             {
                 "1.jpg": b"1",
@@ -124,16 +124,16 @@ def test_text_file_is_the_caption_when_the_json_has_one_too(make_store):
 def test_group_is_found_in_the_key_when_an_expression_is_given(make_store):
     store = make_store({"p1_a.jpg": b"1", "p1_b.jpg": b"2", "x/p2_a.jpg": b"3"})
     assert [
-        sample.group for sample in Source(store, FileOptions(group="(p[0-9]+)_")).samples()
+        sample.group for sample in SplitSource(store, FileOptions(group="(p[0-9]+)_")).samples()
     ] == ["p1", "p1", "p2"]
     with pytest.raises(
         UnreadableSource, match=r"p1_b\.jpg: group '_\(a\)' finds nothing in the key 'p1_b'"
     ):
-        Source(store, FileOptions(group="_(a)", extensions=("jpg",)))
+        SplitSource(store, FileOptions(group="_(a)", extensions=("jpg",)))
 
 
 def test_equal_files_have_equal_digests_when_asked_for(make_store):
-    source = Source(
+    source = SplitSource(
         make_store({"1.jpg": b"a", "1.json": b'{"sha256": 5}', "2.jpg": b"a", "3.jpg": b"b"}),
         FileOptions(digests=True),
     )
@@ -168,9 +168,9 @@ def nested(depth):
         ({"a/1.json": nested(100_000)}, r"a/1\.json: .*recursion"),
         (
             {"a/1.json": b'{"id": 9223372036854775808}'},
-            "the field 'id' has 9223372036854775808, more than 64 bits",
+            "the field 'id': expected an integer of 64 bits, got 9223372036854775808",
         ),
-        ({"a/1.json": b'{"name": "\\ud800"}'}, "the field 'name' has half a character"),
+        ({"a/1.json": b'{"name": "\\ud800"}'}, "the field 'name' has an unpaired surrogate"),
         ({"a/1.json": b'{"image": "1.jpg"}'}, "the field 'image' has the name of a column"),
         (
             {"a/1.json": b'{"x": 1}', "a/2.jpg": b"x", "a/2.json": b'{"x": "one"}'},
@@ -188,7 +188,7 @@ def nested(depth):
 )
 def test_source_is_refused_with_the_path_when_something_would_be_lost(make_store, extra, message):
     with pytest.raises(UnreadableSource, match=message):
-        Source(make_store({"a/1.jpg": b"x"} | extra))
+        SplitSource(make_store({"a/1.jpg": b"x"} | extra))
 
 
 def test_name_that_is_not_utf8_is_refused_in_words_that_can_be_printed(tmp_path):
@@ -196,34 +196,35 @@ def test_name_that_is_not_utf8_is_refused_in_words_that_can_be_printed(tmp_path)
     with open(os.fsencode(tmp_path / "source") + b"/caf\xe9.jpg", "wb") as file:
         file.write(b"x")
     with pytest.raises(UnreadableSource, match="not UTF-8") as refused:
-        Source(store)
+        SplitSource(store)
     assert str(refused.value).encode()
 
 
 def test_nothing_found_says_what_was_asked_when_no_file_matches(make_store):
     with pytest.raises(
-        UnreadableSource, match=r"no files match '\*\*/\*' with an extension out of mp4, avi"
+        UnreadableSource,
+        match=r"expected files that match '\*\*/\*' with an extension out of mp4, avi, got none",
     ):
-        Source(make_store(PAIRS), FileOptions(extensions=("mp4", "avi")))
+        SplitSource(make_store(PAIRS), FileOptions(extensions=("mp4", "avi")))
 
 
 def test_fingerprint_moves_when_metadata_or_options_change(tmp_path):
     store = local_store(tmp_path, PAIRS)
-    seen = [Source(store).fingerprint]
-    assert Source(store).fingerprint == seen[0]
+    seen = [SplitSource(store).fingerprint]
+    assert SplitSource(store).fingerprint == seen[0]
     store.write("cats/1.txt", b"another caption")
-    seen.append(Source(store).fingerprint)
+    seen.append(SplitSource(store).fingerprint)
     store.write("cats/1.jpg", b"another picture")
-    seen.append(Source(store).fingerprint)
-    seen.append(Source(store, FileOptions(group="(.)")).fingerprint)
+    seen.append(SplitSource(store).fingerprint)
+    seen.append(SplitSource(store, FileOptions(group="(.)")).fingerprint)
     assert len(set(seen)) == len(seen)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pattern": "a**b"}, "pattern: expected one such as"),
-        ({"pattern": None}, "pattern: expected one such as"),
+        ({"pattern": "a**b"}, "pattern: expected a glob such as"),
+        ({"pattern": None}, "pattern: expected a glob such as"),
         ({"group": "("}, "group: expected a regular expression, got"),
         ({"group": "a+"}, "with a group in parentheses"),
         ({"group": 3}, "group: expected a regular expression, got 3"),

@@ -162,14 +162,18 @@ def test_archive_is_not_larger_than_the_limit_when_it_is_written(tmp_path, layou
 @pytest.mark.parametrize(
     ("samples", "media", "message"),
     [
-        ([sized("a", 1), sized("a", 2)], "image", "two samples have the key 'a'"),
-        ([sized("a", 1, [])], "frames", "'a' has no payload"),
+        ([sized("a", 1), sized("a", 2)], "image", "expected each key once, got 'a' in two samples"),
+        ([sized("a", 1, [])], "frames", "'a': expected at least one payload, got none"),
         ([sized("../a", 1)], "image", "member name: expected .*, got '../a.jpg'"),
         ([sized("/a", 1)], "image", "member name: expected"),
         ([sized("a", 1, ["../../x"])], "image", "member name: expected"),
-        ([sized("a", 1, ["1.jpg", "1.JPG"])], "frames", "differ in case only"),
-        ([sized("a", 1, ["jpg", "png"])], "image", "'a' has 2 payloads"),
-        ([sized("a", 2**31)], "image", "a row of a table holds"),
+        ([sized("a", 1, ["1.jpg", "1.JPG"])], "frames", "differ in more than case"),
+        (
+            [sized("a", 1, ["jpg", "png"])],
+            "image",
+            "'a': expected one payload for a row of a table, got 2",
+        ),
+        ([sized("a", 2**31)], "image", "bytes at most in a row of a table, got 2147483648"),
         ([sized("a", 1)], "sound", "media: expected one of image, frames, file, got 'sound'"),
     ],
 )
@@ -192,11 +196,11 @@ def test_large_and_many_payloads_are_planned_when_there_are_no_tables():
         ({"compression": "bz2"}, "compression: expected one of auto, none, gz, got 'bz2'"),
         (
             {"max_archive_bytes": 0},
-            "max_archive_bytes: expected a whole number of bytes above zero, got 0",
+            "max_archive_bytes: expected an integer of at least 1, got 0",
         ),
         ({"max_table_bytes": 1.5}, "max_table_bytes"),
         ({"row_group_bytes": True}, "row_group_bytes"),
-        ({"archives": False, "tables": False}, "both off"),
+        ({"archives": False, "tables": False}, "expected at least one of them to be true"),
     ],
 )
 def test_options_are_refused_when_a_value_can_not_work(changes, message):

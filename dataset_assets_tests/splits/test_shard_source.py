@@ -14,7 +14,7 @@ from dataset_assets.shards.commits import list_records
 from dataset_assets.shards.reading import read_samples
 from dataset_assets.splits._shard_columns import merge_columns, plain_value
 from dataset_assets.splits.source import check_sample_key
-from dataset_assets.splits.sources.shards import ShardSource
+from dataset_assets.splits.sources import shards
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.end_to_end.conftest import Gallery
 from dataset_assets_tests.support.http_server import HttpServer
@@ -75,7 +75,7 @@ def payloads(folder):
 @pytest.mark.parametrize("output_format", FORMATS)
 def test_samples_are_the_successes_when_shards_are_of_any_format(made, output_format, layout):
     folder = made(output_format, layout)
-    source, expected = ShardSource([open_store(str(folder))]), payloads(folder)
+    source, expected = shards.SplitSource([open_store(str(folder))]), payloads(folder)
     samples = source.samples()
     assert len(expected) == ROWS - len(MISSING)
     assert [sample.key for sample in samples] == sorted(expected)
@@ -101,7 +101,7 @@ def test_samples_are_the_successes_when_shards_are_of_any_format(made, output_fo
 
 def test_a_payload_is_one_range_read_when_the_sidecar_has_an_index(made, monkeypatch):
     store = open_store(str(made("webdataset")))
-    source = ShardSource([store])
+    source = shards.SplitSource([store])
     reads = []
     monkeypatch.setattr(
         type(store), "read", lambda self, *where: reads.append(where) or b"x" * where[2]
@@ -116,10 +116,10 @@ def test_the_fingerprint_is_of_the_content_when_a_set_is_moved_or_changed(made, 
     folder = made("webdataset")
     shutil.copytree(folder, tmp_path / "copy")
     one, copy = (
-        ShardSource([open_store(str(folder))]),
-        ShardSource([open_store(str(tmp_path / "copy"))]),
+        shards.SplitSource([open_store(str(folder))]),
+        shards.SplitSource([open_store(str(tmp_path / "copy"))]),
     )
-    other = ShardSource([open_store(str(made("webdataset", first=100)))])
+    other = shards.SplitSource([open_store(str(made("webdataset", first=100)))])
     assert one.fingerprint == copy.fingerprint != other.fingerprint
 
 
@@ -128,13 +128,13 @@ def test_keys_have_the_name_of_the_set_when_sets_use_the_same_ones(made, tmp_pat
     for name, first in (("cats", 0), ("dogs", 100)):
         shutil.copytree(made("webdataset", first=first), tmp_path / name / "shards")
     stores = [open_store(str(tmp_path / name / "shards")) for name in ("cats", "dogs")]
-    source = ShardSource(stores[::-1] if reverse else stores)
+    source = shards.SplitSource(stores[::-1] if reverse else stores)
     keys = [sample.key for sample in source.samples()]
     assert len(set(keys)) == 2 * (ROWS - len(MISSING))
     assert {key.partition("/")[0] for key in keys} == {"cats", "dogs"}
     numbers = {sample.key: sample.columns["number"] for sample in source.samples()}
     assert all((numbers[key] >= 100) == key.startswith("dogs/") for key in keys)
-    assert source.fingerprint == ShardSource(stores).fingerprint
+    assert source.fingerprint == shards.SplitSource(stores).fingerprint
     assert all(len(source.read(sample)[0]) == sample.bytes for sample in source.samples())
 
 
@@ -150,8 +150,8 @@ def test_keys_stay_as_they_are_when_sets_use_other_ones(made, tmp_path):
         raw = json.loads((folder / "manifest.json").read_bytes())
         raw["shards"] = [shard for shard in raw["shards"] if shard["name"] not in names]
         (folder / "manifest.json").write_text(json.dumps(raw))
-    both = ShardSource([open_store(str(first)), open_store(str(rest))])
-    whole = ShardSource([open_store(str(made("webdataset")))])
+    both = shards.SplitSource([open_store(str(first)), open_store(str(rest))])
+    whole = shards.SplitSource([open_store(str(made("webdataset")))])
     assert [sample.key for sample in both.samples()] == [sample.key for sample in whole.samples()]
     assert both.fingerprint == whole.fingerprint
 
@@ -167,13 +167,13 @@ def test_sets_are_refused_when_their_folders_do_not_tell_them_apart(made, tmp_pa
     for path in ("x/a", "y/a", "x/b"):
         shutil.copytree(made("webdataset"), tmp_path / path)
     with pytest.raises(ConfigurationError, match="called a"):
-        ShardSource([open_store(str(tmp_path / path)) for path in ("x/a", "y/a", "x/b")])
+        shards.SplitSource([open_store(str(tmp_path / path)) for path in ("x/a", "y/a", "x/b")])
 
 
 def test_equal_pictures_stay_together_when_shards_are_split(made, tmp_path):
     for name in ("one", "two"):
         shutil.copytree(made("webdataset"), tmp_path / name)
-    source = ShardSource([open_store(str(tmp_path / name)) for name in ("one", "two")])
+    source = shards.SplitSource([open_store(str(tmp_path / name)) for name in ("one", "two")])
     out = open_store(str(tmp_path / "split"))
     manifest = split_archives(source, out, SplitOptions(ratios={"train": 0.5, "test": 0.5}))
     assert verify_split(out) == []
@@ -184,7 +184,7 @@ def test_equal_pictures_stay_together_when_shards_are_split(made, tmp_path):
 @pytest.mark.parametrize("output_format", FORMATS)
 def test_splits_of_every_format_hold_the_same_pictures(made, tmp_path, output_format):
     out = open_store(str(tmp_path / "split"))
-    manifest = split_archives(ShardSource([open_store(str(made(output_format)))]), out)
+    manifest = split_archives(shards.SplitSource([open_store(str(made(output_format)))]), out)
     assert {name: count.samples for name, count in manifest.splits.items()} == {
         "train": 7,
         "validation": 1,
@@ -209,8 +209,8 @@ def spoil(folder, target, how):
         ("00001.tar", "delete", ShardIncomplete, "00001.tar is missing"),
         ("00001.tar", "cut", ShardIncomplete, "00001.tar has"),
         ("00001.parquet", "delete", ShardIncomplete, "00001.parquet is missing"),
-        ("00001.parquet", "overwrite", ShardCorrupt, "00001.parquet: not a readable parquet file"),
-        ("manifest.json", "cut", ShardCorrupt, "manifest.json is not a manifest"),
+        ("00001.parquet", "overwrite", ShardCorrupt, "00001.parquet: not a readable Parquet file"),
+        ("manifest.json", "cut", ShardCorrupt, "manifest.json: expected a manifest"),
     ],
 )
 def test_a_set_is_refused_when_it_is_not_what_its_manifest_says(
@@ -219,23 +219,23 @@ def test_a_set_is_refused_when_it_is_not_what_its_manifest_says(
     shutil.copytree(made("webdataset"), tmp_path / "set")
     spoil(tmp_path / "set", target, how)
     with pytest.raises(error) as refused:
-        ShardSource([open_store(str(tmp_path / "set"))])
+        shards.SplitSource([open_store(str(tmp_path / "set"))])
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_a_payload_is_refused_when_the_file_was_cut_since(made, tmp_path):
     shutil.copytree(made("webdataset"), tmp_path / "set")
-    source = ShardSource([open_store(str(tmp_path / "set"))])
+    source = shards.SplitSource([open_store(str(tmp_path / "set"))])
     tar = tmp_path / "set" / "00000.tar"
     tar.write_bytes(tar.read_bytes()[:600])
-    with pytest.raises(ShardCorrupt, match=r"00000\.tar: sample \d+ has"):
+    with pytest.raises(ShardCorrupt, match=r"00000\.tar: expected \d+ bytes of sample \d+, got"):
         source.read(source.samples()[0])
 
 
 def test_a_set_without_payloads_is_refused(made):
-    with pytest.raises(ConfigurationError, match="the format 'dummy' keeps no payloads"):
-        ShardSource([open_store(str(made("dummy")))])
+    with pytest.raises(ConfigurationError, match="the format 'dummy', which keeps none"):
+        shards.SplitSource([open_store(str(made("dummy")))])
 
 
 @pytest.mark.parametrize("files", [[], ["00000.tar", "00000.parquet"]])
@@ -243,19 +243,21 @@ def test_a_folder_is_refused_when_nothing_in_it_was_committed(made, tmp_path, fi
     for name in files:
         shutil.copy(made("webdataset") / name, tmp_path)
     with pytest.raises(ObjectMissing, match="no shards in"):
-        ShardSource([open_store(str(tmp_path))])
+        shards.SplitSource([open_store(str(tmp_path))])
 
 
 def test_no_sets_are_refused():
     with pytest.raises(ConfigurationError, match="at least one folder"):
-        ShardSource([])
+        shards.SplitSource([])
 
 
 def test_what_no_manifest_names_is_not_read(made, tmp_path):
     shutil.copytree(made("webdataset"), tmp_path / "set")
     for name in ("99999.tar", "99999.parquet", "00000.txt"):
         Path(tmp_path / "set" / name).write_bytes(b"of another tool")
-    assert len(ShardSource([open_store(str(tmp_path / "set"))]).samples()) == ROWS - len(MISSING)
+    assert len(shards.SplitSource([open_store(str(tmp_path / "set"))]).samples()) == ROWS - len(
+        MISSING
+    )
 
 
 @pytest.mark.parametrize(
@@ -283,7 +285,8 @@ def test_a_column_has_the_type_that_holds_all_when_tables_differ(types, expected
 def test_columns_are_refused_when_their_types_do_not_go_together():
     schemas = [("one", pa.schema([("c", pa.int64())])), ("two", pa.schema([("c", pa.string())]))]
     with pytest.raises(
-        ConfigurationError, match="column 'c' has values of type int64 in one and string in two"
+        ConfigurationError,
+        match="column 'c': expected one type, got int64 in one and string in two",
     ):
         merge_columns(schemas)
 

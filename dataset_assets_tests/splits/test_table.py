@@ -108,10 +108,14 @@ def test_every_type_is_one_that_datasets_knows(store):
 @pytest.mark.parametrize(
     ("media", "columns", "message"),
     [
-        ("image", {"image": "string"}, "has a column 'image'"),
-        ("file", {"extension": "string"}, "has a column 'extension'"),
-        ("frames", {"key": "string"}, "has a column 'key'"),
-        ("image", {"when": "timestamp[s]"}, "column 'when' has the type 'timestamp"),
+        ("image", {"image": "string"}, "column 'image': expected another name"),
+        ("file", {"extension": "string"}, "column 'extension': expected another name"),
+        ("frames", {"key": "string"}, "column 'key': expected another name"),
+        (
+            "image",
+            {"when": "timestamp[s]"},
+            "type of column 'when': expected one of .*, got 'timestamp",
+        ),
         ("sound", {}, "media: expected one of image, frames, file"),
     ],
 )
@@ -171,7 +175,7 @@ def test_most_bytes_are_the_same_when_a_row_is_added_in_front(store):
 def test_sample_is_refused_when_a_row_holds_one_payload_and_it_has_two(store, media):
     with (
         TableWriter(store, "a.parquet", media, {}, ArchiveOptions()) as writer,
-        pytest.raises(ConfigurationError, match="has 2 payloads"),
+        pytest.raises(ConfigurationError, match="expected one payload for a row of a table, got 2"),
     ):
         writer.add(*make_sample("a", [b"1", b"2"], ["jpg", "png"]))
 
@@ -237,10 +241,10 @@ def test_check_finds_nothing_when_tables_are_sound_and_one_is_empty(store, media
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"bytes": 1}, "a.parquet has "),
-        ({"sha256": "0" * 64}, "a.parquet has changed: sha256"),
-        ({"members": 3}, "a.parquet has 9 rows, expected 9"),
-        ({"samples": 4}, "a.parquet has 9 rows, expected 4"),
+        ({"bytes": 1}, "a.parquet: expected 1 bytes, got "),
+        ({"sha256": "0" * 64}, "a.parquet has changed: expected sha256"),
+        ({"members": 3}, "a.parquet: expected 9 rows, got 9"),
+        ({"samples": 4}, "a.parquet: expected 4 rows, got 9"),
         ({"name": "b.parquet"}, "b.parquet is missing"),
     ],
 )
@@ -257,7 +261,7 @@ def test_check_names_the_table_when_it_is_cut(store, part):
     file = write_table(store, "a.parquet", *_arguments("image"))
     store.write("a.parquet", store.read("a.parquet")[: part or None] if part else b"")
     problems = check_table(store, file)
-    assert problems[0].endswith(f"bytes, expected {file.bytes}")
+    assert problems[0].startswith(f"{file.name}: expected {file.bytes} bytes, got ")
     assert all(problem.startswith("a.parquet") for problem in problems)
 
 
@@ -274,7 +278,9 @@ def test_check_says_so_when_another_program_wrote_the_table(store):
         members=1,
     )
     file = replace(file, sha256=hashlib.sha256(data).hexdigest())
-    assert check_table(store, file) == ["a.parquet does not say which features it has"]
+    assert check_table(store, file) == [
+        "a.parquet: expected the features of `datasets` in its metadata, got none"
+    ]
 
 
 # other readers

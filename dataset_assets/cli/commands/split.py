@@ -9,8 +9,7 @@ from dataset_assets.cli.tables import print_line, print_table
 
 def add_flags_of_command(parser: argparse.ArgumentParser) -> None:
     """Add the source, the output, and the fields of the option classes."""
-    from dataset_assets.pipelines.split.open_source import KINDS, FileOptions, RecordingOptions
-    from dataset_assets.pipelines.split.split_archives import ArchiveOptions, SplitOptions
+    from dataset_assets.pipelines.split.open_source import kinds
 
     parser.add_argument(
         "source",
@@ -19,7 +18,7 @@ def add_flags_of_command(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("output", help="folder or URL of the split; earlier versions in it stay")
     parser.add_argument(
-        "--kind", choices=KINDS, default="auto", help="what the source holds (default: auto)"
+        "--kind", choices=kinds(), default="auto", help="what the source holds (default: auto)"
     )
     parser.add_argument(
         "--ratios",
@@ -30,38 +29,32 @@ def add_flags_of_command(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-versions", type=int, default=2, help="versions kept in the output (default: 2)"
     )
-    add_flags(parser, SplitOptions, ArchiveOptions, RecordingOptions, FileOptions)
+    add_flags(parser, *_option_classes())
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Split, and print the samples of each split."""
-    from dataset_assets.pipelines.split.open_source import (
-        FileOptions,
-        RecordingOptions,
-        open_source,
-    )
-    from dataset_assets.pipelines.split.split_archives import (
-        ArchiveOptions,
-        SplitOptions,
-        split_archives,
-    )
-    from dataset_assets.storage.store import open_store
+    from dataset_assets.pipelines.split.split import split
 
-    options = SplitOptions(**given_flags(arguments, SplitOptions))
-    archives = ArchiveOptions(**given_flags(arguments, ArchiveOptions))
-    source_options = given_flags(arguments, RecordingOptions, FileOptions)
-    source = open_source(arguments.kind, arguments.source, **source_options)
     with progress_bar("splitting") as progress:
-        manifest = split_archives(
-            source,
-            open_store(arguments.output),
-            options,
-            archives,
-            progress=progress,
+        manifest = split(
+            arguments.source,
+            arguments.output,
+            kind=arguments.kind,
             keep_versions=arguments.keep_versions,
+            progress=progress,
+            **given_flags(arguments, *_option_classes()),
         )
     counts = manifest.splits.items()
     rows = [(name, count.samples, count.groups, count.bytes) for name, count in counts]
     print_table(("split", "samples", "groups", "bytes"), rows)
     print_line(f"version {manifest.version[:12]}, {len(manifest.files)} files")
     return 0
+
+
+def _option_classes() -> list[type]:
+    from dataset_assets.pipelines.split.open_source import option_classes
+    from dataset_assets.splits.options import SplitOptions
+    from dataset_assets.splits.plan import ArchiveOptions
+
+    return [SplitOptions, ArchiveOptions, *option_classes()]

@@ -15,14 +15,14 @@ def add_flags_of_command(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verify, and print each problem."""
-    from dataset_assets.pipelines.verify.shards import verify_set
-    from dataset_assets.pipelines.verify.split import is_split, verify_split
+    from dataset_assets.pipelines.verify.split import is_split
+    from dataset_assets.pipelines.verify.verify import verify
     from dataset_assets.storage.store import open_store
 
-    store = open_store(arguments.folder)
-    problems = (verify_split if is_split(store) else verify_set)(store, deep=not arguments.quick)
+    problems = verify(arguments.folder, quick=arguments.quick)
     for problem in problems:
         print_line(problem)
-    good = "file agrees with the manifest" if is_split(store) else "shard agrees with its record"
+    has_split = is_split(open_store(arguments.folder))
+    good = "file agrees with the manifest" if has_split else "shard agrees with its record"
     print_line(f"{len(problems)} problems" if problems else f"every {good}")
     return 1 if problems else 0

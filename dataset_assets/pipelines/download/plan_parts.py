@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from dataset_assets.errors import EmptyList
 from dataset_assets.pipelines.download._fingerprint import shard_fingerprint
 from dataset_assets.records.plans import Plan, PlanPart
-from dataset_assets.storage.sink import Sink
-from dataset_assets.storage.store import Staged, Store
+from dataset_assets.storage.parquet import ParquetSink
+from dataset_assets.storage.store import Store
 from dataset_assets.urls.lists import ListOptions, UrlList
 from dataset_assets.urls.sources import open_lists
 
@@ -151,37 +151,33 @@ class _PartWriter:
         self._prefix = prefix
         self._suffix = suffix
         self._shards_per_file = shards_per_file
-        self._open: tuple[Staged, Sink, pq.ParquetWriter] | None = None
+        self._open: ParquetSink | None = None
 
     def add(self, shard: pa.Table) -> None:
         """Append the rows of a shard."""
         if self._open is None:
             self._open = self._start_file(shard.schema)
-        self._open[2].write_table(shard, row_group_size=shard.num_rows)
+        self._open.write(shard, row_group_size=shard.num_rows)
         self.fingerprints.append(shard_fingerprint(shard))
         self.rows += shard.num_rows
         if len(self.fingerprints) % self._shards_per_file == 0:
             self._end_file()
 
-    def _start_file(self, schema: pa.Schema) -> tuple[Staged, Sink, pq.ParquetWriter]:
+    def _start_file(self, schema: pa.Schema) -> ParquetSink:
         name = f"{self._prefix}-{len(self.files):05d}-{self._suffix}.parquet"
         staged = self._store.stage(name, sha256=False)
-        sink = Sink(staged)
-        writer = pq.ParquetWriter(
-            pa.PythonFile(sink, mode="w"),
+        return ParquetSink(
+            staged,
             schema,
             compression="zstd",
             use_dictionary=[name for name in schema.names if name not in _WITHOUT_DICTIONARY],
             write_statistics=False,
         )
-        return staged, sink, writer
 
     def _end_file(self) -> None:
         if self._open is not None:
-            staged, _, parquet = self._open
-            parquet.close()
-            staged.commit()
-            self.files.append(staged.key)
+            self._open.commit()
+            self.files.append(self._open.staged.key)
             self._open = None
 
     def __enter__(self) -> Self:
@@ -191,7 +187,4 @@ class _PartWriter:
         if kind is None:
             self._end_file()
         elif self._open is not None:
-            staged, sink, parquet = self._open
-            sink.drop()
-            parquet.close()
-            staged.discard()
+            self._open.discard()

@@ -1,7 +1,6 @@
 """One call of `download`: plan the lists, make the missing shards, report what came of it."""
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ from dataset_assets.pipelines.download.plan_parts import plan_once
 from dataset_assets.pipelines.download.progress import WandbRun, new_reporter
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.shards import Manifest, ShardResult, ShardTask
-from dataset_assets.shards.active_runs import is_of_the_dead, run_name
+from dataset_assets.shards.active_runs import dead_runs, run_name
 from dataset_assets.shards.commits import MANIFEST, RECORD_SUFFIX, list_records
 from dataset_assets.shards.replace import FOLDER
 from dataset_assets.shards.sidecar import SUFFIX
+from dataset_assets.storage.abandoned import ABANDONED_S
 from dataset_assets.storage.store import Store
 from dataset_assets.urls.lists import ListOptions
 
@@ -27,7 +27,6 @@ from dataset_assets.urls.lists import ListOptions
 _PLANS = "_plan"
 # Makes the folder of a run visible to `_sweep` before the first file in it is complete.
 _STARTED = "started"
-_ABANDONED_S = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +156,7 @@ def _new_plan_folder(store: Store) -> Iterator[Store]:
 
 def _sweep(store: Store) -> None:
     """Remove what killed runs have left, but nothing that a run at the same time may use."""
-    store.sweep(older_than_s=_ABANDONED_S)
-    newest: dict[str, float] = {}
-    for info in store.list(f"{_PLANS}/"):
-        folder = info.key.rpartition("/")[0]
-        newest[folder] = max(newest.get(folder, 0.0), info.modified)
-    for folder, modified in newest.items():
-        if time.time() - modified > _ABANDONED_S or is_of_the_dead(folder.rpartition("/")[2]):
-            store.delete_tree(folder)
+    store.sweep(older_than_s=ABANDONED_S)
+    dead, _ = dead_runs(store, _PLANS)
+    for folder in dead:
+        store.delete_tree(folder)

@@ -12,7 +12,7 @@ from dataset_assets.images.overlay import overlay
 from dataset_assets.records.shards import Manifest
 from dataset_assets.records.staged import StagedDataset
 from dataset_assets.shards.reading import read_samples
-from dataset_assets.shards.writer import Sample
+from dataset_assets.shards.writer import StoredSample
 from dataset_assets.storage.store import Store
 
 LABEL_MAP = "seg.png"
@@ -33,13 +33,13 @@ def draw_samples(
     return [_draw(sample, colors) for sample in samples]
 
 
-def _read_samples(store: Store, manifest: Manifest) -> Iterator[Sample]:
+def _read_samples(store: Store, manifest: Manifest) -> Iterator[StoredSample]:
     for record in manifest.shards:
         if record.successes:
             yield from read_samples(store, record)
 
 
-def _draw(sample: Sample, colors: dict[int, tuple[int, int, int]]) -> bytes:
+def _draw(sample: StoredSample, colors: dict[int, tuple[int, int, int]]) -> bytes:
     if LABEL_MAP not in sample.parts:
         return sample.payload
     image = _decode(sample.payload, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)

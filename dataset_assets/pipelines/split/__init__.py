@@ -1,1 +1,1 @@
-"""`split`: a source in, train, validation and test out."""
+"""`split`: assigns the samples of a source to splits, and writes the files of each."""

@@ -1,10 +1,12 @@
-"""Writes the files of one version. Every sample is read once and goes into its archive and its table; no more than one is in memory.
+"""Writes the files of one version.
 
-A file that is committed has a record, `_records/<name>.json`: what a killed run has finished is not made again.
+Each sample is read once and goes into its archive and its table; one sample is in memory at a time.
+A committed file has a record, `_records/<name>.json`, so that a run resumes after the files that an
+interrupted one has finished.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Self
 
@@ -12,8 +14,9 @@ from dataset_assets.archives.tar_header import SPLIT
 from dataset_assets.archives.tar_writer import TarWriter
 from dataset_assets.errors import ObjectMissing, ShardCorrupt
 from dataset_assets.records.splits import ArchiveFile, SourceSample
+from dataset_assets.records.stored_json import parse_or_none
 from dataset_assets.splits.plan import ArchiveOptions, FilePlan, sample_members
-from dataset_assets.splits.source import Source
+from dataset_assets.splits.source import SplitSource
 from dataset_assets.splits.table import TableWriter
 from dataset_assets.splits.versions import RECORDS
 from dataset_assets.storage.store import Store
@@ -22,18 +25,31 @@ Progress = Callable[[int, int], None]
 
 
 class VersionWriter:
-    """Makes what is missing of a version. A context manager: after an error nothing half written stays."""
+    """Writes the missing files of a version.
+
+    A context manager: after an error, no partial file stays.
+    """
 
     def __init__(
         self,
         folder: Store,
-        source: Source,
+        source: SplitSource,
         options: ArchiveOptions,
         known: Sequence[ArchiveFile] = (),
     ) -> None:
-        self._folder, self._source, self._options = folder, source, options
-        self._known = {file.name: file for file in known}  # besides the records
-        self._open: dict[str, _TarFile | _TableFile] = {}
+        """Prepare the writer.
+
+        Args:
+            folder: the folder of the version.
+            source: where the payloads come from.
+            options: what the files look like.
+            known: files of an earlier manifest of this version; they are kept if their size agrees.
+        """
+        self._folder = folder
+        self._source = source
+        self._options = options
+        self._known = {file.name: file for file in known}
+        self._open: dict[str, _TarFile | TableWriter] = {}
 
     def write(
         self,
@@ -41,59 +57,68 @@ class VersionWriter:
         splits: Mapping[str, Sequence[SourceSample]],
         progress: Progress | None,
     ) -> list[ArchiveFile]:
-        """Write the planned files and return all of them, in plan order.
+        """Write the planned files that are missing; return all of them, in plan order.
 
-        `splits` has the samples in the order in which the plans hold them.
+        Args:
+            plans: the files.
+            splits: the samples of each split, in the order in which the plans hold them.
+            progress: called with (samples done, samples) after each sample.
 
         Raises:
             ShardCorrupt: the source has changed since its samples were listed.
             DiskFull, StorageError: the store refuses the bytes; committed files stay.
         """
-        done = {plan.name: file for plan in plans if (file := self._committed(plan)) is not None}
-        missing = [plan for plan in plans if plan.name not in done]
+        files: dict[str, ArchiveFile] = {}
         plans_of: dict[str, list[FilePlan]] = {}
-        for plan in missing:
-            for sample in plan.samples:
-                plans_of.setdefault(sample.key, []).append(plan)
-        done |= {plan.name: self._finish(plan) for plan in missing if not plan.samples}
-        total = sum(len(samples) for samples in splits.values())
-        count = total - len(plans_of)
-        for sample in (
-            sample for samples in splits.values() for sample in samples if sample.key in plans_of
-        ):
-            done |= self._add(sample, plans_of[sample.key])
-            count += 1
+        for plan in plans:
+            file = self._committed(plan)
+            if file is None and not plan.samples:
+                file = self._finish(plan)
+            if file is not None:
+                files[plan.name] = file
+            else:
+                for sample in plan.samples:
+                    plans_of.setdefault(sample.key, []).append(plan)
+        samples = [sample for dealt in splits.values() for sample in dealt]
+        missing = [sample for sample in samples if sample.key in plans_of]
+        for count, sample in enumerate(missing, start=len(samples) - len(missing) + 1):
+            for file in self._add(sample, plans_of[sample.key]):
+                files[file.name] = file
             if progress is not None:
-                progress(count, total)
-        return [done[plan.name] for plan in plans]
+                progress(count, len(samples))
+        return [files[plan.name] for plan in plans]
 
-    def _add(self, sample: SourceSample, plans: Sequence[FilePlan]) -> dict[str, ArchiveFile]:
-        """Add a sample to its files; return those that are complete with it."""
+    def _add(self, sample: SourceSample, plans: Sequence[FilePlan]) -> Iterator[ArchiveFile]:
+        """Add a sample to its files; yield those that are complete with it."""
         payloads = self._read(sample)
-        done = {}
         for plan in plans:
             self._writer(plan).add(sample, payloads)
             if plan.samples[-1].key == sample.key:
-                done[plan.name] = self._finish(plan)
-        return done
+                yield self._finish(plan)
 
     def _read(self, sample: SourceSample) -> list[bytes]:
         payloads = self._source.read(sample)
-        found = len(payloads), sum(len(payload) for payload in payloads)
-        if found != (len(sample.parts), sample.bytes):
+        count = len(payloads)
+        size = sum(len(payload) for payload in payloads)
+        if (count, size) != (len(sample.parts), sample.bytes):
             raise ShardCorrupt(
-                f"the source has changed: sample {sample.key!r} has {found[0]} payloads of {found[1]} bytes, "
-                f"expected {len(sample.parts)} of {sample.bytes}; start again when it is at rest"
+                f"sample {sample.key!r}: expected {len(sample.parts)} payloads of {sample.bytes} "
+                f"bytes, got {count} of {size}; the source has changed: run again when nothing "
+                "writes to it"
             )
         return payloads
 
-    def _writer(self, plan: FilePlan) -> "_TarFile | _TableFile":
-        if plan.name not in self._open:
-            is_table = plan.kind == "parquet"
-            self._open[plan.name] = (_TableFile if is_table else _TarFile)(
-                self._folder, self._source, plan, self._options
-            )
-        return self._open[plan.name]
+    def _writer(self, plan: FilePlan) -> "_TarFile | TableWriter":
+        writer = self._open.get(plan.name)
+        if writer is None:
+            if plan.kind == "parquet":
+                writer = TableWriter(
+                    self._folder, plan.name, self._source.media, self._source.columns, self._options
+                )
+            else:
+                writer = _TarFile(self._folder, plan, self._options.layout)
+            self._open[plan.name] = writer
+        return writer
 
     def _finish(self, plan: FilePlan) -> ArchiveFile:
         size, sha256, members = self._writer(plan).commit()
@@ -106,14 +131,16 @@ class VersionWriter:
 
     def _committed(self, plan: FilePlan) -> ArchiveFile | None:
         file = self._read_record(plan) or self._known.get(plan.name)
-        return file if file is not None and self._folder.size(file.name) == file.bytes else None
+        is_stored = file is not None and self._folder.size(file.name) == file.bytes
+        return file if is_stored else None
 
     def _read_record(self, plan: FilePlan) -> ArchiveFile | None:
         try:
-            file = ArchiveFile(**json.loads(self._folder.read(_record_name(plan))))
-        except (ObjectMissing, ValueError, TypeError):
+            data = self._folder.read(_record_name(plan))
+        except ObjectMissing:
             return None  # not committed yet
-        return file if file.name == plan.name else None
+        file = parse_or_none(data, _parse_record)
+        return file if file is not None and file.name == plan.name else None
 
     def __enter__(self) -> Self:
         return self
@@ -124,34 +151,26 @@ class VersionWriter:
         self._open.clear()
 
 
+class _TarFile:
+    """An archive that takes samples."""
+
+    def __init__(self, folder: Store, plan: FilePlan, layout: str) -> None:
+        self._layout = layout
+        self._tar = TarWriter(folder.stage(plan.name), SPLIT, plan.kind)
+
+    def add(self, sample: SourceSample, payloads: Sequence[bytes]) -> None:
+        self._tar.add(sample_members(sample, payloads, self._layout))
+
+    def commit(self) -> tuple[int, str, int]:
+        return self._tar.commit()
+
+    def discard(self) -> None:
+        self._tar.discard()
+
+
 def _record_name(plan: FilePlan) -> str:
     return f"{RECORDS}/{plan.name}.json"
 
 
-class _TarFile:
-    """An archive that takes samples."""
-
-    def __init__(
-        self, folder: Store, source: Source, plan: FilePlan, options: ArchiveOptions
-    ) -> None:
-        del source
-        self._layout = options.layout
-        self._writer = TarWriter(folder.stage(plan.name), SPLIT, plan.kind)
-        self.commit, self.discard = self._writer.commit, self._writer.discard
-
-    def add(self, sample: SourceSample, payloads: Sequence[bytes]) -> None:
-        self._writer.add(sample_members(sample, payloads, self._layout))
-
-
-class _TableFile:
-    """A table that takes samples."""
-
-    def __init__(
-        self, folder: Store, source: Source, plan: FilePlan, options: ArchiveOptions
-    ) -> None:
-        self._writer = TableWriter(folder, plan.name, source.media, source.columns, options)
-        self.add, self.commit, self.discard = (
-            self._writer.add,
-            self._writer.commit,
-            self._writer.discard,
-        )
+def _parse_record(data: bytes) -> ArchiveFile:
+    return ArchiveFile(**json.loads(data))

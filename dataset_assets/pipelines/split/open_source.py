@@ -1,89 +1,79 @@
-"""`open_source`: what lies at a url, as a source of `split_archives`."""
+"""`open_source`: opens the data at a URL as a source of `split_archives`."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from dataset_assets import checks, registry
 from dataset_assets.errors import ConfigurationError, ObjectMissing
-from dataset_assets.shards.commits import MANIFEST, RECORD_SUFFIX
-from dataset_assets.splits.source import Source
-from dataset_assets.splits.sources import files, recordings
-from dataset_assets.splits.sources.files import FileOptions
-from dataset_assets.splits.sources.recordings import RecordingOptions
-from dataset_assets.splits.sources.shards import ShardSource
+from dataset_assets.splits.source import SplitSource
 from dataset_assets.storage.store import Store, open_store
 
-__all__ = ["KINDS", "FileOptions", "RecordingOptions", "open_source", "shard_sets"]
+__all__ = ["kinds", "open_source", "option_classes"]
 
 logger = logging.getLogger(__name__)
 
-KINDS = ("auto", "shards", "recordings", "files")
-_FRAME_DEPTH = 2  # folders above a frame
+_ROLE = "split_source"
+_AUTO = "auto"
 
 
-def open_source(kind: str, url: str | Sequence[str], **options: Any) -> Source:
+def kinds() -> tuple[str, ...]:
+    """Return the values of `kind` that `open_source` takes."""
+    return (_AUTO, *registry.names(_ROLE))
+
+
+def option_classes() -> list[type]:
+    """Return the option classes of all sources that have options, in detection order."""
+    classes = [_source_class(name).options_class for name in _by_detection_rank()]
+    return [each for each in classes if each is not None]
+
+
+def open_source(kind: str, url: str | Sequence[str], **options: Any) -> SplitSource:
     """Open a source.
 
     Args:
-        kind: "shards" (a set, or a folder of sets), "recordings", "files", or "auto" to look what is there.
-        url: a path or url; several of shard sets.
-        options: the fields of `RecordingOptions` or `FileOptions`.
+        kind: a source such as "shards" (a set, or a folder of sets), "recordings" or "files", or
+            "auto" to detect it.
+        url: a path or URL; several of shard sets.
+        options: fields of the option class of the source.
 
     Raises:
-        ConfigurationError: an option that this kind does not have.
-        ObjectMissing: nothing is there.
-        SourceError, ShardError: what is there is not as expected.
+        ConfigurationError: the kind does not exist, or does not have an option.
+        ObjectMissing: the folder is empty.
+        SourceError, ShardError: the data is not as expected.
     """
-    if kind not in KINDS:
-        raise ConfigurationError(
-            f"kind of source: expected one of {', '.join(KINDS)}, came {kind!r}"
-        )
+    checks.one_of("kind of source", kind, kinds())
     stores = [open_store(each) for each in ([url] if isinstance(url, str) else url)]
-    if kind == "auto":
-        kind = _kind_of(stores[0])
-        logger.info("%s holds %s", stores[0].url, kind)
-    if kind == "shards":
-        _check_options(kind, (), options)
-        return ShardSource([each for store in stores for each in shard_sets(store) or [store]])
-    if len(stores) != 1:
-        raise ConfigurationError(
-            f"{kind}: expected one folder, came {len(stores)}; only shard sets can be put together"
-        )
-    if kind == "recordings":
-        _check_options(kind, [field.name for field in fields(RecordingOptions)], options)
-        return recordings.Source(stores[0], RecordingOptions(**options))
-    _check_options(kind, [field.name for field in fields(FileOptions)], options)
-    return files.Source(stores[0], FileOptions(**options))
-
-
-def shard_sets(store: Store) -> list[Store]:
-    """Return a folder that is a shard set, or the folders in it that are, sorted; none when there are none."""
-    if any(
-        info.key.endswith((MANIFEST, RECORD_SUFFIX)) for info in store.list("", recursive=False)
-    ):
-        return [store]
-    paths = (info.key.split("/") for info in store.list())
-    return [store.child(path[0]) for path in paths if len(path) == 2 and path[1] == MANIFEST]
-
-
-def _kind_of(store: Store) -> str:
-    if shard_sets(store):
-        return "shards"
-    suffixes = tuple(f".{extension}" for extension in RecordingOptions().extensions)
-    empty = True
-    for info in store.list():
-        if info.key.lower().endswith(suffixes):
-            return "recordings" if info.key.count("/") == _FRAME_DEPTH else "files"
-        empty = False
-    if empty:
-        raise ObjectMissing(f"nothing is in {store.url}: expected shards, recordings or files")
-    return "files"
-
-
-def _check_options(kind: str, known: Sequence[str], given: Mapping[str, Any]) -> None:
-    unknown = sorted(given.keys() - set(known))
+    if kind == _AUTO:
+        kind = _detect(stores[0])
+        logger.info("%s: detected %s", stores[0].url, kind)
+    source_class = _source_class(kind)
+    known = (
+        [] if (cls := source_class.options_class) is None else [each.name for each in fields(cls)]
+    )
+    unknown = sorted(options.keys() - set(known))
     if unknown:
+        expected = ", ".join(known) or "none"
         raise ConfigurationError(
-            f"{', '.join(unknown)}: not an option of {kind}; expected {', '.join(known) or 'none'}"
+            f"{', '.join(unknown)}: not an option of {kind}; expected {expected}"
         )
+    return source_class.open(stores, None if cls is None else cls(**options))
+
+
+def _source_class(kind: str) -> type[SplitSource]:
+    source_class: type[SplitSource] = registry.load(_ROLE, kind)
+    return source_class
+
+
+def _detect(store: Store) -> str:
+    """Return the first source that recognizes a folder."""
+    names = _by_detection_rank()
+    for name in names:
+        if _source_class(name).detect(store):
+            return name
+    raise ObjectMissing(f"{store.url}: expected {', '.join(names)}, got an empty folder")
+
+
+def _by_detection_rank() -> list[str]:
+    return sorted(registry.names(_ROLE), key=lambda name: _source_class(name).detection_rank)

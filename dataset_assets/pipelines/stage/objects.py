@@ -18,7 +18,7 @@ from dataset_assets.records.causes import SUCCESS
 from dataset_assets.records.shards import ShardFile, ShardRecord
 from dataset_assets.shards.commits import accounting_problem
 from dataset_assets.shards.reading import metadata_file
-from dataset_assets.shards.sidecar import SUFFIX, Table, read_table
+from dataset_assets.shards.sidecar import SUFFIX, ShardTable, read_table
 from dataset_assets.storage.store import Store, open_store
 
 FORMAT = "objects"
@@ -53,7 +53,7 @@ class ObjectOutput:
     def __init__(self, store: Store, name: str, plan: ShardPlan, objects: Store) -> None:
         self._objects = objects
         schema = pa.schema([*plan.schema, *LOCATION_FIELDS])
-        self._table = Table(store.stage(name + SUFFIX), schema)
+        self._table = ShardTable(store.stage(name + SUFFIX), schema)
         self._senders = ThreadPoolExecutor(_SENDERS, thread_name_prefix="objects")
         self._pending: deque[Future[None]] = deque()
 

@@ -11,7 +11,7 @@ from dataset_assets.errors import ConfigurationError
 from dataset_assets.pipelines.stage._run import StageReport, StageRun
 from dataset_assets.pipelines.stage.access import StoreAccess
 from dataset_assets.pipelines.stage.options import StageOptions
-from dataset_assets.shards.active_runs import Presence
+from dataset_assets.shards.active_runs import ActiveRun
 from dataset_assets.staging.source import StagingSource
 from dataset_assets.storage.store import Store
 
@@ -72,7 +72,7 @@ def stage(
     store.check_writable()
     with (
         closing(access or StoreAccess(store)) as opened_access,
-        Presence(store, _LEASE),
+        ActiveRun(store, _LEASE),
         closing(source.open(partition, opened_access)) as opened,
     ):
         return StageRun(source, opened, store, options, opened_access).run(progress)

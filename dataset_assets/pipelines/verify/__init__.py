@@ -1,1 +1,1 @@
-"""`verify`: does a shard set, a split or a publication hold what its records say?"""
+"""`verify`: checks that a shard set, a split or a publication agrees with its records."""

@@ -1,4 +1,4 @@
-"""Look at committed shards: a few samples of one, and whether a set is what its records say."""
+"""Reads committed shards: a few samples of one, and whether a set agrees with its records."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -19,9 +19,20 @@ def sample_payloads(store: Store, record: ShardRecord, count: int) -> list[tuple
 
 
 def verify_set(store: Store, *, deep: bool = True, objects_url: str | None = None) -> list[str]:
-    """List what is wrong with a shard set: nothing, when every shard agrees with its record and the manifest names them all.
+    """List the problems of a shard set.
 
-    Deep: every byte is read and hashed, every member is matched with its row. `objects_url` is that of `StageOptions`.
+    Args:
+        store: the set.
+        deep: read and hash every byte, and match every member with its row.
+        objects_url: that of `StageOptions`, for a set in layout `objects`.
+
+    Returns:
+        One sentence for each problem; an empty list when every shard agrees with its record and the
+        manifest names them all.
+
+    Raises:
+        ObjectMissing: there is no manifest.
+        ShardCorrupt: the manifest is malformed.
     """
     manifest = read_manifest(store)
     problems = []
@@ -30,7 +41,8 @@ def verify_set(store: Store, *, deep: bool = True, objects_url: str | None = Non
         record = records.pop(shard.name, None)
         if record is None:
             problems.append(
-                f"{store.locate(shard.record_name)}: the manifest names this shard, but its record is missing or disagrees in size"
+                f"{store.locate(shard.record_name)}: the manifest names this shard, but its record "
+                "is missing or disagrees in size"
             )
         elif manifest.output_format == FORMAT:
             problems += verify_objects(
@@ -39,18 +51,22 @@ def verify_set(store: Store, *, deep: bool = True, objects_url: str | None = Non
         else:
             problems += verify_shard(store, record, deep=deep)
     problems += [
-        f"{store.locate(name)}: committed, but not in the manifest; run the download again to add it"
+        f"{store.locate(name)}: committed, but not in the manifest; run again to add it"
         for name in records
     ]
-    return [*problems, *_extra_files(store, manifest, deep=deep)]
+    return [*problems, *_extra_file_problems(store, manifest, deep=deep)]
 
 
-def _extra_files(store: Store, manifest: Manifest, *, deep: bool) -> Iterator[str]:
+def _extra_file_problems(store: Store, manifest: Manifest, *, deep: bool) -> Iterator[str]:
     for file in manifest.extra_files:
+        where = store.locate(file.name)
         size = store.size(file.name)
         if size is None:
-            yield f"{store.locate(file.name)} is missing; run again to make it"
+            yield f"{where} is missing; run again to make it"
         elif size != file.bytes:
-            yield f"{store.locate(file.name)} has {size} bytes, expected {file.bytes}; run again to make it"
+            yield f"{where}: expected {file.bytes} bytes, got {size}; run again to make it"
         elif deep and (found := file_sha256(store, file)) != file.sha256:
-            yield f"{store.locate(file.name)} has changed: sha256 {found}, expected {file.sha256}; delete it and run again"
+            yield (
+                f"{where} has changed: expected sha256 {file.sha256}, got {found}; "
+                "delete it and run again"
+            )

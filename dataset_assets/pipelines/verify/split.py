@@ -1,4 +1,4 @@
-"""`verify_split`: does a split hold what its manifest says, and does nothing leak from one split into another?"""
+"""`verify_split`: checks that a split agrees with its manifest, and that splits share nothing."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -16,7 +16,9 @@ from dataset_assets.splits.versions import ASSIGNMENT, CURRENT, load_split, vers
 from dataset_assets.storage.store import Store
 
 _FOLDERS = ("archives/", "data/")
+_COLUMNS = {"key", "group", "split", "digest", "bytes"}
 _Rows = list[dict[str, Any]]
+#: Split -> keys of the samples in its tables.
 _Keys = defaultdict[str, set[str]]
 
 
@@ -26,10 +28,16 @@ def is_split(store: Store) -> bool:
 
 
 def verify_split(store: Store, *, deep: bool = True) -> list[str]:
-    """List what is wrong with the version that counts; nothing, when it is sound.
+    """List the problems of the current version of a split.
 
-    Shallow: sizes of all files, counts, leaks between splits. Deep: every byte is read and hashed, every archive walked to its end, every key of a table
-    looked up in the assignment.
+    Args:
+        store: the folder of the split.
+        deep: read and hash every byte, read every archive to its end, and look up every key of a
+            table in the assignment. Otherwise only sizes, counts and leaks between splits are
+            checked.
+
+    Returns:
+        One sentence for each problem; an empty list when there is none.
 
     Raises:
         ObjectMissing: there is no split.
@@ -41,37 +49,35 @@ def verify_split(store: Store, *, deep: bool = True) -> list[str]:
     folder = version_store(store, manifest)
     keys: _Keys = defaultdict(set)
     problems = [
-        *(_contents(folder, manifest, keys) if deep else _sizes(folder, manifest)),
-        *_strangers(folder, manifest),
-        *_counts(manifest),
+        *(_content_problems(folder, manifest, keys) if deep else _size_problems(folder, manifest)),
+        *_unknown_files(folder, manifest),
+        *_count_problems(manifest),
     ]
     try:
         rows = _read_rows(folder)
     except (ShardCorrupt, ObjectMissing) as exc:
         return [*problems, str(exc)]
-    return [*problems, *_assignment(manifest, rows), *_misplaced(rows, keys)]
+    return [*problems, *_assignment_problems(manifest, rows), *_misplaced_samples(rows, keys)]
 
 
-def _sizes(folder: Store, manifest: SplitManifest) -> Iterator[str]:
+def _size_problems(folder: Store, manifest: SplitManifest) -> Iterator[str]:
     for file in manifest.files:
         size = folder.size(file.name)
         if size is None:
             yield f"{file.name} is missing; split again to make it"
         elif size != file.bytes:
-            yield f"{file.name} has {size} bytes, expected {file.bytes}; split again to make it"
+            yield f"{file.name}: expected {file.bytes} bytes, got {size}; split again to make it"
 
 
-def _strangers(folder: Store, manifest: SplitManifest) -> Iterator[str]:
-    ours = {file.name for file in manifest.files}
+def _unknown_files(folder: Store, manifest: SplitManifest) -> Iterator[str]:
+    known = {file.name for file in manifest.files}
     for prefix in _FOLDERS:
-        yield from (
-            f"{info.key} is not in the manifest; delete it"
-            for info in folder.list(prefix)
-            if info.key not in ours
-        )
+        for info in folder.list(prefix):
+            if info.key not in known:
+                yield f"{info.key} is not in the manifest; delete it"
 
 
-def _counts(manifest: SplitManifest) -> Iterator[str]:
+def _count_problems(manifest: SplitManifest) -> Iterator[str]:
     """Compare the samples of the files of each kind with those of the splits."""
     held: dict[str, Counter[str]] = defaultdict(Counter)
     for file in manifest.files:
@@ -79,11 +85,10 @@ def _counts(manifest: SplitManifest) -> Iterator[str]:
     for kind, counts in held.items():
         for split, expected in manifest.splits.items():
             if counts[split] != expected.samples:
-                yield f"the {kind} of {split} hold {counts[split]} samples, expected {expected.samples}"
-        yield from (
-            f"the {kind} have a split {split!r} that the manifest does not have"
-            for split in counts.keys() - manifest.splits.keys()
-        )
+                found = counts[split]
+                yield f"the {kind} of {split}: expected {expected.samples} samples, got {found}"
+        for split in counts.keys() - manifest.splits.keys():
+            yield f"the {kind} have a split {split!r} that the manifest does not have"
 
 
 def _read_rows(folder: Store) -> _Rows:
@@ -92,33 +97,36 @@ def _read_rows(folder: Store) -> _Rows:
             rows: _Rows = pq.read_table(file, use_threads=False).to_pylist()
     except (pa.ArrowException, OSError) as exc:
         raise ShardCorrupt(
-            f"{ASSIGNMENT} is not a readable parquet file: {exc}; delete it and split again"
+            f"{ASSIGNMENT}: not a readable Parquet file: {exc}; delete it and split again"
         ) from exc
-    if rows and not {"key", "group", "split", "digest", "bytes"} <= rows[0].keys():
+    if rows and not rows[0].keys() >= _COLUMNS:
         raise ShardCorrupt(
-            f"{ASSIGNMENT} has other columns than expected: {', '.join(rows[0])}; delete it and split again"
+            f"{ASSIGNMENT}: expected columns {', '.join(sorted(_COLUMNS))}, "
+            f"got {', '.join(rows[0])}; delete it and split again"
         )
     return rows
 
 
-def _assignment(manifest: SplitManifest, rows: _Rows) -> Iterator[str]:
-    """Look for what is in two splits, and count."""
+def _assignment_problems(manifest: SplitManifest, rows: _Rows) -> Iterator[str]:
+    """Find what is in two splits, and compare the counts."""
     with_digest = manifest.options.get("keep_duplicates_together", True)
     yield from find_leaks(row if with_digest else {**row, "digest": None} for row in rows)
     if len({row["key"] for row in rows}) != len(rows):
-        yield f"{ASSIGNMENT} has a key twice"
+        yield f"{ASSIGNMENT}: expected each key once, got one twice"
     for split, expected in manifest.splits.items():
-        dealt = [row for row in rows if row["split"] == split]
-        found = len(dealt), len({row["group"] for row in dealt}), sum(row["bytes"] for row in dealt)
+        assigned = [row for row in rows if row["split"] == split]
+        groups = {row["group"] for row in assigned}
+        found = (len(assigned), len(groups), sum(row["bytes"] for row in assigned))
         if found != (expected.samples, expected.groups, expected.bytes):
             yield (
-                f"{ASSIGNMENT} gives {split} {found[0]} samples in {found[1]} groups with {found[2]} bytes, "
-                f"expected {expected.samples} in {expected.groups} with {expected.bytes}"
+                f"{ASSIGNMENT}: expected {expected.samples} samples in {expected.groups} groups "
+                f"with {expected.bytes} bytes for {split}, got {found[0]} in {found[1]} with "
+                f"{found[2]}"
             )
 
 
-def _contents(folder: Store, manifest: SplitManifest, keys: _Keys) -> Iterator[str]:
-    """Read every file. `keys` gets the keys of the samples of each split whose tables are sound."""
+def _content_problems(folder: Store, manifest: SplitManifest, keys: _Keys) -> Iterator[str]:
+    """Read every file; add to `keys` those of each split whose tables have no problems."""
     damaged = set()
     for file in manifest.files:
         is_table = file.kind == "parquet"
@@ -128,23 +136,16 @@ def _contents(folder: Store, manifest: SplitManifest, keys: _Keys) -> Iterator[s
             damaged.add(file.split)
         elif is_table:
             with folder.open_read(file.name) as opened:
-                keys[file.split].update(
-                    pq.read_table(opened, columns=["key"], use_threads=False)
-                    .column("key")
-                    .to_pylist()
-                )
+                table = pq.read_table(opened, columns=["key"], use_threads=False)
+            keys[file.split].update(table.column("key").to_pylist())
     for split in damaged:
         keys.pop(split, None)
 
 
-def _misplaced(rows: _Rows, keys: _Keys) -> Iterator[str]:
+def _misplaced_samples(rows: _Rows, keys: _Keys) -> Iterator[str]:
     for split, found in keys.items():
-        dealt = {row["key"] for row in rows if row["split"] == split}
-        yield from (
-            f"sample {key!r} is dealt to {split}, but is not in its tables"
-            for key in sorted(dealt - found)
-        )
-        yield from (
-            f"sample {key!r} is in the tables of {split}, but not dealt to it"
-            for key in sorted(found - dealt)
-        )
+        assigned = {row["key"] for row in rows if row["split"] == split}
+        for key in sorted(assigned - found):
+            yield f"sample {key!r} is assigned to {split}, but is not in its tables"
+        for key in sorted(found - assigned):
+            yield f"sample {key!r} is in the tables of {split}, but is not assigned to it"

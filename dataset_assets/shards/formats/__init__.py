@@ -1,1 +1,4 @@
-"""Shard formats: a file is an `output_format`. Found by `dataset_assets.registry`; nothing else lives here."""
+"""Output formats: a module is an `output_format`, found by `dataset_assets.registry`.
+
+Nothing else lives here. The contract is `dataset_assets.shards.writer.Writer`.
+"""

@@ -1,15 +1,15 @@
-"""Writes nothing: for measuring everything that comes before. The shard has a record and no files."""
+"""Writes nothing, to measure everything that comes before. The shard has a record and no files."""
 
 from collections.abc import Iterator
 from typing import ClassVar
 
 from dataset_assets.records.shards import Row, ShardFile
-from dataset_assets.shards.writer import Sample, WriterOptions
+from dataset_assets.shards.writer import StoredSample, WriterOptions
 from dataset_assets.storage.store import Store
 
 
 class Writer:
-    """See `_base.Writer`."""
+    """Accepts rows and writes no file."""
 
     sidecar: ClassVar[bool] = False
     suffix: ClassVar[str | None] = None
@@ -18,19 +18,17 @@ class Writer:
         pass
 
     def write(self, row: Row) -> None:
-        """See `_base.Writer`."""
+        pass
 
     def close(self) -> None:
-        """See `_base.Writer`."""
+        pass
 
     def commit(self) -> tuple[ShardFile, ...]:
-        """See `_base.Writer`."""
         return ()
 
     def discard(self) -> None:
-        """See `_base.Writer`."""
+        pass
 
     @staticmethod
-    def samples(store: Store, file: ShardFile) -> Iterator[Sample]:
-        """See `_base.Writer`."""
+    def samples(store: Store, file: ShardFile) -> Iterator[StoredSample]:
         yield from ()

@@ -1,6 +1,8 @@
-"""One parquet file per shard: the metadata of all rows and, as the last column, the payload (null on failure), named after its extension.
+"""One Parquet file per shard: the metadata of all rows and, as the last column, the payload.
 
-Row groups hold at most 100 rows (as img2dataset's) and about 64 MiB of payload, which bounds the memory of the writer and of readers.
+The payload column is named after its extension and is null for failed rows. Row groups hold at most
+100 rows, as those of img2dataset, and about 64 MiB of payload, which bounds the memory of the
+writer and of readers.
 """
 
 from collections.abc import Iterator
@@ -9,8 +11,8 @@ from typing import ClassVar
 import pyarrow as pa
 
 from dataset_assets.records.shards import Row, ShardFile
-from dataset_assets.shards.sidecar import SUFFIX, Table, read_schema, read_table, row_values
-from dataset_assets.shards.writer import Sample, WriterOptions, refuse_parts, reserve_columns
+from dataset_assets.shards.sidecar import SUFFIX, ShardTable, read_schema, read_table, row_values
+from dataset_assets.shards.writer import StoredSample, WriterOptions, refuse_parts, reserve_columns
 from dataset_assets.storage.store import Store
 
 GROUP_ROWS = 100
@@ -18,7 +20,7 @@ GROUP_BYTES = 64 << 20
 
 
 class Writer:
-    """See `_base.Writer`."""
+    """Writes rows and payloads into one table."""
 
     sidecar: ClassVar[bool] = False
     suffix: ClassVar[str | None] = SUFFIX
@@ -28,13 +30,11 @@ class Writer:
         reserve_columns(options, options.extension)
         self._payload = options.extension
         schema = options.table_schema.append(pa.field(options.extension, pa.binary()))
-        self._table = Table(
-            store.stage(options.name + SUFFIX), schema, payload=self._payload, group_rows=GROUP_ROWS
-        )
+        staged = store.stage(options.name + SUFFIX)
+        self._table = ShardTable(staged, schema, payload=self._payload, group_rows=GROUP_ROWS)
         self._group_bytes = 0
 
     def write(self, row: Row) -> None:
-        """See `_base.Writer`."""
         size = len(row.payload) if row.payload is not None else 0
         if self._group_bytes and self._group_bytes + size > GROUP_BYTES:
             self._table.flush()
@@ -43,26 +43,22 @@ class Writer:
         self._table.append({**row_values(row, None), self._payload: row.payload})
 
     def close(self) -> None:
-        """See `_base.Writer`."""
         self._table.close()
 
     def commit(self) -> tuple[ShardFile, ...]:
-        """See `_base.Writer`."""
         return (self._table.commit(),)
 
     def discard(self) -> None:
-        """See `_base.Writer`."""
         self._table.discard()
 
     @staticmethod
-    def samples(store: Store, file: ShardFile) -> Iterator[Sample]:
-        """See `_base.Writer`."""
+    def samples(store: Store, file: ShardFile) -> Iterator[StoredSample]:
         payload = payload_column(store, file)
         for row in read_table(store, file.name, columns=["key", payload]):
             if row[payload] is not None:
-                yield Sample(row["key"], payload, row[payload], None)
+                yield StoredSample(row["key"], payload, row[payload], None)
 
 
 def payload_column(store: Store, file: ShardFile) -> str:
-    """Return the name of the column with the payloads: the last one."""
+    """Return the name of the payload column, which is the last one."""
     return str(read_schema(store, file.name).names[-1])

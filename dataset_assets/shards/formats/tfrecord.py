@@ -1,7 +1,10 @@
-"""TFRecord files: `00000.tfrecord` with one `tf.train.Example` per success, and `00000.parquet` with all rows. Extra `tfrecord`, no TensorFlow.
+"""TFRecord files: `00000.tfrecord` with one `tf.train.Example` per success.
 
-Features of an example, in this order and with img2dataset's types: key, the payload under its extension, txt (with captions), the metadata columns.
-Record: length (8 bytes, little endian), masked CRC-32C of it (4), data, masked CRC-32C of the data (4).
+`00000.parquet` has all rows. Needs the extra `tfrecord`, but not TensorFlow. An example has these
+features, in this order and with the types of img2dataset: key, the payload under its extension, txt
+(with captions), the metadata columns.
+Record: length (8 bytes, little endian), masked CRC-32C of it (4), data, masked CRC-32C of the data
+(4).
 Format: https://www.tensorflow.org/tutorials/load_data/tfrecord
 """
 
@@ -14,7 +17,7 @@ from dataset_assets.errors import MissingDependency, ShardCorrupt
 from dataset_assets.records.shards import Row, ShardFile
 from dataset_assets.shards._tf_example import encode_example, encode_features, read_bytes_feature
 from dataset_assets.shards.sidecar import Sidecar
-from dataset_assets.shards.writer import Sample, WriterOptions, refuse_parts, reserve_columns
+from dataset_assets.shards.writer import StoredSample, WriterOptions, refuse_parts, reserve_columns
 from dataset_assets.storage.store import Store
 
 _LENGTH = struct.Struct("<Q")
@@ -23,7 +26,7 @@ _HEAD = _LENGTH.size + _CRC.size
 
 
 class Writer:
-    """See `_base.Writer`."""
+    """Writes successes as TFRecord records."""
 
     sidecar: ClassVar[bool] = True
     suffix: ClassVar[str | None] = ".tfrecord"
@@ -40,7 +43,6 @@ class Writer:
             undo.pop_all()
 
     def write(self, row: Row) -> None:
-        """See `_base.Writer`."""
         offset = None
         if row.payload is not None:
             example, payload_at = self._example(row, row.payload)
@@ -50,62 +52,55 @@ class Writer:
         self._sidecar.add(row, offset)
 
     def _example(self, row: Row, payload: bytes) -> tuple[bytes, int]:
-        """Encode a sample; return it and where the payload starts in it."""
+        """Encode a sample; return it and the offset of the payload in it."""
         first = encode_features([("key", row.key), (self._extension, payload)])
-        caption = (
-            [("txt", "" if row.caption is None else str(row.caption))] if self._has_caption else []
-        )
+        caption = []
+        if self._has_caption:
+            caption.append(("txt", "" if row.caption is None else str(row.caption)))
         metadata = [(name, value) for name, value in row.columns.items() if name != "key"]
         example, start = encode_example(first + encode_features(caption + metadata))
         return example, start + len(first) - len(payload)
 
     def close(self) -> None:
-        """See `_base.Writer`."""
         self._staged.close()
         self._sidecar.close()
 
     def commit(self) -> tuple[ShardFile, ...]:
-        """See `_base.Writer`."""
         self.close()
         self._staged.commit()
-        return ShardFile(
-            self._staged.key, self._staged.bytes, self._staged.sha256
-        ), self._sidecar.commit()
+        records = ShardFile(self._staged.key, self._staged.bytes, self._staged.sha256)
+        return records, self._sidecar.commit()
 
     def discard(self) -> None:
-        """See `_base.Writer`."""
         self._staged.discard()
         self._sidecar.discard()
 
     @staticmethod
-    def samples(store: Store, file: ShardFile) -> Iterator[Sample]:
-        """See `_base.Writer`."""
+    def samples(store: Store, file: ShardFile) -> Iterator[StoredSample]:
         with store.open_read(file.name) as opened:
             for start, example in _records(opened, file):
                 try:
                     key, after_key = read_bytes_feature(example)[1:]
                     extension, payload, end = read_bytes_feature(example, after_key)
-                    yield Sample(key.decode(), extension, payload, start + end - len(payload))
+                    yield StoredSample(key.decode(), extension, payload, start + end - len(payload))
                 except (IndexError, ValueError) as exc:
                     raise ShardCorrupt(f"{file.name}: no valid example at byte {start}") from exc
 
 
 def _records(file: BinaryIO, shard_file: ShardFile) -> Iterator[tuple[int, bytes]]:
     """Yield (offset of the data, data) of every record."""
-    checksum, position = _load_checksum(), 0
+    checksum = _load_checksum()
+    position = 0
     while position < shard_file.bytes:
         head = file.read(_HEAD)
-        length = (
-            _LENGTH.unpack(head[:8])[0]
-            if len(head) == _HEAD and head[8:] == checksum(head[:8])
-            else -1
-        )
+        is_valid = len(head) == _HEAD and head[8:] == checksum(head[:8])
+        length = _LENGTH.unpack(head[:8])[0] if is_valid else -1
         if not 0 <= length <= shard_file.bytes - position:
             raise ShardCorrupt(f"{shard_file.name}: no valid record at byte {position}")
         data = file.read(length)
         if file.read(_CRC.size) != checksum(data):
             raise ShardCorrupt(
-                f"{shard_file.name}: the record at byte {position} is cut or its bytes have changed"
+                f"{shard_file.name}: the record at byte {position} is truncated or has changed"
             )
         yield position + _HEAD, data
         position += _HEAD + length + _CRC.size
@@ -117,7 +112,8 @@ def _load_checksum() -> Callable[[bytes], bytes]:
         import google_crc32c
     except ImportError as exc:
         raise MissingDependency(
-            "output_format tfrecord needs google-crc32c: pip install 'dataset-assets[tfrecord]'"
+            "output_format 'tfrecord' needs google-crc32c; "
+            "run pip install 'dataset-assets[tfrecord]'"
         ) from exc
 
     def masked(data: bytes) -> bytes:

@@ -1,1 +1,4 @@
-"""What can be split: a file is a source. Found by `dataset_assets.registry`; nothing else lives here."""
+"""Sources that can be split: a module is a `kind`, found by `dataset_assets.registry`.
+
+Nothing else lives here. The contract is `dataset_assets.splits.source.SplitSource`.
+"""

@@ -1,96 +1,120 @@
-"""A folder of recordings, each with cameras, each with the frames of one video: `<recording>/<camera>/<frame>.<extension>`.
+"""A folder of recordings, each with cameras, each with the frames of one video.
 
-Frames play in the order of the last number in their names: `frame_2.pgm` before `frame_10.pgm`. Cameras of one recording are one group: they show the same
-scene. Anything that would be lost or mixed up without a word is refused with its path. The listing is read once, when the source is made.
+Paths are `<recording>/<camera>/<frame>.<extension>`. Frames play in the order of the last number in
+their names: `frame_2.pgm` before `frame_10.pgm`. The cameras of a recording are one group: they
+show the same scene. Files that would be lost or mixed up are refused by path. The listing is read
+once, when the source is created.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import ClassVar, Self
 
+from dataset_assets import checks
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.records.splits import SourceSample
+from dataset_assets.records.staged import License
 from dataset_assets.splits import _scan
+from dataset_assets.splits.source import only_folder
 from dataset_assets.storage.store import TEMPORARY, ObjectInfo, Store
 from dataset_assets.storage.stores import local
 
 _NUMBER = re.compile(r"[0-9]+")
-_MIN_DIGITS = 4  # of a frame's number in an archive
+#: Digits of the number of a frame in an archive, at least.
+_MIN_DIGITS = 4
+#: Folders above a frame, with cameras.
+_FRAME_DEPTH = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingOptions:
-    """Which files are frames.
+    """Options of which files are frames.
 
     Raises:
-        ConfigurationError: a value that can not work.
+        ConfigurationError: an invalid value.
     """
 
-    extensions: tuple[str, ...] = ("pgm", "png", "jpg", "jpeg")  # of frames, in any case
-    ignore: tuple[str, ...] = (
-        *_scan.JUNK,
-        "*.txt",
-        "*.md",
-    )  # patterns of files and folders that are no data
-    fps: float | None = None  # frames per second, of all videos: becomes a column
-    cameras: bool = True  # False: frames lie in the recording's folder
-    digests: bool = (
-        False  # read everything, so that equal videos are found: becomes the column `sha256`
-    )
+    extensions: tuple[str, ...] = ("pgm", "png", "jpg", "jpeg")
+    """Extensions of frames, in any case."""
+    ignore: tuple[str, ...] = (*_scan.JUNK, "*.txt", "*.md")
+    """Patterns of files and folders that are not data."""
+    fps: float | None = None
+    """Frames per second of all videos; becomes a column. None: no such column."""
+    cameras: bool = True
+    """Recordings hold folders of cameras. False: frames lie in the folder of the recording."""
+    digests: bool = False
+    """Read every frame to find equal videos. Adds the column `sha256`."""
 
     def __post_init__(self) -> None:
-        extensions = _scan.texts("extensions", self.extensions)
-        object.__setattr__(
-            self, "extensions", tuple(extension.lower().lstrip(".") for extension in extensions)
-        )
-        object.__setattr__(self, "ignore", _scan.texts("ignore", self.ignore))
-        _scan.check_switch("cameras", self.cameras)
-        _scan.check_switch("digests", self.digests)
+        extensions = checks.texts("extensions", self.extensions)
+        object.__setattr__(self, "extensions", _scan.without_dots(extensions))
+        object.__setattr__(self, "ignore", checks.texts("ignore", self.ignore))
+        checks.boolean("cameras", self.cameras)
+        checks.boolean("digests", self.digests)
         if not self.extensions:
-            raise ConfigurationError("extensions: expected at least one, such as pgm")
-        if self.fps is not None and (
-            not isinstance(self.fps, int | float)
-            or isinstance(self.fps, bool)
-            or not 0 < self.fps < float("inf")
-        ):
-            raise ConfigurationError(f"fps: expected frames per second above 0, got {self.fps!r}")
+            raise ConfigurationError("extensions: expected at least one, such as pgm, got none")
+        if self.fps is not None:
+            checks.positive("fps", self.fps)
 
 
-class Source:
-    """Videos of frames. See `splits._base.Source`."""
+class SplitSource:
+    """Videos as frames."""
 
     kind = "recordings"
+    options_class: ClassVar[type] = RecordingOptions
+    detection_rank: ClassVar[int] = 1
     media = "frames"
+    restriction: License | None = None
 
     def __init__(self, store: Store, options: RecordingOptions | None = None) -> None:
         """List the folder.
 
         Raises:
-            UnreadableSource: something in it is not as expected, or nothing is there.
+            UnreadableSource: the folder is empty, or something in it is not as expected.
         """
         self._store = store
         self._options = options or RecordingOptions()
-        videos = _Scan(store, self._options).videos()
+        videos = _Listing(store, self._options).videos()
         self.columns = self._columns()
-        self.fingerprint = _scan.fingerprint_of(
+        self.fingerprint = _scan.listing_fingerprint(
             {"kind": self.kind, "options": asdict(self._options)},
             (frame for frames in videos.values() for frame in frames),
         )
         self._samples = tuple(self._sample(key, frames) for key, frames in videos.items())
 
+    @staticmethod
+    def detect(store: Store) -> bool:
+        """Tell whether the first frame lies in a camera of a recording."""
+        suffixes = tuple(f".{extension}" for extension in RecordingOptions().extensions)
+        for info in store.list():
+            if info.key.lower().endswith(suffixes):
+                return info.key.count("/") == _FRAME_DEPTH
+        return False
+
+    @classmethod
+    def open(cls, stores: Sequence[Store], options: RecordingOptions) -> Self:
+        """Open one folder."""
+        return cls(only_folder(cls.kind, stores), options)
+
     def samples(self) -> Sequence[SourceSample]:
-        """See `splits._base.Source`."""
+        """Return all videos, sorted by key."""
         return self._samples
 
     def read(self, sample: SourceSample) -> list[bytes]:
-        """See `splits._base.Source`."""
+        """Return the frames of a video in playing order.
+
+        Raises:
+            ObjectMissing, ShardCorrupt: the source has changed since it was listed.
+        """
         return _scan.read_all(self._store, sample.location)
 
     def _columns(self) -> dict[str, str]:
-        columns = {"recording": "string", "n_frames": "int32"}
+        columns = {"recording": "string"}
         if self._options.cameras:
-            columns = {"recording": "string", "camera": "string", "n_frames": "int32"}
+            columns["camera"] = "string"
+        columns["n_frames"] = "int32"
         if self._options.fps is not None:
             columns["fps"] = "double"
         if self._options.digests:
@@ -121,13 +145,14 @@ class Source:
         )
 
 
-class _Scan:
-    """One look at the folder: the videos, or everything that is wrong."""
+class _Listing:
+    """One listing of the folder: its videos, or everything that is wrong."""
 
     def __init__(self, store: Store, options: RecordingOptions) -> None:
-        self._store, self._options = store, options
-        self._depth = 2 if options.cameras else 1  # folders above a frame
-        self._is_ignored = _scan.ignoring(options.ignore)
+        self._store = store
+        self._options = options
+        self._depth = _FRAME_DEPTH if options.cameras else _FRAME_DEPTH - 1
+        self._is_ignored = _scan.ignore_matcher(options.ignore)
         self._problems: list[str] = []
         self._videos: dict[str, list[ObjectInfo]] = {}
         self._folders: set[str] = set()
@@ -136,111 +161,122 @@ class _Scan:
         """Return the frames of each video in playing order, videos sorted by key."""
         for info in self._store.list():
             self._add(info)
-        self._folders.update(
-            folder
-            for folder in _local_folders(self._store, self._depth)
-            if not self._is_ignored(folder)
-        )
+        for folder in _local_folders(self._store, self._depth):
+            if not self._is_ignored(folder):
+                self._folders.add(folder)
         self._check_folders()
-        videos = {key: self._in_order(key, self._videos[key]) for key in sorted(self._videos)}
-        for first, other in _scan.twins(videos):
-            self._refuse(
+        videos = {key: self._sort_frames(key, self._videos[key]) for key in sorted(self._videos)}
+        for first, other in _scan.colliding_keys(videos):
+            self._add_problem(
                 other,
-                f"differs from {first} only in case or accents: they would be one folder on some disks; rename one",
+                f"differs from {first} only in case or accents, so both would be one folder on "
+                "some disks; rename one",
             )
         if not self._problems and not videos:
-            self._refuse("", f"no recordings; expected {self._layout()}")
-        _scan.stop_at(self._problems)
+            self._add_problem("", f"expected {self._layout()}, got no recordings")
+        _scan.raise_problems(self._problems)
         return videos
 
     def _layout(self) -> str:
-        return f"<recording>/{'<camera>/' if self._options.cameras else ''}<frame>.{'|'.join(self._options.extensions)}"
+        camera = "<camera>/" if self._options.cameras else ""
+        return f"<recording>/{camera}<frame>.{'|'.join(self._options.extensions)}"
 
-    def _refuse(self, key: str, why: str) -> None:
-        self._problems.append(f"{_scan.place(self._store, key)}: {why}")
+    def _add_problem(self, key: str, problem: str) -> None:
+        self._problems.append(f"{_scan.printable_location(self._store, key)}: {problem}")
 
     def _add(self, info: ObjectInfo) -> None:
         *folders, name = info.key.split("/")
         folder = "/".join(folders)
         if self._is_ignored(folder):
             return
-        self._folders.update(
-            "/".join(folders[: depth + 1]) for depth in range(min(len(folders), self._depth))
-        )
-        if not name or self._is_ignored(
-            info.key
-        ):  # object storage marks folders by a key that ends in '/'
+        for depth in range(min(len(folders), self._depth)):
+            self._folders.add("/".join(folders[: depth + 1]))
+        # Object storage marks folders by a key that ends in '/'.
+        if not name or self._is_ignored(info.key):
             return
         if len(folders) != self._depth:
-            self._refuse(
-                info.key,
-                f"does not belong here; expected {self._layout()}; {self._advice(folders)}",
-            )
-        elif why := self._wrong_frame(info, name):
-            self._refuse(info.key, why)
+            advice = self._advice(folders)
+            self._add_problem(info.key, f"expected {self._layout()}, got another path; {advice}")
+        elif problem := self._frame_problem(info, name):
+            self._add_problem(info.key, problem)
         else:
             self._videos.setdefault(folder, []).append(info)
 
     def _advice(self, folders: Sequence[str]) -> str:
+        advice = "move it or add a pattern to ignore"
         if self._options.cameras and len(folders) == 1:
-            return "set cameras: false when recordings hold frames directly, else move it or add a pattern to ignore"
-        return "move it or add a pattern to ignore"
+            return f"set cameras: false if recordings hold frames directly, else {advice}"
+        return advice
 
-    def _wrong_frame(self, info: ObjectInfo, name: str) -> str:
-        if why := _scan.odd_name(name):
-            return f"{why}; rename it or add a pattern to ignore"
+    def _frame_problem(self, info: ObjectInfo, name: str) -> str:
+        if problem := _scan.unsafe_name_problem(name):
+            return f"{problem}; rename it or add a pattern to ignore"
         if _scan.extension_of(name) not in self._options.extensions:
-            return f"not a frame; expected an extension out of {', '.join(self._options.extensions)}; move it or add a pattern to ignore"
-        if not _number(name):
-            return "no number in the name to put frames in order by; rename it"
+            expected = ", ".join(self._options.extensions)
+            return (
+                f"not a frame; expected an extension out of {expected}; move it or add a pattern "
+                "to ignore"
+            )
+        if not _number_text(name):
+            return "expected a number in the name, which gives the order of frames; rename it"
         return "" if info.bytes else "an empty file; replace or delete it"
 
     def _check_folders(self) -> None:
-        above = {folder.partition("/")[0] for folder in self._folders if "/" in folder}
+        parents = {folder.partition("/")[0] for folder in self._folders if "/" in folder}
         for folder in sorted(self._folders):
-            last = folder.rpartition("/")[2]
-            is_video = folder.count("/") == self._depth - 1
-            if why := _scan.odd_name(last) or (
-                "a dot in the name: readers of archives take what follows for an extension"
-                if is_video and "." in last
-                else ""
-            ):
-                self._refuse(folder, f"{why}; rename the folder or add a pattern to ignore")
-            elif is_video and folder not in self._videos:
-                self._refuse(
-                    folder,
-                    f"a video without frames; expected {self._layout()}; delete it or add a pattern to ignore",
-                )
-            elif not is_video and folder not in above:
-                self._refuse(
-                    folder,
-                    f"a recording without cameras; expected {self._layout()}; delete it or add a pattern to ignore",
-                )
+            if problem := self._folder_problem(folder, parents):
+                self._add_problem(folder, problem)
 
-    def _in_order(self, key: str, frames: Sequence[ObjectInfo]) -> tuple[ObjectInfo, ...]:
-        ordered = sorted(
-            frames, key=lambda frame: (int(_number(frame.key.rpartition("/")[2])), frame.key)
-        )
-        names = [frame.key.rpartition("/")[2] for frame in ordered]
-        for one, other in pairwise(names):
-            if int(_number(one)) == int(_number(other)):
-                self._refuse(
-                    f"{key}/{other}",
-                    f"has the same frame number as {one}; frames go by the last number in their names: rename or delete one",
+    def _folder_problem(self, folder: str, parents: set[str]) -> str:
+        name = folder.rpartition("/")[2]
+        is_video = folder.count("/") == self._depth - 1
+        problem = _scan.unsafe_name_problem(name)
+        if not problem and is_video and "." in name:
+            problem = "a dot in the name: readers of archives take what follows for an extension"
+        if problem:
+            return f"{problem}; rename the folder or add a pattern to ignore"
+        advice = f"expected {self._layout()}; delete it or add a pattern to ignore"
+        if is_video and folder not in self._videos:
+            return f"a video without frames; {advice}"
+        if not is_video and folder not in parents:
+            return f"a recording without cameras; {advice}"
+        return ""
+
+    def _sort_frames(self, key: str, frames: Sequence[ObjectInfo]) -> tuple[ObjectInfo, ...]:
+        ordered = sorted(frames, key=lambda frame: (_number(_name(frame)), frame.key))
+        for frame, following in pairwise(map(_name, ordered)):
+            if _number(frame) == _number(following):
+                self._add_problem(
+                    f"{key}/{following}",
+                    f"has the same frame number as {frame}; the last number in a name gives the "
+                    "order of frames: rename or delete one",
                 )
                 break
         return tuple(ordered)
 
 
-def _number(name: str) -> str:
-    """Return the digits of the last number in a name without its extension; "" when there is none."""
+def _name(frame: ObjectInfo) -> str:
+    return frame.key.rpartition("/")[2]
+
+
+def _number(name: str) -> int:
+    return int(_number_text(name))
+
+
+def _number_text(name: str) -> str:
+    """Return the digits of the last number in a name without its extension; "" without one."""
     numbers = _NUMBER.findall(name.rpartition(".")[0])
     return numbers[-1] if numbers else ""
 
 
 def _local_folders(store: Store, depth: int) -> Iterator[str]:
-    """Yield the folders of a disk down to a depth: a listing does not show empty ones. Object storage has none."""
-    folders = [store.root] if isinstance(store, local.Store) and store.root.is_dir() else []
+    """Yield the folders of a disk down to a depth, since a listing does not show empty ones.
+
+    Object storage has no folders.
+    """
+    if not isinstance(store, local.Store) or not store.root.is_dir():
+        return
+    folders = [store.root]
     for _ in range(depth):
         folders = [
             entry

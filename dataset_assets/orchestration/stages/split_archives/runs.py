@@ -12,15 +12,15 @@ from dataset_assets.pipelines.split.open_source import open_source
 from dataset_assets.pipelines.split.split_archives import load_split, version_store
 from dataset_assets.pipelines.verify.shards import read_manifest
 from dataset_assets.shards.commits import MANIFEST
-from dataset_assets.splits.source import Source
-from dataset_assets.splits.sources.shards import ShardSource
+from dataset_assets.splits.source import SplitSource
+from dataset_assets.splits.sources import shards as shard_sets
 from dataset_assets.storage.store import Store
 
 _LOG_EVERY_S = 10.0
 _SHOWN = 5
 
 
-def open_split_source(spec: DatasetSpec, storage: StorageResource) -> Source:
+def open_split_source(spec: DatasetSpec, storage: StorageResource) -> SplitSource:
     """Open what a dataset is made of.
 
     Raises:
@@ -28,9 +28,11 @@ def open_split_source(spec: DatasetSpec, storage: StorageResource) -> Source:
         SourceError, StorageError, ShardError: the source can not be read.
     """
     if spec.source.published is not None:
-        return ShardSource(staged_sets(spec, spec.source.published.partitions_made, storage))
+        return shard_sets.SplitSource(
+            staged_sets(spec, spec.source.published.partitions_made, storage)
+        )
     if (folder := spec.source.folder) is None:
-        return ShardSource(partition_sets(spec, storage))
+        return shard_sets.SplitSource(partition_sets(spec, storage))
     return open_source(spec.source.kind, storage.resolve(folder.path), **folder.given())
 
 
