@@ -81,7 +81,7 @@ def compare_kernels(folder: str, count: int) -> dict[str, object]:
             image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED)
             if min(image.shape[:2]) <= SIZE:
                 continue
-            media = transform(body)
+            media = transform.run(body)
             ours = cv2.imdecode(np.frombuffer(media.payload or b"", np.uint8), cv2.IMREAD_UNCHANGED)
             height, width = ours.shape[:2]
             against_cv2.append(

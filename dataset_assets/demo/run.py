@@ -13,7 +13,7 @@ from rich.table import Table
 from dataset_assets.demo.lists import PORT, write_lists
 from dataset_assets.demo.photo_server import PhotoServer
 from dataset_assets.hub.loading import load_published
-from dataset_assets.images.contact_sheet import contact_sheet
+from dataset_assets.images.contact_sheet import draw_contact_sheet
 from dataset_assets.orchestration.common.spec import HUB_UPLOAD, RAW_URLS, SHARDS, SPLIT_ARCHIVES
 from dataset_assets.orchestration.environment import ensure_dagster_home, read_environment
 from dataset_assets.orchestration.materialize import materialize_dataset
@@ -134,7 +134,7 @@ def _write_contact_sheet(root: Path, sets: list[Store]) -> Path:
         for record in list_records(store)[:1]
         for _, payload in sample_payloads(store, record, each)
     ]
-    open_store(str(root / DATASET)).write(CONTACT_SHEET, contact_sheet(samples[:_SHEET_TILES]))
+    open_store(str(root / DATASET)).write(CONTACT_SHEET, draw_contact_sheet(samples[:_SHEET_TILES]))
     return root / DATASET / CONTACT_SHEET
 
 

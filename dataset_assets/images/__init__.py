@@ -1,5 +1,6 @@
-"""Bytes of one image in, bytes, size and metadata of the stored image out. No network, no files, no state.
+"""The bytes of one image become the bytes, size and metadata of the stored image.
 
-`transform.ImageTransform` is the whole of it: header (`header`), decode (`decode`), size (`resize`, with `area` underneath), `blur`, `encode`, `exif`.
-Pixels travel as numpy arrays of (height, width, 3) uint8 in BGR order, or (height, width) for gray pictures.
+`transform.ImageTransform` does all of it, with `header`, `decode`, `resize` (and `area`), `blur`,
+`encode` and `exif`. Pixels are numpy arrays of (height, width, 3) uint8 in BGR order, or of
+(height, width) for gray images. No network, no files, no state.
 """

@@ -1,7 +1,9 @@
-"""Shrinking by the exact area filter, with the fastest kernel at hand.
+"""Shrink with the area filter, by the fastest kernel that is installed.
 
-`numba`: machine code, exact (`area_numba`). `opencv`: needs nothing beside OpenCV; exact and slow, but near ratios of 2, 4, 8 ... a linear resize to that
-multiple of the target and halvings, which is several times faster at 50 dB or more. Every kernel is a plain function of (image, width, height).
+`numba` is machine code and exact (`area_numba`). `opencv` needs only OpenCV; it is exact and slow,
+but near ratios of 2, 4, 8 ... it does a linear resize to that multiple of the target and halves the
+result, which is several times faster at 50 dB or more. A kernel is a function of (image, width,
+height).
 """
 
 from collections.abc import Callable
@@ -16,26 +18,26 @@ from dataset_assets.images.pixels import Pixels
 
 Kernel = Callable[[Pixels, int, int], Pixels]
 
-#: How far a ratio may be from a power of two for the fast way of `opencv`; beyond, the picture would fall below 50 dB.
+#: Distance of a ratio from a power of two up to which the fast path of `opencv` keeps 50 dB.
 _NEAR = (0.9, 1.15)
 
 
 @cache
-def area_kernel(name: str) -> Kernel:
-    """Return the kernel of this name, ready to run: machine code is loaded, or compiled once and kept.
+def load_area_kernel(name: str) -> Kernel:
+    """Return the kernel of this name with its machine code loaded, or compiled and cached.
 
     Args:
         name: "numba", "opencv", or "auto" for the faster one that is installed.
 
     Raises:
-        MissingDependency: "numba" was asked for and is not installed.
+        MissingDependency: the kernel is "numba", which is not installed.
     """
     installed = find_spec("numba") is not None
     if name == "opencv" or (name == "auto" and not installed):
         return shrink_opencv
     if not installed:
         raise MissingDependency(
-            "area_kernel: 'numba' is not installed; install dataset-assets[fast], or choose 'opencv'"
+            "area_kernel: 'numba' is not installed; install dataset-assets[fast] or use 'opencv'"
         )
     from dataset_assets.images import area_numba
 
@@ -46,7 +48,7 @@ def area_kernel(name: str) -> Kernel:
 
 
 def shrink_opencv(image: Pixels, width: int, height: int) -> Pixels:
-    """Shrink to (height, width) pixels with OpenCV alone."""
+    """Shrink to (height, width) pixels with OpenCV only."""
     multiple = _near_power_of_two(image.shape[1] / width, image.shape[0] / height)
     if multiple > 1:
         image = cv2.resize(
@@ -82,5 +84,5 @@ def _shrink_numba(
 def _prime(kernel: Kernel, image: Pixels) -> None:
     try:
         kernel(image, 2, 2)
-    except OSError:  # the machine code is there, but a full or vanished disk could not keep it
+    except OSError:  # the machine code was compiled but could not be written to the cache
         kernel(image, 2, 2)

@@ -1,8 +1,10 @@
-"""The exact area filter as machine code: every target pixel is the mean of the rectangle of source pixels that it covers.
+"""The area filter as machine code: a target pixel is the mean of the source pixels that it covers.
 
-Same pixels as cv2.INTER_AREA, several times faster: rows are summed first (they are contiguous, so the compiler vectorizes it), then the columns of the
-much fewer rows that are left. Importing this module imports numba (the extra `fast`). The machine code is kept in numba's on-disk cache: beside this file,
-or where the package is read-only below the user's cache folder or `NUMBA_CACHE_DIR`.
+Gives the same pixels as cv2.INTER_AREA several times faster: it sums rows first, which are
+contiguous and therefore vectorized, and then the columns of the few rows that are left.
+
+Importing this module imports numba (the extra `fast`). Numba caches the machine code beside this
+file, or if the package is read-only, in the user's cache folder or `NUMBA_CACHE_DIR`.
 """
 
 from collections.abc import Callable
@@ -14,11 +16,10 @@ from numpy.typing import NDArray
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
-_1, _2, _3 = (
-    np.uintp(1),
-    np.uintp(2),
-    np.uintp(3),
-)  # an unsigned index needs no check for negative ones
+# Unsigned, since numba checks signed indices for negative ones.
+_1 = np.uintp(1)
+_2 = np.uintp(2)
+_3 = np.uintp(3)
 _HALF = np.float32(0.5)
 
 
@@ -26,7 +27,7 @@ def _compile(function: Function) -> Function:
     options = {"nogil": True, "fastmath": True}
     try:
         compiled: Function = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder to keep machine code in: every process compiles
+    except RuntimeError:  # no folder is writable: every process compiles
         compiled = numba.njit(**options)(function)
     return compiled
 
@@ -37,16 +38,16 @@ def shrink(source: NDArray[np.uint8], target: NDArray[np.uint8], channels: int) 
 
     Args:
         source: (height, width * channels) uint8, C-contiguous.
-        target: the same with at most as many rows and columns, at least one of each.
+        target: the same layout, with no more rows and columns than `source`, at least one each.
         channels: 1 or 3.
     """
-    height, width = source.shape[0], source.shape[1] // channels
+    height = source.shape[0]
+    width = source.shape[1] // channels
     first_row, row_shares = _taps(height, target.shape[0])
     first_column, column_shares = _taps(width, target.shape[1] // channels)
     first_column *= np.uintp(channels)
-    total = np.zeros(
-        source.shape[1] + channels * column_shares.shape[1], np.float32
-    )  # zeros behind the end, where shares are 0
+    # With zeros after the end, where the shares are 0.
+    total = np.zeros(source.shape[1] + channels * column_shares.shape[1], np.float32)
     for y in range(target.shape[0]):
         _sum_rows(source, first_row[y], row_shares[y], total)
         if channels == 3:
@@ -57,11 +58,15 @@ def shrink(source: NDArray[np.uint8], target: NDArray[np.uint8], channels: int) 
 
 @_compile
 def _taps(source: int, target: int) -> tuple[NDArray[np.uintp], NDArray[np.float32]]:
-    """Return for each target index the first source index, and the shares of the source indices from there on. Exact: overlaps are whole numbers."""
+    """Return for each target index its first source index and the shares from there on.
+
+    Exact, since overlaps are counted in whole numbers.
+    """
     first = np.empty(target, np.uintp)
     shares = np.zeros((target, (source + target - 1) // target + 1), np.float32)
     for i in range(target):
-        start, end = i * source, (i + 1) * source  # in 1 / target of a source pixel
+        start = i * source  # in 1 / target of a source pixel
+        end = start + source
         first[i] = start // target
         for k in range(shares.shape[1]):
             left = (start // target + k) * target
@@ -108,11 +113,9 @@ def _sum_columns_3(
             green += share * total[x + _1]
             red += share * total[x + _2]
             x += _3
-        target[out], target[out + _1], target[out + _2] = (
-            np.uint8(blue),
-            np.uint8(green),
-            np.uint8(red),
-        )
+        target[out] = np.uint8(blue)
+        target[out + _1] = np.uint8(green)
+        target[out + _2] = np.uint8(red)
         out += _3
 
 

@@ -1,11 +1,14 @@
-"""Blurring boxes, such as faces, as img2dataset does (after https://github.com/princetonvisualai/imagenet-face-obfuscation).
+"""Blur boxes, such as faces, as img2dataset does.
 
-Each box is widened by a tenth of its longer side. One Gaussian for all boxes of an image: its radius is a tenth of the longest side of any box, rounded
-up. The mask is blurred with it too, so edges fade.
+Each box is widened by a tenth of its longer side. All boxes of an image are blurred with one
+Gaussian, whose radius is a tenth of the longest side of a box, rounded up. The mask is blurred with
+it as well, so edges are soft.
+
+Source: https://github.com/princetonvisualai/imagenet-face-obfuscation
 """
 
 from collections.abc import Sequence
-from math import ceil, isfinite
+from math import ceil
 
 import cv2
 import numpy as np
@@ -16,29 +19,27 @@ from dataset_assets.records.causes import Cause
 #: left, top, right, bottom, each a share of width or height
 Box = tuple[float, float, float, float]
 
-#: Boxes may stick out of the image by its own size (faces at the edge do); beyond, the numbers are pixels or nonsense.
-_LOWEST, _HIGHEST = -1.0, 2.0
+#: Boxes of faces at an edge reach out of the image. Beyond its own size, numbers are no shares.
+_LOWEST = -1.0
+_HIGHEST = 2.0
 
 
 def check_boxes(boxes: Sequence[Sequence[float]] | None) -> list[Box]:
-    """Return boxes of any origin as numbers.
+    """Return boxes from any source as numbers.
 
     Raises:
-        RefusedImage: a box is not four such numbers. The image must not be stored: what was to be hidden would be seen.
+        RefusedImage: a box is not valid. Storing the image would show what was to be hidden.
     """
     try:
-        checked = [tuple(float(value) for value in box) for box in (() if boxes is None else boxes)]
+        return [_check_box(*map(float, box)) for box in (() if boxes is None else boxes)]
     except (TypeError, ValueError) as exc:
         raise RefusedImage(Cause.INVALID_BBOX, "invalid bounding box") from exc
-    for box in checked:
-        if (
-            len(box) != 4
-            or not all(isfinite(value) and _LOWEST <= value <= _HIGHEST for value in box)
-            or box[0] > box[2]
-            or box[1] > box[3]
-        ):
-            raise RefusedImage(Cause.INVALID_BBOX, "invalid bounding box")
-    return [(left, top, right, bottom) for left, top, right, bottom in checked]
+
+
+def _check_box(left: float, top: float, right: float, bottom: float) -> Box:
+    if not _LOWEST <= left <= right <= _HIGHEST or not _LOWEST <= top <= bottom <= _HIGHEST:
+        raise ValueError("not in order, or outside the image")
+    return left, top, right, bottom
 
 
 def blur_boxes(image: Pixels, boxes: Sequence[Box]) -> Pixels:
@@ -47,24 +48,26 @@ def blur_boxes(image: Pixels, boxes: Sequence[Box]) -> Pixels:
     mask = np.zeros((height, width), np.float32)
     longest = 0
     for left, top, right, bottom in boxes:
-        x0, y0, x1, y1 = (
-            int(left * width),
-            int(top * height),
-            int(right * width),
-            int(bottom * height),
-        )
+        x0 = int(left * width)
+        y0 = int(top * height)
+        x1 = int(right * width)
+        y1 = int(bottom * height)
         side = max(x1 - x0, y1 - y0)
         longest = max(longest, side)
-        x0, x1 = (min(max(int(x), 0), width - 1) for x in (x0 - 0.1 * side, x1 + 0.1 * side))
-        y0, y1 = (min(max(int(y), 0), height - 1) for y in (y0 - 0.1 * side, y1 + 0.1 * side))
-        mask[y0:y1, x0:x1] = 1
+        margin = 0.1 * side
+        rows = slice(_clip(y0 - margin, height), _clip(y1 + margin, height))
+        columns = slice(_clip(x0 - margin, width), _clip(x1 + margin, width))
+        mask[rows, columns] = 1
     diameter = 2 * max(1, ceil(0.1 * longest)) + 1
     pixels = image.astype(np.float32) / 255
-    blurred = cv2.GaussianBlur(
-        pixels, (diameter, diameter), 0
-    )  # 0: OpenCV derives sigma from the diameter
+    # OpenCV derives a sigma of 0 from the diameter.
+    blurred = cv2.GaussianBlur(pixels, (diameter, diameter), 0)
     mask = cv2.GaussianBlur(mask, (diameter, diameter), 0)
     if image.ndim == 3:
         mask = mask[..., None]
     result: Pixels = ((pixels * (1 - mask) + blurred * mask) * 255).astype(np.uint8)
     return result
+
+
+def _clip(value: float, size: int) -> int:
+    return min(max(int(value), 0), size - 1)

@@ -1,7 +1,8 @@
-"""Bytes to pixels: the whole image, first frame, 8 bits, alpha composed on white, EXIF rotation not applied (as img2dataset does).
+"""Decode an image: first frame, 8 bits, alpha composed on white, EXIF rotation not applied.
 
-OpenCV 5 decodes; it refuses truncated JPEG, PNG and WebP, where 4.x returns them half grey. Pillow reads the few GIF, BMP and TIFF variants that OpenCV
-can not, through its plug-in classes: `Image.open` would try formats that nobody allowed.
+OpenCV 5 decodes, since it refuses truncated JPEG, PNG and WebP files that 4.x returns half gray.
+Pillow reads the few GIF, BMP and TIFF variants that OpenCV cannot, through its plug-in classes,
+because `Image.open` would try formats that are not allowed.
 """
 
 import warnings
@@ -13,11 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets.images.header import DECODE_MESSAGE, Header, png_chunks
+from dataset_assets.images.header import DECODE_MESSAGE, Header, list_png_chunks
 from dataset_assets.images.pixels import Pixels, RefusedImage
 from dataset_assets.records.causes import Cause
 
-#: JPEG only: how many times smaller -> flags for color, for gray. The decoder then skips the high frequencies.
+#: Reduction of a JPEG -> flags for color and for gray. The decoder skips high frequencies.
 _REDUCED = {
     2: (cv2.IMREAD_REDUCED_COLOR_2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
     4: (cv2.IMREAD_REDUCED_COLOR_4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
@@ -31,15 +32,16 @@ _PILLOW = {
 
 
 def decode(body: bytes, header: Header, *, reduction: int = 1) -> tuple[Pixels, bool]:
-    """Return the pixels, and whether they differ from what the file holds (alpha was composed on white).
+    """Return the pixels, and whether alpha was composed on white.
 
     Args:
         body: the file.
-        header: what `read_header` said of it.
-        reduction: 1, or for JPEG 2, 4 or 8: decode that many times smaller, sizes rounded up.
+        header: the result of `read_header`.
+        reduction: 1, or 2, 4 or 8 for a JPEG to decode that many times smaller, rounded up.
 
     Raises:
-        RefusedImage: truncated, damaged, of another size than the header says, or not integer pixels.
+        RefusedImage: the file is truncated or damaged, its size differs from that in the header,
+            or its pixels are not integers.
     """
     image = _opencv(_still(body) if header.is_animated else body, header, reduction)
     if image is None and header.format in _PILLOW:
@@ -51,10 +53,13 @@ def decode(body: bytes, header: Header, *, reduction: int = 1) -> tuple[Pixels, 
 
 
 def _still(body: bytes) -> bytes:
-    """Return a PNG without its animation. OpenCV 5.0 reads later frames too, and ends the process when one of them is damaged."""
+    """Return a PNG without its animation.
+
+    OpenCV 5.0 reads all frames, and a damaged one ends the process.
+    """
     chunks = [
         body[start:end]
-        for kind, start, end in png_chunks(body)
+        for kind, start, end in list_png_chunks(body)
         if kind not in (b"acTL", b"fcTL", b"fdAT")
     ]
     return body[:8] + b"".join(chunks)
@@ -89,7 +94,7 @@ def _pillow(body: bytes, header: Header) -> NDArray[Any] | None:
             return np.array(
                 cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if alpha else cv2.COLOR_RGB2BGR)
             )
-    except Exception:  # noqa: BLE001 - Pillow's plug-ins raise whatever their parsers stumble over
+    except Exception:  # noqa: BLE001 - damaged files raise any exception in Pillow
         return None
 
 

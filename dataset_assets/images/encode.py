@@ -1,4 +1,7 @@
-"""Pixels to bytes with OpenCV's encoders, in img2dataset's settings: JPEG with 4:2:0 chroma, PNG by compression level, WebP lossless above 100."""
+"""Encode pixels with OpenCV, in the settings of img2dataset.
+
+JPEG has 4:2:0 chroma, PNG a compression level, and WebP is lossless above a quality of 100.
+"""
 
 import cv2
 
@@ -17,7 +20,7 @@ def encode(image: Pixels, options: ImageOptions) -> bytes:
     """Encode (height, width) gray or (height, width, 3) BGR pixels.
 
     Raises:
-        RefusedImage: the format can not hold the image, such as WebP one of more than 16383 pixels a side.
+        RefusedImage: the format cannot hold the image; WebP has at most 16383 pixels a side.
     """
     try:
         done, data = cv2.imencode(

@@ -1,7 +1,9 @@
-"""What the first bytes of an image say: format, size, whether it has EXIF. Nothing is decoded and names or content types are not believed.
+"""Format, size and presence of EXIF from the first bytes of an image. File names are not trusted.
 
-Limits are applied to these numbers, before any decoder runs; `decode` refuses an image whose pixels turn out to have another size.
-Formats: JPEG (ITU T.81 B.1.1), PNG (W3C PNG 3, 5.3), WebP (RFC 9649), GIF89a, BMP (BITMAPINFOHEADER), TIFF 6.0.
+Limits apply to these numbers before a decoder runs; `decode` refuses images of another size.
+
+Formats: JPEG (ITU T.81 B.1.1), PNG (W3C PNG 3, 5.3), WebP (RFC 9649), GIF89a, BMP
+(BITMAPINFOHEADER), TIFF 6.0.
 """
 
 import re
@@ -12,11 +14,11 @@ from dataclasses import dataclass
 from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.records.causes import Cause
 
-DECODE_MESSAGE = "Image decoding error"  # img2dataset's words
+DECODE_MESSAGE = "Image decoding error"  # as img2dataset has it
 
-#: A body made of millions of empty segments must not keep us busy.
+#: Bounds the time for a crafted file of empty segments.
 _MAX_SEGMENTS = 65_536
-#: Start of frame markers: every 0xC0 to 0xCF but the tables DHT, JPG and DAC.
+#: Markers that start a frame: 0xC0 to 0xCF without the tables DHT, JPG and DAC.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
 _JPEG_DATA_OR_END = frozenset({0xD9, 0xDA})
@@ -31,13 +33,16 @@ _MAGIC = (
     (b"MM\0*", "tiff"),
 )
 _ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
-#: How much of a body is looked at to name what it is instead.
+#: Bytes of a file that is no image to look at to tell what it is.
 _HEAD = 4096
 _FOREIGN = (
     (
         Cause.NOT_IMAGE,
         "text/html",
-        rb"(\xef\xbb\xbf)?\s*(<!--.{0,1000}?-->\s*)?<(!doctype html|html|head|body|title|meta|script)",
+        (
+            rb"(\xef\xbb\xbf)?\s*(<!--.{0,1000}?-->\s*)?"
+            rb"<(!doctype html|html|head|body|title|meta|script)"
+        ),
     ),
     (
         Cause.UNSUPPORTED_FORMAT,
@@ -64,7 +69,7 @@ _FOREIGN = (
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What an image says about itself."""
+    """What the first bytes of an image say."""
 
     format: str  # one of options.FORMATS
     width: int  # px, as stored: EXIF rotation is not applied
@@ -75,7 +80,7 @@ class Header:
 
     @property
     def pixels(self) -> int:
-        """Area."""
+        """The area."""
         return self.width * self.height
 
 
@@ -83,7 +88,7 @@ def read_header(body: bytes) -> Header:
     """Read format and size.
 
     Raises:
-        RefusedImage: not an image, not a format we read, or cut off within its header.
+        RefusedImage: it is no image, of a format that is not read, or truncated in its header.
     """
     name = _format(body)
     try:
@@ -95,8 +100,11 @@ def read_header(body: bytes) -> Header:
     return header
 
 
-def trailing_bytes(body: bytes, image_format: str) -> int:
-    """Count the bytes after the end of an image, such as the web page behind a picture that is both. 0 where the format does not tell."""
+def count_trailing_bytes(body: bytes, image_format: str) -> int:
+    """Count the bytes after the end of an image, where a polyglot file may hide a web page.
+
+    Returns 0 if the format does not tell where the image ends.
+    """
     if image_format == "webp":
         size: int = struct.unpack_from("<I", body, 4)[0]
         return max(0, len(body) - 8 - size - size % 2)
@@ -124,7 +132,8 @@ def _foreign(body: bytes) -> RefusedImage:
 
 
 def _jpeg(body: bytes) -> Header:
-    position, has_exif = 2, False
+    position = 2
+    has_exif = False
     for _ in range(_MAX_SEGMENTS):
         position = body.index(0xFF, position)
         marker = body[position + 1]
@@ -144,20 +153,23 @@ def _jpeg(body: bytes) -> Header:
 
 
 def _png(body: bytes) -> Header:
-    kinds = [kind for kind, _, _ in png_chunks(body)]
+    kinds = [kind for kind, _, _ in list_png_chunks(body)]
     if kinds[0] != b"IHDR":
         raise ValueError("no IHDR")
     width, height = struct.unpack_from(">II", body, 16)
     return Header("png", width, height, has_exif=b"eXIf" in kinds, is_animated=b"acTL" in kinds)
 
 
-def png_chunks(body: bytes) -> list[tuple[bytes, int, int]]:
-    """List the chunks as (type, start, end), all of them within the file: a decoder may allocate whatever length a chunk claims.
+def list_png_chunks(body: bytes) -> list[tuple[bytes, int, int]]:
+    """List the chunks as (type, start, end).
+
+    Each ends within the file: a decoder may allocate any length that a chunk claims.
 
     Raises:
-        ValueError, struct.error: the file ends before its end chunk does.
+        ValueError, struct.error: the file ends before its last chunk.
     """
-    chunks, start = [], 8
+    chunks = []
+    start = 8
     for _ in range(_MAX_SEGMENTS):
         length, kind = struct.unpack_from(">I4s", body, start)
         end = start + 12 + length
@@ -173,12 +185,9 @@ def png_chunks(body: bytes) -> list[tuple[bytes, int, int]]:
 def _webp(body: bytes) -> Header:
     kind = body[12:16]
     if kind == b"VP8X":
-        flags, width, height = (
-            body[20],
-            int.from_bytes(body[24:27], "little") + 1,
-            int.from_bytes(body[27:30], "little") + 1,
-        )
-        return Header("webp", width, height, bool(flags & 8))
+        width = int.from_bytes(body[24:27], "little") + 1
+        height = int.from_bytes(body[27:30], "little") + 1
+        return Header("webp", width, height, has_exif=bool(body[20] & 8))
     if kind == b"VP8L":
         bits: int = struct.unpack_from("<I", body, 21)[0]
         return Header("webp", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
@@ -193,33 +202,34 @@ def _gif(body: bytes) -> Header:
 def _bmp(body: bytes) -> Header:
     old = struct.unpack_from("<I", body, 14)[0] == 12
     width, height = struct.unpack_from("<HH" if old else "<ii", body, 18)
-    return Header("bmp", abs(width), abs(height))  # a negative height means rows from the top
+    return Header("bmp", abs(width), abs(height))  # a negative height: rows from the top
 
 
 def _tiff(body: bytes) -> Header:
     tags = dict(_tiff_tags(body))
-    width, height = tags.get(256, 0), tags.get(257, 0)
+    width = tags.get(256, 0)
+    height = tags.get(257, 0)
     if tags.get(258, 1) > 16:
         raise RefusedImage(Cause.UNSUPPORTED_FORMAT, "image/tiff of more than 16 bits")
     if tags.get(322, 0) * tags.get(323, 0) > max(width * height, 2**20):
-        raise ValueError("tiles far larger than the image")  # they would be allocated
+        raise ValueError("tiles are far larger than the image")  # a decoder allocates them
     return Header("tiff", width, height, has_exif=True)
 
 
 def _tiff_tags(body: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the tags of the first directory that hold whole numbers, with the first number of each."""
+    """Yield the integer tags of the first directory, each with its first number."""
     order = "<" if body.startswith(b"II") else ">"
     first: int = struct.unpack_from(f"{order}I", body, 4)[0]
     for entry in range(struct.unpack_from(f"{order}H", body, first)[0]):
         position = first + 2 + 12 * entry
         tag, kind, count = struct.unpack_from(f"{order}HHI", body, position)
-        if kind in (3, 4):  # of 2 or 4 bytes; what does not fit into the entry stands elsewhere
-            where = (
-                position + 8
-                if count <= (2 if kind == 3 else 1)
-                else struct.unpack_from(f"{order}I", body, position + 8)[0]
-            )
-            yield tag, struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", body, where)[0]
+        number = {3: "H", 4: "I"}.get(kind)
+        if number is None:
+            continue
+        where = position + 8
+        if count * struct.calcsize(number) > 4:  # the entry has an offset instead of the numbers
+            where = struct.unpack_from(f"{order}I", body, where)[0]
+        yield tag, struct.unpack_from(f"{order}{number}", body, where)[0]
 
 
 _READERS: dict[str, Callable[[bytes], Header]] = {

@@ -1,12 +1,12 @@
-"""What is to be done with every image: img2dataset's options, with its names, defaults and meanings, and a few of our own.
+"""Options of the transform of images: those of img2dataset, and a few more.
 
-Values are checked here, once, so that nothing below has to. Imports no OpenCV: definitions load this. Reference: https://github.com/rom1504/img2dataset#api
+Imports no OpenCV, since definitions load this module.
+Reference: https://github.com/rom1504/img2dataset#api
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
+from dataset_assets import checks
 from dataset_assets.errors import ConfigurationError
 
 FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff")
@@ -22,7 +22,7 @@ INTERPOLATIONS = (
     "lanczos",
     "lanczos4",
 )
-#: encode_format -> lowest and highest encode_quality. For png it is the compression level; webp is lossless above 100.
+#: encode_format -> lowest and highest encode_quality
 QUALITIES = {"jpg": (0, 100), "png": (0, 9), "webp": (1, 1000)}
 
 
@@ -31,74 +31,73 @@ class ImageOptions:
     """Size, encoding and limits of images.
 
     Raises:
-        ConfigurationError: a value that can not work.
+        ConfigurationError: a value is not valid.
     """
 
-    image_size: int = 256  # px
+    image_size: int = 256
+    """Side of the stored image, in pixels; `resize_mode` says which side."""
     resize_mode: str = "border"
+    """How to get to `image_size`: no (keep the size), keep_ratio (the shorter side), center_crop
+    (the shorter side, then the central square), keep_ratio_largest (the longer side) or border
+    (the longer side, then white up to a square)."""
     resize_only_if_bigger: bool = False
+    """Do not enlarge images."""
     upscale_interpolation: str = "lanczos"
+    """Filter for images that grow."""
     downscale_interpolation: str = "area"
+    """Filter for images that shrink."""
     encode_quality: int = 95
+    """Quality of jpg (0 to 100) and webp (1 to 100, above 100: lossless); compression level of png
+    (0 to 9)."""
     encode_format: str = "jpg"
-    skip_reencode: bool = (
-        False  # keep the bytes of images that need no change and have the format already
-    )
-    disable_all_reencoding: bool = False  # keep all bytes, whatever they are
-    min_image_size: float = 0  # px, shorter side
-    max_image_area: float = float("inf")  # px
-    max_aspect_ratio: float = float("inf")  # longer side / shorter side
+    """Format of stored images: jpg, png or webp."""
+    skip_reencode: bool = False
+    """Keep the bytes of images that already have the size and the format."""
+    disable_all_reencoding: bool = False
+    """Keep the bytes of all images, whatever they are."""
+    min_image_size: float = 0
+    """Refuse images with a shorter side than this, in pixels."""
+    max_image_area: float = float("inf")
+    """Refuse images with more pixels than this."""
+    max_aspect_ratio: float = float("inf")
+    """Refuse images with a higher ratio of the longer to the shorter side."""
     extract_exif: bool = True
-    max_pixels: int = 64_000_000  # refused before decoding
-    scaled_decode: bool = False  # let the JPEG decoder shrink while at least twice the target remains: faster, 40 to 46 dB
-    formats: tuple[str, ...] = FORMATS  # of originals, told by content
-    area_kernel: str = "auto"  # "numba" where installed, else "opencv"
+    """Store the EXIF tags."""
+    max_pixels: int = 64_000_000
+    """Refuse images with more pixels than this before they are decoded."""
+    scaled_decode: bool = False
+    """Let the JPEG decoder shrink to at least twice the size: faster, 40 to 46 dB from exact."""
+    formats: tuple[str, ...] = FORMATS
+    """Formats of originals to accept, detected from the content."""
+    area_kernel: str = "auto"
+    """Implementation of the area filter: numba, opencv, or auto for numba where it is installed."""
 
     def __post_init__(self) -> None:
-        _one_of("resize_mode", self.resize_mode, RESIZE_MODES)
-        _one_of("upscale_interpolation", self.upscale_interpolation, INTERPOLATIONS)
-        _one_of("downscale_interpolation", self.downscale_interpolation, INTERPOLATIONS)
-        _one_of("encode_format", self.encode_format, QUALITIES)
-        _one_of("area_kernel", self.area_kernel, AREA_KERNELS)
+        checks.one_of("resize_mode", self.resize_mode, RESIZE_MODES)
+        checks.one_of("upscale_interpolation", self.upscale_interpolation, INTERPOLATIONS)
+        checks.one_of("downscale_interpolation", self.downscale_interpolation, INTERPOLATIONS)
+        checks.one_of("encode_format", self.encode_format, QUALITIES)
+        checks.one_of("area_kernel", self.area_kernel, AREA_KERNELS)
         if not isinstance(self.formats, tuple) or not self.formats:
+            expected = ", ".join(FORMATS)
             raise ConfigurationError(
-                f"formats: expected a tuple of names out of {', '.join(FORMATS)}, got {self.formats!r}"
+                f"formats: expected a tuple of names out of {expected}, got {self.formats!r}"
             )
         for name in self.formats:
-            _one_of("formats", name, FORMATS)
-        _whole("image_size", self.image_size, 1, 65_535)
-        _whole("max_pixels", self.max_pixels, 1, 2**40)
-        _whole(
-            f"encode_quality for {self.encode_format}",
-            self.encode_quality,
-            *QUALITIES[self.encode_format],
-        )
-        _at_least("min_image_size", self.min_image_size, 0)
-        _at_least("max_image_area", self.max_image_area, 1)
-        _at_least("max_aspect_ratio", self.max_aspect_ratio, 1)
+            checks.one_of("formats", name, FORMATS)
+        checks.integer("image_size", self.image_size, 1, 65_535)
+        checks.integer("max_pixels", self.max_pixels, 1, 2**40)
+        quality_of_format = f"encode_quality for {self.encode_format}"
+        checks.integer(quality_of_format, self.encode_quality, *QUALITIES[self.encode_format])
+        checks.number("min_image_size", self.min_image_size, 0)
+        checks.number("max_image_area", self.max_image_area, 1)
+        checks.number("max_aspect_ratio", self.max_aspect_ratio, 1)
 
     @property
     def needs_area_kernel(self) -> bool:
-        """Whether an image may be shrunk by the area filter."""
+        """Whether the area filter may shrink an image."""
         return (
             self.downscale_interpolation == "area"
             and self.resize_mode != "no"
             and not self.disable_all_reencoding
         )
-
-
-def _one_of(name: str, value: Any, allowed: Collection[str]) -> None:
-    if not isinstance(value, str) or value not in allowed:
-        raise ConfigurationError(f"{name}: expected one of {', '.join(allowed)}, got {value!r}")
-
-
-def _whole(name: str, value: Any, low: int, high: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ConfigurationError(
-            f"{name}: expected a whole number from {low} to {high}, got {value!r}"
-        )
-
-
-def _at_least(name: str, value: Any, low: float) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= low:
-        raise ConfigurationError(f"{name}: expected a number of at least {low}, got {value!r}")

@@ -1,4 +1,4 @@
-"""Label maps drawn over images, to see at a glance whether they fit. A picture for people: nothing is trained on it."""
+"""Label maps drawn over images, for people to see at a glance whether they fit."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dataset_assets.images.pixels import Pixels
 
-_STRENGTH = 0.55  # of the label's colour over the image
+_STRENGTH = 0.55  # weight of the color of a label over the image
 _EDGE = (255, 255, 255)
 _IDS = 1 << 16
 
@@ -17,7 +17,9 @@ _IDS = 1 << 16
 def overlay(
     image: Pixels, labels: NDArray[Any], colors: Mapping[int, tuple[int, int, int]]
 ) -> Pixels:
-    """Draw a label map over an image, with white lines where labels meet. Label 0 and labels without a colour of their own: see `color_of`.
+    """Draw a label map over an image, with white lines where labels meet.
+
+    Label 0 is not drawn. A label without a color gets one from Pascal VOC's color map.
 
     Args:
         image: (H, W, 3) uint8, BGR.
@@ -27,20 +29,18 @@ def overlay(
     Returns:
         A new image, (H, W, 3) uint8, BGR.
     """
-    painted = palette(colors)[labels]
+    painted = make_palette(colors)[labels]
     mixed = cv2.addWeighted(image, 1 - _STRENGTH, painted, _STRENGTH, 0)
     drawn = labels != 0
     result = np.where(drawn[..., None], mixed, image)
-    edges = (
-        cv2.morphologyEx(labels.astype(np.uint16), cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8))
-        > 0
-    )
-    result[edges] = _EDGE
+    kernel = np.ones((2, 2), np.uint8)
+    gradient = cv2.morphologyEx(labels.astype(np.uint16), cv2.MORPH_GRADIENT, kernel)
+    result[gradient > 0] = _EDGE
     return result
 
 
-def palette(colors: Mapping[int, tuple[int, int, int]]) -> NDArray[np.uint8]:
-    """Return the BGR colour of every label, (65536, 3) uint8."""
+def make_palette(colors: Mapping[int, tuple[int, int, int]]) -> NDArray[np.uint8]:
+    """Return the BGR color of every label, (65536, 3) uint8."""
     table = _GENERATED.copy()
     for label, (red, green, blue) in colors.items():
         if 0 < label < _IDS and (red, green, blue) != (0, 0, 0):
@@ -49,7 +49,10 @@ def palette(colors: Mapping[int, tuple[int, int, int]]) -> NDArray[np.uint8]:
 
 
 def _generate() -> NDArray[np.uint8]:
-    """Return well separated colours: the bits of a label spread over the high bits of red, green and blue. Source: Pascal VOC's colour map."""
+    """Return distinct colors: the bits of a label, spread over the high bits of the channels.
+
+    Source: the color map of Pascal VOC.
+    """
     labels = np.arange(_IDS, dtype=np.uint32)
     table = np.zeros((_IDS, 3), np.uint8)
     for bit in range(8):

@@ -1,4 +1,4 @@
-"""What passes between the steps of this folder: pixels, or the reason why there are none."""
+"""What the steps of a transform exchange: pixels, or the reason why there are none."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,10 @@ Pixels = NDArray[np.uint8]
 
 
 class RefusedImage(DatasetAssetsError):
-    """An image can not or must not be used. `transform` makes a `Media` with a cause of it; messages are counted, so they are few and short."""
+    """An image that cannot or must not be used. `ImageTransform` turns it into a cause.
+
+    Messages are counted by their text, so there are few.
+    """
 
     def __init__(self, cause: Cause, message: str) -> None:
         super().__init__(message)

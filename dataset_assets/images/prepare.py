@@ -1,35 +1,39 @@
-"""What a worker process does once, before its first image. Nothing here happens on import: a program that uses the library keeps its own settings."""
+"""What a worker process does once, before its first image.
+
+Importing changes nothing: a program that uses the library keeps its own settings.
+"""
 
 import os
 import sys
 
 import cv2
 
-from dataset_assets.images.area import area_kernel
-from dataset_assets.images.exif import exifread_module
+from dataset_assets.images.area import load_area_kernel
+from dataset_assets.images.exif import load_exifread
 from dataset_assets.images.options import ImageOptions
 
 
 def warm_up(options: ImageOptions) -> None:
-    """Load everything that the first image would have to wait for, and make OpenCV single-threaded and silent.
+    """Load what the first image needs, and make OpenCV single-threaded and silent.
 
-    Call it in the process that workers are forked from: they share what is loaded, and one thread each is all they need.
+    Call it in the process that workers are forked from, so that they share what is loaded.
 
     Raises:
-        MissingDependency: the area kernel of the options is not installed.
+        MissingDependency: the area kernel in the options is not installed.
     """
     cv2.setNumThreads(1)
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     if options.needs_area_kernel:
-        area_kernel(options.area_kernel)
+        load_area_kernel(options.area_kernel)
     if options.extract_exif:
-        exifread_module()
+        load_exifread()
 
 
 def silence_codecs() -> None:
-    """Send what libjpeg, libpng and libtiff write to file descriptor 2 to nowhere; Python's own `sys.stderr` stays where it was.
+    """Discard what libjpeg, libpng and libtiff write to file descriptor 2.
 
-    For worker processes only, once: it changes the descriptor for everything else in the process too.
+    `sys.stderr` keeps its target. Call it once and in worker processes only, since it changes the
+    descriptor for the whole process.
     """
     sys.stderr.flush()
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)

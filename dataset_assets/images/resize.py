@@ -1,20 +1,21 @@
-"""The sizes of img2dataset's resize modes, and pixels at those sizes.
+"""The sizes of the resize modes of img2dataset, and images at those sizes.
 
-    no                  as it is
+    no                  the original size
     keep_ratio          shorter side = image_size
-    center_crop         shorter side = image_size, then the middle square
+    center_crop         shorter side = image_size, then the central square
     keep_ratio_largest  longer side = image_size
     border              longer side = image_size, then white up to a square
 
-The side that is scaled to image_size decides whether an image shrinks (downscale_interpolation) or grows (upscale_interpolation, nothing at all with
-resize_only_if_bigger). Sides are rounded half to even and are at least one pixel.
+The side that is scaled to image_size decides whether an image shrinks (downscale_interpolation) or
+grows (upscale_interpolation, or not at all with resize_only_if_bigger). Sides are rounded half to
+even and have at least one pixel.
 """
 
 from dataclasses import dataclass
 
 import cv2
 
-from dataset_assets.images.area import area_kernel
+from dataset_assets.images.area import load_area_kernel
 from dataset_assets.images.options import ImageOptions
 from dataset_assets.images.pixels import Pixels
 
@@ -31,18 +32,19 @@ _INTERPOLATIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """What becomes of an image of one size: scaled to this size, then made a square of `square` pixels (0: left as it is)."""
+class TargetSize:
+    """The size to scale an image to, then the side of the square to make of it."""
 
     width: int  # px
     height: int
     shrinks: bool
-    square: int = 0
+    square: int = 0  # px; 0: no square
 
 
-def target_of(width: int, height: int, options: ImageOptions) -> Target | None:
-    """Compute the size for an image of `width` x `height` pixels, or None when it is kept as it is."""
-    mode, size = options.resize_mode, options.image_size
+def compute_target(width: int, height: int, options: ImageOptions) -> TargetSize | None:
+    """Return the size for an image of `width` x `height` pixels, None to keep its size."""
+    mode = options.resize_mode
+    size = options.image_size
     if mode == "no":
         return None
     side = min(width, height) if mode in ("keep_ratio", "center_crop") else max(width, height)
@@ -50,26 +52,29 @@ def target_of(width: int, height: int, options: ImageOptions) -> Target | None:
         return None
     factor = size / side
     square = size if mode in ("center_crop", "border") else 0
-    return Target(
+    return TargetSize(
         max(1, round(width * factor)), max(1, round(height * factor)), side > size, square
     )
 
 
-def reduction_for(width: int, height: int, target: Target) -> int:
-    """Return how many times smaller a JPEG may be decoded while at least twice the target remains on both sides: 1, 2, 4 or 8."""
+def choose_reduction(width: int, height: int, target: TargetSize) -> int:
+    """Return how many times smaller to decode a JPEG: 1, 2, 4 or 8.
+
+    Both sides keep at least twice the size of the target.
+    """
     for times in (8, 4, 2):
         if -(-width // times) >= 2 * target.width and -(-height // times) >= 2 * target.height:
             return times
     return 1
 
 
-def scale(image: Pixels, target: Target, options: ImageOptions) -> Pixels:
+def scale(image: Pixels, target: TargetSize, options: ImageOptions) -> Pixels:
     """Scale to the width and height of the target."""
     if image.shape[:2] == (target.height, target.width):
         return image
     name = options.downscale_interpolation if target.shrinks else options.upscale_interpolation
     if target.shrinks and name == "area":
-        return area_kernel(options.area_kernel)(image, target.width, target.height)
+        return load_area_kernel(options.area_kernel)(image, target.width, target.height)
     scaled: Pixels = cv2.resize(
         image, (target.width, target.height), interpolation=_INTERPOLATIONS[name]
     )
@@ -77,14 +82,17 @@ def scale(image: Pixels, target: Target, options: ImageOptions) -> Pixels:
 
 
 def make_square(image: Pixels, size: int) -> Pixels:
-    """Crop the middle of what is larger than `size` pixels, and surround with white what is smaller."""
+    """Crop the center of sides that are longer than `size` pixels, add white to shorter ones."""
     height, width = image.shape[:2]
     if (width, height) == (size, size):
         return image
-    top, left = max(0, (height - size) // 2), max(0, (width - size) // 2)
+    top = max(0, (height - size) // 2)
+    left = max(0, (width - size) // 2)
     image = image[top : top + size, left : left + size]
-    above, before = max(0, (size - height) // 2), max(0, (size - width) // 2)
-    below, after = max(0, size - height - above), max(0, size - width - before)
+    above = max(0, (size - height) // 2)
+    before = max(0, (size - width) // 2)
+    below = max(0, size - height - above)
+    after = max(0, size - width - before)
     square: Pixels = cv2.copyMakeBorder(
         image, above, below, before, after, cv2.BORDER_CONSTANT, value=(255, 255, 255)
     )

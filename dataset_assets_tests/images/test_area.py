@@ -11,10 +11,10 @@ import pytest
 
 from dataset_assets.errors import MissingDependency
 from dataset_assets.images import area, area_numba
-from dataset_assets.images.area import area_kernel, shrink_opencv
+from dataset_assets.images.area import load_area_kernel, shrink_opencv
 from dataset_assets.images.options import ImageOptions
 from dataset_assets.images.transform import ImageTransform
-from dataset_assets_tests.images.pictures import Pixels, file, noise, photo, psnr
+from dataset_assets_tests.images.images import Pixels, file, noise, photo, psnr
 
 SIZES = [
     ((640, 480), (341, 256)),
@@ -58,7 +58,7 @@ def test_machine_code_gives_the_rounded_means_when_shrinking(
     size: tuple[int, int], target: tuple[int, int], channels: int
 ) -> None:
     source = noise(*size, channels)
-    result = area_kernel("numba")(source, *target)
+    result = load_area_kernel("numba")(source, *target)
     assert np.abs(result - means(source, *target)).max() < 0.5 + 1e-3
     assert psnr(result, cv2.resize(source, target, interpolation=cv2.INTER_AREA)) >= 50
 
@@ -72,7 +72,7 @@ def test_pixels_are_those_of_inter_area_when_a_photograph_shrinks(
     source = photo(*size, channels)
     assert (
         psnr(
-            area_kernel(kernel)(source, *target),
+            load_area_kernel(kernel)(source, *target),
             cv2.resize(source, target, interpolation=cv2.INTER_AREA),
         )
         >= 50
@@ -100,7 +100,7 @@ def test_opencv_stays_above_fifty_decibel_when_the_ratio_is_near_a_power_of_two_
 @pytest.mark.parametrize("value", [0, 1, 254, 255])
 def test_an_even_picture_stays_even_when_shrinking(value: int) -> None:
     for kernel, (width, height) in product(("numba", "opencv"), ((300, 200), (299, 7), (1, 1))):
-        result = area_kernel(kernel)(np.full((301, 307, 3), value, np.uint8), width, height)
+        result = load_area_kernel(kernel)(np.full((301, 307, 3), value, np.uint8), width, height)
         assert (result == value).all()
 
 
@@ -109,30 +109,32 @@ def test_a_picture_that_is_not_contiguous_is_shrunk_when_given() -> None:
     view = np.ascontiguousarray(source[:, ::-1])[:, ::-1]
     assert not view.flags.c_contiguous
     np.testing.assert_array_equal(
-        area_kernel("numba")(view, 50, 40), area_kernel("numba")(source, 50, 40)
+        load_area_kernel("numba")(view, 50, 40), load_area_kernel("numba")(source, 50, 40)
     )
 
 
 def test_a_missing_kernel_is_an_error_and_no_bad_image_when_a_transform_needs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    area_kernel.cache_clear()
+    load_area_kernel.cache_clear()
     monkeypatch.setattr(area, "find_spec", lambda _: None)
     with pytest.raises(MissingDependency, match="numba"):
-        ImageTransform(ImageOptions(area_kernel="numba", image_size=5))(file(photo(8, 8), "jpg"))
-    area_kernel.cache_clear()
+        ImageTransform(ImageOptions(area_kernel="numba", image_size=5)).run(
+            file(photo(8, 8), "jpg")
+        )
+    load_area_kernel.cache_clear()
 
 
 def test_the_faster_kernel_is_chosen_when_numba_is_installed_or_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert area_kernel("auto") is not shrink_opencv
-    area_kernel.cache_clear()
+    assert load_area_kernel("auto") is not shrink_opencv
+    load_area_kernel.cache_clear()
     monkeypatch.setattr(area, "find_spec", lambda _: None)
-    assert area_kernel("auto") is shrink_opencv
+    assert load_area_kernel("auto") is shrink_opencv
     with pytest.raises(MissingDependency, match=r"dataset-assets\[fast\]"):
-        area_kernel("numba")
-    area_kernel.cache_clear()
+        load_area_kernel("numba")
+    load_area_kernel.cache_clear()
 
 
 _PROGRAM = """

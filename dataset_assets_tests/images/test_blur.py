@@ -4,7 +4,7 @@ import pytest
 from dataset_assets.images.blur import blur_boxes, check_boxes
 from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.records.causes import Cause
-from dataset_assets_tests.images.pictures import Pixels, photo
+from dataset_assets_tests.images.images import Pixels, photo
 
 POINTS = ((30, 20), (12, 8), (2, 2), (45, 30), (58, 38), (9, 25), (40, 12))
 

@@ -11,8 +11,8 @@ from dataset_assets.images.decode import decode
 from dataset_assets.images.header import Header, read_header
 from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.records.causes import Cause
-from dataset_assets_tests.images import pictures
-from dataset_assets_tests.images.pictures import Pixels, chunk, file, photo, pillow, psnr
+from dataset_assets_tests.images import images
+from dataset_assets_tests.images.images import Pixels, chunk, file, photo, pillow, psnr
 
 PHOTO = photo(64, 48)
 GRAY = photo(64, 48, 1)
@@ -61,7 +61,7 @@ def test_gray_stays_gray_when_the_image_has_one_channel(body: bytes) -> None:
 
 def test_a_palette_becomes_color_when_the_image_has_one() -> None:
     body = pillow(PHOTO, "PNG", "P")
-    expected = np.array(Image.open(pictures.BytesIO(body)).convert("RGB"))[..., ::-1]
+    expected = np.array(Image.open(images.BytesIO(body)).convert("RGB"))[..., ::-1]
     np.testing.assert_array_equal(decoded(body), expected)
 
 
@@ -93,7 +93,7 @@ def test_alpha_is_composed_on_white_exactly_when_the_image_has_it() -> None:
     ("file_format", "mode"), [("PNG", "LA"), ("PNG", "RGBA"), ("WEBP", "RGBA"), ("TIFF", "RGBA")]
 )
 def test_the_image_is_white_when_it_is_transparent(file_format: str, mode: str) -> None:
-    buffer = pictures.BytesIO()
+    buffer = images.BytesIO()
     Image.new(mode, (5, 4)).save(buffer, file_format, lossless=True)
     np.testing.assert_array_equal(decoded(buffer.getvalue()), np.full((4, 5, 3), 255))
 
@@ -104,7 +104,7 @@ def test_a_transparent_color_becomes_white_when_a_gif_or_png_names_one(
 ) -> None:
     image = Image.new("RGB", (4, 4), (10, 20, 30))
     image.putpixel((1, 2), (255, 255, 255))
-    buffer = pictures.BytesIO()
+    buffer = images.BytesIO()
     if transparency:
         image.save(buffer, "PNG", transparency=transparency)
     else:
@@ -124,7 +124,7 @@ def test_sixteen_bit_alpha_is_composed_when_the_image_has_it() -> None:
 @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG"])
 def test_the_first_frame_is_taken_when_the_image_moves(file_format: str) -> None:
     frames = [Image.new("RGB", (20, 10), color) for color in ("red", "lime", "blue")]
-    buffer = pictures.BytesIO()
+    buffer = images.BytesIO()
     frames[0].save(
         buffer, file_format, save_all=True, append_images=frames[1:], duration=50, lossless=True
     )
@@ -138,7 +138,7 @@ def test_the_still_picture_is_taken_when_the_animation_of_a_png_is_damaged(
     """OpenCV 5.0.0 ends the process on a filter byte that does not exist in a later frame."""
     control = struct.pack(">IIIIIHHBB", 1, 8, 4, 0, 0, 1, 10, 0, 0)
     frame = struct.pack(">I", 2) + zlib.compress(bytes([filter_byte, 0]) * 4)
-    body = pictures.png(
+    body = images.png(
         8,
         4,
         before=[(b"acTL", struct.pack(">II", 2, 0))],
@@ -150,7 +150,7 @@ def test_the_still_picture_is_taken_when_the_animation_of_a_png_is_damaged(
 def test_orientation_is_left_alone_when_exif_turns_the_image() -> None:
     turn = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     plain = file(PHOTO, "jpg")
-    np.testing.assert_array_equal(decoded(pictures.with_exif(plain, turn)), decoded(plain))
+    np.testing.assert_array_equal(decoded(images.with_exif(plain, turn)), decoded(plain))
 
 
 @pytest.mark.parametrize("times", [2, 4, 8])
@@ -158,7 +158,7 @@ def test_orientation_is_left_alone_when_exif_turns_the_image() -> None:
 def test_sides_are_divided_and_rounded_up_when_a_jpeg_is_reduced(times: int, channels: int) -> None:
     turn = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     original = photo(301, 203, channels)
-    body = pictures.with_exif(file(original, "jpg"), turn)
+    body = images.with_exif(file(original, "jpg"), turn)
     image, _ = decode(body, read_header(body), reduction=times)
     assert image.shape[:2] == (-(-203 // times), -(-301 // times))
     assert image.ndim == original.ndim
@@ -198,7 +198,7 @@ def test_the_image_is_refused_when_a_byte_of_a_png_is_flipped() -> None:
 
 
 def test_the_image_is_refused_when_a_chunk_claims_gigabytes() -> None:
-    body = pictures.png(8, 4)
+    body = images.png(8, 4)
     position = body.index(b"IDAT") - 4
     with pytest.raises(RefusedImage):
         read_header(body[:position] + chunk(b"IDAT", b"", length=0xF000_0000) + body[position:])
@@ -231,7 +231,7 @@ def test_pillow_gives_the_same_kinds_of_pixels_when_it_stands_in(mode: str, chan
         if mode == "I;16"
         else Image.fromarray(GRAY).convert(mode)
     )
-    buffer = pictures.BytesIO()
+    buffer = images.BytesIO()
     picture.save(buffer, "TIFF", compression="zstd")
     image = decoded(buffer.getvalue())
     assert image.dtype == np.uint8

@@ -6,7 +6,7 @@ from dataset_assets.images.encode import encode
 from dataset_assets.images.options import ImageOptions
 from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.records.causes import Cause
-from dataset_assets_tests.images.pictures import BytesIO, file, photo, pixels, psnr
+from dataset_assets_tests.images.images import BytesIO, file, photo, pixels, psnr
 
 PHOTO = photo(64, 48)
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dataset_assets.images.exif import _MAX_READS as MAX_READS
-from dataset_assets.images.exif import exif_json, exifread_module
-from dataset_assets_tests.images import pictures
-from dataset_assets_tests.images.pictures import file, photo, pillow, with_exif
+from dataset_assets.images.exif import load_exifread, read_exif
+from dataset_assets_tests.images import images
+from dataset_assets_tests.images.images import file, photo, pillow, with_exif
 
 JPEG = file(photo(8, 8), "jpg")
 
@@ -45,7 +45,7 @@ def directory(*entries: bytes, following: int = 0) -> bytes:
 def test_the_text_is_img2datasets_when_an_image_has_tags(file_format: str) -> None:
     body = tagged(file_format)
     tags = exifread.process_file(BytesIO(body), details=False)
-    assert exif_json(body) == json.dumps(
+    assert read_exif(body) == json.dumps(
         {name: str(value).strip() for name, value in tags.items() if value is not None}
     )
 
@@ -77,7 +77,7 @@ def test_the_text_is_exifreads_when_bytes_are_damaged(data: st.DataObject) -> No
         )
     except Exception:
         expected = None
-    found = exif_json(bytes(body))
+    found = read_exif(bytes(body))
     gave_up = found is None and file.reads > MAX_READS // 2  # a damaged count of entries
     assert gave_up or found in (
         expected,
@@ -86,13 +86,13 @@ def test_the_text_is_exifreads_when_bytes_are_damaged(data: st.DataObject) -> No
 
 
 def test_exifread_itself_is_not_changed() -> None:
-    assert exifread_module() is not exifread
-    assert exifread_module().ExifHeader is not exifread.ExifHeader
+    assert load_exifread() is not exifread
+    assert load_exifread().ExifHeader is not exifread.ExifHeader
     assert exifread.process_file.__globals__["ExifHeader"] is exifread.ExifHeader
 
 
 def test_tags_have_names_and_readable_values_when_they_are_usual() -> None:
-    tags = json.loads(exif_json(tagged("JPEG")) or "")
+    tags = json.loads(read_exif(tagged("JPEG")) or "")
     assert tags["Image Make"] == "Canon"
     assert tags["Image Orientation"] == "Rotated 90 CW"
     assert tags["EXIF ISOSpeedRatings"] == "200"
@@ -112,23 +112,23 @@ def test_tags_have_names_and_readable_values_when_they_are_usual() -> None:
     ],
 )
 def test_there_are_no_tags_when_there_is_no_exif(body: bytes) -> None:
-    assert exif_json(body) in ("{}", None)
+    assert read_exif(body) in ("{}", None)
     if len(body) > 10:
-        assert exif_json(body) == "{}"
+        assert read_exif(body) == "{}"
 
 
 def test_exifread_is_not_called_when_an_image_has_no_exif(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(exifread_module(), "process_file", fail)
-    assert exif_json(JPEG) == "{}"
-    assert exif_json(tagged("JPEG")) is None
+    monkeypatch.setattr(load_exifread(), "process_file", fail)
+    assert read_exif(JPEG) == "{}"
+    assert read_exif(tagged("JPEG")) is None
 
 
 def test_bytes_that_are_no_text_are_escaped_when_a_tag_holds_them() -> None:
     tiff = b"II*\0\x08\0\0\0" + directory(entry(0x010F, 2, 6, 26)) + b"\xff\xfe\xfaab\0"
-    assert json.loads(exif_json(with_exif(JPEG, tiff)) or "") == {
+    assert json.loads(read_exif(with_exif(JPEG, tiff)) or "") == {
         "Image Make": r"b'\xff\xfe\xfaab'"
     }
 
@@ -143,8 +143,8 @@ def test_nothing_is_logged_when_exif_is_damaged(
             b"II*\0\xff\xff\xff\xff",
             b"II*\0\x08\0\0\0" + directory(entry(0x010F, 99, 9, 9), following=8),
         ):
-            exif_json(with_exif(JPEG, tiff))
-        exif_json(b"\0\0\0\x18ftypheic" + bytes(40))
+            read_exif(with_exif(JPEG, tiff))
+        read_exif(b"\0\0\0\x18ftypheic" + bytes(40))
     assert not [
         record
         for record in caplog.records
@@ -162,12 +162,12 @@ def test_nothing_is_logged_when_exif_is_damaged(
 )
 def test_tags_are_given_up_quickly_when_there_are_millions_of_values(tiff: bytes) -> None:
     start = time.process_time()
-    assert exif_json(with_exif(JPEG, tiff)) is None
+    assert read_exif(with_exif(JPEG, tiff)) is None
     assert time.process_time() - start < 1
 
 
 def test_tags_are_given_up_when_their_text_is_huge() -> None:
-    body = pictures.png(
+    body = images.png(
         8,
         8,
         before=[
@@ -180,4 +180,4 @@ def test_tags_are_given_up_when_their_text_is_huge() -> None:
             )
         ],
     )
-    assert exif_json(body) is None
+    assert read_exif(body) is None

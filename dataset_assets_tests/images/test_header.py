@@ -3,28 +3,28 @@ import time
 
 import pytest
 
-from dataset_assets.images.header import Header, read_header, trailing_bytes
+from dataset_assets.images.header import Header, count_trailing_bytes, read_header
 from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.records.causes import Cause
-from dataset_assets_tests.images import pictures
+from dataset_assets_tests.images import images
 
-PHOTO = pictures.photo(31, 17)
+PHOTO = images.photo(31, 17)
 
 
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (pictures.file(PHOTO, "jpg"), "jpeg"),
-        (pictures.pillow(PHOTO, "JPEG", progressive=True), "jpeg"),
-        (pictures.pillow(PHOTO, "JPEG", "CMYK"), "jpeg"),
-        (pictures.file(PHOTO, "png"), "png"),
-        (pictures.pillow(PHOTO, "WEBP"), "webp"),
-        (pictures.pillow(PHOTO, "WEBP", lossless=True), "webp"),
-        (pictures.pillow(PHOTO, "WEBP", "RGBA", exif=b"Exif\0\0II*\0"), "webp"),
-        (pictures.pillow(PHOTO, "GIF"), "gif"),
-        (pictures.pillow(PHOTO, "BMP"), "bmp"),
-        (pictures.pillow(PHOTO, "TIFF"), "tiff"),
-        (pictures.pillow(PHOTO, "TIFF", big_tiff=False, compression="tiff_lzw"), "tiff"),
+        (images.file(PHOTO, "jpg"), "jpeg"),
+        (images.pillow(PHOTO, "JPEG", progressive=True), "jpeg"),
+        (images.pillow(PHOTO, "JPEG", "CMYK"), "jpeg"),
+        (images.file(PHOTO, "png"), "png"),
+        (images.pillow(PHOTO, "WEBP"), "webp"),
+        (images.pillow(PHOTO, "WEBP", lossless=True), "webp"),
+        (images.pillow(PHOTO, "WEBP", "RGBA", exif=b"Exif\0\0II*\0"), "webp"),
+        (images.pillow(PHOTO, "GIF"), "gif"),
+        (images.pillow(PHOTO, "BMP"), "bmp"),
+        (images.pillow(PHOTO, "TIFF"), "tiff"),
+        (images.pillow(PHOTO, "TIFF", big_tiff=False, compression="tiff_lzw"), "tiff"),
     ],
 )
 def test_format_and_size_are_read_when_the_body_is_an_image(body: bytes, expected: str) -> None:
@@ -33,7 +33,7 @@ def test_format_and_size_are_read_when_the_body_is_an_image(body: bytes, expecte
 
 
 def test_size_is_read_when_a_bitmap_is_old_or_stored_from_the_top() -> None:
-    body = bytearray(pictures.pillow(PHOTO, "BMP"))
+    body = bytearray(images.pillow(PHOTO, "BMP"))
     struct.pack_into("<i", body, 22, -17)
     assert read_header(bytes(body)) == Header("bmp", 31, 17)
     core = b"BM" + bytes(12) + struct.pack("<IHHHH", 12, 31, 17, 1, 24)
@@ -41,7 +41,7 @@ def test_size_is_read_when_a_bitmap_is_old_or_stored_from_the_top() -> None:
 
 
 def test_size_is_read_when_segments_and_fill_bytes_stand_before_the_frame() -> None:
-    body = pictures.file(PHOTO, "jpg")
+    body = images.file(PHOTO, "jpg")
     extra = (
         b"\xff\xfe\x00\x06\xff\xc0ab" + b"\xff\xff\xff\xe2\x00\x04\xff\xd9"
     )  # a comment and a profile that hold marker bytes
@@ -50,7 +50,7 @@ def test_size_is_read_when_segments_and_fill_bytes_stand_before_the_frame() -> N
 
 @pytest.mark.parametrize(("channels", "expected"), [(1, 1), (3, 3)])
 def test_channels_are_read_when_the_image_is_a_jpeg(channels: int, expected: int) -> None:
-    assert read_header(pictures.file(pictures.photo(8, 8, channels), "jpg")).channels == expected
+    assert read_header(images.file(images.photo(8, 8, channels), "jpg")).channels == expected
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_channels_are_read_when_the_image_is_a_jpeg(channels: int, expected: int
         (b"\xc5\xd0\xd3\xc6\x1e\0\0\0", Cause.UNSUPPORTED_FORMAT, "application/postscript"),
         (b"8BPS\0\1", Cause.UNSUPPORTED_FORMAT, "image/vnd.adobe.photoshop"),
         (b"%PDF-1.7", Cause.UNSUPPORTED_FORMAT, "application/pdf"),
-        (pictures.pillow(PHOTO, "AVIF"), Cause.UNSUPPORTED_FORMAT, "image/avif"),
-        (pictures.pillow(PHOTO, "JPEG2000"), Cause.UNSUPPORTED_FORMAT, "image/jp2"),
-        (pictures.pillow(PHOTO, "ICO"), Cause.UNSUPPORTED_FORMAT, "image/x-icon"),
+        (images.pillow(PHOTO, "AVIF"), Cause.UNSUPPORTED_FORMAT, "image/avif"),
+        (images.pillow(PHOTO, "JPEG2000"), Cause.UNSUPPORTED_FORMAT, "image/jp2"),
+        (images.pillow(PHOTO, "ICO"), Cause.UNSUPPORTED_FORMAT, "image/x-icon"),
         (b'{"error": "not found"}', Cause.NOT_IMAGE, "application/json"),
         (b"PK\x03\x04", Cause.NOT_IMAGE, "application/zip"),
         (b"\0\0\0\x20ftypisom", Cause.NOT_IMAGE, "video/mp4"),
@@ -87,7 +87,7 @@ def test_content_is_named_when_it_is_no_image_we_read(
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
 def test_every_cut_is_a_header_or_a_refusal_when_the_file_ends_early(file_format: str) -> None:
-    body = pictures.pillow(PHOTO, file_format)
+    body = images.pillow(PHOTO, file_format)
     for end in range(min(len(body), 700)):
         try:
             header = read_header(body[:end])
@@ -103,8 +103,8 @@ def test_every_cut_is_a_header_or_a_refusal_when_the_file_ends_early(file_format
         b"\xff\xd8\xff" + b"\xff" * 20_000_000,
         b"\xff\xd8" + b"\xff\xe0\x00\x02" * 5_000_000,
         b"\x89PNG\r\n\x1a\n"
-        + pictures.chunk(b"IHDR", bytes(13))
-        + pictures.chunk(b"tEXt", b"") * 2_000_000,
+        + images.chunk(b"IHDR", bytes(13))
+        + images.chunk(b"tEXt", b"") * 2_000_000,
         b"II*\0\x08\0\0\0\xff\xff" + b"\xff" * 1_000_000,
     ],
 )
@@ -123,10 +123,10 @@ def test_an_image_without_area_is_refused_when_its_header_says_so() -> None:
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
 def test_bytes_behind_the_image_are_counted_when_there_are_some(file_format: str) -> None:
-    body = pictures.pillow(PHOTO, file_format)
+    body = images.pillow(PHOTO, file_format)
     name = file_format.lower()
-    assert trailing_bytes(body, name) == 0
-    assert trailing_bytes(body + b"<html></html>", name) == 13
+    assert count_trailing_bytes(body, name) == 0
+    assert count_trailing_bytes(body + b"<html></html>", name) == 13
 
 
 def tiff(**tags: int) -> bytes:

@@ -22,7 +22,7 @@ def test_defaults_are_img2datasets_when_nothing_is_given() -> None:
 @pytest.mark.parametrize(
     ("given", "expected", "came"),
     [
-        ({"image_size": 0}, "image_size: expected a whole number from 1 to 65535", "got 0"),
+        ({"image_size": 0}, "image_size: expected an integer from 1 to 65535", "got 0"),
         ({"image_size": 256.0}, "image_size", "got 256.0"),
         ({"image_size": True}, "image_size", "got True"),
         (
@@ -39,17 +39,17 @@ def test_defaults_are_img2datasets_when_nothing_is_given() -> None:
         ({"encode_format": "jpeg"}, "encode_format: expected one of jpg, png, webp", "got 'jpeg'"),
         (
             {"encode_quality": 101},
-            "encode_quality for jpg: expected a whole number from 0 to 100",
+            "encode_quality for jpg: expected an integer from 0 to 100",
             "got 101",
         ),
         (
             {"encode_format": "png"},
-            "encode_quality for png: expected a whole number from 0 to 9",
+            "encode_quality for png: expected an integer from 0 to 9",
             "got 95",
         ),
         (
             {"encode_format": "webp", "encode_quality": 0},
-            "encode_quality for webp: expected a whole number from 1 to 1000",
+            "encode_quality for webp: expected an integer from 1 to 1000",
             "got 0",
         ),
         ({"min_image_size": -1}, "min_image_size: expected a number of at least 0", "got -1"),

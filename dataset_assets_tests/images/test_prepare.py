@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from dataset_assets_tests.images.pictures import file, photo
+from dataset_assets_tests.images.images import file, photo
 
 
 def run(code: str, body: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -44,7 +44,7 @@ from dataset_assets.images.transform import ImageTransform
 warm_up(ImageOptions(area_kernel="opencv"))
 if {silent}:
     silence_codecs()
-ImageTransform(ImageOptions())(sys.stdin.buffer.read())
+ImageTransform(ImageOptions()).run(sys.stdin.buffer.read())
 print("python", file=sys.stderr)
 """
     body = bytearray(file(photo(64, 48), "png"))

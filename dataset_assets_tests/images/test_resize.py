@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from dataset_assets.images.options import INTERPOLATIONS, RESIZE_MODES, ImageOptions
-from dataset_assets.images.resize import make_square, reduction_for, scale, target_of
-from dataset_assets_tests.images.pictures import photo
+from dataset_assets.images.resize import choose_reduction, compute_target, make_square, scale
+from dataset_assets_tests.images.images import photo
 
 # original -> size after scaling at image_size=100: by the shorter side, by the longer side
 SIZES = {
@@ -36,7 +36,7 @@ def test_sizes_are_those_of_the_table_when_a_mode_is_chosen(
     mode: str, only_if_bigger: bool, original: tuple[int, int]
 ) -> None:
     options = ImageOptions(image_size=100, resize_mode=mode, resize_only_if_bigger=only_if_bigger)
-    target = target_of(*original, options)
+    target = compute_target(*original, options)
     by_shorter = mode in ("keep_ratio", "center_crop")
     side = min(original) if by_shorter else max(original)
     if mode == "no" or (only_if_bigger and side <= 100):
@@ -62,7 +62,7 @@ def test_the_scaled_side_decides_the_interpolation_when_the_other_side_differs(
         downscale_interpolation="cubic",
     )
     source = photo(150, 80)
-    target = target_of(150, 80, options)
+    target = compute_target(150, 80, options)
     assert target is not None
     expected = cv2.resize(
         source,
@@ -97,7 +97,7 @@ def test_pixels_are_opencvs_when_an_interpolation_is_named(
         downscale_interpolation=name,
     )
     source = photo(70, 60, channels)
-    target = target_of(70, 60, options)
+    target = compute_target(70, 60, options)
     assert target is not None
     result = scale(source, target, options)
     expected = cv2.resize(source, (target.width, target.height), interpolation=CV2[name])
@@ -107,7 +107,7 @@ def test_pixels_are_opencvs_when_an_interpolation_is_named(
 def test_the_same_array_comes_back_when_the_size_fits_already() -> None:
     options = ImageOptions(image_size=50, resize_mode="keep_ratio")
     source = photo(80, 50)
-    target = target_of(80, 50, options)
+    target = compute_target(80, 50, options)
     assert target is not None
     assert scale(source, target, options) is source
     square = photo(50, 50)
@@ -155,7 +155,7 @@ def test_white_surrounds_the_image_when_a_square_is_padded(
 def test_twice_the_target_remains_when_a_jpeg_is_reduced(
     original: tuple[int, int], times: int
 ) -> None:
-    target = target_of(*original, ImageOptions(image_size=256, resize_mode="keep_ratio"))
+    target = compute_target(*original, ImageOptions(image_size=256, resize_mode="keep_ratio"))
     assert target is not None
-    assert reduction_for(*original, target) == times
+    assert choose_reduction(*original, target) == times
     assert times == 1 or min(-(-side // times) for side in original) >= 512

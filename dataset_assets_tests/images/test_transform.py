@@ -17,14 +17,14 @@ from dataset_assets.images.options import ImageOptions
 from dataset_assets.images.transform import ImageTransform
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.fetching import Media
-from dataset_assets_tests.images import pictures
-from dataset_assets_tests.images.pictures import file, photo, pillow, pixels, png, psnr
+from dataset_assets_tests.images import images
+from dataset_assets_tests.images.images import file, photo, pillow, pixels, png, psnr
 
 JPEG = file(photo(200, 120), "jpg")
 
 
 def transform(body: bytes, **options: Any) -> Media:
-    return ImageTransform(ImageOptions(**options))(body)
+    return ImageTransform(ImageOptions(**options)).run(body)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_every_format_becomes_every_format_when_asked(file_format: str, encode_f
         encode_quality=9 if encode_format == "png" else 95,
     )
     assert media.extension == encode_format
-    stored = Image.open(pictures.BytesIO(media.payload or b""))
+    stored = Image.open(images.BytesIO(media.payload or b""))
     assert stored.format == {"jpg": "JPEG"}.get(encode_format, encode_format.upper())
     assert psnr(pixels(media.payload or b""), source) > 25
 
@@ -111,7 +111,7 @@ def test_the_image_is_refused_when_it_would_grow_beyond_the_limit() -> None:
 
 def test_only_the_first_frame_is_looked_at_when_a_gif_has_thousands() -> None:
     frames = [Image.new("L", (40, 30), level % 256) for level in range(10_000)]
-    buffer = pictures.BytesIO()
+    buffer = images.BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], optimize=False)
     media = transform(buffer.getvalue(), resize_mode="no")
     assert (media.width, media.height, media.cause) == (40, 30, None)
@@ -152,7 +152,7 @@ def test_an_image_or_a_cause_comes_back_when_bytes_are_changed_at_random(file_fo
             body[position : position + changing.choice((1, 1, 4))] = changing.choice(
                 (b"\0", b"\xff", b"\xff\xff\xff\xff", changing.randbytes(2))
             )
-        media = shared(bytes(body))
+        media = shared.run(bytes(body))
         assert (media.payload is None) == (media.cause is not None)
 
 
@@ -206,8 +206,8 @@ def test_bytes_are_kept_when_skip_reencode_finds_nothing_to_change(
 
 def test_the_image_is_encoded_when_skip_reencode_meets_a_blurred_box() -> None:
     options = ImageOptions(skip_reencode=True, resize_mode="no")
-    assert ImageTransform(options)(JPEG, bboxes=[[0.1, 0.1, 0.9, 0.9]]).payload != JPEG
-    assert ImageTransform(options)(JPEG, bboxes=[]).payload == JPEG
+    assert ImageTransform(options).run(JPEG, bboxes=[[0.1, 0.1, 0.9, 0.9]]).payload != JPEG
+    assert ImageTransform(options).run(JPEG, bboxes=[]).payload == JPEG
 
 
 def test_a_truncated_image_is_refused_when_skip_reencode_would_keep_it() -> None:
@@ -228,7 +228,9 @@ def test_everything_is_kept_when_all_reencoding_is_off(body: bytes) -> None:
 
 
 def test_boxes_are_refused_when_all_reencoding_is_off() -> None:
-    media = ImageTransform(ImageOptions(disable_all_reencoding=True))(JPEG, bboxes=[[0, 0, 1, 1]])
+    media = ImageTransform(ImageOptions(disable_all_reencoding=True)).run(
+        JPEG, bboxes=[[0, 0, 1, 1]]
+    )
     assert (media.payload, media.cause) == (None, Cause.INVALID_BBOX)
 
 
@@ -236,7 +238,7 @@ def test_boxes_are_refused_when_all_reencoding_is_off() -> None:
 def test_boxes_are_blurred_where_they_are_when_the_image_is_scaled_too(mode: str) -> None:
     options = ImageOptions(resize_mode=mode, image_size=100, encode_format="png", encode_quality=1)
     plain, blurred = (
-        pixels(ImageTransform(options)(JPEG, bboxes=boxes).payload or b"")
+        pixels(ImageTransform(options).run(JPEG, bboxes=boxes).payload or b"")
         for boxes in (None, [[0.4, 0.3, 0.6, 0.7]])
     )
     changed = np.argwhere((plain != blurred).any(axis=2))
@@ -246,14 +248,14 @@ def test_boxes_are_blurred_where_they_are_when_the_image_is_scaled_too(mode: str
 
 
 def test_the_cause_is_told_when_a_box_makes_no_sense() -> None:
-    assert ImageTransform(ImageOptions())(JPEG, bboxes=[[5, 5, 90, 90]]) == Media(
+    assert ImageTransform(ImageOptions()).run(JPEG, bboxes=[[5, 5, 90, 90]]) == Media(
         cause=Cause.INVALID_BBOX, message="invalid bounding box"
     )
 
 
 def test_exif_is_read_when_it_is_asked_for() -> None:
     turn = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
-    body = pictures.with_exif(JPEG, turn)
+    body = images.with_exif(JPEG, turn)
     assert json.loads(transform(body).exif or "") == {"Image Orientation": "Rotated 90 CW"}
     assert json.loads(transform(body, disable_all_reencoding=True).exif or "") == {
         "Image Orientation": "Rotated 90 CW"
@@ -296,17 +298,17 @@ def test_the_results_are_the_same_when_threads_share_a_transform() -> None:
         for index in range(24)
     ]
     shared = ImageTransform(ImageOptions(image_size=128, resize_mode="keep_ratio"))
-    alone = [shared(body) for body in bodies]
+    alone = [shared.run(body) for body in bodies]
     with ThreadPoolExecutor(4) as pool:
         for _ in range(4):
-            assert list(pool.map(shared, bodies)) == alone
+            assert list(pool.map(shared.run, bodies)) == alone
 
 
 def test_the_copy_works_the_same_when_a_transform_is_pickled() -> None:
     original = ImageTransform(ImageOptions(image_size=50, formats=("jpeg",)))
     copy = pickle.loads(pickle.dumps(original))
     assert copy.options == original.options
-    assert copy(JPEG) == original(JPEG)
+    assert copy.run(JPEG) == original.run(JPEG)
 
 
 def test_the_bytes_are_the_same_when_another_process_makes_them() -> None:
@@ -314,7 +316,7 @@ def test_the_bytes_are_the_same_when_another_process_makes_them() -> None:
 import sys
 from dataset_assets.images.options import ImageOptions
 from dataset_assets.images.transform import ImageTransform
-sys.stdout.buffer.write(ImageTransform(ImageOptions(image_size=64))(sys.stdin.buffer.read()).payload)
+sys.stdout.buffer.write(ImageTransform(ImageOptions(image_size=64)).run(sys.stdin.buffer.read()).payload)
 """
     done = subprocess.run([sys.executable, "-c", code], input=JPEG, capture_output=True, check=True)
     assert done.stdout == transform(JPEG, image_size=64).payload

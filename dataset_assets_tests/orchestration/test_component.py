@@ -236,7 +236,7 @@ def test_template_is_rendered_when_it_names_the_environment(tmp_path, monkeypatc
             "size: 512",
             "size: 0",
             12,
-            r"shards.image.size: image_size: expected a whole number from 1",
+            r"shards.image.size: image_size: expected an integer from 1",
         ),
         (
             "resize_mode: keep_ratio",

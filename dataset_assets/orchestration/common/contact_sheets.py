@@ -20,14 +20,15 @@ _INLINE_BYTES = 6000  # of every partition, in the event log
 
 def contact_sheet_metadata(store: Store, load: Callable[[], Sequence[bytes]]) -> dict[str, Any]:
     """Draw the images that `load` returns. Nothing without images; a sheet that can not be made is not worth a failed run. Idempotent."""
-    from dataset_assets.images.contact_sheet import contact_sheet, inline_sheet  # brings OpenCV
+    # Brings OpenCV.
+    from dataset_assets.images.contact_sheet import draw_contact_sheet, draw_inline_sheet
 
     try:
         images = load()
         if not images:
             return {}
-        _write_once(store, contact_sheet(images, format="jpg"))
-        inline = inline_sheet(images, rows=1, max_bytes=_INLINE_BYTES)
+        _write_once(store, draw_contact_sheet(images, format="jpg"))
+        inline = draw_inline_sheet(images, rows=1, max_bytes=_INLINE_BYTES)
     except (DatasetAssetsError, pa.ArrowException) as exc:
         logger.warning("no contact sheet for %s: %s", store.url, exc)
         return {}

@@ -87,7 +87,7 @@ class OpenShard:
             extension = extension_for(body[:512], outcome.content_type, outcome.url)
             return Sample(Media(payload=body, extension=extension), digest)
         boxes = self._fields.boxes
-        media = transform(body, bboxes=boxes[index] if boxes is not None else None)
+        media = transform.run(body, bboxes=boxes[index] if boxes is not None else None)
         return Sample(media, digest if media.cause is None else None)
 
     def add(self, index: int, outcome: FetchOutcome, sample: Sample) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.errors import ConfigurationError, SourceError
-from dataset_assets.images.contact_sheet import contact_sheet
+from dataset_assets.images.contact_sheet import draw_contact_sheet
 from dataset_assets.images.overlay import overlay
 from dataset_assets.loaders.labels.class_dictionary import SHIPPED, ClassDictionary
 from dataset_assets.loaders.labels.label_maps import (
@@ -252,7 +252,7 @@ def _draw_pairs(
 def _draw_sheet(
     tiles: list[bytes], captions: list[str], columns: int, options: PreviewOptions
 ) -> bytes:
-    return contact_sheet(
+    return draw_contact_sheet(
         tiles,
         columns=columns,
         tile_px=min(_MAX_TILE_PX, max(options.height, options.width)),

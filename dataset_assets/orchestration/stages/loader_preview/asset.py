@@ -65,7 +65,7 @@ def _describe(
     store: Store,
 ) -> Iterator[tuple[str, Any]]:
     """Load, draw and describe the batch."""
-    from dataset_assets.images.contact_sheet import shrunk  # these bring OpenCV and torch
+    from dataset_assets.images.contact_sheet import shrink_sheet  # these bring OpenCV and torch
     from dataset_assets.pipelines.preview.batch import PreviewOptions, preview_batch
 
     options = PreviewOptions(
@@ -78,7 +78,7 @@ def _describe(
     )
     preview = preview_batch(staged_sets(spec, [partition], storage)[0], options)
     store.write(PICTURE, preview.drawing)
-    yield "batch", metadata.picture(shrunk(preview.drawing, max_bytes=_INLINE_BYTES))
+    yield "batch", metadata.picture(shrink_sheet(preview.drawing, max_bytes=_INLINE_BYTES))
     yield "picture", metadata.link(store.locate(PICTURE))
     yield "keys", ", ".join(preview.keys)
     yield from preview.shapes.items()
