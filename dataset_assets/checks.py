@@ -1,7 +1,7 @@
-"""Checks of option values: one wording for all, `<option>: expected <what>, got <value>`.
+"""Checks of option values, with one wording: `<option>: expected <what>, got <value>`.
 
-Every check returns the value that it accepted, so that `__post_init__` of an option class is a list of
-calls. Rules that tie two options together stay with the class that has both.
+A check returns the value that it accepts, so `__post_init__` of an option class is a list of calls.
+Rules about two options belong to the class that has both.
 """
 
 import math
@@ -19,10 +19,10 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 
 def one_of(name: str, value: Any, known: Collection[str]) -> str:
-    """Accept one of a few texts.
+    """Accept one of the known texts.
 
     Raises:
-        ConfigurationError: the value is none of them.
+        ConfigurationError: it is something else.
     """
     if not isinstance(value, str) or value not in known:
         hint = did_you_mean(value, known)
@@ -46,7 +46,7 @@ def integer(name: str, value: Any, low: int | None = None, high: int | None = No
 def number(
     name: str, value: Any, low: float | None = None, high: float | None = None
 ) -> int | float:
-    """Accept a number from `low` to `high`, both included; NaN and booleans are no numbers.
+    """Accept a number from `low` to `high`, both included; NaN and booleans are not numbers.
 
     Raises:
         ConfigurationError: it is something else, or outside the range.
@@ -82,7 +82,7 @@ def not_negative(name: str, value: Any) -> int | float:
 
 
 def boolean(name: str, value: Any) -> bool:
-    """Accept true or false, and nothing that merely counts as one of them.
+    """Accept true or false, but not 1 or 0.
 
     Raises:
         ConfigurationError: it is something else.
@@ -104,7 +104,7 @@ def text(name: str, value: Any) -> str:
 
 
 def texts(name: str, values: Any) -> tuple[str, ...]:
-    """Accept a list or tuple of texts; a single text is not a list of its letters.
+    """Accept a list or tuple of texts; a text is not a list of its letters.
 
     Raises:
         ConfigurationError: it is something else.
@@ -118,7 +118,7 @@ def texts(name: str, values: Any) -> tuple[str, ...]:
 def some_of(
     name: str, values: Any, known: Collection[str], *, at_least: int = 0
 ) -> tuple[str, ...]:
-    """Accept a list of texts, each of them one of a few.
+    """Accept a list of known texts.
 
     Args:
         name: the option.

@@ -1,36 +1,36 @@
-"""The error tree of the package. Everything raised on purpose is below `DatasetAssetsError`.
+"""The error tree of the package: everything raised on purpose is below `DatasetAssetsError`.
 
     DatasetAssetsError
-    ├── ConfigurationError         a wrong option or environment: fix it and start again
-    │   ├── UnknownName            a name that no file in a plug-in folder has
-    │   ├── MissingDependency      an optional package is needed; the message names the extra
-    │   ├── ClassDictionaryError   a class dictionary that lacks a key, or says what can not be
-    │   ├── LoaderStateMismatch    the saved state of a loader belongs to other data or another batch size
-    │   └── NotRedistributable     data that its license forbids to publish
-    ├── SourceError                an input that can not be read as asked
-    │   ├── EmptyList              a url list without rows
-    │   ├── MissingColumn          a named column is not in the list
-    │   ├── UnreadableList         a list that is not what its format says
-    │   ├── ListChanged            a list that was planned before and now reads differently
-    │   ├── UnreadableSource       a folder of recordings or files that is not laid out as asked
-    │   ├── ArchiveCorrupt         a published archive that differs from its checksums, or is none
-    │   ├── LoginRefused           a site does not take the user name and password
+    ├── ConfigurationError         a wrong option or environment: correct it and start again
+    │   ├── UnknownName            no plug-in has this name
+    │   ├── MissingDependency      needs an optional package; the message names the extra
+    │   ├── ClassDictionaryError   a class dictionary lacks a key or has an invalid value
+    │   ├── LoaderStateMismatch    a saved state of other data or another batch size
+    │   └── NotRedistributable     the license of the data forbids publishing it
+    ├── SourceError                an input that cannot be read as asked
+    │   ├── EmptyList              a URL list without rows
+    │   ├── MissingColumn          the list lacks a column that the options name
+    │   ├── UnreadableList         a list that is not of its format
+    │   ├── ListChanged            a list that differs from what was planned
+    │   ├── UnreadableSource       a folder of recordings or files with another layout
+    │   ├── ArchiveCorrupt         a published archive that differs from its checksums
+    │   ├── LoginRefused           a site rejects the user name and password
     │   └── TooManyBadSamples      a loader met more bad samples than it may skip
-    ├── StorageError               a store that does not do what was asked
+    ├── StorageError               a store fails
     │   ├── ObjectMissing
-    │   ├── BucketMissing          buckets are never made by accident
-    │   ├── CredentialsRefused     missing, wrong or expired ones, or they may not do this
-    │   ├── NotWritable            found before the first request is made
+    │   ├── BucketMissing          buckets are never created implicitly
+    │   ├── CredentialsRefused     missing, wrong or expired, or without the permission
+    │   ├── NotWritable            found before the first request
     │   ├── DiskFull
-    │   └── HubError               a Hub that can not be reached, or answers otherwise than expected
-    │       └── AccessDenied       it does not take the token, or the token may not do this
-    └── ShardError                 a shard that can not be trusted
+    │   └── HubError               a Hub that is unreachable or answers unexpectedly
+    │       └── AccessDenied       it rejects the token, or the token lacks the permission
+    └── ShardError                 a shard that cannot be trusted
         ├── ShardIncomplete        rows or files are missing
         ├── ShardCorrupt           bytes differ from the record
-        └── PlanMismatch           the output holds shards of another list or other options
+        └── PlanMismatch           the output has shards of another list or other options
 
-A bad sample is data (a row with a `Cause`), a bad shard is retried, a bad configuration is an exception before work starts.
-Every message says what was expected, what came, and what to do.
+A bad sample is data (a row with a `Cause`), a bad shard is retried, and a bad configuration raises
+before work starts. Every message says what was expected, what it got, and what to do.
 """
 
 
@@ -39,11 +39,11 @@ class DatasetAssetsError(Exception):
 
 
 class ConfigurationError(DatasetAssetsError, ValueError):
-    """An option has a value that can not work."""
+    """An option has a value that is not valid."""
 
 
 class UnknownName(ConfigurationError):
-    """A plug-in name (format, store, distributor) that does not exist."""
+    """No plug-in (format, store, distributor, ...) has this name."""
 
 
 class MissingDependency(ConfigurationError):
@@ -51,7 +51,7 @@ class MissingDependency(ConfigurationError):
 
 
 class ClassDictionaryError(ConfigurationError):
-    """A class dictionary lacks a key, or says what can not be."""
+    """A class dictionary lacks a key or has an invalid value."""
 
 
 class LoaderStateMismatch(ConfigurationError):
@@ -59,39 +59,39 @@ class LoaderStateMismatch(ConfigurationError):
 
 
 class NotRedistributable(ConfigurationError):
-    """The license of the data forbids what was asked."""
+    """The license of the data forbids redistribution."""
 
 
 class SourceError(DatasetAssetsError):
-    """An input can not be read as asked."""
+    """An input cannot be read as asked."""
 
 
 class EmptyList(SourceError, ValueError):
-    """A url list, or a folder of them, has no rows or no files."""
+    """A URL list has no rows, or a folder no lists."""
 
 
 class MissingColumn(SourceError, ValueError):
-    """A column named in the options is not in the list."""
+    """The list lacks a column that the options name."""
 
 
 class UnreadableList(SourceError, ValueError):
-    """A url list is not what its format says."""
+    """A URL list is not of its format."""
 
 
 class ListChanged(SourceError):
-    """A url list that was planned earlier now has other content."""
+    """The content of a URL list differs from what was planned."""
 
 
 class UnreadableSource(SourceError, ValueError):
-    """A folder of recordings or files is not laid out as asked, or has names that no archive can hold."""
+    """A folder of recordings or files has another layout, or names that no archive can hold."""
 
 
 class ArchiveCorrupt(SourceError, ValueError):
-    """A published archive differs from its checksums, is cut, or is not what it should be."""
+    """A published archive is truncated, differs from its checksums, or is another file."""
 
 
 class LoginRefused(SourceError):
-    """A site does not take the user name and password."""
+    """A site rejects the user name and password."""
 
 
 class TooManyBadSamples(SourceError):
@@ -99,39 +99,39 @@ class TooManyBadSamples(SourceError):
 
 
 class StorageError(DatasetAssetsError):
-    """A store does not do what was asked."""
+    """A store fails."""
 
 
 class ObjectMissing(StorageError):
-    """An object that should exist does not."""
+    """An object does not exist."""
 
 
 class BucketMissing(StorageError):
-    """There is no such bucket."""
+    """A bucket does not exist."""
 
 
 class CredentialsRefused(StorageError):
-    """Credentials are missing, wrong, expired, or not enough for what was asked."""
+    """Credentials are missing, wrong or expired, or lack the permission."""
 
 
 class NotWritable(StorageError):
-    """The store refuses writes."""
+    """A store refuses writes."""
 
 
 class DiskFull(StorageError):
-    """No space is left where the bytes should go."""
+    """No space is left for the bytes."""
 
 
 class HubError(StorageError):
-    """A Hub can not be reached, or answers otherwise than expected."""
+    """A Hub is unreachable or answers unexpectedly."""
 
 
 class AccessDenied(HubError):
-    """A Hub does not take the token, or the token may not do what was asked."""
+    """A Hub rejects the token, or the token lacks the permission."""
 
 
 class ShardError(DatasetAssetsError):
-    """A shard can not be trusted."""
+    """A shard cannot be trusted."""
 
 
 class ShardIncomplete(ShardError):
@@ -143,4 +143,4 @@ class ShardCorrupt(ShardError):
 
 
 class PlanMismatch(ShardError):
-    """The output holds shards of another list, or made with other options."""
+    """The output has shards of another list, or of other options."""

@@ -1,4 +1,4 @@
-"""Takes secrets out of text before it is shown, logged or stored. The only place that does so."""
+"""Removes secrets from text before it is shown, logged or stored. Nothing else does so."""
 
 import json
 import re
@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
-# `user:password@` of any scheme, and on http a lone `user@`, which is a token there. Not of
-# `github://org:repo@ref`, where fsspec writes the repository in this place.
+# `user:password@` of any scheme, and on http a lone `user@`, which is a token there. Not in
+# `github://org:repo@ref`, where fsspec has the repository. A password may have unescaped slashes;
+# a port may precede a path with an "@".
 _USERINFO = re.compile(
-    r"(?<!github)://[^/?#\s@]*:[^/\s]*@|(?<=http)://[^/?#\s]*@|(?<=https)://[^/?#\s]*@"
+    r"(?<!github)://[^/?#\s@]*:(?:[^/\s]*|(?!\d*[/?#])[^\s@]*)@"
+    r"|(?<=http)://[^/?#\s]*@|(?<=https)://[^/?#\s]*@"
 )
 _SECRET_PARAMETER = re.compile(
     r"(?i)([?&;](?:[^=&\s]*(?:signature|token|secret|password|credential|policy)[^=&\s]*"
@@ -18,12 +20,11 @@ _SECRET_PARAMETER = re.compile(
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return text in which no URL has a user, a password or a signature, and no secret stands.
+    """Return text without user names, passwords and signatures in URLs, and without the secrets.
 
     Args:
-        text: a URL, or any text with URLs in it.
-        secrets: values that must not appear, as they are or as URLs and JSON write them; they
-            become `***`.
+        text: a URL, or any text that has URLs in it.
+        secrets: values to replace by `***`, as they are and as URLs and JSON escape them.
     """
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         for form in (secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]):

@@ -1,8 +1,78 @@
+"""No secret is left in text: in URLs of any scheme, in signed parameters, and secrets that are named."""
+
 import json
+from urllib.parse import quote, quote_plus
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dataset_assets.redaction import redact
+from dataset_assets.redaction import MASK, redact
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://user:pass@host/a", "https://host/a"),
+        ("https://user:p@ss@host/a", "https://host/a"),
+        ("https://token@host/a", "https://host/a"),
+        ("https://:pass@host/a", "https://host/a"),
+        ("s3://key:sec/ret+x=@bucket/a", "s3://bucket/a"),
+        ("sftp://u:p@h/x and http://v:q@i", "sftp://h/x and http://i"),
+        ("http://host:8080/photos@large/a.jpg", "http://host:8080/photos@large/a.jpg"),
+        ("http://host/a@2x.jpg", "http://host/a@2x.jpg"),
+        ("github://org:repo@main/a", "github://org:repo@main/a"),
+        ("mail someone@example.org", "mail someone@example.org"),
+    ],
+)
+def test_userinfo_is_removed(text, shown):
+    assert redact(text) == shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-Amz-Signature",
+        "X-Amz-Security-Token",
+        "X-Goog-Credential",
+        "AWSAccessKeyId",
+        "Signature",
+        "sig",
+        "access_token",
+        "api_key",
+        "key",
+        "password",
+        "client_secret",
+        "Policy",
+        "auth",
+    ],
+)
+def test_secret_parameter_is_masked(name):
+    text = f"https://h/a?width=10&{name}=abc%2F1&height=20"
+    assert redact(text) == f"https://h/a?width=10&{name}={MASK}&height=20"
+    assert redact(f"GET https://h/a?{name}=abc failed") == f"GET https://h/a?{name}={MASK} failed"
+
+
+@pytest.mark.parametrize("name", ["width", "keyword", "monkey", "page", "author", "design"])
+def test_other_parameter_stays(name):
+    assert redact(f"https://h/a?{name}=abc") == f"https://h/a?{name}=abc"
+
+
+def test_named_secret_is_masked_in_every_form():
+    secret = 'a/b+c "d"'
+    for form in (secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]):
+        assert redact(f"got {form}.", [secret, ""]) == f"got {MASK}."
+
+
+def test_longer_secret_is_masked_before_one_that_is_part_of_it():
+    assert redact("abcdef", ["abc", "abcdef"]) == MASK
+
+
+@given(
+    st.text(st.characters(exclude_characters="/?#@ \t\n", categories=["L", "N", "P"]), min_size=1)
+)
+def test_no_password_is_left_whatever_it_is(password):
+    assert redact(f"ftp://user:{password}@host/x") == "ftp://host/x"
 
 
 @pytest.mark.parametrize(

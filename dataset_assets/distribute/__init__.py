@@ -1,7 +1,8 @@
-"""The contract of a distributor.
+"""Distributors run one function over many tasks. A file is a `distributor`; the contract is here.
 
-The work is a picklable function from an iterator of tasks to an iterator of events, so a worker may overlap the end of one task with the start of
-the next. An event with a `task` attribute ends that task; any other event (progress) is passed on.
+The work is a picklable function from an iterator of tasks to an iterator of events, so a worker can
+overlap the end of a task with the start of the next. An event with an attribute `task` ends that
+task; other events, such as progress, are passed on.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -14,20 +15,21 @@ Work = Callable[[Iterator[Any]], Iterator[Any]]
 
 @dataclass(frozen=True, slots=True)
 class TaskLost:
-    """The worker that had this task died before it was done."""
+    """The worker of this task exited before the task was done."""
 
     task: Any
     reason: str
 
 
 class Distributor(Protocol):
-    """Runs work in `workers` places at once."""
+    """Runs work in several workers at once."""
 
     def __init__(self, workers: int, *, preload: tuple[str, ...] = ()) -> None:
-        """Set up; `preload` names modules to import once, before workers are forked from that process."""
+        """Set up; `preload` names modules to import before workers are forked."""
 
     def run(self, work: Work, tasks: Iterable[Any]) -> Iterator[Any]:
-        """Yield the events of all workers, and a `TaskLost` for each task whose worker died.
+        """Yield the events of all workers, and a `TaskLost` for each task whose worker exited.
 
-        An exception that the work raises is raised here, after the other workers were stopped. Closing the iterator stops them too.
+        An exception of the work is raised here once the other workers are stopped. Closing the
+        iterator stops them too.
         """

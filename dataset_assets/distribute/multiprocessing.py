@@ -1,7 +1,8 @@
-"""Processes on this machine, forked from a server process that has the heavy modules imported already.
+"""Processes on this machine, forked from a server process that has imported the heavy modules.
 
-A worker asks for its next task when it has room for one, so tasks go where work gets done, and the parent always knows which tasks a dead worker had.
-Messages travel over one pipe per worker. Workers ignore Ctrl-C (the parent stops them) and end by themselves when the parent is gone.
+A worker asks for its next task once it can take one, so fast workers get more tasks, and the parent
+knows the tasks of a worker that exits. Each worker has one pipe. Workers ignore Ctrl-C, since the
+parent stops them, and exit by themselves when the parent is gone.
 """
 
 import gc
@@ -21,21 +22,25 @@ from typing import Any
 
 from dataset_assets.distribute import TaskLost, Work
 
-_NEXT, _EVENT, _ERROR, _DONE = "next", "event", "error", "done"
+# Kinds of messages from a worker.
+_NEXT = "next"
+_EVENT = "event"
+_ERROR = "error"
+_DONE = "done"
 _STOP_AFTER_S = 5.0
-#: Workers hold thousands of rows and make hardly any garbage that counting references does not find: Python's thresholds cost 8 % of their time.
+#: Workers hold thousands of rows and make few reference cycles: the default costs 8 % of the time.
 _GC_THRESHOLD = 50_000, 20, 100
 
 
 class Distributor:
-    """See `_base.Distributor`."""
+    """Runs tasks in worker processes."""
 
     def __init__(self, workers: int = 1, *, preload: tuple[str, ...] = ()) -> None:
         self._workers = workers
         self._context = _context(preload)
 
     def run(self, work: Work, tasks: Iterable[Any]) -> Iterator[Any]:
-        """See `_base.Distributor`."""
+        """Yield the events of all workers, and a `TaskLost` for each task of one that exited."""
         pool = _Pool(self._context, work, iter(tasks))
         try:
             pool.start(self._workers)
@@ -55,11 +60,13 @@ class _Worker:
 
 
 class _Pool:
-    """The parent's side: who works on what."""
+    """The workers and their tasks, on the side of the parent."""
 
     def __init__(self, context: BaseContext, work: Work, tasks: Iterator[Any]) -> None:
-        self._context, self._work, self._tasks = context, work, tasks
-        self._next: list[Any] = []
+        self._context = context
+        self._work = work
+        self._tasks = tasks
+        self._next: list[Any] = []  # taken from `_tasks`, one for each worker that starts
         self.workers: dict[Connection, _Worker] = {}
 
     def start(self, count: int) -> None:
@@ -69,20 +76,22 @@ class _Pool:
             if task is None:
                 return
             self._next.append(task)
-            ours, theirs = multiprocessing.Pipe()
-            process = self._context.Process(target=_serve, args=(theirs, self._work), daemon=True)  # type: ignore[attr-defined]
-            with _hidden_main():
+            parent_end, worker_end = multiprocessing.Pipe()
+            process = self._context.Process(  # type: ignore[attr-defined]
+                target=_run_worker, args=(worker_end, self._work), daemon=True
+            )
+            with _main_module_hidden():
                 process.start()
-            theirs.close()
-            self.workers[ours] = _Worker(process, ours)
+            worker_end.close()
+            self.workers[parent_end] = _Worker(process, parent_end)
 
     def receive(self, connection: Connection) -> Iterator[Any]:
-        """Handle one message of a worker, or its death."""
+        """Handle one message of a worker, or its exit."""
         worker = self.workers[connection]
         try:
             kind, value = connection.recv()
         except (EOFError, ConnectionResetError):
-            yield from self._bury(worker)
+            yield from self._replace(worker)
             return
         if kind == _NEXT:
             self._hand_out(worker)
@@ -103,20 +112,22 @@ class _Pool:
         try:
             worker.connection.send(task)
         except (BrokenPipeError, ConnectionResetError):
-            return  # it died meanwhile: the next receive sees the end of its pipe and reports the task
+            return  # it has exited: the next `receive` sees the end of its pipe
 
-    def _bury(self, worker: _Worker) -> Iterator[TaskLost]:
+    def _replace(self, worker: _Worker) -> Iterator[TaskLost]:
+        """Report the tasks of a worker that exited, and start another one if it was not done."""
         del self.workers[worker.connection]
         worker.connection.close()
         worker.process.join(_STOP_AFTER_S)
-        reason = f"worker process {worker.process.pid} ended unexpectedly with exit code {worker.process.exitcode}"
+        process = worker.process
+        reason = f"worker process {process.pid} exited early with exit code {process.exitcode}"
         for task in worker.open_tasks:
             yield TaskLost(task, reason)
         if not worker.is_finished:
             self.start(1)
 
     def stop(self) -> None:
-        """End what still runs: politely first, so that open shards are discarded."""
+        """Stop the workers: terminate them, so that they discard open shards, then kill them."""
         for worker in self.workers.values():
             worker.process.terminate()
         for worker in self.workers.values():
@@ -129,10 +140,11 @@ class _Pool:
 
 
 @contextmanager
-def _hidden_main() -> Iterator[None]:
-    """Keep new processes from importing the caller's script.
+def _main_module_hidden() -> Iterator[None]:
+    """Keep new processes from importing the script of the caller.
 
-    They run functions of this package only, and a script without an `if __name__ == "__main__"` guard would start its work again in each of them.
+    They run functions of this package only, and a script without `if __name__ == "__main__"` would
+    start its work again in each of them.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -144,7 +156,7 @@ def _hidden_main() -> Iterator[None]:
 
 @contextmanager
 def _environment(name: str, value: str) -> Iterator[None]:
-    """Set a variable for a process that is started meanwhile, unless it is set."""
+    """Set an environment variable for a process that starts meanwhile, unless it is set."""
     if name in os.environ:
         yield
         return
@@ -156,25 +168,26 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 
 def _context(preload: tuple[str, ...]) -> BaseContext:
-    """Fork from a clean single-threaded server where the platform can; the parent itself may have threads."""
+    """Return a context that forks from a single-threaded server: the parent may have threads."""
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
-    with _environment(
-        "OPENBLAS_NUM_THREADS", "1"
-    ):  # of numpy: there is a process per core, and threads that wait for work spin
-        forkserver.ensure_running()  # it imports while the caller does something else
+    # There is a process per core, and idle threads of OpenBLAS spin.
+    with _environment("OPENBLAS_NUM_THREADS", "1"):
+        # The server imports while the caller does something else.
+        forkserver.ensure_running()
     return context
 
 
-def _serve(connection: Connection, work: Work) -> None:
-    """Run the work in a worker process: the child's side of `_Pool`."""
-    gc.freeze()  # what all workers share: never garbage, and a look through it would copy its pages
+def _run_worker(connection: Connection, work: Work) -> None:
+    """Run the work in a worker process, and send its events to the parent."""
+    # What workers share is no garbage, and a collection would copy its pages.
+    gc.freeze()
     gc.set_threshold(*_GC_THRESHOLD)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # unwinds, so open files are discarded
-    lock = threading.Lock()  # tasks are asked for on another thread than events are sent from
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # unwinds: open files are discarded
+    lock = threading.Lock()  # a thread asks for tasks while another sends events
 
     def send(kind: str, value: Any = None) -> None:
         with lock:
@@ -196,6 +209,6 @@ def _serve(connection: Connection, work: Work) -> None:
             send(_EVENT, event)
         send(_DONE)
     except (BrokenPipeError, ConnectionResetError):
-        return  # the parent is gone: nobody to tell
+        return  # the parent is gone
     except Exception as exc:  # noqa: BLE001 - passed on to the parent, which raises it
         send(_ERROR, exc)

@@ -1,4 +1,4 @@
-"""Everything in the calling process: for debugging, notebooks, and callers that are workers themselves."""
+"""Runs work in the calling process: for debugging, notebooks, and callers that are workers."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -7,11 +7,11 @@ from dataset_assets.distribute import Work
 
 
 class Distributor:
-    """See `_base.Distributor`."""
+    """Runs all tasks one after the other."""
 
     def __init__(self, workers: int = 1, *, preload: tuple[str, ...] = ()) -> None:
-        del workers, preload  # one place, and it has imported everything
+        del workers, preload
 
     def run(self, work: Work, tasks: Iterable[Any]) -> Iterator[Any]:
-        """See `_base.Distributor`."""
+        """Yield the events of the work."""
         yield from work(iter(tasks))
