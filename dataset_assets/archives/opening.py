@@ -13,7 +13,8 @@ from typing import BinaryIO
 
 from dataset_assets.archives.hashed_file import HashedFile
 from dataset_assets.archives.published import MIB, Archive, ArchiveLimits
-from dataset_assets.archives.published_tar import TarArchive, is_header
+from dataset_assets.archives.published_tar import TarArchive
+from dataset_assets.archives.published_tar_header import is_header
 from dataset_assets.archives.published_zip import ZipArchive
 from dataset_assets.archives.tar_header import BLOCK
 from dataset_assets.errors import ArchiveCorrupt, DiskFull

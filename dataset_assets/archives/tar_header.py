@@ -4,7 +4,7 @@ A member is a 512-byte ustar header, its data, and zeros up to a multiple of 512
 beyond 100 bytes or beyond ASCII, or a size beyond 8 GiB, is in a PAX header before it, byte for
 byte as Python's `tarfile` writes it. A dialect fixes all other fields, so that there is exactly
 one header for a name and a size, and every other header is refused. How headers of other programs
-are read is in `published_tar`.
+are read is in `published_tar_header`.
 Format: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html#tag_20_92_13
 """
 

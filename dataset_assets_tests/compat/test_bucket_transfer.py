@@ -11,11 +11,11 @@ from dataset_assets.compat.pymlutil._transfer import (
     copy,
     download,
     list_files,
-    remove,
     upload,
 )
 from dataset_assets.compat.pymlutil.buckets import Connect, s3store
 from dataset_assets.errors import BucketMissing, ConfigurationError, SourceError, StorageError
+from dataset_assets.storage.s3.client import Bucket
 from dataset_assets_tests.storage.credential_files import SECRETS, filled_in
 from dataset_assets_tests.support.s3_server import ACCESS_KEY, SECRET_KEY, CountingProxy, MotoServer
 
@@ -115,16 +115,14 @@ def test_old_file_stays_when_its_replacement_fails(s3, bucket, tmp_path):
 
 
 def test_error_names_the_object_when_its_removal_is_refused():
-    class Locked:
-        name = "b"
-
+    class Locked(Bucket):
         def call(self, operation, where, **arguments):
             return {"Errors": [{"Key": "k1", "Code": "AccessDenied"}]}
 
     with pytest.raises(
         StorageError, match=r"s3://b/k1 cannot be deleted: AccessDenied \(1 of 2 refused\)"
     ):
-        remove(Locked(), ["k0", "k1"])
+        Locked("b").delete(["k0", "k1"], "s3://b")
 
 
 def test_links_are_followed_when_they_lead_to_files(tmp_path):

@@ -2,21 +2,20 @@
 
 import hashlib
 import os
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
 
 from dataset_assets.errors import SourceError, StorageError
 from dataset_assets.storage.posix import translate_os_errors
 from dataset_assets.storage.s3.client import Bucket
+from dataset_assets.storage.s3.read import md5_of
 from dataset_assets.storage.stores.s3 import Store
 
 CHUNK_BYTES = 1 << 20
 MAX_COPY_BYTES = 5 << 30
 """The server copies objects up to this size in one request."""
-_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class Entry(NamedTuple):
@@ -40,14 +39,9 @@ def list_entries(bucket: Bucket, prefix: str, *, delimiter: str) -> list[Entry]:
     for page in pages:
         files = page.get("Contents", [])
         folders = page.get("CommonPrefixes", [])
-        found += [Entry(item["Key"], item["Size"], _md5_of(item)) for item in files]
+        found += [Entry(item["Key"], item["Size"], md5_of(item)) for item in files]
         found += [Entry(item["Prefix"], 0, None, is_folder=True) for item in folders]
     return sorted(found, key=lambda entry: entry.key)
-
-
-def _md5_of(answer: dict[str, Any]) -> str | None:
-    etag = answer.get("ETag", "").strip('"')
-    return etag if _MD5.fullmatch(etag) else None
 
 
 def list_files(folder: Path) -> list[tuple[str, Path]]:
@@ -171,7 +165,7 @@ def copy_within(source: Bucket, entry: Entry, destination: Bucket, key: str) -> 
     answer = destination.call(
         "copy_object", where, Key=key, CopySource={"Bucket": source.name, "Key": entry.key}
     )
-    md5 = _md5_of(answer.get("CopyObjectResult", {}))
+    md5 = md5_of(answer.get("CopyObjectResult", {}))
     if md5 is not None and entry.md5 is not None:
         is_equal = md5 == entry.md5
     else:
@@ -180,19 +174,3 @@ def copy_within(source: Bucket, entry: Entry, destination: Bucket, key: str) -> 
         raise StorageError(
             f"{where} differs from its original, s3://{source.name}/{entry.key}; run again"
         )
-
-
-def remove(bucket: Bucket, keys: Sequence[str]) -> None:
-    """Delete up to 1000 objects.
-
-    Raises:
-        StorageError: one of them is refused.
-    """
-    objects = [{"Key": key} for key in keys]
-    answer = bucket.call(
-        "delete_objects", f"s3://{bucket.name}", Delete={"Objects": objects, "Quiet": True}
-    )
-    if errors := answer.get("Errors"):
-        first = errors[0]
-        what = f"{first.get('Code')} ({len(errors)} of {len(keys)} refused)"
-        raise StorageError(f"s3://{bucket.name}/{first.get('Key')} cannot be deleted: {what}")

@@ -28,13 +28,12 @@ from dataset_assets.compat.pymlutil._transfer import (
     download,
     list_entries,
     list_files,
-    remove,
     upload,
 )
 from dataset_assets.errors import ConfigurationError, ObjectMissing, SourceError
 from dataset_assets.storage.credentials_file import endpoint_url, read_credentials_file
 from dataset_assets.storage.s3.buckets import BucketInfo, list_buckets, make_bucket
-from dataset_assets.storage.s3.client import Bucket, client
+from dataset_assets.storage.s3.client import KEYS_PER_DELETE, Bucket, client
 from dataset_assets.storage.s3.credentials import S3Credentials
 from dataset_assets.storage.stores.s3 import Store
 
@@ -286,8 +285,9 @@ class s3store:
         ]
         found = [entry.key for entry in entries if _matches(entry.key, pattern)]
         wanted = self._bucket(bucket)
-        batches = [found[start : start + 1000] for start in range(0, len(found), 1000)]
-        _run_all(lambda keys: remove(wanted, keys), batches)
+        starts = range(0, len(found), KEYS_PER_DELETE)
+        batches = [found[start : start + KEYS_PER_DELETE] for start in starts]
+        _run_all(lambda keys: wanted.delete(keys, f"s3://{bucket}"), batches)
         return True
 
     def _bucket(self, name: str) -> Bucket:

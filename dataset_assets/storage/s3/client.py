@@ -2,15 +2,14 @@
 
 A client that crosses a fork answers with bytes that another process asked for, so none does. A
 `Bucket` holds credentials and no client, travels to other processes, and raises only errors of
-this package. Failed requests are sent up to 10 times (`_RetryPolicy`); a body that breaks off is
+this package. Failed requests are sent again (`s3.retry`); a body that breaks off is
 resumed in `s3.read`. Checksums beyond ETag and Content-MD5 are off: servers that store them and
 send them for ranges would make every range read fail.
 """
 
 import os
-import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,14 +23,11 @@ from dataset_assets.storage.s3.errors import (
     code_of,
     translated,
 )
+from dataset_assets.storage.s3.retry import MAX_ATTEMPTS, RetryPolicy
 
 MAX_CONNECTIONS = 32
-_MAX_ATTEMPTS = 10
-_FIRST_ATTEMPTS = 2
-"""Attempts at an endpoint that has never answered: 2 x 5 s to connect, and a pause."""
-_FIRST_PAUSE_S = 0.2
-_MAX_PAUSE_S = 20.0
-_RETRIED = {429, 500, 502, 503, 504}
+KEYS_PER_DELETE = 1000
+"""The limit of S3 for one request."""
 _CONNECT_TIMEOUT_S = 5
 _READ_TIMEOUT_S = 30
 _NEXT_PAGE = {
@@ -61,12 +57,6 @@ def client(credentials: S3Credentials) -> Any:
     return found
 
 
-def backoff_s(failures: int, first_s: float, max_s: float) -> float:
-    """Return a pause that doubles with every failure in a row, with jitter, in seconds."""
-    pause_s: float = min(first_s * 2.0 ** (failures - 1), max_s)
-    return pause_s * random.uniform(0.5, 1.0)
-
-
 def _after_fork() -> None:
     """Forget the parent's clients, and a lock that one of its threads may have held."""
     global _lock  # noqa: PLW0603 - a lock cannot be reset
@@ -89,7 +79,7 @@ def _make_client(credentials: S3Credentials) -> Any:
             "addressing_style": "path" if style == "auto" and credentials.endpoint_url else style,
             "payload_signing_enabled": _must_sign_bodies(credentials.endpoint_url),
         },
-        retries={"mode": "standard", "total_max_attempts": _MAX_ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
         max_pool_connections=MAX_CONNECTIONS,
         connect_timeout=_CONNECT_TIMEOUT_S,
         read_timeout=_READ_TIMEOUT_S,
@@ -107,7 +97,7 @@ def _make_client(credentials: S3Credentials) -> Any:
     made = session.client(
         "s3", endpoint_url=credentials.endpoint_url, verify=credentials.verify, config=config
     )
-    made.meta.events.register_first("needs-retry.s3", _RetryPolicy().decide)
+    made.meta.events.register_first("needs-retry.s3", RetryPolicy().decide)
     return made
 
 
@@ -118,46 +108,6 @@ def _must_sign_bodies(endpoint_url: str | None) -> bool:
     """
     url = urlsplit(endpoint_url or "https://s3.amazonaws.com")
     return url.scheme == "http" and url.hostname not in ("127.0.0.1", "::1", "localhost")
-
-
-class _RetryPolicy:
-    """When a request is sent again, and after how long.
-
-    For more than half a minute, so that a restart of the server does no harm; for a few seconds
-    where the server has never answered, so that a wrong endpoint is found soon. boto3's own
-    policy, which shares 35 retries among all threads of a client, decides on other errors only.
-    """
-
-    def __init__(self) -> None:
-        self._has_answered = False
-
-    def decide(
-        self,
-        *,
-        attempts: int,
-        response: Any = None,
-        caught_exception: BaseException | None = None,
-        **_: object,
-    ) -> float | bool | None:
-        """Decide after an attempt; boto3 calls this.
-
-        Returns:
-            A pause in seconds, False to give up, or None for boto3's own policy.
-        """
-        from botocore.exceptions import ConnectionError as NoConnection
-        from botocore.exceptions import HTTPClientError, SSLError
-
-        self._has_answered = self._has_answered or response is not None
-        is_unreachable = isinstance(caught_exception, NoConnection)
-        is_broken = isinstance(caught_exception, HTTPClientError) or (
-            is_unreachable and not isinstance(caught_exception, SSLError)
-        )
-        if not is_broken and (response is None or response[0].status_code not in _RETRIED):
-            return None
-        is_new = is_unreachable and not self._has_answered
-        if attempts >= (_FIRST_ATTEMPTS if is_new else _MAX_ATTEMPTS):
-            return False
-        return backoff_s(attempts, _FIRST_PAUSE_S, _MAX_PAUSE_S)
 
 
 class Bucket:
@@ -253,6 +203,22 @@ class Bucket:
         with _lock:
             _clients.pop((os.getpid(), used), None)
         return self.credentials != used or used.access_key is None
+
+    def delete(self, paths: Sequence[str], where: str) -> None:
+        """Delete at most `KEYS_PER_DELETE` objects.
+
+        Raises:
+            StorageError: some cannot be deleted; it names the first.
+        """
+        objects = [{"Key": path} for path in paths]
+        answer = self.call("delete_objects", where, Delete={"Objects": objects, "Quiet": True})
+        if refused := answer.get("Errors"):
+            first = refused[0].get("Key", "an object")
+            reason = refused[0].get("Code", "no reason given")
+            raise StorageError(
+                f"s3://{self.name}/{first} cannot be deleted: {reason} ({len(refused)} of "
+                f"{len(paths)} refused); run again"
+            )
 
     def check_exists(self, where: str) -> None:
         """Check that the bucket exists, with at most one request.

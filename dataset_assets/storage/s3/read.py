@@ -17,7 +17,7 @@ from typing import Any
 
 from dataset_assets.errors import StorageError
 from dataset_assets.storage.positioned import Positioned
-from dataset_assets.storage.s3.client import Bucket, backoff_s
+from dataset_assets.storage.s3.client import Bucket
 from dataset_assets.storage.s3.errors import (
     Changed,
     RangeOutside,
@@ -26,6 +26,7 @@ from dataset_assets.storage.s3.errors import (
     translate_s3_errors,
     translated,
 )
+from dataset_assets.storage.s3.retry import backoff_s
 
 WINDOW_BYTES = 1 << 20
 """What is fetched after a jump, and read at once into memory; further on the stream has no end."""
@@ -83,7 +84,7 @@ class ObjectStream:
             raise RangeOutside(f"{self._where}: the object ends before byte {start}")
         self.etag = etag
         self.bytes = total
-        self.md5 = _md5_of(answer)
+        self.md5 = md5_of(answer)
         self.position = start
         self.end = total if end is None else min(end, total)
         self._body = answer["Body"]
@@ -192,7 +193,7 @@ def _range_of(answer: dict[str, Any], start: int) -> tuple[int, int]:
     return start, int(found[3])
 
 
-def _md5_of(answer: dict[str, Any]) -> str | None:
+def md5_of(answer: dict[str, Any]) -> str | None:
     """Return the MD5 of an object if its ETag is one.
 
     It is none after a multipart upload, or when the object is encrypted with a key of its owner.

@@ -18,9 +18,9 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 from uuid import uuid4
 
-from dataset_assets.errors import ConfigurationError, NotWritable, ObjectMissing, StorageError
+from dataset_assets.errors import ConfigurationError, NotWritable, ObjectMissing
 from dataset_assets.storage.s3 import read as s3_read
-from dataset_assets.storage.s3.client import Bucket
+from dataset_assets.storage.s3.client import KEYS_PER_DELETE, Bucket
 from dataset_assets.storage.s3.credentials import S3Credentials
 from dataset_assets.storage.s3.errors import Forbidden, Refused
 from dataset_assets.storage.s3.probe import Capabilities, capabilities
@@ -32,7 +32,6 @@ _URL = re.compile(
     r"(?:/+(?P<prefix>.*))?",
     re.DOTALL,
 )
-_KEYS_PER_DELETE = 1000  # the limit of S3
 
 
 class Store:
@@ -161,23 +160,8 @@ class Store:
         return len(left) + abort_older(self._bucket, self._prefix, self.url, limit)
 
     def _delete(self, paths: Sequence[str]) -> None:
-        """Delete many objects.
-
-        Raises:
-            StorageError: some could not be deleted; it names the first.
-        """
-        for first in range(0, len(paths), _KEYS_PER_DELETE):
-            keys = [{"Key": path} for path in paths[first : first + _KEYS_PER_DELETE]]
-            answer = self._bucket.call(
-                "delete_objects", self.url, Delete={"Objects": keys, "Quiet": True}
-            )
-            if refused := answer.get("Errors"):
-                one = refused[0].get("Key", "an object")
-                reason = refused[0].get("Code", "no reason given")
-                raise StorageError(
-                    f"s3://{self._bucket.name}/{one} and {len(refused) - 1} more could not be "
-                    f"deleted ({reason}); run again"
-                )
+        for first in range(0, len(paths), KEYS_PER_DELETE):
+            self._bucket.delete(paths[first : first + KEYS_PER_DELETE], self.url)
 
     def check_writable(self) -> None:
         """Prove that writes work, before any work is done.
