@@ -5,7 +5,6 @@ that this package owns in one atomic step and leaves other files alone. Nothing 
 file contains. The targets are in `dataset_assets.hub.targets`; a file name there is a kind.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -14,6 +13,7 @@ from typing import Any, BinaryIO, ClassVar, Protocol, Self
 
 from dataset_assets import registry
 from dataset_assets.errors import ConfigurationError
+from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.publications import PublishFile, PublishResult
 
 ROLE = "hub_target"
@@ -218,7 +218,7 @@ def root_script(repo: str) -> str:
 def fingerprint(files: Iterable[PublishFile]) -> str:
     """Hash paths and contents of a publication, independent of their order. Returns hex."""
     rows = sorted((file.path, file.bytes, file.sha256) for file in files)
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    return fingerprint_of(rows)
 
 
 def listed_files(manifest: bytes) -> frozenset[str]:

@@ -63,7 +63,7 @@ def _check_field(name: str, value: Any) -> None:
         )
 
 
-class Columns:
+class ColumnTypes:
     """Columns with one type each, derived from values.
 
     A column of integers and floats has floats.

@@ -14,14 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.splits.groups import Group
+from dataset_assets.splits.groups import SampleGroup
 from dataset_assets.splits.options import SplitOptions
 
 #: Deficits that differ in later digits count as equal, so that all machines agree.
 _DIGITS = 6
 
 
-def assign(groups: Sequence[Group], options: SplitOptions) -> dict[str, str]:
+def assign(groups: Sequence[SampleGroup], options: SplitOptions) -> dict[str, str]:
     """Return name -> split of each group, in name order.
 
     Raises:
@@ -58,7 +58,7 @@ def _draw(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 
-def _stable(groups: Sequence[Group], options: SplitOptions) -> dict[str, str]:
+def _stable(groups: Sequence[SampleGroup], options: SplitOptions) -> dict[str, str]:
     bounds = []
     reached = 0.0
     for name, share in options.shares.items():
@@ -71,7 +71,7 @@ def _stable(groups: Sequence[Group], options: SplitOptions) -> dict[str, str]:
     }
 
 
-def _exact(groups: Sequence[Group], options: SplitOptions) -> dict[str, str]:
+def _exact(groups: Sequence[SampleGroup], options: SplitOptions) -> dict[str, str]:
     shares = options.shares
     if len(groups) < len(shares):
         raise ConfigurationError(
@@ -106,7 +106,7 @@ def _neediest(shares: Mapping[str, float], given: Mapping[str, int], total: int)
 
 
 def _fill_empty_splits(
-    splits: dict[str, str], order: Sequence[Group], shares: Mapping[str, float]
+    splits: dict[str, str], order: Sequence[SampleGroup], shares: Mapping[str, float]
 ) -> None:
     """Move a group to each empty split: the lightest one of the split with most groups."""
     for empty in shares:

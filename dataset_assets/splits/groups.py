@@ -22,7 +22,7 @@ _ADDRESS = re.compile(r"[0-9.]+|.*:.*")
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class SampleGroup:
     """Samples that go to one split together."""
 
     name: str
@@ -35,7 +35,7 @@ class Group:
     """Most frequent value of the column `stratify_by`; "" without one."""
 
 
-def group_samples(samples: Sequence[SourceSample], options: SplitOptions) -> list[Group]:
+def group_samples(samples: Sequence[SourceSample], options: SplitOptions) -> list[SampleGroup]:
     """Return the groups of samples, sorted by name.
 
     Raises:
@@ -106,9 +106,9 @@ def _group_of(sample: SourceSample, group_by: str | None) -> str:
     return sample.key if value is None else str(value)
 
 
-def _group(name: str, samples: Sequence[SourceSample], stratify_by: str | None) -> Group:
+def _group(name: str, samples: Sequence[SourceSample], stratify_by: str | None) -> SampleGroup:
     keys = tuple(sorted(sample.key for sample in samples))
-    return Group(name, keys, len(samples), _stratum(samples, stratify_by))
+    return SampleGroup(name, keys, len(samples), _stratum(samples, stratify_by))
 
 
 def _stratum(samples: Sequence[SourceSample], stratify_by: str | None) -> str:

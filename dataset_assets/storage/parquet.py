@@ -25,7 +25,7 @@ class ParquetSink:
             encoding: options of `pyarrow.parquet.ParquetWriter`.
         """
         self.staged = staged
-        self._file = _StagedFile(staged)
+        self._file = _PythonFile(staged)
         self._is_open = True
         with ExitStack() as undo:
             undo.enter_context(staged)
@@ -68,7 +68,7 @@ class ParquetSink:
         self.discard()
 
 
-class _StagedFile:
+class _PythonFile:
     """A staged object with the methods that `pa.PythonFile` calls; `close` leaves it open."""
 
     closed = False

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.records.splits import SourceSample
 from dataset_assets.splits.assign import assign, find_leaks
-from dataset_assets.splits.groups import Group, group_samples
+from dataset_assets.splits.groups import SampleGroup, group_samples
 from dataset_assets.splits.options import SplitOptions
 
 EXACT_42 = [
@@ -39,7 +39,7 @@ RATIOS = {"train": 0.75, "validation": 0.15, "test": 0.10}
 
 
 def group(name, weight=1, stratum=""):
-    return Group(name, tuple(f"{name}/{index}" for index in range(weight)), weight, stratum)
+    return SampleGroup(name, tuple(f"{name}/{index}" for index in range(weight)), weight, stratum)
 
 
 def samples_in(splits, groups):

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.records.splits import SourceSample
-from dataset_assets.splits.groups import Group, digest_of, domain_of, group_samples
+from dataset_assets.splits.groups import SampleGroup, digest_of, domain_of, group_samples
 from dataset_assets.splits.options import SplitOptions
 
 
@@ -23,8 +23,8 @@ def names(samples, **options):
 def test_cameras_of_a_recording_are_one_group_when_the_source_says_so():
     samples = [sample("r2/b", "r2"), sample("r1/a", "r1"), sample("r2/a", "r2")]
     assert group_samples(samples, SplitOptions()) == [
-        Group("r1", ("r1/a",), 1, ""),
-        Group("r2", ("r2/a", "r2/b"), 2, ""),
+        SampleGroup("r1", ("r1/a",), 1, ""),
+        SampleGroup("r2", ("r2/a", "r2/b"), 2, ""),
     ]
 
 
@@ -55,6 +55,12 @@ def test_column_names_the_group_when_asked():
         ("https://co.uk/x", "co.uk"),
         ("https://www.example.com.br", "example.com.br"),
         ("https://a.example.de", "example.de"),
+        ("https://img.example.com.tv", "com.tv"),
+        ("https://img.example.city.kobe.jp", "city.kobe.jp"),
+        ("https://img.example.chiyoda.tokyo.jp", "example.chiyoda.tokyo.jp"),
+        ("https://img.example.k12.ca.us", "example.k12.ca.us"),
+        ("https://one.github.io", "github.io"),
+        ("https://a.b.intranet", "b.intranet"),
         ("http://10.0.0.7/a", "10.0.0.7"),
         ("http://[2001:db8::1]:80/a", "2001:db8::1"),
         ("http://localhost/a", "localhost"),

@@ -11,8 +11,6 @@ their path in it. The text that `*` stands for must be equal in both names. A sa
 requests; there are no shards and no cache.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -25,6 +23,7 @@ from dataset_assets.errors import ConfigurationError, MissingColumn, ObjectMissi
 from dataset_assets.loaders.order.permutation import permutation
 from dataset_assets.loaders.samples.rows import PAYLOAD
 from dataset_assets.records.causes import Cause
+from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.staged import SampleError, StagedDataset
 from dataset_assets.storage.store import ObjectInfo, Store
 
@@ -135,7 +134,7 @@ class ImagePairs:
         self._labels = [labels[stem] for stem in self._stems]
         pairs = zip(self._images, self._labels, strict=True)
         content = [[info.key, info.bytes] for pair in pairs for info in pair]
-        self.digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+        self.digest = fingerprint_of(content)[:16]
         self.url = store.url
         self.dataset: StagedDataset | None = None
         self.parts: tuple[str, ...] = (LABELS,)

@@ -6,7 +6,6 @@ forked workers share them, and reading them copies no page.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from dataset_assets.loaders.samples.index import (
     read_sidecars,
 )
 from dataset_assets.loaders.samples.rows import PAYLOAD, check_columns
+from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import Manifest, ShardFile, ShardRecord
 from dataset_assets.records.staged import StagedDataset
 from dataset_assets.shards.commits import MANIFEST, read_manifest
@@ -188,8 +188,8 @@ class StagedRows:
 def _digest(records: Iterable[ShardRecord]) -> str:
     """Return 16 hex digits that identify the samples, wherever the set is stored."""
     files = [(record.files[0], record.successes) for record in records]
-    text = json.dumps([[file.name, file.bytes, file.sha256, samples] for file, samples in files])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    values = [[file.name, file.bytes, file.sha256, samples] for file, samples in files]
+    return fingerprint_of(values)[:16]
 
 
 def _read_extra(store: Store, hashes: Mapping[str, str | None], name: str) -> bytes | None:

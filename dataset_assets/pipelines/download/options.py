@@ -4,8 +4,6 @@ Imports nothing heavy: the definitions of the graph load this, and `download` st
 with it before it loads anything that takes long.
 """
 
-import hashlib
-import json
 import os
 from dataclasses import asdict, dataclass, field
 
@@ -14,6 +12,7 @@ from dataset_assets.distribute import Distributor
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch.options import FetchOptions
 from dataset_assets.images.options import ImageOptions
+from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import SCHEMA_VERSION
 
 HASHES = ("md5", "sha256", "sha512")
@@ -108,7 +107,7 @@ class DownloadOptions:
             "bbox_col": self.bbox_col,
             "layout": self.layout,
         }
-        return hashlib.sha256(json.dumps(shaping, sort_keys=True, default=str).encode()).hexdigest()
+        return fingerprint_of(shaping, sort_keys=True, default=str)
 
     @property
     def is_img2dataset(self) -> bool:

@@ -19,7 +19,7 @@ from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import SCHEMA_VERSION
 from dataset_assets.records.splits import ArchiveFile, SourceSample, SplitCount, SplitManifest
 from dataset_assets.splits.assign import assign
-from dataset_assets.splits.groups import Group, digest_of, group_samples
+from dataset_assets.splits.groups import SampleGroup, digest_of, group_samples
 from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import ArchiveOptions, plan_files
 from dataset_assets.splits.source import SplitSource, check_sample_key
@@ -58,7 +58,7 @@ class _Assigned(NamedTuple):
     """A sample with its group and its split."""
 
     sample: SourceSample
-    group: Group
+    group: SampleGroup
     split: str
 
 

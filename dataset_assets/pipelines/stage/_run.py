@@ -4,8 +4,6 @@ One thread reads the archives front to back, several draw label maps and decode 
 rows are written in archive order. The manifest is written last.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from dataset_assets.pipelines.stage.objects import (
     write_kept_files,
 )
 from dataset_assets.pipelines.stage.options import StageOptions
+from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import SCHEMA_VERSION, Manifest, ShardRecord
 from dataset_assets.records.staged import StagedDataset
 from dataset_assets.shards.commits import list_records, read_manifest, write_manifest
@@ -233,4 +232,4 @@ def _fingerprint(source: StagingSource, partition: StagingPartition, options: St
         list(partition.parts),
         shape,
     ]
-    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+    return fingerprint_of(inputs)

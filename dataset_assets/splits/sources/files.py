@@ -17,7 +17,7 @@ from dataset_assets.errors import ConfigurationError
 from dataset_assets.records.splits import SourceSample
 from dataset_assets.records.staged import License
 from dataset_assets.splits import _scan
-from dataset_assets.splits._sidecars import CAPTION, SIDECARS, Columns, caption_of, fields_of
+from dataset_assets.splits._sidecars import CAPTION, SIDECARS, ColumnTypes, caption_of, fields_of
 from dataset_assets.splits.media import media_of
 from dataset_assets.splits.source import only_folder
 from dataset_assets.storage.store import ObjectInfo, Store
@@ -92,7 +92,7 @@ class SplitSource:
         """
         self._store = store
         self._options = options or FileOptions()
-        listing = _Listing(store, self._options)
+        listing = _FileListing(store, self._options)
         payloads = listing.payloads()
         fields, columns = listing.metadata(payloads)
         self.columns = columns.types()
@@ -139,7 +139,7 @@ class SplitSource:
         )
 
 
-class _Listing:
+class _FileListing:
     """One listing of the folder: its payloads and metadata, or everything that is wrong."""
 
     def __init__(self, store: Store, options: FileOptions) -> None:
@@ -180,10 +180,10 @@ class _Listing:
 
     def metadata(
         self, payloads: Mapping[str, ObjectInfo]
-    ) -> tuple[dict[str, dict[str, Any]], Columns]:
+    ) -> tuple[dict[str, dict[str, Any]], ColumnTypes]:
         """Read the fields of each sample and derive the columns from them."""
         fields: dict[str, dict[str, Any]] = {key: {} for key in payloads}
-        columns = Columns()
+        columns = ColumnTypes()
         for info, data in self._read(self.sidecars_of(payloads)):
             try:
                 fields[_key_of(info)].update(self._parse_sidecar(info, data))

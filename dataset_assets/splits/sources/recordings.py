@@ -76,7 +76,7 @@ class SplitSource:
         """
         self._store = store
         self._options = options or RecordingOptions()
-        videos = _Listing(store, self._options).videos()
+        videos = _RecordingListing(store, self._options).videos()
         self.columns = self._columns()
         self.fingerprint = _scan.listing_fingerprint(
             {"kind": self.kind, "options": asdict(self._options)},
@@ -145,7 +145,7 @@ class SplitSource:
         )
 
 
-class _Listing:
+class _RecordingListing:
     """One listing of the folder: its videos, or everything that is wrong."""
 
     def __init__(self, store: Store, options: RecordingOptions) -> None:

@@ -1,7 +1,5 @@
 """`<dataset>/split_archives`: train, validation and test, as tars and tables. The same data and options give the same bytes and the same version."""
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -27,6 +25,7 @@ from dataset_assets.orchestration.stages.split_archives.runs import (
 )
 from dataset_assets.orchestration.stages.split_archives.section import Splits
 from dataset_assets.pipelines.split.split_archives import split_archives, verify_split
+from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import ArchiveOptions
 
@@ -91,6 +90,4 @@ def build_split_archives(spec: DatasetSpec, splits: Splits) -> dg.AssetsDefiniti
 
 def _version(options: SplitOptions, archives: ArchiveOptions) -> str:
     """Return what changes when, and only when, the options do."""
-    return hashlib.sha256(json.dumps([options.to_json(), asdict(archives)]).encode()).hexdigest()[
-        :12
-    ]
+    return fingerprint_of([options.to_json(), asdict(archives)])[:12]

@@ -3,8 +3,6 @@
 Layout: https://github.com/mcordts/cityscapesScripts#dataset-structure
 """
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -14,6 +12,7 @@ from dataset_assets.archives.hashed_file import HashedFile, check_md5
 from dataset_assets.archives.published import Archive
 from dataset_assets.errors import SourceError
 from dataset_assets.records.causes import Cause
+from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import SCHEMA_VERSION
 from dataset_assets.records.staged import (
     ArchiveMember,
@@ -79,7 +78,7 @@ class CityscapesPartition:
         self._from_begin = True
         self.archives = {each.name: each.digest for each in (self._images, self._labels)}
         inputs = ["cityscapes", name, self.archives, SCHEMA_VERSION]
-        self.fingerprint = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+        self.fingerprint = fingerprint_of(inputs)
 
     def _find_images(self) -> list[str]:
         """Return the stem of every image: what its path has in common with its label files."""

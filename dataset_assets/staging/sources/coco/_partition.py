@@ -1,6 +1,5 @@
 """An open partition of COCO: images in archive order, each with what annotation files say of it."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -11,6 +10,7 @@ from dataset_assets.archives.hashed_file import HashedFile, check_md5
 from dataset_assets.archives.published import Archive
 from dataset_assets.errors import ArchiveCorrupt
 from dataset_assets.records.causes import Cause
+from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import SCHEMA_VERSION
 from dataset_assets.records.staged import ClassLabel, SampleError, StagedSample, StageItem
 from dataset_assets.staging.coco_format.annotations import UNANNOTATED, AnnotationFile
@@ -60,7 +60,7 @@ class CocoPartition:
         self.parts = self._parts()
         self.classes = _merge_categories(files.annotations.values())
         inputs = ["coco", self.name, list(files.annotations), dict(files.digests), SCHEMA_VERSION]
-        self.fingerprint = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+        self.fingerprint = fingerprint_of(inputs)
         self.warnings: Mapping[str, int] = dict(_count_irregularities(files.annotations))
         self._from_begin = True
         self.count: int | None = None

@@ -1,6 +1,5 @@
 """An open partition of CVAT: images of an export in archive order, each with its annotations."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -10,6 +9,7 @@ from typing import Any, ClassVar, Protocol
 from dataset_assets.archives.published import Archive
 from dataset_assets.errors import UnreadableSource
 from dataset_assets.records.causes import Cause
+from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import SCHEMA_VERSION
 from dataset_assets.records.staged import ClassLabel, SampleError, StagedSample, StageItem
 from dataset_assets.staging.image_info import read_image_info
@@ -107,7 +107,7 @@ class CvatPartition:
         self._check_not_empty(subset)
         self.count = len(self._found)
         inputs = ["cvat", name, subset, list(shaping_options), dict(self.archives), SCHEMA_VERSION]
-        self.fingerprint = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+        self.fingerprint = fingerprint_of(inputs)
 
     def _find_images(self) -> dict[str, AnnotatedImage | None]:
         """Return what the annotations know of each image in the archive."""

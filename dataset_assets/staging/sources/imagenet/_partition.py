@@ -3,7 +3,6 @@
 Source: https://www.kaggle.com/competitions/imagenet-object-localization-challenge/data
 """
 
-import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import BinaryIO, ClassVar
 from dataset_assets.archives.published import Archive
 from dataset_assets.errors import ObjectMissing, SourceError
 from dataset_assets.records.causes import Cause
+from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import SCHEMA_VERSION
 from dataset_assets.records.staged import (
     ArchiveMember,
@@ -104,7 +104,7 @@ class ImagenetPartition:
             image: [asdict(box) for box in boxes] for image, boxes in sorted(self._boxes.items())
         }
         inputs = ["imagenet", self.name, self.archives, list(self._index), boxes, SCHEMA_VERSION]
-        return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+        return fingerprint_of(inputs)
 
     def _is_image(self, path: str) -> bool:
         return path.startswith(self._folder) and path.upper().endswith(".JPEG")
