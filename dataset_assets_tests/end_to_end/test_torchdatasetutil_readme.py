@@ -1,4 +1,7 @@
-"""The README of torchdatasetutil, with our import: its credentials file and its loop run as they stand there, over a COCO staged on S3."""
+"""The credentials file and the loop of the README of torchdatasetutil run with our import.
+
+They read a COCO staged on S3.
+"""
 
 import json
 from argparse import Namespace
@@ -11,7 +14,7 @@ from tqdm import tqdm
 from dataset_assets.compat.pymlutil.buckets import Connect
 from dataset_assets.loaders.labels.class_dictionary import shipped
 from dataset_assets.loaders.labels.label_maps import objects_as_json
-from dataset_assets_tests.loaders.staged_sets import stage_coco
+from dataset_assets_tests.loaders.staged_datasets import stage_coco
 from dataset_assets_tests.support.s3_server import ACCESS_KEY, SECRET_KEY, CountingProxy, moto  # noqa: F401
 
 CREDENTIALS = """\

@@ -1,4 +1,4 @@
-"""A store that is not local, for tests: a folder behind a log of requests and faults, the same for all processes that use it."""
+"""A remote store for tests: a folder, and a log of the requests of all processes."""
 
 import time
 from pathlib import Path
@@ -7,10 +7,12 @@ from dataset_assets.storage.stores import local
 
 
 class RemoteStore:
-    """Objects of a folder. Every request is a line in `log`; `latency_s` passes before each, and `faults` are for whole objects."""
+    """Objects of a folder. Each request is a line in `log`, and takes `latency_s`."""
 
     def __init__(self, folder, log, *, latency_s=0.0) -> None:
-        self._store, self._log, self._latency_s = local.Store(str(folder)), Path(log), latency_s
+        self._store = local.Store(str(folder))
+        self._log = Path(log)
+        self._latency_s = latency_s
         self.url = f"remote://{Path(folder).name}"
 
     def __getattr__(self, name):
@@ -22,26 +24,24 @@ class RemoteStore:
         return f"{self.url}/{key}"
 
     def read(self, key, start=0, length=None):
-        self._note(f"read {key}")
+        self._log_request(f"read {key}")
         return self._store.read(key, start, length)
 
     def open_read(self, key):
-        self._note(f"open {key}")
+        self._log_request(f"open {key}")
         return self._store.open_read(key)
 
     def list(self, prefix="", *, recursive=True):
-        self._note("list")
+        self._log_request("list")
         return self._store.list(prefix, recursive=recursive)
 
     def requests(self, kind=""):
         """Return the lines of the log that start with `kind`."""
-        return (
-            [line for line in self._log.read_text().splitlines() if line.startswith(kind)]
-            if self._log.exists()
-            else []
-        )
+        if not self._log.exists():
+            return []
+        return [line for line in self._log.read_text().splitlines() if line.startswith(kind)]
 
-    def _note(self, line: str) -> None:
+    def _log_request(self, line: str) -> None:
         with self._log.open("a") as log:
             log.write(f"{line}\n")
         time.sleep(self._latency_s)
