@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 
 SEED = 20260901
-WIDTH, HEIGHT = 640, 480
+WIDTH = 640
+HEIGHT = 480
 POLYGONS = 7
 CATEGORIES = tuple(range(1, 81))
 
@@ -90,7 +91,9 @@ def _instances(images: int) -> dict[str, Any]:
 
 def _annotation(rng: np.random.Generator, number: int, image: int) -> dict[str, Any]:
     """Return a star-shaped polygon, or a crowd: a box as run lengths in columns."""
-    x, y, radius = rng.uniform(0, WIDTH), rng.uniform(0, HEIGHT), rng.uniform(10, 140)
+    x = rng.uniform(0, WIDTH)
+    y = rng.uniform(0, HEIGHT)
+    radius = rng.uniform(10, 140)
     found = {
         "image_id": image + 1,
         "category_id": int(rng.choice(CATEGORIES)),
@@ -120,7 +123,8 @@ def _annotation(rng: np.random.Generator, number: int, image: int) -> dict[str, 
         ],
         1,
     ).round(2)
-    low, size = points.min(0), np.ptp(points, 0)
+    low = points.min(0)
+    size = np.ptp(points, 0)
     return found | {
         "bbox": [*low.tolist(), *size.tolist()],
         "segmentation": [points.ravel().tolist()],

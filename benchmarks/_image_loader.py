@@ -71,7 +71,8 @@ class ImageDataset(torch.utils.data.Dataset[Any]):
         body = self._objects.get(f"{IMAGES}/{entry['file_name']}")
         image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
         label = self._drawn(entry)
-        mean, stdev = float(np.mean(image)), float(np.std(image))
+        mean = float(np.mean(image))
+        stdev = float(np.std(image))
         image = ((image - mean) / stdev).astype(np.float32)
         image, label = self._cropped(*self._warped(*self._padded(image, label)))
         return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(label), mean, stdev

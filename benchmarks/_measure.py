@@ -57,7 +57,8 @@ def measure(
     """
     # orphans of the command become our children, so that their CPU is counted too
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    machine_before, server_before = _machine_cpu_s(), sum(map(_process_cpu_s, server))
+    machine_before = _machine_cpu_s()
+    server_before = sum(map(_process_cpu_s, server))
     started = time.monotonic()
     with log.open("wb") as out:
         process = subprocess.Popen(

@@ -150,7 +150,8 @@ def _pink_noise(rng: np.random.Generator, slope: float) -> np.ndarray:
 
 
 def _crop(rng: np.random.Generator, field: np.ndarray, width: int, height: int) -> np.ndarray:
-    y, x = rng.integers(0, FIELD_PX - height + 1), rng.integers(0, FIELD_PX - width + 1)
+    y = rng.integers(0, FIELD_PX - height + 1)
+    x = rng.integers(0, FIELD_PX - width + 1)
     return field[y : y + height, x : x + width]
 
 

@@ -42,7 +42,8 @@ def summary(values: list[float]) -> dict[str, float]:
 
 def exact_area(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """Shrink (H, W, 3) uint8 with the box of each target pixel, in float64."""
-    rows, columns = _area_weights(image.shape[0], height), _area_weights(image.shape[1], width)
+    rows = _area_weights(image.shape[0], height)
+    columns = _area_weights(image.shape[1], width)
     planes = [
         rows @ image[..., channel].astype(np.float64) @ columns.T
         for channel in range(image.shape[2])
@@ -96,7 +97,8 @@ def compare_kernels(folder: str, count: int) -> dict[str, object]:
 
 def compare_shards(ours: str, baseline: str) -> dict[str, object]:
     """Compare two shards of the same rows: images, hashes, EXIF."""
-    one, other = _read_images(f"{ours}.tar"), _read_images(f"{baseline}.tar")
+    one = _read_images(f"{ours}.tar")
+    other = _read_images(f"{baseline}.tar")
     values = []
     sizes_differ = bytes_equal = 0
     for name in sorted(one.keys() & other.keys()):

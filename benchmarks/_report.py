@@ -88,7 +88,8 @@ def _per_s(run: Run) -> float:
 
 def _head(facts: dict[str, Any]) -> str:
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    options, photos = facts["options"], facts["photos"]
+    options = facts["options"]
+    photos = facts["photos"]
     data = (
         f"{options['urls']:,} URLs per run over {photos['photos']:,} distinct synthetic photos "
         f"(mean {photos['mean_bytes'] / 1000:.0f} kB, {photos['mean_megapixels']:.2f} MP, 4:2:0; "

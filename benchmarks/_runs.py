@@ -142,7 +142,8 @@ def _schedule(cases: list[Case], results: Results, round_number: int) -> Iterato
 
 def _run(bench: Bench, case: Case, contender: Contender, round_number: int) -> Run:
     """Run one tool with a new output folder. Round 0 is a warm-up on few URLs."""
-    options, server = bench.options, bench.server
+    options = bench.options
+    server = bench.server
     rows = options.urls if round_number else min(options.urls, WARM_UP_URLS)
     shutil.rmtree(bench.work / "out", ignore_errors=True)
     bench.work.mkdir(parents=True, exist_ok=True)

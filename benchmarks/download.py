@@ -159,11 +159,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that server and tools end too
     try:
         nginx_path()
-        baselines = (
-            [prepare_baseline(cache, wanted) for wanted in options.baseline_python]
-            if BASELINE in options.tools
-            else []
-        )
+        wanted = options.baseline_python if BASELINE in options.tools else []
+        baselines = [prepare_baseline(cache, python) for python in wanted]
         photos = prepare_photos(cache, options.photos)
         if options.prepare:
             print("ready")
@@ -220,11 +217,9 @@ def _parse() -> argparse.Namespace:
         help="only fill the cache (photos, the baseline's environment)",
     )
     options = parser.parse_args()
-    defaults = (
-        {"rounds": 1, "urls": 400, "shard": 100, "photos": 300}
-        if options.quick
-        else {"rounds": 3, "urls": 20000, "shard": 2000, "photos": 6000}
-    )
+    defaults = {"rounds": 3, "urls": 20000, "shard": 2000, "photos": 6000}
+    if options.quick:
+        defaults = {"rounds": 1, "urls": 400, "shard": 100, "photos": 300}
     for name, value in defaults.items():
         if getattr(options, name) is None:
             setattr(options, name, value)

@@ -70,7 +70,9 @@ def run(way: str, folder: str) -> dict[str, Any]:
     stream = (tutorial_stream if way == "tutorial" else hf_dataset_to_mlx_stream)(
         dataset, shuffle=True
     )
-    seconds, batches, samples = [], [], []
+    seconds = []
+    batches = []
+    samples = []
     for _ in range(EPOCHS):
         stream.reset()
         sizes = [check(batch) for batch in stream]
@@ -83,7 +85,8 @@ def run(way: str, folder: str) -> dict[str, Any]:
 
 def check(batch: dict[str, Any]) -> int:
     """Return the size of a batch after checking shapes and types."""
-    image, label = batch["image"], batch["label"]
+    image = batch["image"]
+    label = batch["label"]
     if image.dtype != np.float32 or image.shape[1:] != (SIDE, SIDE, 3) or len(image) != len(label):
         raise ValueError(f"invalid batch: {image.dtype} {image.shape}, {label.shape}")
     return len(label)

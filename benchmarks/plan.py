@@ -77,9 +77,11 @@ def measure(path: str, input_format: str, plan_folder: str) -> dict[str, float]:
     options = ListOptions(
         input_format=input_format, caption_col="caption", save_additional_columns=("similarity",)
     )
-    started, cpu = time.perf_counter(), time.process_time()
+    started = time.perf_counter()
+    cpu = time.process_time()
     plan = plan_urls(path, store, options)
-    wall_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu
+    wall_s = time.perf_counter() - started
+    cpu_s = time.process_time() - cpu
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     store.delete("seen.json")  # so that it is read again
     started = time.perf_counter()
@@ -104,12 +106,8 @@ def make_list(path: Path, rows: int) -> None:
     """Write a list atomically."""
     partial = path.with_suffix(".partial")
     schema = pa.schema({"url": pa.string(), "caption": pa.string(), "similarity": pa.float64()})
-    writer = (
-        pq.ParquetWriter(partial, schema)
-        if path.suffix == ".parquet"
-        else arrow_csv.CSVWriter(partial, schema)
-    )
-    with writer:
+    kind = pq.ParquetWriter if path.suffix == ".parquet" else arrow_csv.CSVWriter
+    with kind(partial, schema) as writer:
         for first in range(0, rows, _CHUNK):
             writer.write_table(chunk(first, min(_CHUNK, rows - first), schema))
     partial.rename(path)

@@ -101,9 +101,11 @@ def child(way: str, workers: int, side: int, cache: str) -> dict[str, Any]:
     else:
         loader = our_loader(side, workers, cache)
     ready_s = time.perf_counter() - started
-    seconds, images = [], 0
+    seconds = []
+    images = 0
     for _ in range(1 if way == WAYS[0] else 2):
-        started, images = time.perf_counter(), 0
+        started = time.perf_counter()
+        images = 0
         for batch in loader:
             images += check(batch, side)
         seconds.append(time.perf_counter() - started)
@@ -240,7 +242,8 @@ def report(
         f"{'latency':>8} {'workers':>8}  {'':20} {'images/s':>9} {'again':>7} {'requests':>9} "
         f"{'ready s':>8} {'CPU ms/image':>13} {'ratio':>6}"
     )
-    good, largest = True, max(setting.latency_s for setting, _ in runs)
+    good = True
+    largest = max(setting.latency_s for setting, _ in runs)
     for setting in dict.fromkeys(setting for setting, _ in runs):
         rates = [
             statistics.median(run.images / run.epoch_s[0] for run in runs[setting, way])

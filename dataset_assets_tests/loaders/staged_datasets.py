@@ -28,9 +28,7 @@ def stage_cityscapes(folder, bucket):
 
 
 def stage_imagenet(folder, bucket):
-    """Stage train and val below data/imagenet/staged of a store: twelve images of three
-    classes, and four.
-    """
+    """Stage train (twelve images of three classes) and val (four) below data/imagenet/staged."""
     write_imagenet(folder)
     source = imagenet.Source(imagenet.ImagenetOptions(path=str(folder), torchvision_meta=False))
     for partition in ("train", "val"):

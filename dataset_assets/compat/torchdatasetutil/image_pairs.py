@@ -116,7 +116,9 @@ def CreateImageLoaders(
     store = open_bucket(s3, bucket)
     description = _load_description(store, dataset_dfn)
     dictionary = read_dictionary(class_dict, store)
-    data = store if description.bucket in (None, bucket) else open_bucket(s3, description.bucket)
+    data = store
+    if description.bucket not in (None, bucket):
+        data = open_bucket(s3, description.bucket)
     base = options or LoaderOptions(bad_samples="replace")
     call = CallArguments(
         batch_size=batch_size,

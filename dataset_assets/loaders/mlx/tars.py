@@ -68,7 +68,8 @@ class TarSource:
 
     def _sample(self, index: int, label: Any) -> RawSample:
         name = self._names[self._tars[index]]
-        offset, length = int(self._offsets[index]), int(self._lengths[index])
+        offset = int(self._offsets[index])
+        length = int(self._lengths[index])
         payload = self._store.read(name, offset, length)
         if len(payload) != length:
             raise ShardCorrupt(

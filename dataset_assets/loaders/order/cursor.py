@@ -106,14 +106,17 @@ def read_state(
         )
     for name, text in _SHAPING.items():
         if state.get(name) != shaping[name]:
-            then, now = state.get(name), shaping[name]
+            then = state.get(name)
+            now = shaping[name]
             if name == "data":
-                then, now = _data_text(state, then), _data_text(sizes, now)
+                then = _data_text(state, then)
+                now = _data_text(sizes, now)
             raise LoaderStateMismatch(
                 f"{text} changed since the state was saved: {then} then, {now} now; load it with "
                 "the same data and options"
             )
-    epoch, batches = state.get("epoch"), state.get("batches")
+    epoch = state.get("epoch")
+    batches = state.get("batches")
     is_epoch = isinstance(epoch, int) and epoch >= 0
     is_batch = isinstance(batches, int) and 0 <= batches <= cursor.batches
     if not is_epoch or not is_batch:

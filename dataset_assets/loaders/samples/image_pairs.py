@@ -208,7 +208,8 @@ def split_pairs(
         )
     order = permutation(count, seed=seed, epoch=0)
     masks = []
-    start, allocated = 0, 0.0
+    start = 0
+    allocated = 0.0
     for number, fraction in enumerate(fractions):
         allocated += fraction
         end = int(allocated * count / batch_size + 1e-9) * batch_size

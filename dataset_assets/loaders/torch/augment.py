@@ -160,10 +160,13 @@ def _affine_matrix(
     Pad around the middle to the size of the result; rotate, scale, move, flip; crop to the size of
     the result.
     """
-    target_width, target_height = options.width or width, options.height or height
-    padded_width, padded_height = max(width, target_width), max(height, target_height)
+    target_width = options.width or width
+    target_height = options.height or height
+    padded_width = max(width, target_width)
+    padded_height = max(height, target_height)
     matrix = _shift((padded_width - width + 1) // 2, (padded_height - height + 1) // 2)
-    spare_x, spare_y = padded_width - target_width, padded_height - target_height
+    spare_x = padded_width - target_width
+    spare_y = padded_height - target_height
     if not options.random:
         return (_shift(-(spare_x // 2), -(spare_y // 2)) @ matrix)[:2]
     matrix = _random_motion(padded_width, padded_height, options, numbers) @ matrix
@@ -171,7 +174,8 @@ def _affine_matrix(
         matrix = _mirror(0, padded_width) @ matrix
     if options.flip_y and numbers.flip_y < 0.5:
         matrix = _mirror(1, padded_height) @ matrix
-    crop_x, crop_y = int(numbers.crop_x * (spare_x + 1)), int(numbers.crop_y * (spare_y + 1))
+    crop_x = int(numbers.crop_x * (spare_x + 1))
+    crop_y = int(numbers.crop_y * (spare_y + 1))
     return (_shift(-crop_x, -crop_y) @ matrix)[:2]
 
 

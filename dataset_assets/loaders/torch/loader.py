@@ -225,7 +225,8 @@ class ShardLoader(DataLoader[Any]):
 
         Workers may be ahead of the batches that were handed out. Times are in seconds.
         """
-        counters, timer = self._samples.counters, self._timer
+        counters = self._samples.counters
+        timer = self._timer
         samples = counters.total(Metric.SAMPLES)
         total_s = timer.total_s
         return {

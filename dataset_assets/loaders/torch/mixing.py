@@ -64,7 +64,8 @@ def _cutmix(images: torch.Tensor, kept: float, rng: np.random.Generator) -> floa
     """
     height, width = images.shape[-2:]
     half = 0.5 * np.sqrt(1 - kept)
-    x, y = rng.random() * width, rng.random() * height
+    x = rng.random() * width
+    y = rng.random() * height
     left, right = (int(np.clip(x + side * half * width, 0, width)) for side in (-1, 1))
     top, bottom = (int(np.clip(y + side * half * height, 0, height)) for side in (-1, 1))
     images[..., top:bottom, left:right] = images.roll(1, 0)[..., top:bottom, left:right]
