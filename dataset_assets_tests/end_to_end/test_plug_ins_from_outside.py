@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from dataset_assets import registry
+from dataset_assets_tests.end_to_end.conftest import jpeg
 from dataset_assets_tests.support.distribution import write_distribution
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +37,7 @@ import json
 
 from dataset_assets.records.shards import ShardFile
 from dataset_assets.shards.sidecar import Sidecar
-from dataset_assets.shards.writer import Sample
+from dataset_assets.shards.writer import StoredSample
 
 
 class Writer:
@@ -71,7 +74,7 @@ class Writer:
             for line in stored:
                 sample = json.loads(line)
                 payload = bytes.fromhex(sample["payload"])
-                yield Sample(sample["key"], sample["extension"], payload, None)
+                yield StoredSample(sample["key"], sample["extension"], payload, None)
 """
 
 #: A store: `shelf://folder` is a folder below the one that the environment names.
@@ -91,7 +94,126 @@ class Store(local.Store):
         return Store(f"{self.url}/{prefix}")
 """
 
-SCRIPT = """
+#: A staging source: the .jpg files of a zip, without labels.
+ALBUM = """
+import hashlib
+import zipfile
+from dataclasses import dataclass
+
+from dataset_assets.records.staged import License, StagedSample, StageItem
+
+
+@dataclass(frozen=True)
+class AlbumOptions:
+    url: str
+
+
+class Source:
+    kind = "album"
+    options_class = AlbumOptions
+    partitions = ("all",)
+    license = License("CC0", "https://example.org/license", redistributable=True)
+
+    def __init__(self, options):
+        self._options = options
+
+    def open(self, partition, access):
+        return Partition(partition, access.open(self._options.url))
+
+
+class Partition:
+    columns = {"position": "int32"}
+    parts = ()
+    classes = ()
+    warnings = {}
+
+    def __init__(self, name, file):
+        self.name = name
+        self._zip = zipfile.ZipFile(file)
+        self._members = self._zip.infolist()
+        self.count = len(self._members)
+        entries = repr([(each.filename, each.CRC) for each in self._members])
+        self.fingerprint = hashlib.sha256(entries.encode()).hexdigest()
+        self.archives = {"album.zip": self.fingerprint}
+
+    def read_items(self, start):
+        for index, member in enumerate(self._members[start:], start):
+            data = self._zip.read(member)
+            yield StageItem(index, member.filename, "album.zip", member.header_offset, data)
+
+    def make_sample(self, item):
+        key = item.path.removesuffix(".jpg")
+        return StagedSample(key, "jpg", item.payload, {"position": item.index})
+
+    def make_objects(self, item):
+        yield item.path, item.payload
+
+    def verify_archives(self):
+        pass
+
+    def close(self):
+        self._zip.close()
+"""
+
+#: A split source: every object of a store is a sample.
+OBJECTS = """
+import hashlib
+
+from dataset_assets.records.splits import SourceSample
+
+
+class SplitSource:
+    kind = "objects"
+    options_class = None
+    detection_rank = 100
+    media = "image"
+    columns = {}
+    restriction = None
+
+    def __init__(self, store):
+        self._store = store
+        self._infos = list(store.list())
+        listed = repr([(info.key, info.bytes) for info in self._infos])
+        self.fingerprint = hashlib.sha256(listed.encode()).hexdigest()
+
+    @staticmethod
+    def detect(store):
+        return False
+
+    @classmethod
+    def open(cls, stores, options):
+        return cls(stores[0])
+
+    def samples(self):
+        keys = [info.key.removesuffix(".jpg") for info in self._infos]
+        sizes = [info.bytes for info in self._infos]
+        return [
+            SourceSample(key, key, size, ("jpg",), {}) for key, size in zip(keys, sizes)
+        ]
+
+    def read(self, sample):
+        return [self._store.read(f"{sample.key}.jpg")]
+"""
+
+#: A hub target: another name for the local one.
+MIRROR = """
+from dataset_assets.hub.targets import directory
+
+
+class HubTarget(directory.HubTarget):
+    kind = "mirror"
+"""
+
+PLUG_INS = {
+    "input_format": {"pipes": PIPES},
+    "output_format": {"lines": LINES},
+    "store": {"shelf": SHELF},
+    "staging_source": {"album": ALBUM},
+    "split_source": {"objects": OBJECTS},
+    "hub_target": {"mirror": MIRROR},
+}
+
+DOWNLOAD_SCRIPT = """
 import json
 import sys
 
@@ -99,6 +221,29 @@ from dataset_assets import download
 
 report = download(**json.loads(sys.argv[1]))
 print(json.dumps([report.made, report.skipped, report.manifest.successes]))
+"""
+
+#: Without a guard of `__main__`: workers must not run it again.
+STAGE_SCRIPT = """
+import json
+import sys
+
+from dataset_assets import split, stage
+from dataset_assets.hub.target import TargetOptions, open_target
+from dataset_assets.pipelines.publish.publish import PublishOptions, publish
+from dataset_assets.pipelines.stage.open_staging import open_staging
+from dataset_assets.storage.store import open_store
+
+folder = json.loads(sys.argv[1])["folder"]
+source = open_staging("album", {"url": "shelf://archives/album.zip"})
+report = stage(source, open_store("shelf://staged"), partition="all")
+manifest = split(
+    "shelf://photos", "shelf://split", kind="objects", ratios={"train": 0.5, "test": 0.5}
+)
+target = open_target("mirror", "me/photos", TargetOptions(root=folder))
+options = PublishOptions(license="cc0-1.0")
+published = publish(open_store("shelf://split"), target, options)
+print(json.dumps([report.dataset.samples, manifest.samples, published.target, published.changed]))
 """
 
 
@@ -113,27 +258,22 @@ def shelf(tmp_path):
 @pytest.fixture
 def run(tmp_path, shelf):
     """Return a function that runs a script where the outside distribution is installed."""
-    write_distribution(
-        tmp_path / "site",
-        "outside",
-        {"outside.pipes": PIPES, "outside.lines": LINES, "outside.shelf": SHELF},
-        {
-            "input_format": {"pipes": "outside.pipes"},
-            "output_format": {"lines": "outside.lines"},
-            "store": {"shelf": "outside.shelf"},
-        },
-    )
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
+    sources = {f"outside.{name}": code for each in PLUG_INS.values() for name, code in each.items()}
+    entries = {
+        role: {name: f"outside.{name}" for name in plug_ins} for role, plug_ins in PLUG_INS.items()
+    }
+    write_distribution(tmp_path / "site", "outside", sources, entries)
     environment = {
         **os.environ,
         "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path / 'site'}",
         "SHELF": str(shelf),
     }
 
-    def run(**arguments):
+    def run(script, **arguments):
+        path = tmp_path / "script.py"
+        path.write_text(script)
         result = subprocess.run(
-            [sys.executable, script, json.dumps(arguments)],
+            [sys.executable, path, json.dumps(arguments)],
             env=environment,
             capture_output=True,
             text=True,
@@ -179,19 +319,40 @@ def test_download_uses_formats_and_a_store_from_outside(run, gallery, shelf):
     (shelf / "lists").mkdir()
     urls = [gallery.url(number) for number in range(7)]
     write_list(shelf / "lists" / "urls.pipes", [*urls, gallery.server.url("/7.jpg")])
-    assert run(**DOWNLOAD) == [3, 0, 7]
+    assert run(DOWNLOAD_SCRIPT, **DOWNLOAD) == [3, 0, 7]
     assert names(shelf / "out") == shard_files("00000", "00001", "00002")
 
     # The rows of a shard are read back, merged with what is fetched now, and written again.
     gallery.url(7)
-    assert run(**DOWNLOAD, retry_failed=["http_not_found"]) == [1, 2, 8]
+    assert run(DOWNLOAD_SCRIPT, **DOWNLOAD, retry_failed=["http_not_found"]) == [1, 2, 8]
     samples = (shelf / "out" / "00002.lines").read_text().splitlines()
     assert [json.loads(line)["key"] for line in samples] == ["000020", "000021"]
 
     # Overwriting deletes the files of the old set, also those that the new set does not replace.
     (shelf / "out" / "notes.lines").write_text("not of the set")
     write_list(shelf / "lists" / "urls.pipes", urls[:2])
-    assert run(**DOWNLOAD, incremental_mode="overwrite") == [1, 0, 2]
+    assert run(DOWNLOAD_SCRIPT, **DOWNLOAD, incremental_mode="overwrite") == [1, 0, 2]
     assert names(shelf / "out") == [*shard_files("00000"), "notes.lines"]
-    assert run(**DOWNLOAD | {"output_format": "files"}, incremental_mode="overwrite") == [1, 0, 2]
+    assert run(
+        DOWNLOAD_SCRIPT, **DOWNLOAD | {"output_format": "files"}, incremental_mode="overwrite"
+    ) == [1, 0, 2]
     assert not (shelf / "out" / "00000.lines").exists()
+
+
+def test_staging_split_and_publication_use_sources_and_a_target_from_outside(run, shelf, tmp_path):
+    images = {f"photo{number}.jpg": jpeg(number) for number in range(6)}
+    for folder in ("photos", "archives"):
+        (shelf / folder).mkdir()
+    with zipfile.ZipFile(shelf / "archives" / "album.zip", "w") as album:
+        for name, data in images.items():
+            album.writestr(name, data)
+            (shelf / "photos" / name).write_bytes(data)
+    folder = tmp_path / "published"
+    assert run(STAGE_SCRIPT, folder=str(folder)) == [6, 6, "mirror", True]
+    assert "staged.json" in names(shelf / "staged")
+    assert [name for name in names(folder / "me" / "photos") if name.endswith("/README.md")]
+    assert run(STAGE_SCRIPT, folder=str(folder)) == [6, 6, "mirror", False]
+
+
+def test_every_role_has_a_plug_in_here():
+    assert set(PLUG_INS) >= set(registry.ROLES) - {"distributor"}
