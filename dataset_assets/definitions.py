@@ -1,4 +1,7 @@
-"""What Dagster opens: `workspace.yaml` names this module. Everything is put together in `dataset_assets.orchestration.build`."""
+"""The module that Dagster loads, named in `workspace.yaml`.
+
+The definitions are built in `dataset_assets.orchestration.build`.
+"""
 
 import dagster as dg
 

@@ -28,7 +28,10 @@ def install(tmp_path, monkeypatch):
 def test_every_plug_in_loads(role):
     assert registry.names(role)
     for name in registry.names(role):
-        assert registry.load(role, name).__name__ == registry.ROLES[role].defines
+        plug_in = registry.load(role, name)
+        defines = registry.ROLES[role].defines
+        # A stage is an object; the other roles are classes.
+        assert role == "stage" or plug_in.__name__ == defines
 
 
 def test_unknown_name_is_refused_with_the_known_and_the_nearest_one():

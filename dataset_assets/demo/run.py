@@ -14,10 +14,13 @@ from dataset_assets.demo.lists import PORT, write_lists
 from dataset_assets.demo.photo_server import PhotoServer
 from dataset_assets.hub.loading import load_published
 from dataset_assets.images.contact_sheet import draw_contact_sheet
-from dataset_assets.orchestration.common.spec import HUB_UPLOAD, RAW_URLS, SHARDS, SPLIT_ARCHIVES
 from dataset_assets.orchestration.environment import ensure_dagster_home, read_environment
 from dataset_assets.orchestration.materialize import materialize_dataset
+from dataset_assets.orchestration.stages.hub_upload.section import HUB_UPLOAD
 from dataset_assets.orchestration.stages.hub_upload.target import HUB_FOLDER
+from dataset_assets.orchestration.stages.raw_urls.section import RAW_URLS
+from dataset_assets.orchestration.stages.shards.section import SHARDS
+from dataset_assets.orchestration.stages.split_archives.section import SPLIT_ARCHIVES
 from dataset_assets.pipelines.split.split_archives import load_split
 from dataset_assets.pipelines.verify.shards import sample_payloads
 from dataset_assets.records.shards import ShardRecord, add_counts

@@ -1,12 +1,15 @@
-"""The asset graph, and the only folder that imports Dagster: work is done by `dataset_assets.pipelines`, wiring is done here.
+"""The asset graph, and the only folder that imports Dagster.
 
-build         definitions: all datasets of the catalogs, and what they share
-components/   `type: dataset_assets.Dataset`; sections/ and spec: the keys of its YAML
-assets/       file = stage; *_runs, *_metadata, *checks, metadata, failures: what they are made of
+The work is done by `dataset_assets.pipelines`; here it is wired into assets.
+
+build         definitions: the datasets of all catalogs, and what they share
+catalog/      folder = dataset; one `defs.yaml` each
+components/   `type: dataset_assets.Dataset`: walks the stages
+stages/       folder = stage: its asset, YAML section, checks, metadata and sensor
+common/       what stages share; never imports one
 partitions    which shards belong to which partition
-automation, sensors, hub_sensor, schedules, causes
-io_managers/  manifests, plans and tables between assets; resources/ where datasets live
-environment   every environment variable
+io_managers/  plans, manifests and tables between assets
+resources/    where datasets are stored
+environment   the environment variables, read only there
 materialize   the same without the UI
-catalog/      file = dataset
 """

@@ -1,7 +1,8 @@
-"""Definitions: every dataset of the catalogs, and what they share (one automation sensor, the executor, resources).
+"""Builds the definitions: all datasets of the catalogs, and what they share.
 
-Component trees are built here directly. `load_from_defs_folder` would import the components of every installed library in every process, and needs a
-pyproject.toml that a wheel does not have.
+They share one automation sensor, the executor and the resources. Component trees are built
+directly, because `load_from_defs_folder` imports the components of every installed library in every
+process, and needs a pyproject.toml, which a wheel does not have.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ import dagster as dg
 from pydantic import ValidationError
 
 from dataset_assets.errors import ConfigurationError, DatasetAssetsError
-from dataset_assets.orchestration.automation import automation_sensor
+from dataset_assets.orchestration.common.automation import automation_sensor
 from dataset_assets.orchestration.environment import Environment, read_environment
 from dataset_assets.orchestration.io_managers.manifests import ManifestIOManager
 from dataset_assets.orchestration.io_managers.plans import PlanIOManager
@@ -27,7 +28,7 @@ from dataset_assets.orchestration.io_managers.values import ValueIOManager
 from dataset_assets.orchestration.resources.storage import StorageResource
 
 CATALOG = "dataset_assets.orchestration.catalog"
-#: Imported once by the server that steps are forked from.
+#: Imported once, by the fork server that starts the processes of steps.
 _PRELOAD = [
     "dagster",
     "dagster._core.instance.factory",
@@ -40,10 +41,14 @@ _PRELOAD = [
 def build_defs(
     environment: Environment | None = None, *, resources: Mapping[str, Any] | None = None
 ) -> dg.Definitions:
-    """Build the definitions of a code location. `resources` replaces some, for tests.
+    """Build the definitions of a code location.
+
+    Args:
+        environment: by default read from the variables of this process.
+        resources: replace resources of the same name, for tests.
 
     Raises:
-        ConfigurationError: a `defs.yaml` or an environment variable is wrong; with file and line.
+        ConfigurationError: a `defs.yaml` is not valid, with file and line; or a variable is not.
     """
     environment = environment or read_environment()
     modules = [
@@ -72,7 +77,7 @@ def build_defs(
 
 
 def default_resources(environment: Environment) -> dict[str, Any]:
-    """Return the resources that assets ask for by name."""
+    """Return the resources that assets request by name."""
     storage = StorageResource(root=environment.root)
     return {
         "storage": storage,
@@ -97,7 +102,10 @@ def _load(module: ModuleType) -> dg.Definitions:
 
 
 def _problems(exc: BaseException) -> list[str]:
-    """Find what is wrong in a `defs.yaml` below the layers of the component system, one line each: `file:line: key: what`."""
+    """Return the errors of a `defs.yaml`, one line each: `file:line: key: what`.
+
+    They are causes of the exception that the component system raises.
+    """
     cause: BaseException | None = exc
     while cause is not None:
         if isinstance(cause, ValidationError):
@@ -109,29 +117,31 @@ def _problems(exc: BaseException) -> list[str]:
 
 
 def _problem(location: str, message: str) -> str:
-    key, _, place = location.rpartition(" at ")
-    return f"{place}: {key}: {message.removeprefix('Value error, ')}"
+    key, _, line = location.rpartition(" at ")
+    return f"{line}: {key}: {message.removeprefix('Value error, ')}"
 
 
 def _check_names(assets: Sequence[dg.AssetsDefinition]) -> None:
     for key, count in Counter(key for asset in assets for key in asset.keys).items():
         if count > 1:
             raise ConfigurationError(
-                f"two datasets are called {key.path[0]!r}: rename one of the folders, or give one a `name`"
+                f"two datasets are called {key.path[0]!r}: rename one of the folders, or set the "
+                "`name` of one"
             )
 
 
 def _package(folder: Path) -> ModuleType:
-    """Make an importable package of a folder outside of any: its `defs.yaml` and `.py` files are found as in the catalog."""
+    """Make a folder outside all packages importable, so that it is loaded like the catalog."""
     name = f"dataset_assets_catalog_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
     module = ModuleType(name, doc=f"Datasets in {folder}.")
-    module.__path__, module.__file__ = [str(folder)], str(folder / "__init__.py")
+    module.__path__ = [str(folder)]
+    module.__file__ = str(folder / "__init__.py")
     sys.modules[name] = module
     return module
 
 
 def _executor(name: str) -> dg.ExecutorDefinition:
-    """Steps are few and work in processes of their own, so they run in the run's process unless a wide graph wants otherwise."""
+    """Return the executor. Steps are few and start their own workers, so one process is enough."""
     if name == "in_process":
         return dg.in_process_executor
     return dg.multiprocess_executor.configured(

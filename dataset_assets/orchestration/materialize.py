@@ -1,45 +1,40 @@
-"""Materialize a dataset from a script, in this process: what `dataset-assets demo` does, and what a notebook may want.
+"""Materializes a dataset from a script, in this process: `dataset-assets demo`, or a notebook.
 
-Runs are recorded in Dagster's instance, so the UI shows them like any other.
+Runs are recorded in Dagster's instance, so that the UI shows them like any other.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import dagster as dg
 from dagster._core.errors import DagsterHomeNotSetError
 
+from dataset_assets import registry
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.orchestration.build import build_defs
-from dataset_assets.orchestration.common.spec import (
-    HUB_UPLOAD,
-    LOADER_PREVIEW,
-    RAW_URLS,
-    SHARDS,
-    SPLIT_ARCHIVES,
-    STAGED,
-)
-from dataset_assets.orchestration.partitions import consecutive, partitions_name, range_tags
+from dataset_assets.orchestration.components.model import ROLE
+from dataset_assets.orchestration.partitions import consecutive, range_tags
 from dataset_assets.orchestration.resources.storage import StorageResource
 from dataset_assets.shards.commits import MANIFEST
 
-#: Dagster's own events are in the UI; the terminal gets what the assets say.
-_QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
-#: What is made of all shards, in order.
-_WHOLE = (LOADER_PREVIEW, SPLIT_ARCHIVES, HUB_UPLOAD)
+# Dagster's own events are in the UI; the terminal shows what the assets log.
+_RUN_CONFIG = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
 
 @dataclass(frozen=True, slots=True)
 class Materialized:
-    """What a call did."""
+    """Result of a call."""
 
-    partitions: tuple[str, ...]  # those that were asked for, or were missing
-    failed_runs: tuple[str, ...]  # run ids
-    problems: tuple[str, ...]  # one line per failed run
+    partitions: tuple[str, ...]
+    """The requested partitions, or those that were missing."""
+    failed_runs: tuple[str, ...]
+    """Ids of runs."""
+    problems: tuple[str, ...]
+    """One line for each failed run."""
 
     @property
     def success(self) -> bool:
-        """Whether everything that was asked for is there now."""
+        """Whether everything that was requested exists now."""
         return not self.failed_runs
 
 
@@ -50,128 +45,124 @@ def materialize_dataset(
     instance: dg.DagsterInstance | None = None,
     definitions: dg.Definitions | None = None,
 ) -> Materialized:
-    """Plan the lists of a dataset and make its shards, or stage its parts; then its preview, splits and publication where it has them.
+    """Materialize the assets of a dataset, upstream before downstream, until one fails.
 
-    Shards are the given partitions, and then nothing is made of them; or all that are not recorded as made or are gone from the store.
-    Idempotent: what is committed is not fetched, written or published again. Ranges are cut as a backfill would cut them. Without an `instance`,
-    that of DAGSTER_HOME.
+    Idempotent: committed data is not downloaded, written or published again.
+
+    Args:
+        name: of the dataset.
+        partitions: only these are made, and no asset downstream of them. By default, all that are
+            not recorded as made, or have no manifest in the store, in ranges as a backfill has.
+        instance: by default that of DAGSTER_HOME.
+        definitions: by default those of all catalogs.
 
     Raises:
-        ConfigurationError: there is no such dataset or partition, or no DAGSTER_HOME.
+        ConfigurationError: there is no such dataset or partition, or DAGSTER_HOME is not set.
     """
-    session = _Session.open(name, instance, definitions)
-    made, runs = session.make_partitions(partitions)
-    for stage in _WHOLE if partitions is None else ():
-        if session.has(stage) and all(run.success for run in runs):
-            runs.append(session.run(stage, {}))
-    failed = [run for run in runs if not run.success]
+    dataset = _Dataset.open(name, instance, definitions)
+    if partitions is not None and not any(map(dataset.partitions_def, dataset.keys)):
+        raise ConfigurationError(
+            f"{name} has no partitions: it is not made of URL lists, nor staged"
+        )
+    for key in dataset.keys:
+        if dataset.failed_runs():
+            break
+        if dataset.partitions_def(key) is None:
+            dataset.run(key, {})
+            continue
+        dataset.make_partitions(key, partitions)
+        if partitions is not None:
+            break
+    failed = dataset.failed_runs()
     return Materialized(
-        made, tuple(run.run_id for run in failed), tuple(_problem(run) for run in failed)
+        tuple(dataset.made),
+        tuple(run.run_id for run in failed),
+        tuple(_problem(run) for run in failed),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Session:
-    """A dataset and the Dagster that runs it."""
+class _Dataset:
+    """A dataset, the Dagster that runs it, and the runs so far."""
 
-    name: str
-    job: dg.JobDefinition
-    keys: frozenset[dg.AssetKey]
-    shards: dg.AssetsDefinition | None  # what has partitions
-    storage: StorageResource
+    definitions: dg.Definitions
     instance: dg.DagsterInstance
+    keys: Sequence[dg.AssetKey]
+    runs: list[dg.ExecuteInProcessResult] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
 
     @classmethod
     def open(
         cls, name: str, instance: dg.DagsterInstance | None, definitions: dg.Definitions | None
-    ) -> "_Session":
+    ) -> "_Dataset":
         definitions = definitions or build_defs()
-        keys = frozenset(spec.key for spec in definitions.resolve_all_asset_specs())
-        datasets = sorted(
-            {key.path[0] for key in keys if key.path[-1] in (SHARDS, STAGED, SPLIT_ARCHIVES)}
-        )
+        graph = definitions.resolve_asset_graph()
+        stages = set(registry.names(ROLE))
+        keys = [
+            key
+            for key in graph.toposorted_asset_keys
+            if key in graph.materializable_asset_keys and stages.intersection(key.path[1:2])
+        ]
+        datasets = sorted({key.path[0] for key in keys})
         if name not in datasets:
             raise ConfigurationError(
                 f"unknown dataset {name!r}: expected one of {', '.join(datasets)}"
             )
-        stage = next(
-            (stage for stage in (SHARDS, STAGED) if dg.AssetKey([name, stage]) in keys), None
-        )
-        shards = definitions.get_assets_def([name, stage]) if stage is not None else None
-        storage = (definitions.resources or {})["storage"]
-        return cls(
-            name,
-            definitions.resolve_implicit_global_asset_job_def(),
-            keys,
-            shards,
-            storage,
-            instance or _instance(),
-        )
+        own = [key for key in keys if key.path[0] == name]
+        return cls(definitions, instance or _instance(), own)
 
-    def has(self, stage: str) -> bool:
-        """Whether the dataset has this asset."""
-        return dg.AssetKey([self.name, stage]) in self.keys
+    def partitions_def(self, key: dg.AssetKey) -> dg.PartitionsDefinition[str] | None:
+        """Return the partitions of an asset; None: it has none."""
+        return self.definitions.resolve_assets_def(key).partitions_def
 
-    def run(self, stage: str, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
+    def failed_runs(self) -> list[dg.ExecuteInProcessResult]:
+        """Return the runs that have failed."""
+        return [run for run in self.runs if not run.success]
+
+    def run(self, key: dg.AssetKey, tags: dict[str, str]) -> None:
         """Run one asset."""
-        key = dg.AssetKey([self.name, stage])
-        return self.job.execute_in_process(
+        job = self.definitions.resolve_implicit_global_asset_job_def()
+        run = job.execute_in_process(
             instance=self.instance,
             asset_selection=[key],
             tags=tags,
-            run_config=_QUIET,
+            run_config=_RUN_CONFIG,
             raise_on_error=False,
         )
+        self.runs.append(run)
 
-    def make_partitions(
-        self, partitions: Sequence[str] | None
-    ) -> tuple[tuple[str, ...], list[dg.ExecuteInProcessResult]]:
-        """Run the plan, if there is one, then the partitions; return which, and all runs."""
-        if self.shards is None:
-            if partitions is not None:
-                raise ConfigurationError(
-                    f"{self.name} has no partitions: it is not made of url lists, nor staged"
-                )
-            return (), []
-        plan = [self.run(RAW_URLS, {})] if self.has(RAW_URLS) else []
-        if not all(run.success for run in plan):
-            return (), plan
-        stage, known = self.shards.key.path[-1], self._known(self.shards)
-        wanted = self._missing(stage, known) if partitions is None else list(partitions)
+    def make_partitions(self, key: dg.AssetKey, partitions: Sequence[str] | None) -> None:
+        """Run ranges of partitions: the given ones, or those that are missing."""
+        asset = self.definitions.resolve_assets_def(key)
+        known = self._known(key)
+        wanted = self._missing(key, known) if partitions is None else list(partitions)
         if unknown := set(wanted) - set(known):
+            has = f"{known[0]} to {known[-1]}" if known else "none"
             raise ConfigurationError(
-                f"{self.name} has no partitions {', '.join(sorted(unknown))}; it has {known[0]} to {known[-1]}"
+                f"{key.path[0]} has no partitions {', '.join(sorted(unknown))}; it has {has}"
             )
-        ranges = consecutive(known, set(wanted), self._partitions_per_run(len(known)))
-        return tuple(wanted), [
-            *plan,
-            *(self.run(stage, range_tags(first, last)) for first, last in ranges),
-        ]
+        policy = asset.backfill_policy
+        most = (policy.max_partitions_per_run or len(known)) if policy is not None else 1
+        for first, last in consecutive(known, set(wanted), most):
+            self.run(key, range_tags(first, last))
+        self.made.extend(wanted)
 
-    def _known(self, asset: dg.AssetsDefinition) -> Sequence[str]:
-        """Return the partitions, in order."""
-        parts = asset.partitions_def
-        return (
-            self.instance.get_dynamic_partitions(partitions_name(self.name))
-            if self.has(RAW_URLS)
-            else parts.get_partition_keys()
-            if parts
-            else ()
-        )
+    def _known(self, key: dg.AssetKey) -> Sequence[str]:
+        """Return all partitions of an asset, in order."""
+        partitions_def = self.partitions_def(key)
+        if partitions_def is None:
+            return ()
+        return partitions_def.get_partition_keys(dynamic_partitions_store=self.instance)
 
-    def _missing(self, stage: str, known: Sequence[str]) -> list[str]:
-        """Return the partitions that were never made, or whose folder is gone."""
-        made = self.instance.get_materialized_partitions(dg.AssetKey([self.name, stage]))
+    def _missing(self, key: dg.AssetKey, known: Sequence[str]) -> list[str]:
+        """Return the partitions that are not recorded as made, or whose folder is gone."""
+        storage: StorageResource = (self.definitions.resources or {})["storage"]
+        made = self.instance.get_materialized_partitions(key)
         return [
-            key
-            for key in known
-            if key not in made or self.storage.store(self.name, stage, key).size(MANIFEST) is None
+            partition
+            for partition in known
+            if partition not in made or storage.store(*key.path, partition).size(MANIFEST) is None
         ]
-
-    def _partitions_per_run(self, known: int) -> int:
-        """Return how many partitions a run may take."""
-        policy = self.shards.backfill_policy if self.shards is not None else None
-        return policy.max_partitions_per_run or known if policy is not None else 1
 
 
 def _instance() -> dg.DagsterInstance:
@@ -179,12 +170,13 @@ def _instance() -> dg.DagsterInstance:
         return dg.DagsterInstance.get()
     except DagsterHomeNotSetError as exc:
         raise ConfigurationError(
-            "DAGSTER_HOME is not set: expected the absolute path of an existing folder, for Dagster's records"
+            "DAGSTER_HOME is not set: expected the absolute path of an existing folder for "
+            "Dagster's records"
         ) from exc
 
 
 def _problem(run: dg.ExecuteInProcessResult) -> str:
-    """Say in one line why a run failed."""
+    """Return in one line why a run failed."""
     for event in run.filter_events(lambda event: event.is_step_failure):
         failure = event.step_failure_data
         if failure.user_failure_data is not None:

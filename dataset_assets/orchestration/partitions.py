@@ -1,8 +1,9 @@
 """Which shards belong to which partition, and the registration of partitions with Dagster.
 
-A partition is a run of consecutive shards of one list; its key is the zero-padded number of the first of them, and its shard set lives in
-`shards/<key>/`. How many shards a partition holds is decided when its list is planned and written beside the plan, so nothing ever moves.
-Dagster recomputes the keys of a range from the order of registration: keys are registered in ascending order, and only ever appended.
+A partition has consecutive shards of one list. Its key is the zero-padded number of the first one,
+and its shard set is in `shards/<key>/`. The number of shards in a partition is set when its list is
+planned, and stored next to the plan, so it never changes. Dagster recomputes the keys of a range
+from the order of registration: keys are registered in ascending order and only appended.
 """
 
 import json
@@ -20,14 +21,14 @@ from dataset_assets.records.plans import Plan
 from dataset_assets.shards.naming import shard_name
 from dataset_assets.storage.store import Store
 
-#: Dagster's pages and its backfill daemon stay quick up to here.
+#: Dagster's pages and its backfill daemon stay fast up to this number.
 MAX_PARTITIONS = 10_000
 FILE = "partitions.json"
 _REGISTER_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class PartitionGroup:
     """The partitions of one list."""
 
     first_shard: int
@@ -45,7 +46,7 @@ class Group:
 class Partitioning:
     """All partitions of a dataset, in order."""
 
-    groups: tuple[Group, ...] = ()
+    groups: tuple[PartitionGroup, ...] = ()
 
     def shards(self) -> dict[str, range]:
         """Return the shards of each partition."""
@@ -65,30 +66,35 @@ class Partitioning:
 
 
 def partitions_name(dataset: str) -> str:
-    """Return the name under which Dagster knows the partitions of a dataset."""
+    """Return the name of the partitions definition of a dataset."""
     return f"{dataset}__shards"
 
 
 def partitions_of(dataset: str) -> dg.DynamicPartitionsDefinition:
-    """Return the definition of a dataset's shard partitions."""
+    """Return the partitions definition of the shards of a dataset."""
     return dg.DynamicPartitionsDefinition(name=partitions_name(dataset))
 
 
 def load_partitioning(plan_store: Store) -> Partitioning:
-    """Read which shards belong to which partition.
+    """Read the partitions of a plan.
 
     Raises:
-        ObjectMissing: no list was planned yet.
+        ObjectMissing: no list has been planned yet.
     """
     return Partitioning(
-        tuple(Group(*entry) for entry in json.loads(plan_store.read(FILE))["groups"])
+        tuple(PartitionGroup(*entry) for entry in json.loads(plan_store.read(FILE))["groups"])
     )
 
 
 def extend_partitioning(
     plan_store: Store, plan: Plan, shards_per_partition: int | None
 ) -> Partitioning:
-    """Give every list of the plan that has no partitions yet its partitions. Idempotent.
+    """Add partitions for the lists of a plan that have none yet. Idempotent.
+
+    Args:
+        plan_store: has the plan, and gets `partitions.json`.
+        plan: the lists, with the shards of each.
+        shards_per_partition: of new lists; None: as few as the limit allows.
 
     Raises:
         ConfigurationError: there would be more than `MAX_PARTITIONS`.
@@ -104,12 +110,15 @@ def extend_partitioning(
         for pair, group in zip(planned, known, strict=False)
     ):
         raise PlanMismatch(
-            f"{plan_store.locate(FILE)} belongs to another plan than plan.json beside it; delete both, and the shards, to start over"
+            f"{plan_store.locate(FILE)} belongs to another plan than plan.json in the same folder; "
+            "delete both, and the shards, to start over"
         )
     partitioning = Partitioning(known)
     for first_shard, shard_count in planned[len(known) :]:
         size = _group_size(shard_count, MAX_PARTITIONS - partitioning.count, shards_per_partition)
-        partitioning = Partitioning((*partitioning.groups, Group(first_shard, shard_count, size)))
+        partitioning = Partitioning(
+            (*partitioning.groups, PartitionGroup(first_shard, shard_count, size))
+        )
     if len(partitioning.groups) > len(known):
         plan_store.write(
             FILE, json.dumps({"groups": [astuple(group) for group in partitioning.groups]}).encode()
@@ -118,26 +127,32 @@ def extend_partitioning(
 
 
 def _group_size(shard_count: int, free: int, wanted: int | None) -> int:
-    """Choose how many shards a partition of a list holds: as asked, else so that the list takes at most half of the free partitions."""
+    """Return how many shards a partition of a list has.
+
+    Without a `wanted` number, the list takes at most half of the free partitions.
+    """
     if free < 1:
         raise ConfigurationError(
-            f"this dataset has {MAX_PARTITIONS:,} partitions, no more can be added: give new lists a dataset of their own"
+            f"this dataset has {MAX_PARTITIONS:,} partitions, no more can be added: put new lists "
+            "into another dataset"
         )
     if wanted is None:
         return max(1, -(-shard_count // max(1, free // 2)))
     if -(-shard_count // wanted) > free:
         needed = -(-shard_count // free)
         raise ConfigurationError(
-            f"shards_per_partition: {shard_count:,} more shards at {wanted} per partition need more than the {free:,} partitions that are left; "
-            f"expected at least {needed}, or more samples_per_shard"
+            f"shards_per_partition: {shard_count:,} more shards at {wanted} per partition need "
+            f"more than the {free:,} partitions that are left; expected at least {needed}, or "
+            "more samples_per_shard"
         )
     return wanted
 
 
 def register(instance: dg.DagsterInstance, dataset: str, keys: Sequence[str]) -> None:
-    """Make Dagster's partitions those of the plan, in its order. Idempotent; normally only appends.
+    """Register partitions with Dagster, in order. Idempotent; normally only appends.
 
-    When the known keys do not begin the plan's (the plan was made anew), all are registered again: their order could not be mended otherwise.
+    If the registered keys are not the first of `keys`, because the plan was recreated, all are
+    registered again: Dagster cannot reorder them.
     """
     name = partitions_name(dataset)
     known = list(instance.get_dynamic_partitions(name))
@@ -156,12 +171,14 @@ def _chunks(keys: Sequence[str]) -> Iterable[Sequence[str]]:
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:
-    """Return the tags that make a run one of a range of partitions."""
+    """Return the tags of a run for a range of partitions."""
     return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
 
 
 def consecutive(keys: Sequence[str], chosen: set[str], most: int) -> list[tuple[str, str]]:
-    """Return the first and last key of every run of chosen keys that stand side by side, cut to at most `most` keys.
+    """Return the first and last key of each range of adjacent chosen keys.
+
+    Ranges are cut to at most `most` keys.
 
     Example:
         >>> consecutive("abcdef", {"a", "b", "c", "e"}, 2)
@@ -169,11 +186,12 @@ def consecutive(keys: Sequence[str], chosen: set[str], most: int) -> list[tuple[
     """
     ranges: list[tuple[str, str]] = []
     length = 0
-    for before, key in zip([None, *keys], keys, strict=False):
+    for previous, key in zip([None, *keys], keys, strict=False):
         if key not in chosen:
             continue
-        if ranges and ranges[-1][1] == before and length < most:
-            ranges[-1], length = (ranges[-1][0], key), length + 1
+        if ranges and ranges[-1][1] == previous and length < most:
+            ranges[-1] = (ranges[-1][0], key)
+            length += 1
         else:
             ranges.append((key, key))
             length = 1

@@ -15,7 +15,9 @@ def _record(successes, **causes):
 
 
 def test_success_rate_passes_when_enough_rows_became_samples():
-    result = success_result([_record(90, opt_out=10), _record(60, http_not_found=40)], least=0.75)
+    result = success_result(
+        [_record(90, opt_out=10), _record(60, http_not_found=40)], min_success_rate=0.75
+    )
     assert result.passed
     assert result.metadata["success rate"].value == 0.75
     assert [record.data["cause"] for record in result.metadata["causes"].value.records] == [
@@ -25,20 +27,20 @@ def test_success_rate_passes_when_enough_rows_became_samples():
 
 
 def test_success_rate_warns_when_too_few_rows_became_samples():
-    result = success_result([_record(40, http_not_found=60)], least=0.5)
+    result = success_result([_record(40, http_not_found=60)], min_success_rate=0.5)
     assert not result.passed
     assert result.severity == dg.AssetCheckSeverity.WARN
     assert result.description == "40.0% of 100 rows became samples, expected at least 50%."
 
 
 def test_resolver_is_named_when_names_are_not_resolved():
-    result = success_result([_record(90, dns_temporary=6, dns_not_found=4)], least=0.5)
+    result = success_result([_record(90, dns_temporary=6, dns_not_found=4)], min_success_rate=0.5)
     assert not result.passed
-    assert "10.0% of the rows failed in name resolution: look at the resolver" in result.description
+    assert "10.0% of the rows failed in name resolution. Check the resolver" in result.description
 
 
 def test_success_rate_passes_when_there_are_no_rows():
-    assert success_result([], least=0.5).passed
+    assert success_result([], min_success_rate=0.5).passed
 
 
 def test_readable_names_partition_and_problem_when_one_is_damaged():

@@ -14,12 +14,7 @@ from dataset_assets.orchestration.build import build_defs
 from dataset_assets.orchestration.components import Dataset
 from dataset_assets.orchestration.components.scaffolder import DatasetScaffolder
 from dataset_assets.orchestration.environment import Environment
-from dataset_assets.orchestration.stages.shards.section import (
-    FETCH_NAMES,
-    IMAGE_NAMES,
-    Fetching,
-    Image,
-)
+from dataset_assets.orchestration.stages.shards.section import Fetching, Image
 from dataset_assets_tests.orchestration.yaml_datasets import MINIMAL, load, write_dataset
 
 FULL = """
@@ -142,7 +137,7 @@ def test_description_of_the_dataset_reaches_every_asset_when_given(full):
             }.items()
         )
         assert spec.description.startswith(
-            "Birds." if stage != "url_lists" else "Url lists at `s3://lists/birds/*.parquet`"
+            "Birds." if stage != "url_lists" else "URL lists at `s3://lists/birds/*.parquet`"
         )
     policy = dg.FreshnessPolicy.time_window(
         fail_window=timedelta(hours=48), warn_window=timedelta(hours=24)
@@ -266,7 +261,7 @@ def test_template_is_rendered_when_it_names_the_environment(tmp_path, monkeypatc
             "max_partitions_per_run: 3",
             "max_partitions_per_run: 0",
             15,
-            r"shards.max_partitions_per_run: expected a whole number above 0, or all, got 0",
+            r"shards.max_partitions_per_run: expected an integer of at least 1, or all, got 0",
         ),
         (
             "connections: 64",
@@ -309,7 +304,7 @@ def test_template_is_rendered_when_it_names_the_environment(tmp_path, monkeypatc
             "warn_after_h: 24",
             "warn_after_h: 72",
             8,
-            r"freshness.warn_after_h: warn_after_h must be less than fail_after_h",
+            r"freshness.warn_after_h: warn_after_h: expected less than fail_after_h",
         ),
         (
             "url_column: URL",
@@ -399,10 +394,10 @@ def test_type_of_a_defs_yaml_is_the_component_when_imported():
 def test_every_option_of_the_library_can_be_set_when_named():
     """Options that the YAML does not offer are listed here, so that a new one is offered or left out on purpose."""
     images = {field.name for field in dataclasses.fields(ImageOptions)}
-    assert images == {IMAGE_NAMES.get(key, key) for key in Image.model_fields}
-    fetching = {field.name for field in dataclasses.fields(FetchOptions)} - {
-        FETCH_NAMES.get(key, key) for key in Fetching.model_fields
-    }
+    assert images == set(Image.mirrored[ImageOptions].values())
+    fetching = {field.name for field in dataclasses.fields(FetchOptions)} - set(
+        Fetching.mirrored[FetchOptions].values()
+    )
     assert fetching == {
         *("headers", "header_hosts"),  # `credential`
         *("verify_tls", "proxy"),  # not for shared datasets

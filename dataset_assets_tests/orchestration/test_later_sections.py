@@ -6,13 +6,9 @@ import dagster as dg
 import pytest
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.orchestration.common.source import Files, Recordings
 from dataset_assets.orchestration.stages.hub_upload.section import Hub
-from dataset_assets.orchestration.stages.split_archives.section import (
-    ARCHIVE_NAMES,
-    Archives,
-    Splits,
-)
+from dataset_assets.orchestration.stages.split_archives.section import Archives, Splits
+from dataset_assets.orchestration.stages.split_archives.source import Files, Recordings
 from dataset_assets.pipelines.publish.publish import PublishOptions
 from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import ArchiveOptions
@@ -73,20 +69,20 @@ def test_options_are_those_of_the_yaml_when_given():
 
 
 @pytest.mark.parametrize(
-    ("options", "section", "renamed", "left_out"),
+    ("options", "section", "left_out"),
     [
-        (SplitOptions, Splits, {}, set()),
-        (ArchiveOptions, Archives, ARCHIVE_NAMES, set()),
-        (RecordingOptions, Recordings, {}, set()),
-        (FileOptions, Files, {}, set()),
-        (PublishOptions, Hub, {}, {"message"}),
+        (SplitOptions, Splits, set()),
+        (ArchiveOptions, Archives, set()),
+        (RecordingOptions, Recordings, set()),
+        (FileOptions, Files, set()),
+        (PublishOptions, Hub, {"message"}),
     ],
 )
-def test_every_option_of_the_library_can_be_set_when_named(options, section, renamed, left_out):
+def test_every_option_of_the_library_can_be_set_when_named(options, section, left_out):
     """Options that the YAML does not offer are listed here, so that a new one is offered or left out on purpose."""
-    missing = {field.name for field in dataclasses.fields(options)} - {
-        renamed.get(key, key) for key in section.model_fields
-    }
+    missing = {field.name for field in dataclasses.fields(options)} - set(
+        section.mirrored[options].values()
+    )
     assert missing == left_out
 
 
@@ -97,7 +93,7 @@ def test_every_option_of_the_library_can_be_set_when_named(options, section, ren
             "source:\n    recordings: {path: drives, fps: 10}",
             "source: {}",
             4,
-            r"source: expected exactly one of urls, recordings, files, shards, coco, cityscapes, imagenet, cvat; got none",
+            r"source: expected exactly one of urls, cityscapes, coco, cvat, imagenet, recordings, files, shards; got none",
         ),
         (
             "recordings:",
@@ -114,7 +110,7 @@ def test_every_option_of_the_library_can_be_set_when_named(options, section, ren
         ("fps: 10", "fsp: 10", 5, r"source.recordings.fsp: unknown key .* did you mean 'fps'"),
         ("fps: 10", "fps: -1", 5, r"source.recordings.fps: fps: expected"),
         ("train: 0.9", "trian: 0.9", 7, r"splits.trian: unknown key .* did you mean 'train'"),
-        ("train: 0.9", "train: -1", 7, r"splits.train: ratios: expected"),
+        ("train: 0.9", "train: -1", 7, r"splits.train: ratios: train: expected"),
         (
             "train: 0.9",
             "ratios: {a: 1}",
@@ -157,7 +153,7 @@ def test_every_option_of_the_library_can_be_set_when_named(options, section, ren
             "license: mit",
             "target: hugingface",
             14,
-            r"hub.target: Input should be 'directory' or 'huggingface'",
+            r"hub.target: unknown hub_target 'hugingface': expected one of directory, huggingface",
         ),
         ("  license: cc-by-4.0\n", "", 11, r"hub: expected a `license`"),
         (

@@ -22,7 +22,7 @@ def test_text_is_one_plain_line_when_it_has_controls():
             "could not read http://host/a.jpg?… today",
         ),
         ("https://host/a.jpg", "https://host/a.jpg"),
-        ("http://[broken?x=1", "http://[broken"),
+        ("http://[broken?x=1", "http://[broken?…"),
     ],
 )
 def test_url_loses_its_secrets_when_shown(url, shown):
@@ -68,10 +68,10 @@ def test_sparkline_shows_at_once_when_there_are_many_shards(count):
     assert value.value.startswith("![success, 0.0% to ")
 
 
-def test_picture_is_refused_when_it_would_fill_the_event_log():
-    assert metadata.picture(b"x" * 100).value.startswith("![samples](data:image/jpeg;base64,")
+def test_image_is_refused_when_it_would_fill_the_event_log():
+    assert metadata.inline_image(b"x" * 100).value.startswith("![samples](data:image/jpeg;base64,")
     with pytest.raises(ValueError, match="10000 bytes"):
-        metadata.picture(b"x" * 20_000)
+        metadata.inline_image(b"x" * 20_000)
 
 
 def test_columns_are_shown_with_their_types_when_given_a_schema():

@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from dataset_assets.orchestration.common import metadata
-from dataset_assets.orchestration.common.schedules import MAX_RUNS_PER_TICK
+from dataset_assets.orchestration.stages.shards.schedule import MAX_RUNS_PER_TICK
 from dataset_assets_tests.orchestration.graphs import PHOTOS, Graph
 
 
@@ -81,7 +81,7 @@ def test_partition_is_left_alone_when_its_last_run_cured_it(graph):
 
 
 def test_newest_record_counts_when_there_are_more_than_a_page(graph, monkeypatch):
-    monkeypatch.setattr("dataset_assets.orchestration.common.schedules._PAGE", 10)
+    monkeypatch.setattr("dataset_assets.orchestration.stages.shards.schedule._PAGE", 10)
     _partitions(graph, 3)
     _record(graph, "00001", {"timeout_total": 1})
     for _ in range(12):

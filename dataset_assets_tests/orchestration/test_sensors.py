@@ -89,7 +89,7 @@ def test_recordings_are_split_once_they_stay_the_same_when_watched(tmp_path, ins
     watcher = Watcher(Graph.make(tmp_path, 0, instance, RECORDINGS, {}), "photos__new_data")
     assert watcher.tick().run_requests == []
     assert len(watcher.tick().run_requests) == 1
-    assert "as they were" in watcher.tick().skip_message
+    assert "have not changed" in watcher.tick().skip_message
     write_recordings(folder, 1, first=2)
     assert "have changed" in watcher.tick().skip_message
     assert len(watcher.tick().run_requests) == 1
@@ -104,6 +104,6 @@ def test_manifests_alone_are_looked_at_when_shards_are_watched(tmp_path, instanc
     for _ in range(2):
         watcher.tick()
     (folder / "00000.tar").write_text("being written")
-    assert "as they were" in watcher.tick().skip_message
+    assert "have not changed" in watcher.tick().skip_message
     (folder / "manifest.json").write_text("{ }")
     assert "have changed" in watcher.tick().skip_message

@@ -155,7 +155,9 @@ def test_one_line_says_what_to_materialize_when_nothing_is_staged(tmp_path, inst
     write_coco(tmp_path / "data" / "archives")
     graph = Graph.make(tmp_path, 0, instance, COCO, {})
     for stage in ("loader_preview", "split_archives"):
-        assert "photos/staged not there: materialize it first" in failure_of(graph.run(stage))
+        assert "of photos/staged are missing: materialize them first" in failure_of(
+            graph.run(stage)
+        )
 
 
 def test_images_that_can_not_be_decoded_are_a_warning_when_too_many(tmp_path, instance):

@@ -1,1 +1,4 @@
-"""The datasets: a folder is a dataset, its `defs.yaml` says where it comes from and what is made of it. A plain `.py` file is a one-off asset."""
+"""The shipped datasets: `<dataset>/defs.yaml`, or a `.py` file with a one-off asset.
+
+`DATASET_ASSETS_CATALOG` names more folders like this one.
+"""

@@ -1,74 +1,68 @@
-"""What happens by itself, what must be there, and how old things may get: `automation:`, `requires:` and `freshness:` of a `defs.yaml`."""
+"""Automation conditions, freshness policies and step retries of assets, from the YAML of a dataset.
 
-from typing import Annotated, Self
+Everything here is off until a `defs.yaml` switches it on. Three mechanisms retry, each for its own
+kind of failure: steps (here, when a store or the network did not answer), runs (`dagster.yaml`, for
+crashed workers only) and rows (`retry_failed`, for URLs that failed for transient causes).
+"""
+
+from datetime import timedelta
+from typing import Any
 
 import dagster as dg
-from pydantic import AfterValidator, Field, model_validator
 
-from dataset_assets.errors import ConfigurationError
-from dataset_assets.orchestration.common.section import Section, errors_at_keys
-from dataset_assets.records.causes import TRANSIENT, parse_causes
+from dataset_assets.orchestration.common.spec import DatasetSpec
 
-
-def _valid_cron(text: str) -> str:
-    try:
-        dg.AutomationCondition.cron_tick_passed(text)
-    except Exception as exc:
-        raise ConfigurationError(
-            f"expected the five fields of a cron schedule, such as '0 3 * * 1', got {text!r}"
-        ) from exc
-    return text
+SENSOR_NAME = "automation"
 
 
-def _known_causes(names: list[str]) -> list[str]:
-    parse_causes(names)
-    return names
+def partition_condition(spec: DatasetSpec) -> dg.AutomationCondition[Any] | None:
+    """Request partitions that are new and missing.
+
+    `eager()` would request every partition again whenever a list is added.
+    """
+    if not spec.automation.enabled:
+        return None
+    return dg.AutomationCondition.on_missing() & ~dg.AutomationCondition.in_progress()
 
 
-Cron = Annotated[str, AfterValidator(_valid_cron)]
-Seconds = Annotated[float, Field(gt=0)]
+def whole_condition(spec: DatasetSpec) -> dg.AutomationCondition[Any] | None:
+    """Request an unpartitioned asset when an upstream asset changed and none is missing."""
+    return dg.AutomationCondition.eager() if spec.automation.enabled else None
 
 
-class RetryFailed(Section):
-    """When rows that failed are fetched again."""
-
-    cron: Cron
-    causes: Annotated[list[str], AfterValidator(_known_causes)] = Field(
-        default_factory=lambda: [TRANSIENT]
+def automation_sensor(*, is_on: bool) -> dg.AutomationConditionSensorDefinition:
+    """Build the one sensor that evaluates the conditions of all assets."""
+    status = dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED
+    return dg.AutomationConditionSensorDefinition(
+        SENSOR_NAME,
+        target=dg.AssetSelection.all(),
+        default_status=status,
+        description=(
+            "Requests new partitions, and the assets that depend on all of them, for datasets "
+            "with `automation: {enabled: true}`."
+        ),
     )
-    """Causes, or `transient` for all that may go away."""
 
 
-class Automation(Section):
-    """What happens by itself. Off unless `enabled`: then sensors and schedules run as soon as the daemon does."""
+def freshness_policy(spec: DatasetSpec) -> dg.FreshnessPolicy | None:
+    """Return the policy of the asset that reads the source.
 
-    enabled: bool = False
-    watch_every_s: Annotated[int, Field(ge=5)] | None = None
-    """Look for new lists this often."""
-    refresh: Cron | None = None
-    """Read the lists again at these times, cron."""
-    retry_failed: RetryFailed | None = None
-    step_retries: Annotated[int, Field(ge=0)] = 2
-    """How often a run tries shards again that failed as a whole."""
-    step_retry_delay_s: Seconds = 30
-
-
-class Freshness(Section):
-    """How old the url plan may get."""
-
-    warn_after_h: Seconds | None = None
-    fail_after_h: Seconds
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.warn_after_h is not None and self.warn_after_h >= self.fail_after_h:
-            problem = f"warn_after_h must be less than fail_after_h: {self.warn_after_h} came with {self.fail_after_h}"
-            raise errors_at_keys("Freshness", [("warn_after_h", self.warn_after_h, problem)])
-        return self
+    Dagster's policies ignore partitions, so partitioned assets have none.
+    """
+    if spec.freshness is None:
+        return None
+    warn_after_h = spec.freshness.warn_after_h
+    return dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(hours=spec.freshness.fail_after_h),
+        warn_window=timedelta(hours=warn_after_h) if warn_after_h is not None else None,
+    )
 
 
-class Requires(Section):
-    """What must be there before shards can be made: shown as tags; a missing variable is one clear error then."""
-
-    network: bool = False
-    env: list[str] = Field(default_factory=list)
+def step_retries(spec: DatasetSpec) -> dg.RetryPolicy:
+    """Return how a failed step is retried; committed data is kept."""
+    return dg.RetryPolicy(
+        max_retries=spec.automation.step_retries,
+        delay=spec.automation.step_retry_delay_s,
+        backoff=dg.Backoff.EXPONENTIAL,
+        jitter=dg.Jitter.PLUS_MINUS,
+    )

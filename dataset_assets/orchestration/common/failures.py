@@ -1,4 +1,4 @@
-"""How errors of the library end a step: as one clear line, and tried again only where that can help."""
+"""Turns errors of the library into step failures: one line of text, retried only if that helps."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,21 +19,26 @@ from dataset_assets.errors import (
 from dataset_assets.orchestration.common.metadata import plain_text
 
 MAX_MESSAGE = 2000
-_LASTING = (
+_PERMANENT = (
     AccessDenied | BucketMissing | CredentialsRefused | DiskFull | NotWritable | ObjectMissing
 )
 
 
 @contextmanager
 def as_failure() -> Iterator[None]:
-    """Turn an error of the library into a `Failure`. A wrong configuration, a refused token or a full disk does not go away by trying again."""
+    """Raise errors of the library as a `Failure`.
+
+    Only storage errors and incomplete shards are retried, and not those that a retry cannot fix,
+    such as a rejected token or a full disk.
+    """
     try:
         yield
     except DatasetAssetsError as exc:
-        helps = isinstance(exc, StorageError | ShardIncomplete) and not isinstance(exc, _LASTING)
-        raise failure(str(exc), allow_retries=helps) from None
+        is_transient = isinstance(exc, StorageError | ShardIncomplete)
+        allow_retries = is_transient and not isinstance(exc, _PERMANENT)
+        raise failure(str(exc), allow_retries=allow_retries) from None
 
 
 def failure(message: str, *, allow_retries: bool = True) -> dg.Failure:
-    """Build the end of a step: one line of plain text, without secrets of urls."""
+    """Build a step failure: one line of plain text, without secrets from URLs."""
     return dg.Failure(plain_text(message, MAX_MESSAGE), allow_retries=allow_retries)

@@ -1,44 +1,60 @@
-"""Metadata values for the pages of the Dagster UI. Small, escaped, and free of secrets; numbers stay numbers so that they can be plotted.
+"""Metadata values for the pages of the Dagster UI: small, escaped, and without secrets.
 
-What is below 1,000 characters shows at once, so charts are tiny SVGs; a picture goes inline below 10 KB and is linked above.
-Every value is one event row per partition: a materialization stays below 100 KB.
+Numbers stay numbers, so that the UI can plot them. The UI shows a value at once if it is below
+1,000 characters, so charts are tiny SVGs; images up to 10 KB are inline, larger ones are linked.
+Each value is one event row per partition: keep a materialization below 100 KB.
 """
 
 import base64
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
-from urllib.parse import urlsplit
 
 import dagster as dg
 import pyarrow as pa
+
+from dataset_assets.redaction import redact
 
 MAX_CELL = 120
 MAX_TABLE_ROWS = 50
 MAX_INLINE_BYTES = 10_000
 _CHART_POINTS = 40
+_SHOWN_PROBLEMS = 20
+_MAX_PROBLEM = 500
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_URL_TAIL = re.compile(r"(https?://[^\s?#]*)(\?[^\s#]*)?(#\S*)?")
 
 
 def plain_text(value: object, limit: int = MAX_CELL) -> str:
-    """Return a value as one line without control characters. A url loses its query, fragment and password."""
-    text = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", "" if value is None else str(value))
-    text = re.sub(r"https?://\S+", lambda found: _bare_url(found.group()), text)
+    """Return a value as one redacted line without control characters.
+
+    An http URL loses its query and fragment too, secret or not.
+    """
+    text = _CONTROLS.sub(" ", "" if value is None else str(value))
+    text = _URL_TAIL.sub(lambda found: found[1] + ("?…" if found[2] else ""), redact(text))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def markdown_text(value: object, limit: int = MAX_CELL) -> str:
-    """Return a value as text that markdown and HTML show as it is."""
-    return re.sub(
-        r"([\\`*_{}\[\]()#+!|~>])", r"\\\1", html.escape(plain_text(value, limit), quote=True)
-    )
+    """Return a value as text that Markdown and HTML show literally."""
+    escaped = html.escape(plain_text(value, limit), quote=True)
+    return re.sub(r"([\\`*_{}\[\]()#+!|~>])", r"\\\1", escaped)
+
+
+def problem_list(problems: Sequence[str]) -> str:
+    """Return the first problems as a Markdown list; "" if there are none."""
+    shown = problems[:_SHOWN_PROBLEMS]
+    return "\n".join(f"* {markdown_text(problem, _MAX_PROBLEM)}" for problem in shown)
 
 
 def table(rows: Iterable[Mapping[str, object]]) -> dg.MetadataValue:
-    """Show rows as a table. At most `MAX_TABLE_ROWS`. Cells are numbers or plain text, which the UI escapes."""
+    """Show at most `MAX_TABLE_ROWS` rows. Cells are numbers or plain text, which the UI escapes."""
     records = [
         dg.TableRecord({name: _cell(value) for name, value in row.items()})
-        for row, _ in zip(rows, range(MAX_TABLE_ROWS), strict=False)
+        for row in islice(rows, MAX_TABLE_ROWS)
     ]
     if not records:
         return dg.MetadataValue.text("none")
@@ -51,21 +67,21 @@ _COLUMNS = {
     "caption": "as in the list",
     "key": "name of the sample in the shard",
     "status": "success, failed_to_download or failed_to_resize",
-    "error_message": "what went wrong, in words",
+    "error_message": "details of the failure",
     "width": "px, as stored",
     "height": "px, as stored",
-    "original_width": "px, as fetched",
-    "original_height": "px, as fetched",
+    "original_width": "px, as downloaded",
+    "original_height": "px, as downloaded",
     "exif": "tags as JSON",
-    "md5": "of the bytes as fetched",
-    "sha256": "of the bytes as fetched",
-    "sha512": "of the bytes as fetched",
-    "cause": "why there is no sample, out of a fixed list",
-    "http_status": "of the last answer",
-    "content_type": "as the server says",
-    "final_url": "where redirects led to",
+    "md5": "of the downloaded bytes",
+    "sha256": "of the downloaded bytes",
+    "sha512": "of the downloaded bytes",
+    "cause": "why there is no sample, from a fixed list",
+    "http_status": "of the last response",
+    "content_type": "as sent by the server",
+    "final_url": "after redirects",
     "extension": "of the stored payload",
-    "trailing_bytes": "behind the end of the image as fetched",
+    "trailing_bytes": "after the end of the image, as downloaded",
     "offset": "of the payload in the sample file, bytes",
     "bytes": "length of the payload",
 }
@@ -99,57 +115,44 @@ def share(part: int, whole: int) -> float:
 
 
 def sparkline(shares: Sequence[float]) -> dg.MetadataValue:
-    """Draw values between 0 and 1 as a line, below 1,000 characters whatever their number."""
-    step = max(1, -(-len(shares) // _CHART_POINTS))
-    means = [
-        sum(part := shares[start : start + step]) / len(part)
-        for start in range(0, len(shares), step)
-    ]
+    """Draw values from 0 to 1 as a line, in less than 1,000 characters for any number of values."""
+    size = max(1, -(-len(shares) // _CHART_POINTS))
+    chunks = [shares[start : start + size] for start in range(0, len(shares), size)]
+    means = [sum(chunk) / len(chunk) for chunk in chunks]
     width = max(1, len(means) - 1) * 6
     points = " ".join(
         f"{index * 6},{round(30 * (1 - value)) + 2}" for index, value in enumerate(means)
     )
     svg = (
-        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width + 4}' height='34' viewBox='-2 0 {width + 4} 34'>"
-        f"<path d='M0 2H{width}M0 32H{width}' stroke='#ccc'/><polyline points='{points}' fill='none' stroke='#2a7' stroke-width='2'/></svg>"
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width + 4}' height='34' "
+        f"viewBox='-2 0 {width + 4} 34'><path d='M0 2H{width}M0 32H{width}' stroke='#ccc'/>"
+        f"<polyline points='{points}' fill='none' stroke='#2a7' stroke-width='2'/></svg>"
     )
-    return _inline_picture(
-        f"success, {min(shares):.1%} to {max(shares):.1%}", "svg+xml", svg.encode()
-    )
+    title = f"success, {min(shares):.1%} to {max(shares):.1%}"
+    return _data_image(title, "svg+xml", svg.encode())
 
 
-def picture(jpeg: bytes) -> dg.MetadataValue:
+def inline_image(jpeg: bytes) -> dg.MetadataValue:
     """Show a small JPEG inline.
 
     Raises:
-        ValueError: it is too large for an event row: write it to the store and link it.
+        ValueError: it is too large for an event row; write it to the store and link it.
     """
     if len(jpeg) > MAX_INLINE_BYTES:
         raise ValueError(f"expected at most {MAX_INLINE_BYTES} bytes, got {len(jpeg)}")
-    return _inline_picture("samples", "jpeg", jpeg)
+    return _data_image("samples", "jpeg", jpeg)
 
 
 def link(address: str) -> dg.MetadataValue:
-    """Link to an object of a store: a path with a copy button, or a url."""
-    return (
-        dg.MetadataValue.url(address)
-        if address.startswith(("http://", "https://"))
-        else dg.MetadataValue.path(address)
-    )
+    """Link to an object of a store: a URL, or a path with a copy button."""
+    if address.startswith(("http://", "https://")):
+        return dg.MetadataValue.url(address)
+    return dg.MetadataValue.path(address)
 
 
-def _inline_picture(title: str, kind: str, data: bytes) -> dg.MetadataValue:
-    return dg.MetadataValue.md(
-        f"![{title}](data:image/{kind};base64,{base64.b64encode(data).decode()})"
-    )
-
-
-def _bare_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url.partition("?")[0]
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{'?…' if parts.query else ''}"
+def _data_image(title: str, kind: str, data: bytes) -> dg.MetadataValue:
+    encoded = base64.b64encode(data).decode()
+    return dg.MetadataValue.md(f"![{title}](data:image/{kind};base64,{encoded})")
 
 
 def _cell(value: object) -> Any:
@@ -157,4 +160,6 @@ def _cell(value: object) -> Any:
 
 
 def _column_type(value: object) -> str:
-    return "string" if isinstance(value, str) else "float" if isinstance(value, float) else "int"
+    if isinstance(value, str):
+        return "string"
+    return "float" if isinstance(value, float) else "int"

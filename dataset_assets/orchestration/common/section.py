@@ -1,34 +1,46 @@
-"""A part of a `defs.yaml`: strict keys, strict types, templates, and errors that stand at the line of the key that is wrong.
+"""Sections: the base class of every part of a `defs.yaml`.
 
-Dagster derives a pydantic model from a component class, which accepts a string everywhere and reports a wrong key at the line of its section.
-Sections are plain pydantic models instead; Dagster adds file and line to whatever they raise.
+A section is strict about keys and types, renders templates, and reports an error at the line of
+the key that is wrong. Dagster would derive a pydantic model from the component class, which accepts
+a string everywhere and reports a wrong key at the line of its section. Sections are plain pydantic
+models instead; Dagster adds file and line to the errors that they raise.
 """
 
+import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Set
-from difflib import get_close_matches
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, fields
+from typing import Any, ClassVar
 
 import dagster as dg
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from pydantic_core import InitErrorDetails
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic_core import CoreSchema, InitErrorDetails
 
+from dataset_assets.checks import did_you_mean
 from dataset_assets.errors import ConfigurationError
+from dataset_assets.option_docs import field_docs
 
 #: key, value, what is wrong with it
 Problem = tuple[str, Any, str]
 
 
 class Section(BaseModel):
-    """Base of all sections. A text with `{{ ... }}` is rendered with the scope of Dagster's YAML templates: `env`, `dg`, `datetime`."""
+    """Base of all sections.
+
+    A text with `{{ ... }}` is rendered with the scope of Dagster's YAML templates: `env`, `dg`,
+    `datetime`.
+    """
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
     )
 
+    #: option class of the library -> key here -> field of the class; filled in by `mirrors`
+    mirrored: ClassVar[Mapping[type, Mapping[str, str]]] = {}
+
     @model_validator(mode="before")
     @classmethod
-    def _prepare(cls, value: Any) -> Any:
+    def _check_keys(cls, value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
         unknown = [key for key in value if key not in cls.model_fields]
@@ -39,9 +51,49 @@ class Section(BaseModel):
             )
         return _rendered(cls.__name__, value)
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Add the docstrings and defaults of option classes, which are read only here."""
+        described = handler(schema)
+        properties = handler.resolve_ref_schema(described).get("properties", {})
+        for options, keys in cls.mirrored.items():
+            docs = field_docs(options)
+            for key, field in keys.items():
+                if field in docs:
+                    properties[key].setdefault("description", docs[field])
+                if properties[key].get("default", MISSING) is None:
+                    properties[key]["default"] = _json_default(options, field)
+        return described
+
+    def given(self, options: type) -> dict[str, Any]:
+        """Return the arguments for an option class; keys that were left out are absent.
+
+        Megabytes (10^6) of a key that ends in `_mb` become bytes.
+        """
+        values = {}
+        for key, field in type(self).mirrored[options].items():
+            value = getattr(self, key)
+            if isinstance(value, list):
+                value = tuple(value)
+            elif value is not None and key.endswith("_mb"):
+                value = round(value * 1_000_000)
+            if value is not None:
+                values[field] = value
+        return values
+
+
+def _json_default(options: type, name: str) -> Any:
+    """Return the default of an option as JSON has it; None: there is none, or it is infinite."""
+    default = next(field.default for field in fields(options) if field.name == name)
+    if default is MISSING or default == math.inf:
+        return None
+    return list(default) if isinstance(default, tuple) else default
+
 
 def errors_at_keys(title: str, problems: Iterable[Problem]) -> ValidationError:
-    """Build an error of which every part points to a key of the section."""
+    """Build an error in which every part points to a key of the section."""
     details = [
         InitErrorDetails(
             type="value_error", loc=(key,), input=value, ctx={"error": ValueError(text)}
@@ -52,58 +104,51 @@ def errors_at_keys(title: str, problems: Iterable[Problem]) -> ValidationError:
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
-    """Say which keys there are, and which one was probably meant."""
+    """Return the message for an unknown key: the valid keys, and the one that was likely meant."""
     names = list(known)
-    near = get_close_matches(str(key), names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown key {key!r}: expected one of {', '.join(names)}{hint}"
+    expected = ", ".join(names)
+    return f"unknown key {key!r}: expected one of {expected}{did_you_mean(key, names)}"
 
 
-def given_keys(
-    section: Section, renamed: Mapping[str, str], keys: Set[str] | None = None
-) -> dict[str, Any]:
-    """Return what stands in the YAML, under the library's names; the library has the defaults of the rest."""
-    given = section.model_dump(exclude_unset=True, include=set(keys) if keys is not None else None)
-    return {
-        renamed.get(key, key): tuple(value) if isinstance(value, list) else value
-        for key, value in given.items()
-        if value is not None
-    }
+def check_by(
+    build: Callable[[], object], section: Section, renamed: Mapping[str, str] | None = None
+) -> None:
+    """Validate values with the library; its error points to the key whose option it names first.
 
-
-def checked(section: Section, build: Callable[[], object], renamed: Mapping[str, str]) -> None:
-    """Let the library judge the values, and point its complaint to the key that it names first.
+    Args:
+        build: creates the options of the library.
+        section: has the values.
+        renamed: option -> key, beside those that the section mirrors.
 
     Raises:
-        ValidationError: the library refuses a value.
+        ValidationError: the library rejects a value.
     """
     try:
         build()
     except ConfigurationError as exc:
         named = re.match(r"(?:unknown )?(\w*)", str(exc))
         option = named.group(1) if named else ""
-        key = {name: key for key, name in renamed.items()}.get(option, option)
+        key_of = {
+            name: key for keys in type(section).mirrored.values() for key, name in keys.items()
+        }
+        key = {**key_of, **(renamed or {})}.get(option, option)
         if key not in type(section).model_fields:
             raise
-        raise errors_at_keys(
-            type(section).__name__, [(key, getattr(section, key), str(exc))]
-        ) from exc
+        problem = (key, getattr(section, key), str(exc))
+        raise errors_at_keys(type(section).__name__, [problem]) from exc
 
 
 def _rendered(title: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    result, problems = dict(value), list[Problem]()
+    result = dict(value)
+    problems: list[Problem] = []
     for key, text in value.items():
-        if isinstance(text, str) and "{{" in text:
-            try:
-                result[key] = dg.ResolutionContext.default().resolve_value(text)
-            except Exception as exc:  # noqa: BLE001  a template may call anything; the error is shown at its line
-                problems.append(
-                    (
-                        key,
-                        text,
-                        f"the template {text!r} can not be rendered: {str(exc).strip().splitlines()[-1]}",
-                    )
-                )
+        if not isinstance(text, str) or "{{" not in text:
+            continue
+        try:
+            result[key] = dg.ResolutionContext.default().resolve_value(text)
+        except Exception as exc:  # noqa: BLE001  a template may raise anything
+            reason = str(exc).strip().splitlines()[-1]
+            problems.append((key, text, f"the template {text!r} cannot be rendered: {reason}"))
     if problems:
         raise errors_at_keys(title, problems)
     return result

@@ -1,4 +1,4 @@
-"""Component types: what `type:` of a `defs.yaml` can be. `dg list components` finds what is exported here."""
+"""Component types for the `type:` of a `defs.yaml`; `dg list components` finds them here."""
 
 from dataset_assets.orchestration.components.dataset import Dataset
 

@@ -1,4 +1,4 @@
-"""What `dg scaffold defs Dataset <name>` writes: a `defs.yaml` that loads, with the keys that most datasets need."""
+"""What `dg scaffold defs Dataset <name>` writes: a valid `defs.yaml` with the usual keys."""
 
 from typing import Any
 
@@ -10,7 +10,8 @@ attributes:
   description: ""
   source:
     urls:
-      path: lists/{name}/*.parquet  # a file, folder or glob on any store; a relative path starts at DATASET_ASSETS_ROOT
+      # A file, folder or glob on any store; relative paths start at DATASET_ASSETS_ROOT.
+      path: lists/{name}/*.parquet
       url_column: url
       caption_column: caption
   shards:
@@ -22,10 +23,10 @@ attributes:
 
 
 class DatasetScaffolder(dg.Scaffolder[Any]):
-    """Writes the file."""
+    """Writes a `defs.yaml` into the folder of the dataset."""
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
-        """See `dg.Scaffolder`."""
+        """Write the `defs.yaml`."""
         request.target_path.mkdir(parents=True, exist_ok=True)
         text = _TEMPLATE.format(name=request.target_path.name)
         (request.target_path / "defs.yaml").write_text(text)

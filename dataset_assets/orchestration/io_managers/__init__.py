@@ -1,4 +1,5 @@
-"""How assets pass values to each other: plans and manifests as JSON, tables as Parquet. A file is a kind of value.
+"""IO managers: how assets pass values to each other. A file is a kind of value.
 
-Nothing is ever pickled, tars never pass through here, and reading never executes what it reads.
+Plans and manifests are JSON, tables are Parquet. Nothing is pickled, and shards never pass through
+here.
 """

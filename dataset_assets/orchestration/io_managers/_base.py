@@ -1,8 +1,9 @@
 """One object per asset or partition, at `<root>/<asset key>/[<partition>/]<file>`, on any store.
 
-Writing is atomic and skipped when the object is there already with the same bytes. An output is one value, or `{partition: value}` when a run
-makes several partitions (Dagster's own file IO managers refuse that). An input is one value, or `{partition: value}` where the parameter is
-annotated as a dict or several partitions are loaded.
+Writing is atomic, and skipped if the object already has the same bytes. An output is one value, or
+`{partition: value}` if a run makes several partitions, which Dagster's own file IO managers refuse.
+An input is one value, or `{partition: value}` if the parameter is annotated as a dict or several
+partitions are loaded.
 """
 
 from abc import abstractmethod
@@ -17,7 +18,7 @@ from dataset_assets.storage.store import Store
 
 
 class StoreIOManager(dg.ConfigurableIOManager):
-    """Base: subclasses say how a value becomes bytes and back."""
+    """Base class; subclasses convert between values and bytes."""
 
     storage: dg.ResourceDependency[StorageResource]
 
@@ -28,15 +29,15 @@ class StoreIOManager(dg.ConfigurableIOManager):
         """Serialize.
 
         Raises:
-            StorageError: values of this type do not belong here.
+            StorageError: the IO manager does not accept values of this type.
         """
 
     @abstractmethod
     def read(self, store: Store) -> Any:
-        """Read `file_name` back.
+        """Read `file_name`.
 
         Raises:
-            ObjectMissing: it is not there.
+            ObjectMissing: it does not exist.
             ShardError, ValueError, TypeError, KeyError: it is damaged.
         """
 
@@ -53,14 +54,15 @@ class StoreIOManager(dg.ConfigurableIOManager):
             self._write(self._store(context, *keys), obj)
         else:
             raise StorageError(
-                f"{_name(context)}: expected {{partition: value}} for the partitions {sorted(keys)}, got {_describe(obj)}"
+                f"{_name(context)}: expected {{partition: value}} for the partitions "
+                f"{sorted(keys)}, got {_describe(obj)}"
             )
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Read one value, or one per partition.
 
         Raises:
-            Failure: it is not there; the message says what to materialize. Retries would not help.
+            Failure: it does not exist; the message says what to materialize. Not retried.
         """
         if not context.has_asset_partitions:
             return self._read(self._store(context), _name(context))
@@ -80,7 +82,7 @@ class StoreIOManager(dg.ConfigurableIOManager):
             if store.read(self.file_name) == data:
                 return
         except ObjectMissing:
-            pass  # the usual case: it is written now
+            pass
         store.write(self.file_name, data)
 
     def _read(self, store: Store, name: str) -> Any:
@@ -102,13 +104,12 @@ def _name(context: dg.OutputContext | dg.InputContext) -> str:
 
 
 def _describe(value: Any) -> str:
-    return (
-        f"the partitions {sorted(map(str, value))}"
-        if isinstance(value, Mapping)
-        else f"one {type(value).__name__}"
-    )
+    if isinstance(value, Mapping):
+        return f"the partitions {sorted(map(str, value))}"
+    return f"one {type(value).__name__}"
 
 
 def _wants_dict(context: dg.InputContext) -> bool:
-    wanted = context.dagster_type.typing_type
-    return isinstance(origin := get_origin(wanted) or wanted, type) and issubclass(origin, Mapping)
+    annotation = context.dagster_type.typing_type
+    origin = get_origin(annotation) or annotation
+    return isinstance(origin, type) and issubclass(origin, Mapping)

@@ -1,4 +1,7 @@
-"""Manifests of shard sets: `<dataset>/<stage>/<partition>/manifest.json`, which the pipelines have written already."""
+"""Manifests of shard sets, `<dataset>/<stage>/<partition>/manifest.json`.
+
+The pipelines have already written them; the IO manager only confirms that.
+"""
 
 from typing import Any, ClassVar
 
@@ -15,11 +18,11 @@ class ManifestIOManager(StoreIOManager):
     file_name: ClassVar[str] = MANIFEST
 
     def dump(self, value: Any) -> bytes:
-        """See `StoreIOManager`."""
+        """Serialize a manifest."""
         if not isinstance(value, Manifest):
             raise StorageError(f"expected a Manifest, got {type(value).__name__}")
         return value.to_json()
 
     def read(self, store: Store) -> Manifest:
-        """See `StoreIOManager`."""
+        """Read a manifest."""
         return read_manifest(store)

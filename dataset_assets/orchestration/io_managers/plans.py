@@ -1,4 +1,7 @@
-"""Url plans: `<dataset>/raw_urls/plan.json`, which the planning pipeline has written already."""
+"""Plans of URL lists, `<dataset>/raw_urls/plan.json`.
+
+The pipeline has already written them; the IO manager only confirms that.
+"""
 
 from typing import Any, ClassVar
 
@@ -14,11 +17,11 @@ class PlanIOManager(StoreIOManager):
     file_name: ClassVar[str] = "plan.json"
 
     def dump(self, value: Any) -> bytes:
-        """See `StoreIOManager`."""
+        """Serialize a plan."""
         if not isinstance(value, Plan):
             raise StorageError(f"expected a Plan, got {type(value).__name__}")
         return value.to_json()
 
     def read(self, store: Store) -> Plan:
-        """See `StoreIOManager`."""
+        """Read a plan."""
         return Plan.from_json(store.read(self.file_name))

@@ -16,7 +16,7 @@ class TableIOManager(StoreIOManager):
     file_name: ClassVar[str] = "table.parquet"
 
     def dump(self, value: Any) -> bytes:
-        """See `StoreIOManager`."""
+        """Serialize a table as Parquet."""
         if not isinstance(value, pa.Table):
             raise StorageError(f"expected a pyarrow.Table, got {type(value).__name__}")
         sink = pa.BufferOutputStream()
@@ -24,5 +24,5 @@ class TableIOManager(StoreIOManager):
         return bytes(sink.getvalue())
 
     def read(self, store: Store) -> pa.Table:
-        """See `StoreIOManager`."""
+        """Read a table."""
         return pq.read_table(pa.BufferReader(store.read(self.file_name)))

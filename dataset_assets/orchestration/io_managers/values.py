@@ -1,4 +1,4 @@
-"""Plain JSON values, the default for one-off assets in a catalog: `<asset key>/[<partition>/]value.json`."""
+"""JSON values, the default for one-off assets: `<asset key>/[<partition>/]value.json`."""
 
 import json
 from typing import Any, ClassVar
@@ -9,21 +9,21 @@ from dataset_assets.storage.store import Store
 
 
 class ValueIOManager(StoreIOManager):
-    """Passes what JSON can say. Resource key: `io_manager`."""
+    """Passes JSON values. Resource key: `io_manager`."""
 
     file_name: ClassVar[str] = "value.json"
 
     def dump(self, value: Any) -> bytes:
-        """See `StoreIOManager`."""
+        """Serialize a value as JSON."""
         try:
-            return json.dumps(value, indent=1, ensure_ascii=False).encode(
-                "utf-8", "backslashreplace"
-            )
+            text = json.dumps(value, indent=1, ensure_ascii=False)
         except (TypeError, ValueError) as exc:
             raise StorageError(
-                f"expected a JSON value, got {type(value).__name__}: {exc}; nothing is pickled here, return a path or a table"
+                f"expected a JSON value, got {type(value).__name__}: {exc}; return a path or a "
+                "table, because nothing is pickled"
             ) from exc
+        return text.encode("utf-8", "backslashreplace")
 
     def read(self, store: Store) -> Any:
-        """See `StoreIOManager`."""
+        """Read a value."""
         return json.loads(store.read(self.file_name))

@@ -1,1 +1,1 @@
-"""What assets are given: a file is a resource. Resources hand out plain library objects; no asset logic here."""
+"""Resources of assets. A file is a resource; it returns objects of the library and has no logic."""

@@ -1,4 +1,4 @@
-"""Where datasets live: one root, a folder per dataset, a folder per stage."""
+"""Where datasets are stored: one root, with a folder per dataset and stage."""
 
 import dagster as dg
 
@@ -7,16 +7,16 @@ from dataset_assets.storage.store import Store, check_key, open_store
 
 
 class StorageResource(dg.ConfigurableResource[Store]):
-    """The store below which everything is written. Resource key: `storage`."""
+    """The root store. Resource key: `storage`."""
 
     root: str
-    """A folder, or a url that `dataset_assets.storage` understands, without credentials."""
+    """A folder, or a URL that `dataset_assets.storage` can open, without credentials."""
 
     def store(self, *folders: str) -> Store:
-        """Return the store of a folder; every name is one level down.
+        """Return the store of a folder; each name is one level.
 
         Raises:
-            ConfigurationError: a name is not the name of one folder.
+            ConfigurationError: a name is not that of one folder.
         """
         store = open_store(self.root)
         for folder in folders:
@@ -24,7 +24,7 @@ class StorageResource(dg.ConfigurableResource[Store]):
         return store
 
     def resolve(self, path: str) -> str:
-        """Return an absolute path or url as it is, a relative one below the root."""
+        """Return an absolute path or URL unchanged, a relative path below the root."""
         if "://" in path or path.startswith("/"):
             return path
         return f"{open_store(self.root).url.rstrip('/')}/{path}"
@@ -34,7 +34,7 @@ def check_level(name: str) -> str:
     """Return a name that is exactly one level of a key.
 
     Raises:
-        ConfigurationError: it has a separator, or would climb up.
+        ConfigurationError: it has a separator, or is `..`.
     """
     if "/" in name:
         raise ConfigurationError(f"not a valid key: {name!r}; expected one name without '/'")

@@ -1,25 +1,57 @@
-"""`<dataset>/hub_upload`: the splits where everybody can load them. Safe to repeat: what is there already is not sent again."""
+"""`<dataset>/hub_upload`: the splits in a repository, from which anyone can load them.
+
+Idempotent: files that are already in the repository are not uploaded again.
+"""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
-from dataset_assets.orchestration.automation import step_retries, whole_condition
+from dataset_assets.orchestration.common.automation import step_retries, whole_condition
+from dataset_assets.orchestration.common.external import external_asset
 from dataset_assets.orchestration.common.failures import as_failure
-from dataset_assets.orchestration.common.spec import HUB_UPLOAD, SPLIT_ARCHIVES, DatasetSpec
+from dataset_assets.orchestration.common.spec import DatasetSpec
+from dataset_assets.orchestration.common.stage import Stage
 from dataset_assets.orchestration.resources.storage import StorageResource
+from dataset_assets.orchestration.stages.hub_upload.checks import upload_check, upload_result
 from dataset_assets.orchestration.stages.hub_upload.page import upload_metadata
-from dataset_assets.orchestration.stages.hub_upload.section import Hub
-from dataset_assets.orchestration.stages.hub_upload.target import open_target
-from dataset_assets.orchestration.stages.split_archives.checks import upload_check, upload_result
+from dataset_assets.orchestration.stages.hub_upload.section import (
+    HUB_REPO,
+    HUB_UPLOAD,
+    Hub,
+    publish_options,
+)
+from dataset_assets.orchestration.stages.hub_upload.sensor import build_hub_sensor
+from dataset_assets.orchestration.stages.hub_upload.target import open_repository
+from dataset_assets.orchestration.stages.split_archives.section import SPLIT_ARCHIVES
 from dataset_assets.pipelines.publish.publish import publication_files, publish, verify_publication
 from dataset_assets.pipelines.split.split_archives import load_split
 
 POOL = "uploads"
-_DESCRIPTION = "The splits in the repository `{repo}`: one commit with the card in it, which `load_dataset` reads from anywhere."
+_DESCRIPTION = (
+    "The splits in the repository `{repo}`: one commit that includes the card, which "
+    "`load_dataset` reads from anywhere."
+)
 
 
-def build_hub_upload(spec: DatasetSpec, hub: Hub) -> dg.AssetsDefinition:
+def build(spec: DatasetSpec, _: Stage | None) -> dg.Definitions:
+    """Build the stage."""
+    hub = spec.section(Hub)
+    return dg.Definitions(
+        assets=[upload_asset(spec, hub), hub_repo(spec, hub)],
+        sensors=[build_hub_sensor(spec, hub)],
+    )
+
+
+def hub_repo(spec: DatasetSpec, hub: Hub) -> dg.AssetSpec:
+    """Describe the repository, which is external: others may write to it as well."""
+    where = "on the Hugging Face Hub" if hub.is_remote else "in a local folder"
+    description = f"The repository `{hub.repo}` {where}."
+    repo = external_asset(spec, HUB_REPO, description, {"repo": hub.repo})
+    return repo.replace_attributes(deps=[spec.key(HUB_UPLOAD)], kinds={"huggingface"})
+
+
+def upload_asset(spec: DatasetSpec, hub: Hub) -> dg.AssetsDefinition:
     """Build the asset."""
     key = spec.key(HUB_UPLOAD)
 
@@ -40,21 +72,22 @@ def build_hub_upload(spec: DatasetSpec, hub: Hub) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, storage: StorageResource
     ) -> Iterator[dg.MaterializeResult[None]]:
         with as_failure():
-            store, options = storage.store(spec.name, SPLIT_ARCHIVES), spec.publish_options(hub)
-            manifest, target = load_split(store), open_target(hub, storage)
+            store = storage.store(spec.name, SPLIT_ARCHIVES)
+            options = publish_options(spec)
+            manifest = load_split(store)
+            target = open_repository(hub, storage)
             files = publication_files(store, manifest, hub.repo, options)
             published = publish(store, target, options)
+            changed = published.added + published.deleted
             context.log.info(
-                "%s is at %s, %d files changed",
-                published.repo,
-                published.revision,
-                published.added + published.deleted,
+                "%s is at %s, %d files changed", published.repo, published.revision, changed
             )
             problems = verify_publication(target, published, files)
             found = upload_metadata(published, manifest, files)
-        version = dg.DataVersion(published.revision[:16])
         yield dg.MaterializeResult(
-            metadata=found, check_results=[upload_result(published, problems)], data_version=version
+            metadata=found,
+            check_results=[upload_result(published, problems)],
+            data_version=dg.DataVersion(published.revision[:16]),
         )
 
     return upload

@@ -1,4 +1,4 @@
-"""What is shown about `hub_upload`: where it is, what it holds, how it is loaded, what its card says."""
+"""Metadata of `hub_upload`: the commit, the splits, the features and the card."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -40,5 +40,5 @@ def upload_metadata(
 
 
 def _body(card: str) -> str:
-    """Return a card without its YAML head."""
+    """Return a card without its YAML header."""
     return card.split("\n---\n", 1)[-1].strip() if card.startswith("---\n") else card

@@ -1,70 +1,96 @@
-"""`hub:` of a `defs.yaml`: where a dataset is published, and what its card says. The token is HF_TOKEN of the environment, never a key here."""
+"""`hub:` of a `defs.yaml`: where a dataset is published, and what its card says.
 
-from typing import Annotated, Any, Literal, Self
+The token is the environment variable HF_TOKEN, never a key here.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dataset_assets.hub.target import check_repo
-from dataset_assets.orchestration.common.section import Section, checked, given_keys
+from dataset_assets import registry
+from dataset_assets.errors import ConfigurationError
+from dataset_assets.hub.target import ROLE, check_repo, is_remote
+from dataset_assets.orchestration.common.mirror import mirrors
+from dataset_assets.orchestration.common.section import Problem, Section, check_by
+from dataset_assets.orchestration.common.spec import DatasetSpec
+from dataset_assets.orchestration.stages.staged.section import PublishedSource
 from dataset_assets.pipelines.publish.publish import PublishOptions
 
-_FOR_THE_CARD = frozenset(
-    {
-        "license",
-        "pretty_name",
-        "tags",
-        "languages",
-        "source_urls",
-        "text",
-        "archives",
-        "legacy_script",
-        "tag",
-    }
-)
+HUB_UPLOAD = "hub_upload"
+#: Second part of the key of the repository, which is external.
+HUB_REPO = "hub_repo"
 
 
+def _known_target(kind: str) -> str:
+    return registry.check(ROLE, kind)
+
+
+@mirrors(PublishOptions, omit={"message"})
 class Hub(Section):
-    """A repository on the Hugging Face Hub, or a local folder that is laid out like one."""
+    """A repository on the Hugging Face Hub, or a local folder with the same layout."""
 
     repo: Annotated[str, AfterValidator(check_repo)]
     """`owner/name`."""
-    target: Literal["directory", "huggingface"] = "directory"
-    """`directory` needs no account and no network: it publishes to <DATASET_ASSETS_ROOT>/hub."""
+    target: Annotated[str, AfterValidator(_known_target)] = "directory"
+    """A file name in `dataset_assets/hub/targets/`.
+
+    `directory` publishes to <DATASET_ASSETS_ROOT>/hub, without an account or network.
+    """
     private: bool = True
-    """Of a repository on the Hub that does not exist yet."""
+    """Whether a new repository on the Hub is private."""
     root: str | None = None
-    """Folder of the target `directory`. A relative path starts at DATASET_ASSETS_ROOT."""
+    """Folder of the target `directory`. Relative paths start at DATASET_ASSETS_ROOT."""
     license: str | None = None
-    """Identifier such as `cc-by-4.0`, or `other`. Left out: the dataset's."""
-    pretty_name: str | None = None
-    tags: list[str] = Field(default_factory=list)
-    languages: list[str] = Field(default_factory=list)
-    """Codes such as `en`."""
-    source_urls: list[str] = Field(default_factory=list)
-    """Pages that the data comes from."""
+    """Identifier such as `cc-by-4.0`, or `other`. Left out: that of the dataset."""
     text: str | None = None
     """Markdown below the title of the card. Left out: the description of the dataset."""
-    archives: bool | None = None
-    """Publish the tars beside the tables."""
-    legacy_script: bool | None = None
-    """A loading script for `datasets` before 4, in a folder of its own."""
-    tag: str | None = None
-    """Left out: `v` and the begin of the version."""
     watch_every_s: Annotated[int, Field(ge=30)] | None = None
-    """Look this often whether somebody else has changed the repository."""
+    """Seconds between two checks whether somebody else has changed the repository."""
 
     @model_validator(mode="after")
-    def _can_work(self) -> Self:
-        checked(self, self.publish_options, {})
+    def _check_options(self) -> Self:
+        check_by(self.publish_options, self)
         return self
 
     @property
     def is_remote(self) -> bool:
         """Whether publishing needs the network and a token."""
-        return self.target == "huggingface"
+        return is_remote(self.target)
 
-    def publish_options(self, **otherwise: Any) -> PublishOptions:
-        """Build the options of the library; `otherwise` holds what this section does not say."""
-        return PublishOptions(
-            **{"license": "other", **otherwise, **given_keys(self, {}, _FOR_THE_CARD)}
+    def publish_options(self, **defaults: Any) -> PublishOptions:
+        """Build the options of the library; `defaults` hold for keys that are left out."""
+        return PublishOptions(**{"license": "other", **defaults, **self.given(PublishOptions)})
+
+
+def publish_options(spec: DatasetSpec) -> PublishOptions:
+    """Build the options of the library; `license` and `text` default to the dataset's own."""
+    defaults = {"license": spec.license, "text": spec.description}
+    given = {name: value for name, value in defaults.items() if value}
+    return spec.section(Hub).publish_options(**given)
+
+
+def problems(spec: DatasetSpec) -> Iterator[Problem]:
+    """Find terms that forbid publication, and a missing or invalid license."""
+    hub = spec.find(Hub)
+    if hub is None:
+        return
+    published = spec.find(PublishedSource)
+    terms = published.source().license if published is not None else None
+    if terms is not None and not terms.redistributable:
+        text = (
+            f"{spec.source.kind} must not be published: {terms.name} ({terms.url}) forbids "
+            "redistribution"
         )
+        yield "hub", hub, text
+    if not (hub.license or spec.license):
+        text = (
+            "expected a `license`, here or of the dataset: an identifier such as cc-by-4.0, or "
+            "other"
+        )
+        yield "hub", hub, text
+        return
+    try:
+        publish_options(spec)
+    except ConfigurationError as exc:
+        yield "license", spec.license, f"{exc}; or give `hub` a license of its own"

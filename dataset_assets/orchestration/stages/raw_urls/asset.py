@@ -1,32 +1,60 @@
-"""`<dataset>/raw_urls`: the url lists, cut into shards. The plan of everything below; it also makes the partitions of `shards`."""
+"""`<dataset>/raw_urls`: the plan that assigns the rows of URL lists to shards.
+
+It also registers the partitions of `shards` with Dagster.
+"""
 
 import hashlib
-from typing import Any
 
 import dagster as dg
 
-from dataset_assets.orchestration.automation import freshness_policy, step_retries
 from dataset_assets.orchestration.common import metadata
+from dataset_assets.orchestration.common.automation import freshness_policy, step_retries
+from dataset_assets.orchestration.common.external import external_asset
 from dataset_assets.orchestration.common.failures import as_failure
-from dataset_assets.orchestration.common.spec import RAW_URLS, URL_LISTS, DatasetSpec
+from dataset_assets.orchestration.common.spec import DatasetSpec
+from dataset_assets.orchestration.common.stage import Stage
 from dataset_assets.orchestration.partitions import (
-    Partitioning,
     extend_partitioning,
     load_partitioning,
     register,
 )
 from dataset_assets.orchestration.resources.storage import StorageResource
-from dataset_assets.pipelines.download.plan_parts import read_shard
+from dataset_assets.orchestration.stages.raw_urls.page import plan_metadata
+from dataset_assets.orchestration.stages.raw_urls.section import (
+    RAW_URLS,
+    URL_LISTS,
+    Planning,
+    Urls,
+)
+from dataset_assets.orchestration.stages.raw_urls.sensor import build_list_sensor
 from dataset_assets.pipelines.download.plan_urls import plan_urls
 from dataset_assets.records.plans import Plan
-from dataset_assets.storage.store import Store
 
-_PREVIEW_ROWS = 5
-_DESCRIPTION = "The url lists cut into shards of {rows:,} rows: which row goes to which shard, for ever. New lists add shards and partitions."
+_DESCRIPTION = (
+    "The URL lists, cut into shards of {rows:,} rows. The assignment of rows to shards never "
+    "changes; new lists add shards and partitions."
+)
 
 
-def build_raw_urls(spec: DatasetSpec) -> dg.AssetsDefinition:
+def build(spec: DatasetSpec, _: Stage | None) -> dg.Definitions:
+    """Build the stage."""
+    urls = spec.section(Urls)
+    return dg.Definitions(
+        assets=[url_lists(spec, urls), raw_urls_asset(spec, urls, spec.section(Planning))],
+        sensors=[build_list_sensor(spec, urls)],
+    )
+
+
+def url_lists(spec: DatasetSpec, urls: Urls) -> dg.AssetSpec:
+    """Describe the lists, which are external."""
+    path = metadata.plain_text(urls.path)
+    about = {"path": path, "format": urls.input_format}
+    return external_asset(spec, URL_LISTS, f"URL lists at `{path}`.", about)
+
+
+def raw_urls_asset(spec: DatasetSpec, urls: Urls, planning: Planning) -> dg.AssetsDefinition:
     """Build the asset."""
+    rows = planning.samples_per_shard
 
     @dg.asset(
         key=spec.key(RAW_URLS),
@@ -34,7 +62,7 @@ def build_raw_urls(spec: DatasetSpec) -> dg.AssetsDefinition:
         io_manager_key="plans",
         group_name=spec.name,
         kinds={"parquet"},
-        description=spec.describe(_DESCRIPTION.format(rows=spec.shards.samples_per_shard)),
+        description=spec.describe(_DESCRIPTION.format(rows=rows)),
         owners=spec.owners,
         tags=spec.all_tags,
         retry_policy=step_retries(spec),
@@ -45,58 +73,21 @@ def build_raw_urls(spec: DatasetSpec) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[Plan]:
         with as_failure():
             store = storage.store(spec.name, RAW_URLS)
-            path = storage.resolve(spec.urls.path)
-            plan = plan_urls(
-                path,
-                store,
-                spec.urls.list_options(),
-                samples_per_shard=spec.shards.samples_per_shard,
-            )
-            extend_partitioning(store, plan, spec.shards.shards_per_partition)
-            partitioning = load_partitioning(
-                store
-            )  # of the newest plan: another run may have added lists meanwhile
+            path = storage.resolve(urls.path)
+            plan = plan_urls(path, store, urls.list_options(), samples_per_shard=rows)
+            extend_partitioning(store, plan, planning.shards_per_partition)
+            # Read back: another run may have added lists in the meantime.
+            partitioning = load_partitioning(store)
             register(context.instance, spec.name, list(partitioning.shards()))
             found = plan_metadata(store, plan, partitioning)
-        return dg.MaterializeResult(
-            value=plan, metadata=found, data_version=dg.DataVersion(plan_version(plan))
-        )
+        version = dg.DataVersion(plan_version(plan))
+        return dg.MaterializeResult(value=plan, metadata=found, data_version=version)
 
     return raw_urls
 
 
 def plan_version(plan: Plan) -> str:
-    """Return a version that changes when, and only when, rows or their shards do."""
-    parts = [
-        f"{plan.samples_per_shard}",
-        *(f"{part.first_shard}:{part.fingerprint}" for part in plan.parts),
-    ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def plan_metadata(store: Store, plan: Plan, partitioning: Partitioning) -> dict[str, Any]:
-    """Say what was planned, with a few rows to look at."""
-    first = read_shard(store, plan, 0)
-    lists = (
-        {
-            "list": part.name,
-            "rows": part.rows,
-            "first shard": part.first_shard,
-            "shards": part.shard_count,
-            "bytes": part.source_bytes,
-        }
-        for part in plan.parts
-    )
-    return {
-        "dagster/row_count": plan.rows,
-        "dagster/column_schema": metadata.column_schema(first.schema),
-        "dagster/uri": store.url,
-        "plan": metadata.link(store.locate("plan.json")),
-        "shards": plan.shard_count,
-        "partitions": partitioning.count,
-        "lists": len(plan.parts),
-        "list table": metadata.table(lists),
-        "preview": metadata.table(
-            first.slice(0, _PREVIEW_ROWS).select(plan.columns[::-1]).to_pylist()
-        ),
-    }
+    """Return a version that changes if and only if rows or their shards change."""
+    parts = [f"{part.first_shard}:{part.fingerprint}" for part in plan.parts]
+    lines = [f"{plan.samples_per_shard}", *parts]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

@@ -1,4 +1,7 @@
-"""`<dataset>/shards`: the samples, one shard set per partition. A run makes several partitions at once and keeps what is committed."""
+"""`<dataset>/shards`: the samples, one shard set per partition.
+
+A run downloads several partitions at once and keeps what is committed.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,11 +9,13 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from dataset_assets.orchestration.automation import shards_condition, step_retries
+from dataset_assets.orchestration.common.automation import partition_condition, step_retries
 from dataset_assets.orchestration.common.failures import as_failure, failure
-from dataset_assets.orchestration.common.spec import RAW_URLS, SHARDS, DatasetSpec
+from dataset_assets.orchestration.common.spec import DatasetSpec
+from dataset_assets.orchestration.common.stage import Stage
 from dataset_assets.orchestration.partitions import partitions_of
 from dataset_assets.orchestration.resources.storage import StorageResource
+from dataset_assets.orchestration.stages.raw_urls.section import RAW_URLS, Urls
 from dataset_assets.orchestration.stages.shards.checks import (
     readable_result,
     shard_checks,
@@ -18,53 +23,65 @@ from dataset_assets.orchestration.stages.shards.checks import (
 )
 from dataset_assets.orchestration.stages.shards.page import partition_metadata, run_metadata
 from dataset_assets.orchestration.stages.shards.runs import (
-    Partition,
+    ShardPartition,
     download,
-    download_options,
     find_partitions,
+    run_options,
 )
+from dataset_assets.orchestration.stages.shards.schedule import retry_schedules
+from dataset_assets.orchestration.stages.shards.section import SHARDS, Shards
 from dataset_assets.pipelines.verify.shards import read_manifest, verify_set
 from dataset_assets.records.causes import parse_causes
 from dataset_assets.records.plans import Plan
 from dataset_assets.records.shards import Manifest
 
 POOL = "downloads"
-_DESCRIPTION = "Samples in {format} shards, one shard set per partition. Beside each shard a Parquet file with one row per url, failed ones with their cause."
+_DESCRIPTION = (
+    "Samples in {format} shards, one shard set per partition. Next to each shard, a Parquet file "
+    "has one row per URL; failed rows have their cause."
+)
 
 
 class ShardsConfig(dg.Config):
-    """What the launchpad or a schedule may tell a run."""
+    """Options of a run, from the launchpad or a schedule."""
 
     retry_failed: list[str] = Field(
         default=[],
-        description="Fetch rows again that failed for these causes; `transient`: all that may go away.",
+        description="Retry rows that failed for these causes; `transient` names all that can pass.",
     )
     overwrite: bool = Field(
         default=False,
-        description="Make the partitions of this run anew: after an option in the defs.yaml was changed.",
+        description="Delete and recreate the partitions, after an option of the YAML changed.",
     )
 
 
-def build_shards(spec: DatasetSpec) -> dg.AssetsDefinition:
+def build(spec: DatasetSpec, _: Stage | None) -> dg.Definitions:
+    """Build the stage."""
+    shards = spec.section(Shards)
+    return dg.Definitions(
+        assets=[shards_asset(spec, shards)],
+        schedules=retry_schedules(spec, shards.max_partitions_per_run),
+    )
+
+
+def shards_asset(spec: DatasetSpec, section: Shards) -> dg.AssetsDefinition:
     """Build the asset."""
-    key, most = spec.key(SHARDS), spec.shards.max_partitions_per_run
+    key = spec.key(SHARDS)
 
     @dg.asset(
         key=key,
         ins={"plan": dg.AssetIn(spec.key(RAW_URLS))},
         partitions_def=partitions_of(spec.name),
-        backfill_policy=dg.BackfillPolicy.single_run()
-        if most == "all"
-        else dg.BackfillPolicy.multi_run(most),
+        backfill_policy=_backfill_policy(section),
         io_manager_key="manifests",
-        check_specs=shard_checks(key, spec),
-        automation_condition=shards_condition(spec),
+        check_specs=shard_checks(key, section.min_success_rate),
+        automation_condition=partition_condition(spec),
         retry_policy=step_retries(spec),
         pool=POOL,
-        code_version=spec.shards.download_options(spec.urls).fingerprint[:12],
+        code_version=section.download_options(spec.section(Urls)).fingerprint[:12],
         group_name=spec.name,
-        kinds={spec.shards.output_format, "image" if spec.shards.media == "image" else "files"},
-        description=spec.describe(_DESCRIPTION.format(format=spec.shards.output_format)),
+        kinds={section.output_format, "image" if section.media == "image" else "files"},
+        description=spec.describe(_DESCRIPTION.format(format=section.output_format)),
         owners=spec.owners,
         tags=spec.all_tags,
     )
@@ -75,33 +92,37 @@ def build_shards(spec: DatasetSpec) -> dg.AssetsDefinition:
         storage: StorageResource,
     ) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult[dict[str, Manifest]]]:
         with as_failure():
-            again, options = parse_causes(config.retry_failed), download_options(spec)
+            retry_failed = parse_causes(config.retry_failed)
+            options = run_options(spec)
             partitions = find_partitions(spec, storage, context.partition_keys)
             if config.overwrite:
                 for partition in partitions:
                     partition.store.delete_tree("")
-            download(
-                storage.store(spec.name, RAW_URLS), plan, partitions, options, again, context.log
-            )
-            found = describe(spec, partitions)
+            plan_store = storage.store(spec.name, RAW_URLS)
+            download(plan_store, plan, partitions, options, retry_failed, context.log)
+            done = describe(partitions, has_images=section.media == "image")
             if failed := [partition for partition in partitions if partition.errors]:
-                yield from (
-                    dg.AssetMaterialization(key, partition=done, metadata=metadata)
-                    for done, metadata in found.items()
-                )
+                for partition_key, found in done.items():
+                    yield dg.AssetMaterialization(key, partition=partition_key, metadata=found)
                 raise failure(_reasons(failed, len(partitions)))
-            for done, metadata in found.items():
-                context.add_asset_metadata(metadata, partition_key=done)
-            yield result(spec, partitions)
+            for partition_key, found in done.items():
+                context.add_asset_metadata(found, partition_key=partition_key)
+            yield result(partitions, section.min_success_rate)
 
     return shards
 
 
-def describe(spec: DatasetSpec, partitions: Sequence[Partition]) -> dict[str, dict[str, Any]]:
-    """Return the metadata of every partition that is done."""
+def _backfill_policy(section: Shards) -> dg.BackfillPolicy:
+    most = section.max_partitions_per_run
+    return dg.BackfillPolicy.single_run() if most == "all" else dg.BackfillPolicy.multi_run(most)
+
+
+def describe(
+    partitions: Sequence[ShardPartition], *, has_images: bool
+) -> dict[str, dict[str, Any]]:
+    """Return the metadata of every partition without an error."""
     done = [partition for partition in partitions if not partition.errors]
     shared = run_metadata([record for partition in done for record in partition.records])
-    has_images = spec.shards.media == "image"
     return {
         partition.key: {
             **partition_metadata(partition.store, partition.records, has_images=has_images),
@@ -112,16 +133,19 @@ def describe(spec: DatasetSpec, partitions: Sequence[Partition]) -> dict[str, di
 
 
 def result(
-    spec: DatasetSpec, partitions: Sequence[Partition]
+    partitions: Sequence[ShardPartition], min_success_rate: float
 ) -> dg.MaterializeResult[dict[str, Manifest]]:
-    """Return what the partitions of a run are: their manifests, and what the checks say."""
+    """Return the manifests of the partitions of a run, and the results of the checks."""
     records = [record for partition in partitions for record in partition.records]
     problems = {partition.key: verify_set(partition.store, deep=False) for partition in partitions}
     manifests = {partition.key: read_manifest(partition.store) for partition in partitions}
-    checks = [readable_result(problems), success_result(records, spec.shards.min_success_rate)]
+    checks = [readable_result(problems), success_result(records, min_success_rate)]
     return dg.MaterializeResult(value=manifests, check_results=checks)
 
 
-def _reasons(failed: Sequence[Partition], total: int) -> str:
+def _reasons(failed: Sequence[ShardPartition], total: int) -> str:
     reasons = "; ".join(f"{partition.key} ({', '.join(partition.errors)})" for partition in failed)
-    return f"{len(failed)} of {total} partitions failed: {reasons}. The others are done; run again for these"
+    return (
+        f"{len(failed)} of {total} partitions failed: {reasons}. The others are committed; run "
+        "again to retry the failed ones"
+    )

@@ -1,4 +1,4 @@
-"""What is shown about the partitions of `shards`: counts, causes, speed, a look at the samples."""
+"""Metadata of the partitions of `shards`: counts, causes, throughput, files and samples."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,44 +12,39 @@ from dataset_assets.records.causes import Cause
 from dataset_assets.records.shards import ShardRecord, add_counts
 from dataset_assets.storage.store import Store
 
+#: Read again by the schedule `retry_failed`.
 CAUSES = "causes"
 
 
 def partition_metadata(
     store: Store, records: Sequence[ShardRecord], *, has_images: bool
 ) -> dict[str, Any]:
-    """Describe the shards of a partition. Idempotent: a contact sheet is written beside them, the same for the same shards."""
-    seen = next((record for record in records if record.successes), None) if has_images else None
-    return _counts(records) | _pictures(store, seen) | _places(store, records)
+    """Describe the shards of a partition, and write a contact sheet next to them. Idempotent."""
+    shown = next((record for record in records if record.successes), None) if has_images else None
+    return _counts(records) | _contact_sheet(store, shown) | _files(store, records)
 
 
 def run_metadata(records: Sequence[ShardRecord]) -> dict[str, Any]:
     """Describe what all partitions of a run have in common."""
     shares = [metadata.share(record.successes, record.count) for record in records]
-    return (
-        {"success over the shards of this run": metadata.sparkline(shares)}
-        if len(shares) > 1
-        else {}
-    )
+    if len(shares) < 2:
+        return {}
+    return {"success over the shards of this run": metadata.sparkline(shares)}
 
 
 def _counts(records: Sequence[ShardRecord]) -> dict[str, Any]:
-    rows, successes = (
-        sum(record.count for record in records),
-        sum(record.successes for record in records),
-    )
+    rows = sum(record.count for record in records)
+    successes = sum(record.successes for record in records)
     causes = add_counts(record.causes for record in records)
-    seconds = max(record.end_time for record in records) - min(
-        record.start_time for record in records
-    )
+    start = min(record.start_time for record in records)
+    seconds = max(record.end_time for record in records) - start
+    transient = (count for cause, count in causes.items() if Cause(cause).is_transient)
     return {
         "dagster/partition_row_count": rows,
         "samples": successes,
         "success rate": metadata.share(successes, rows),
         CAUSES: metadata.causes_table(causes, rows),
-        "transient failures": sum(
-            count for cause, count in causes.items() if Cause(cause).is_transient
-        ),
+        "transient failures": sum(transient),
         "requests": sum(record.requests for record in records),
         "bytes downloaded": sum(record.bytes_downloaded for record in records),
         "bytes stored": sum(record.bytes_stored for record in records),
@@ -58,10 +53,9 @@ def _counts(records: Sequence[ShardRecord]) -> dict[str, Any]:
     }
 
 
-def _places(store: Store, records: Sequence[ShardRecord]) -> dict[str, Any]:
+def _files(store: Store, records: Sequence[ShardRecord]) -> dict[str, Any]:
     files = [file for record in records for file in record.files]
-    sidecar = next((file.name for file in files if file.name.endswith(".parquet")), None)
-    places = {
+    found = {
         "dagster/uri": store.url,
         "manifest": metadata.link(store.locate("manifest.json")),
         "files": metadata.table(
@@ -69,13 +63,14 @@ def _places(store: Store, records: Sequence[ShardRecord]) -> dict[str, Any]:
             for file in files
         ),
     }
+    sidecar = next((file.name for file in files if file.name.endswith(".parquet")), None)
     if sidecar is not None:
-        with store.open_read(sidecar) as file:
-            places["dagster/column_schema"] = metadata.column_schema(pq.read_schema(file))
-    return places
+        with store.open_read(sidecar) as opened:
+            found["dagster/column_schema"] = metadata.column_schema(pq.read_schema(opened))
+    return found
 
 
-def _pictures(store: Store, record: ShardRecord | None) -> dict[str, Any]:
+def _contact_sheet(store: Store, record: ShardRecord | None) -> dict[str, Any]:
     if record is None:
         return {}
     return contact_sheet_metadata(

@@ -1,4 +1,7 @@
-"""`<dataset>/split_archives`: train, validation and test, as tars and tables. The same data and options give the same bytes and the same version."""
+"""`<dataset>/split_archives`: train, validation and test splits, as tars and tables.
+
+The same data and options give the same bytes and the same version.
+"""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -6,59 +9,83 @@ from dataclasses import asdict
 import dagster as dg
 from pydantic import Field
 
-from dataset_assets.orchestration.automation import freshness_policy, step_retries, whole_condition
-from dataset_assets.orchestration.common.failures import as_failure
-from dataset_assets.orchestration.common.spec import (
-    SHARDS,
-    SOURCE,
-    SPLIT_ARCHIVES,
-    STAGED,
-    DatasetSpec,
+from dataset_assets.errors import ObjectMissing, ShardCorrupt
+from dataset_assets.orchestration.common import metadata
+from dataset_assets.orchestration.common.automation import (
+    freshness_policy,
+    step_retries,
+    whole_condition,
 )
+from dataset_assets.orchestration.common.external import SOURCE, external_asset
+from dataset_assets.orchestration.common.failures import as_failure
+from dataset_assets.orchestration.common.progress import progress_to
+from dataset_assets.orchestration.common.spec import DatasetSpec
+from dataset_assets.orchestration.common.stage import Stage
 from dataset_assets.orchestration.resources.storage import StorageResource
 from dataset_assets.orchestration.stages.split_archives.checks import splits_check, splits_result
 from dataset_assets.orchestration.stages.split_archives.page import split_metadata
-from dataset_assets.orchestration.stages.split_archives.runs import (
-    forget_version,
-    open_split_source,
-    progress_to,
+from dataset_assets.orchestration.stages.split_archives.section import SPLIT_ARCHIVES, Splits
+from dataset_assets.orchestration.stages.split_archives.sensor import build_folder_sensor
+from dataset_assets.orchestration.stages.split_archives.source import Folder
+from dataset_assets.pipelines.split.open_source import open_source
+from dataset_assets.pipelines.split.split_archives import (
+    load_split,
+    split_archives,
+    verify_split,
+    version_store,
 )
-from dataset_assets.orchestration.stages.split_archives.section import Splits
-from dataset_assets.pipelines.split.split_archives import split_archives, verify_split
 from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import ArchiveOptions
+from dataset_assets.splits.source import SplitSource
+from dataset_assets.splits.sources import shards
+from dataset_assets.storage.store import Store
 
-_DESCRIPTION = "The samples of {names} in archives and tables. A version of its own for every change of the data or of the options."
+_DESCRIPTION = (
+    "The samples of {names} in archives and tables. Every change of the data or options makes a "
+    "new version."
+)
 
 
 class SplitConfig(dg.Config):
-    """What the launchpad may tell a run."""
+    """Options of a run, from the launchpad."""
 
     overwrite: bool = Field(
         default=False,
-        description="Make the files of the current version anew: after they were damaged.",
+        description="Recreate the files of the current version, after they were damaged.",
     )
 
 
-def build_split_archives(spec: DatasetSpec, splits: Splits) -> dg.AssetsDefinition:
+def build(spec: DatasetSpec, upstream: Stage | None) -> dg.Definitions:
+    """Build the stage."""
+    asset = split_asset(spec, spec.section(Splits), upstream)
+    if upstream is not None:
+        return dg.Definitions(assets=[asset])
+    folder = spec.section(Folder)
+    return dg.Definitions(
+        assets=[source_folder(spec, folder), asset], sensors=[build_folder_sensor(spec, folder)]
+    )
+
+
+def source_folder(spec: DatasetSpec, folder: Folder) -> dg.AssetSpec:
+    """Describe the source folder, which is external."""
+    path = metadata.plain_text(folder.path)
+    return external_asset(spec, SOURCE, f"{folder.title} at `{path}`.", {"path": path})
+
+
+def split_asset(spec: DatasetSpec, splits: Splits, upstream: Stage | None) -> dg.AssetsDefinition:
     """Build the asset."""
-    key, options, archives = (
-        spec.key(SPLIT_ARCHIVES),
-        splits.split_options(),
-        splits.archive_options(),
-    )
-    reads_source = spec.first_stage == SPLIT_ARCHIVES
-    samples = spec.key(SHARDS if spec.source.published is None else STAGED)
-    every_partition = dg.AssetDep(samples, partition_mapping=dg.AllPartitionMapping())
+    key = spec.key(SPLIT_ARCHIVES)
+    options = splits.split_options()
+    archives = splits.archive_options()
 
     @dg.asset(
         key=key,
-        deps=[spec.key(SOURCE) if reads_source else every_partition],
+        deps=[_dependency(spec, upstream)],
         check_specs=[splits_check(key)],
         automation_condition=whole_condition(spec),
         retry_policy=step_retries(spec),
-        freshness_policy=freshness_policy(spec) if reads_source else None,
+        freshness_policy=freshness_policy(spec) if upstream is None else None,
         code_version=_version(options, archives),
         group_name=spec.name,
         kinds={"tar", "parquet"},
@@ -71,9 +98,9 @@ def build_split_archives(spec: DatasetSpec, splits: Splits) -> dg.AssetsDefiniti
     ) -> Iterator[dg.MaterializeResult[None]]:
         with as_failure():
             store = storage.store(spec.name, SPLIT_ARCHIVES)
-            source = open_split_source(spec, storage)
+            source = open_split_source(spec, upstream, storage)
             if config.overwrite:
-                forget_version(store)
+                delete_version(store)
             manifest = split_archives(
                 source, store, options, archives, progress=progress_to(context.log)
             )
@@ -88,6 +115,37 @@ def build_split_archives(spec: DatasetSpec, splits: Splits) -> dg.AssetsDefiniti
     return make_archives
 
 
+def open_split_source(
+    spec: DatasetSpec, upstream: Stage | None, storage: StorageResource
+) -> SplitSource:
+    """Open the samples that are split: the shard sets of the upstream stage, or the source folder.
+
+    Raises:
+        ConfigurationError: shard sets are missing.
+        SourceError, StorageError, ShardError: the source cannot be read.
+    """
+    if upstream is not None and upstream.shard_sets is not None:
+        return shards.SplitSource(upstream.shard_sets(spec, storage))
+    folder = spec.section(Folder)
+    path = storage.resolve(folder.path)
+    return open_source(spec.source.kind, path, **folder.given_options())
+
+
+def delete_version(store: Store) -> None:
+    """Delete the files of the current version, if there is one; the next split recreates them."""
+    try:
+        version_store(store, load_split(store)).delete_tree("")
+    except (ObjectMissing, ShardCorrupt):
+        return  # there is nothing that the next split would keep
+
+
+def _dependency(spec: DatasetSpec, upstream: Stage | None) -> dg.AssetKey | dg.AssetDep:
+    if upstream is None:
+        return spec.key(SOURCE)
+    mapping = dg.AllPartitionMapping()
+    return dg.AssetDep(spec.key(upstream.name), partition_mapping=mapping)
+
+
 def _version(options: SplitOptions, archives: ArchiveOptions) -> str:
-    """Return what changes when, and only when, the options do."""
+    """Return a version that changes if and only if the options do."""
     return fingerprint_of([options.to_json(), asdict(archives)])[:12]

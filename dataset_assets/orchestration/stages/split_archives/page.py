@@ -1,4 +1,4 @@
-"""What is shown about `split_archives`: who went where, which files hold it, how a row looks, a few pictures."""
+"""Metadata of `split_archives`: samples of each split, files, columns and a contact sheet."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,14 +17,13 @@ _VERSION_DIGITS = 12
 
 
 def split_metadata(store: Store, manifest: SplitManifest) -> dict[str, Any]:
-    """Describe a version. Idempotent: the same version leaves the same contact sheet beside it."""
+    """Describe a version, and write a contact sheet next to it. Idempotent."""
     folder = version_store(store, manifest)
-    return {
+    schema = table_schema(manifest.media, manifest.columns)
+    found = {
         "dagster/row_count": manifest.samples,
         "dagster/uri": store.url,
-        "dagster/column_schema": metadata.column_schema(
-            table_schema(manifest.media, manifest.columns)
-        ),
+        "dagster/column_schema": metadata.column_schema(schema),
         "version": manifest.version[:_VERSION_DIGITS],
         "manifest": metadata.link(folder.locate("manifest.json")),
         "splits": splits_table(manifest),
@@ -32,11 +31,12 @@ def split_metadata(store: Store, manifest: SplitManifest) -> dict[str, Any]:
         "file count": len(manifest.files),
         "bytes stored": sum(file.bytes for file in manifest.files),
         "options": dg.MetadataValue.json(manifest.options),
-    } | _pictures(store, folder, manifest)
+    }
+    return found | _contact_sheet(store, folder, manifest)
 
 
 def splits_table(manifest: SplitManifest) -> dg.MetadataValue:
-    """Show what each split holds."""
+    """Show the size of each split."""
     return metadata.table(
         {
             "split": name,
@@ -51,7 +51,7 @@ def splits_table(manifest: SplitManifest) -> dg.MetadataValue:
 
 
 def files_table(manifest: SplitManifest) -> dg.MetadataValue:
-    """Show the files, the first of many."""
+    """Show the first files."""
     return metadata.table(
         {
             "file": file.name,
@@ -63,17 +63,17 @@ def files_table(manifest: SplitManifest) -> dg.MetadataValue:
     )
 
 
-def _pictures(store: Store, folder: Store, manifest: SplitManifest) -> dict[str, Any]:
+def _contact_sheet(store: Store, folder: Store, manifest: SplitManifest) -> dict[str, Any]:
     """Show some samples of every split."""
     if manifest.media == "file" or not manifest.samples:
         return {}
-    each = -(-SAMPLES // len(manifest.splits))
+    per_split = -(-SAMPLES // len(manifest.splits))
     return contact_sheet_metadata(
         store,
         lambda: [
             image
             for split in manifest.splits
-            for image in _first_images(folder, manifest, split, each)
+            for image in _first_images(folder, manifest, split, per_split)
         ],
     )
 
@@ -81,18 +81,19 @@ def _pictures(store: Store, folder: Store, manifest: SplitManifest) -> dict[str,
 def _first_images(
     folder: Store, manifest: SplitManifest, split: str, count: int
 ) -> Iterator[bytes]:
-    """Yield the pictures of the first samples of a split, of a video its first frame."""
+    """Yield the images of the first samples of a split; of a video, the first frame."""
     column = "image" if manifest.media == "image" else "video"
     tables = (
         file.name
         for file in manifest.files
         if file.split == split and file.kind == "parquet" and file.samples
     )
-    if (name := next(tables, None)) is None:
+    name = next(tables, None)
+    if name is None:
         return
-    with folder.open_read(name) as file:
-        batch = next(pq.ParquetFile(file).iter_batches(batch_size=count, columns=[column]))
+    with folder.open_read(name) as opened:
+        batch = next(pq.ParquetFile(opened).iter_batches(batch_size=count, columns=[column]))
     for value in batch.column(0).to_pylist():
-        first = value if manifest.media == "image" else value[0] if value else None
-        if first is not None:
-            yield first["bytes"]
+        frames = [value] if manifest.media == "image" else value or []
+        if frames and frames[0] is not None:
+            yield frames[0]["bytes"]

@@ -1,88 +1,75 @@
-"""`splits:` of a `defs.yaml`: who goes to train, validation and test, and the archives that are written. Left out: the library's defaults."""
+"""`splits:` of a `defs.yaml`: how samples are assigned to splits, and how archives are written.
 
-from collections.abc import Mapping
+A key that is left out has the library's default.
+"""
+
+from collections.abc import Iterator
 from typing import Any, Self
 
 from pydantic import model_validator
 
-from dataset_assets.orchestration.common.section import Section, checked, errors_at_keys, given_keys
+from dataset_assets.orchestration.common.mirror import mirrors
+from dataset_assets.orchestration.common.section import Problem, Section, check_by, errors_at_keys
+from dataset_assets.orchestration.common.spec import DatasetSpec
+from dataset_assets.orchestration.stages.staged.section import layout_problems
 from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import ArchiveOptions
 
-_BYTES_PER_MB = 1_000_000
+SPLIT_ARCHIVES = "split_archives"
+
 _USUAL = ("train", "validation", "test")
-#: key here -> name in the library, where they differ
-ARCHIVE_NAMES = {
+_ARCHIVE_KEYS = {
     "max_archive_mb": "max_archive_bytes",
     "max_table_mb": "max_table_bytes",
     "row_group_mb": "row_group_bytes",
 }
 
 
+@mirrors(ArchiveOptions, renamed=_ARCHIVE_KEYS)
 class Archives(Section):
-    """The files of a split: tars for whoever reads them in order, tables for whoever opens them with `datasets`."""
+    """The files of a split: tars for sequential readers, tables for `datasets`."""
 
-    archives: bool | None = None
-    """Write tars."""
-    tables: bool | None = None
-    """Write Parquet."""
-    layout: str | None = None
-    """Names in the tars. `webdataset`, or `frames` for a folder per video."""
-    compression: str | None = None
-    """Of the tars: `none`, `gz`, or `auto` (gz where payloads are uncompressed)."""
     max_archive_mb: float | None = None
-    """A tar is closed before it grows larger, 10^6 bytes. No sample is cut in two."""
+    """Maximum size of a tar before compression, 10^6 bytes. A sample is never cut."""
     max_table_mb: float | None = None
+    """Maximum size of a table, 10^6 bytes."""
     row_group_mb: float | None = None
+    """Payloads in one row group, 10^6 bytes; a reader holds one group in memory."""
 
     @model_validator(mode="after")
-    def _can_work(self) -> Self:
-        checked(self, self.options, ARCHIVE_NAMES)
+    def _check_options(self) -> Self:
+        check_by(self.options, self)
         return self
 
     def options(self) -> ArchiveOptions:
         """Build the options of the library."""
-        given = given_keys(self, ARCHIVE_NAMES)
-        sizes = {
-            name: round(given[name] * _BYTES_PER_MB)
-            for name in ARCHIVE_NAMES.values()
-            if name in given
-        }
-        return ArchiveOptions(**given | sizes)
+        return ArchiveOptions(**self.given(ArchiveOptions))
 
 
+@mirrors(SplitOptions)
 class Splits(Section):
-    """Who goes where. `{train: 0.9, test: 0.1}`, or `ratios` for names of one's own."""
+    """Shares of the splits: `{train: 0.9, test: 0.1}`, or `ratios` for custom names."""
 
     train: float | None = None
     validation: float | None = None
     test: float | None = None
     ratios: dict[str, float] | None = None
-    """Name of a split: its share."""
-    seed: int | None = None
-    method: str | None = None
-    """`exact`: shares are met as well as groups allow; `stable`: data that comes later never moves what is there."""
-    group_by: str | None = None
-    """What is never separated: `sample`, `domain` of the url, or a column. Left out: what the source says."""
-    stratify_by: str | None = None
-    """Column of which every split gets its share of each value."""
-    keep_duplicates_together: bool | None = None
+    """Share of each split, by name."""
     archives: Archives = Archives()
 
     @model_validator(mode="after")
-    def _can_work(self) -> Self:
-        if self.ratios is not None and self._usual():
-            problem = f"expected `ratios`, or shares of {', '.join(_USUAL)}, got both"
-            raise errors_at_keys("Splits", [("ratios", self.ratios, problem)])
-        first = next(iter(self._usual()), "ratios")
-        checked(self, self.split_options, {first: "ratios"})
+    def _check_options(self) -> Self:
+        usual = self._usual()
+        if self.ratios is not None and usual:
+            text = f"expected `ratios`, or shares of {', '.join(_USUAL)}, got both"
+            raise errors_at_keys("Splits", [("ratios", self.ratios, text)])
+        first = next(iter(usual), "ratios")
+        check_by(self.split_options, self, {"ratios": first})
         return self
 
     def split_options(self) -> SplitOptions:
         """Build the options of the library."""
-        given: dict[str, Any] = given_keys(
-            self, {}, type(self).model_fields.keys() - {"archives", *_USUAL}
-        )
+        given: dict[str, Any] = self.given(SplitOptions)
         if usual := self._usual():
             given["ratios"] = usual
         return SplitOptions(**given)
@@ -91,5 +78,11 @@ class Splits(Section):
         """Build the options of the library."""
         return self.archives.options()
 
-    def _usual(self) -> Mapping[str, float]:
-        return {name: share for name in _USUAL if (share := getattr(self, name)) is not None}
+    def _usual(self) -> dict[str, float]:
+        shares = {name: getattr(self, name) for name in _USUAL}
+        return {name: share for name, share in shares.items() if share is not None}
+
+
+def problems(spec: DatasetSpec) -> Iterator[Problem]:
+    """Find a staged layout without shards."""
+    yield from layout_problems(spec, "splits")

@@ -1,12 +1,10 @@
-"""Checks that run inside the `staged` asset: is it whole, are its labels those it says it has, could its images be decoded."""
+"""Checks that run inside the `staged` asset: complete shards, known labels, decodable images."""
 
 from collections.abc import Sequence
 
 import dagster as dg
 
 from dataset_assets.orchestration.common import metadata
-from dataset_assets.orchestration.common.spec import DatasetSpec
-from dataset_assets.orchestration.stages.shards.checks import problem_list
 from dataset_assets.pipelines.stage.stage import StageReport
 from dataset_assets.pipelines.verify.shards import verify_set
 from dataset_assets.storage.store import Store
@@ -16,84 +14,86 @@ LABELS = "staged_labels"
 IMAGES = "staged_images"
 
 
-def staged_checks(key: dg.AssetKey, spec: DatasetSpec) -> list[dg.AssetCheckSpec]:
+def staged_checks(key: dg.AssetKey, min_success_rate: float) -> list[dg.AssetCheckSpec]:
     """Declare the checks."""
-    least = spec.staged.min_success_rate
     return [
         dg.AssetCheckSpec(
             COMPLETE,
             asset=key,
             blocking=True,
-            description="Every shard agrees with its record, and every image has its row.",
+            description="Every shard matches its record, and every image has a row.",
         ),
         dg.AssetCheckSpec(
-            LABELS, asset=key, description="Every label that is drawn is in the table of classes."
+            LABELS,
+            asset=key,
+            description="Every label in the label maps is in the table of classes.",
         ),
         dg.AssetCheckSpec(
             IMAGES,
             asset=key,
-            description=f"At least {least:.0%} of the images can be decoded and became samples.",
+            description=f"At least {min_success_rate:.0%} of the images could be decoded.",
         ),
     ]
 
 
 def staged_results(
-    store: Store, report: StageReport, spec: DatasetSpec
+    store: Store, report: StageReport, min_success_rate: float
 ) -> list[dg.AssetCheckResult]:
-    """Judge a partition."""
+    """Return the results for a partition."""
     return [
         _complete(verify_set(store, deep=False), report),
         _labels(report),
-        _images(report, spec.staged.min_success_rate),
+        _images(report, min_success_rate),
     ]
 
 
 def _complete(problems: Sequence[str], report: StageReport) -> dg.AssetCheckResult:
     dataset = report.dataset
-    if dataset.rows != report.manifest.rows or dataset.samples != report.manifest.successes:
-        problems = [
-            *problems,
-            f"staged.json counts {dataset.rows} rows and {dataset.samples} samples, the manifest others",
-        ]
+    manifest = report.manifest
+    if (dataset.rows, dataset.samples) != (manifest.rows, manifest.successes):
+        problem = (
+            f"staged.json: expected {manifest.rows} rows and {manifest.successes} samples as in "
+            f"the manifest, got {dataset.rows} and {dataset.samples}"
+        )
+        problems = [*problems, problem]
+    summary = (
+        f"{dataset.rows:,} images, {dataset.samples:,} samples, {len(manifest.shards):,} shards."
+    )
     return dg.AssetCheckResult(
         check_name=COMPLETE,
         passed=not problems,
-        description=problem_list(problems)
-        or f"{dataset.rows:,} images, {dataset.samples:,} samples, {len(report.manifest.shards):,} shards.",
+        description=metadata.problem_list(problems) or summary,
         metadata={"rows": dataset.rows, "samples": dataset.samples, "problems": len(problems)},
     )
 
 
 def _labels(report: StageReport) -> dg.AssetCheckResult:
-    known = {str(label.id) for label in report.dataset.classes}
-    unknown = {
-        label: count
-        for label, count in report.dataset.pixels.items()
-        if label not in known and label != "0"
-    }
+    known = {"0", *(str(label.id) for label in report.dataset.classes)}
+    unknown = {label: count for label, count in report.dataset.pixels.items() if label not in known}
+    description = f"{len(report.dataset.classes)} classes."
+    if unknown:
+        description = f"Labels without a class: {', '.join(sorted(unknown, key=int))}."
+    rows = ({"label": int(label), "pixels": count} for label, count in unknown.items())
     return dg.AssetCheckResult(
         check_name=LABELS,
         passed=not unknown,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"Labels that no class has: {', '.join(sorted(unknown, key=int))}."
-        if unknown
-        else f"{len(known)} classes.",
-        metadata={
-            "unknown labels": metadata.table(
-                {"label": int(label), "pixels": count} for label, count in unknown.items()
-            )
-        },
+        description=description,
+        metadata={"unknown labels": metadata.table(rows)},
     )
 
 
-def _images(report: StageReport, least: float) -> dg.AssetCheckResult:
+def _images(report: StageReport, min_success_rate: float) -> dg.AssetCheckResult:
     dataset = report.dataset
     rate = metadata.share(dataset.samples, dataset.rows)
     return dg.AssetCheckResult(
         check_name=IMAGES,
-        passed=rate >= least,
+        passed=rate >= min_success_rate,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{rate:.1%} of {dataset.rows:,} images became samples, expected at least {least:.0%}.",
+        description=(
+            f"{rate:.1%} of {dataset.rows:,} images became samples, expected at least "
+            f"{min_success_rate:.0%}."
+        ),
         metadata={
             "success rate": rate,
             "causes": metadata.causes_table(dataset.causes, dataset.rows),

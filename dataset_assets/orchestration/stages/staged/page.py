@@ -1,4 +1,4 @@
-"""What is shown about a partition of `staged`: counts, classes, terms, and a look at images with their label maps drawn over them."""
+"""Metadata of a partition of `staged`: counts, classes, terms, and images with their labels."""
 
 from dataclasses import asdict
 from itertools import islice
@@ -16,8 +16,9 @@ _SHOWN_CLASSES = 50
 
 
 def staged_metadata(store: Store, report: StageReport) -> dict[str, Any]:
-    """Describe a partition. Idempotent: a contact sheet is written beside the shards, the same for the same shards."""
-    dataset, manifest = report.dataset, report.manifest
+    """Describe a partition, and write a contact sheet next to its shards. Idempotent."""
+    dataset = report.dataset
+    manifest = report.manifest
     files = [file for shard in manifest.shards for file in shard.files]
     return (
         {
@@ -43,12 +44,12 @@ def staged_metadata(store: Store, report: StageReport) -> dict[str, Any]:
             "bytes stored": sum(file.bytes for file in files),
         }
         | _abilities(store)
-        | _pictures(store, report)
+        | _contact_sheet(store, report)
     )
 
 
 def classes_table(dataset: StagedDataset) -> dg.MetadataValue:
-    """Show how often each class occurs, most pixels first."""
+    """Show how often each class occurs, those with the most pixels first."""
     total = sum(count for label, count in dataset.pixels.items() if label != "0")
     classes = sorted(
         dataset.classes, key=lambda each: (-dataset.pixels.get(str(each.id), 0), each.id)
@@ -67,16 +68,18 @@ def classes_table(dataset: StagedDataset) -> dg.MetadataValue:
 
 
 def _abilities(store: Store) -> dict[str, Any]:
-    """Show what an S3 server was found to be able to do; nothing for other stores."""
+    """Show which features an S3 server supports; nothing for other stores."""
     probe = getattr(store, "capabilities", None)
-    return {} if probe is None else {"store can": dg.MetadataValue.json(asdict(probe()))}
+    if probe is None:
+        return {}
+    return {"store can": dg.MetadataValue.json(asdict(probe()))}
 
 
-def _pictures(store: Store, report: StageReport) -> dict[str, Any]:
-    """Show some samples, their labels drawn over them."""
+def _contact_sheet(store: Store, report: StageReport) -> dict[str, Any]:
+    """Show some samples with their labels drawn over them."""
     if report.manifest.output_format != "webdataset":
         return {}
-    from dataset_assets.pipelines.preview.staged_images import draw_samples  # brings OpenCV
+    from dataset_assets.pipelines.preview.staged_images import draw_samples  # loads OpenCV
 
     return contact_sheet_metadata(
         store, lambda: draw_samples(store, report.manifest, report.dataset, SAMPLES)

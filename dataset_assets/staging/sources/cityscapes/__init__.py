@@ -61,6 +61,7 @@ class Source:
 
     kind = "cityscapes"
     options_class = CityscapesOptions
+    paths = ("folder", "archives")
     license = License(
         "Cityscapes license", "https://www.cityscapes-dataset.com/license/", redistributable=False
     )

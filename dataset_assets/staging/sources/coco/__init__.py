@@ -79,6 +79,7 @@ class Source:
 
     kind = "coco"
     options_class = CocoOptions
+    paths = ("folder", "archives")
     #: Each image also has a license of its own, in the column `license`. All allow redistribution.
     license = License(
         "CC BY 4.0 (annotations), Flickr terms of use (images)",

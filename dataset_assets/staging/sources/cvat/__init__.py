@@ -104,6 +104,7 @@ class Source:
 
     kind = "cvat"
     options_class = CvatOptions
+    paths = ("exports",)
 
     def __init__(self, options: CvatOptions) -> None:
         self.options = options

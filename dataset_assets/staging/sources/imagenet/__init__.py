@@ -60,6 +60,7 @@ class Source:
 
     kind = "imagenet"
     options_class = ImagenetOptions
+    paths = ("path", "labels")
     license = License(
         "ImageNet terms of access", "https://www.image-net.org/download.php", redistributable=False
     )
