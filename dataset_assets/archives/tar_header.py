@@ -74,13 +74,18 @@ class TarDialect:
             Damaged: something else wrote it.
         """
         last = blocks[-BLOCK:]
+        raw_name = last[:_USTAR_NAME].rstrip(b"\0")
         try:
-            found = {}
-            if len(blocks) > BLOCK:
+            size = int(last[124:135], 8)
+            if len(blocks) == BLOCK:
+                name = raw_name.decode("ascii")
+                is_plain = name != "" and size >= 0
+                is_ours = is_plain and self._block(self._file, raw_name, size) == blocks
+            else:
                 found = pax_records(blocks[BLOCK : BLOCK + int(blocks[124:135], 8)])
-            name = found.get(b"path", last[:_USTAR_NAME].rstrip(b"\0")).decode()
-            size = int(found[b"size"]) if b"size" in found else int(last[124:135], 8)
-            is_ours = self.header(name, size) == blocks
+                name = found.get(b"path", raw_name).decode()
+                size = int(found.get(b"size", size))
+                is_ours = self.header(name, size) == blocks
         except ValueError:  # a ConfigurationError is one, too
             is_ours = False
         if not is_ours:

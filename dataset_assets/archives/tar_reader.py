@@ -52,13 +52,18 @@ def read_tar(
     """
     source = _Source(file, label, kind)
     for entry in _entries(source, dialect):
-        data = source.take(entry.bytes, f"in the data of member {entry.name!r}")
-        padding = source.take(-entry.bytes % BLOCK, f"behind the data of member {entry.name!r}")
+        name, offset, size = entry
+        data = source.read(size)
+        if len(data) != size:
+            raise source.cut(f"in the data of member {name!r}")
+        padding = source.read(-size % BLOCK)
+        if len(padding) != -size % BLOCK:
+            raise source.cut(f"behind the data of member {name!r}")
         if any(padding):
             raise ShardCorrupt(
-                f"{label}: bytes that are not zero behind the data of member {entry.name!r}"
+                f"{label}: bytes that are not zero behind the data of member {name!r}"
             )
-        yield TarMember(entry.name, entry.offset, data)
+        yield TarMember(name, offset, data)
 
 
 def list_tar(file: BinaryIO, label: str, dialect: TarDialect) -> Iterator[TarEntry]:
@@ -127,7 +132,7 @@ def _count(names: Iterator[str]) -> tuple[int, tuple[int, int]]:
 
 
 class _Source:
-    """Reads exactly what is asked for, and knows where it is."""
+    """A tar that is read from begin to end, and the position in it."""
 
     def __init__(self, file: BinaryIO, label: str, kind: str) -> None:
         is_packed = one_of("kind of archive", kind, KINDS) == "tar.gz"
@@ -135,24 +140,25 @@ class _Source:
         self.label = label
         self.position = 0
 
-    def take(self, length: int, where: str) -> bytes:
-        """Read exactly so many bytes; `where` says in the error where the file is cut."""
-        data = self.up_to(length)
-        if len(data) != length:
-            raise ShardCorrupt(f"{self.label}: cut {where}, at byte {self.position}")
-        return data
-
-    def up_to(self, length: int) -> bytes:
-        """Read less only at the end.
+    def read(self, length: int) -> bytes:
+        """Read so many bytes, and less only at the end.
 
         Reads in pieces, so that a header that claims an absurd size costs no memory.
         """
-        parts = []
-        while length and (part := self._file.read(min(length, _CHUNK))):
-            parts.append(part)
-            length -= len(part)
-            self.position += len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        data = self._file.read(min(length, _CHUNK))
+        if 0 < len(data) < length:
+            parts = [data]
+            left = length - len(data)
+            while left and (part := self._file.read(min(left, _CHUNK))):
+                parts.append(part)
+                left -= len(part)
+            data = b"".join(parts)
+        self.position += len(data)
+        return data
+
+    def cut(self, where: str) -> ShardCorrupt:
+        """Return the error for a tar that ends too early."""
+        return ShardCorrupt(f"{self.label}: cut {where}, at byte {self.position}")
 
     def seek(self, position: int) -> None:
         self.position = self._file.seek(position)
@@ -172,12 +178,16 @@ def _entries(source: _Source, dialect: TarDialect) -> Iterator[TarEntry]:
 
 def _next_entry(source: _Source, dialect: TarDialect) -> TarEntry | None:
     start = source.position
-    blocks = source.take(BLOCK, "where a member or the end should start")
+    blocks = source.read(BLOCK)
+    if len(blocks) != BLOCK:
+        raise source.cut("where a member or the end should start")
     if blocks == ZEROS:
         return None
     try:
         if more := dialect.extension_bytes(blocks):
-            blocks += source.take(more, "in a member's header")
+            blocks += source.read(more)
+            if len(blocks) != BLOCK + more:
+                raise source.cut("in a member's header")
         name, size = dialect.parse(blocks)
         if dialect.is_extended:
             check_member_name(name)
@@ -193,7 +203,7 @@ def _next_entry(source: _Source, dialect: TarDialect) -> TarEntry | None:
 
 def _check_end(source: _Source) -> None:
     start = source.position - BLOCK
-    tail = source.up_to(RECORD + 1)
+    tail = source.read(RECORD + 1)
     if not BLOCK <= len(tail) <= RECORD or any(tail) or source.position % RECORD:
         raise ShardCorrupt(
             f"{source.label}: the end of the archive at byte {start} is cut or followed by other "
