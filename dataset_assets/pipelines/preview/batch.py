@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.errors import ConfigurationError, SourceError
-from dataset_assets.images.contact_sheet import draw_contact_sheet
-from dataset_assets.images.overlay import overlay
 from dataset_assets.loaders.labels.class_dictionary import SHIPPED, ClassDictionary
 from dataset_assets.loaders.labels.label_maps import (
     DictionarySource,
@@ -25,6 +22,7 @@ from dataset_assets.loaders.samples.sample import LoadedSample
 from dataset_assets.loaders.torch.augment_options import AugmentOptions
 from dataset_assets.loaders.torch.loader import LoaderOptions, ShardLoader, StagedRows
 from dataset_assets.loaders.torch.transforms import ClassificationTransform, SegmentationTransform
+from dataset_assets.pipelines.preview._drawing import draw_images, draw_pairs
 from dataset_assets.records.staged import StagedDataset
 from dataset_assets.storage.store import Store
 
@@ -33,7 +31,6 @@ _GRAY = (128, 128, 128)
 _IGNORE = 255
 #: `ignore` for dictionaries with more classes than fit into a byte.
 _IGNORE_16_BITS = 65535
-_TILES_IN_ROW = 4
 _MAX_TILE_PX = 256
 
 
@@ -104,7 +101,7 @@ def _preview_segmentation(rows: StagedRows, options: PreviewOptions) -> Preview:
     batch, metrics = _load_batch(rows, transform, options, parts=(LABEL_MAP,))
     keys, inputs, labels, *_ = batch
     return Preview(
-        _draw_pairs(keys, inputs, labels, dictionary, options),
+        draw_pairs(keys, inputs, labels, dictionary, _tile_px(options)),
         keys,
         _describe_shapes(inputs, labels),
         _count_pixels(labels, dictionary),
@@ -121,10 +118,13 @@ def _preview_classification(rows: StagedRows, options: PreviewOptions) -> Previe
     keys, inputs, labels = batch
     names = {} if rows.dataset is None else {each.id: each.name for each in rows.dataset.classes}
     captions = [names.get(int(label), str(label)) for label in labels]
-    tiles = [_encode_png(cv2.cvtColor(_pixels(image), cv2.COLOR_RGB2BGR)) for image in inputs]
     counts = {name: captions.count(name) for name in sorted(set(captions))}
-    drawing = _draw_sheet(tiles, captions, _TILES_IN_ROW, options)
+    drawing = draw_images(inputs, captions, _tile_px(options))
     return Preview(drawing, keys, _describe_shapes(inputs, labels), counts, {}, metrics)
+
+
+def _tile_px(options: PreviewOptions) -> int:
+    return min(_MAX_TILE_PX, max(options.height, options.width))
 
 
 def _identity(image: Any) -> Any:
@@ -228,60 +228,6 @@ def _count_pixels(labels: NDArray[Any], dictionary: ClassDictionary) -> dict[str
     counts = {name: int((labels == index).sum()) for index, name in enumerate(dictionary.names)}
     counts["(ignored)"] = int((labels == dictionary.ignore).sum())
     return {name: count for name, count in counts.items() if count}
-
-
-def _draw_pairs(
-    keys: Sequence[str],
-    inputs: NDArray[np.float32],
-    labels: NDArray[Any],
-    dictionary: ClassDictionary,
-    options: PreviewOptions,
-) -> bytes:
-    """Draw each image, and beside it the image with its labels."""
-    displayed, colors = _displayed_classes(dictionary)
-    tiles = []
-    captions = []
-    for key, image, label_map in zip(keys, inputs, labels.astype(np.int64), strict=True):
-        pixels = _pixels(image)
-        drawn = overlay(pixels, displayed[label_map], colors)
-        tiles += [_encode_png(pixels), _encode_png(drawn)]
-        captions += [key, "labels"]
-    return _draw_sheet(tiles, captions, 2 * _TILES_IN_ROW, options)
-
-
-def _draw_sheet(
-    tiles: list[bytes], captions: list[str], columns: int, options: PreviewOptions
-) -> bytes:
-    return draw_contact_sheet(
-        tiles,
-        columns=columns,
-        tile_px=min(_MAX_TILE_PX, max(options.height, options.width)),
-        captions=captions,
-        format="jpg",
-        quality=90,
-    )
-
-
-def _displayed_classes(
-    dictionary: ClassDictionary,
-) -> tuple[NDArray[np.int64], dict[int, tuple[int, int, int]]]:
-    """Return train id -> label that is drawn (0: none), and the color of each label."""
-    displayed = np.zeros(1 << 16, np.int64)
-    colors: dict[int, tuple[int, int, int]] = {}
-    for entry in dictionary.objects:
-        if entry.display and 0 <= entry.train_id < dictionary.classes:
-            displayed[entry.train_id] = entry.train_id + 1
-            colors.setdefault(entry.train_id + 1, entry.color)
-    return displayed, colors
-
-
-def _pixels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return an image of a batch, (C, H, W) from 0 to 255, as (H, W, 3) uint8."""
-    return np.ascontiguousarray(np.clip(image, 0, 255).astype(np.uint8).transpose(1, 2, 0))
-
-
-def _encode_png(image: NDArray[np.uint8]) -> bytes:
-    return bytes(cv2.imencode(".png", image)[1].tobytes())
 
 
 def _describe_shapes(inputs: NDArray[Any], labels: NDArray[Any]) -> dict[str, str]:

@@ -9,6 +9,7 @@ rounding.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,7 +33,7 @@ def fill_box(polygon: Sequence[float] | ArrayLike, height: int, width: int) -> P
     Raises:
         ValueError: the coordinates are not pairs of finite numbers, or are far too large.
     """
-    columns, rows = _changes(*_boundary(_corners(polygon)), height, width)
+    columns, rows = _changes(*_boundary(_edges(_corners(polygon))), height, width)
     if not columns.size:
         return np.zeros((0, 0), np.bool_), 0, 0
     left = int(columns.min())
@@ -65,38 +66,67 @@ def _corners(polygon: Sequence[float] | ArrayLike) -> NDArray[np.int64]:
     return fine.astype(np.int64)
 
 
-def _boundary(corners: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return x and y of every step of the closed boundary.
+class _Edges(NamedTuple):
+    """Edges on the fine grid, (n) each. The main axis of an edge is its longer one."""
 
-    Each edge steps along its longer axis, and both of its ends are steps.
+    is_steep: NDArray[np.bool_]
+    """Whether y is the main axis."""
+    is_reversed: NDArray[np.bool_]
+    """Whether the edge runs downwards on its main axis."""
+    length: NDArray[np.int64]
+    """On the main axis."""
+    main: NDArray[np.int64]
+    """Lower end on the main axis."""
+    other: NDArray[np.int64]
+    """The other coordinate at this end."""
+    slope: NDArray[np.float64]
+    """Change of the other coordinate for each step on the main axis."""
+
+
+def _edges(corners: NDArray[np.int64]) -> _Edges:
+    """Return the edges of a closed boundary, each from its lower end on its main axis.
+
+    The COCO API computes every line from that end: otherwise the rounding of an edge would depend
+    on its direction.
     """
     ends = np.roll(corners, -1, axis=0)
     lengths = np.abs(ends - corners)
     is_steep = lengths[:, 1] > lengths[:, 0]
-    longer = np.where(is_steep, lengths[:, 1], lengths[:, 0])
-    if longer.sum() > _MAX_STEPS:
-        raise ValueError(f"polygon: its boundary is longer than {_MAX_STEPS // _SCALE:,} px")
-    # "main" is the longer axis of an edge: y where it is steep, else x.
+    length = np.where(is_steep, lengths[:, 1], lengths[:, 0])
     axis = is_steep.astype(np.int64)
-    edges = np.arange(len(corners))
-    main = corners[edges, axis]
-    other = corners[edges, 1 - axis]
-    main_end = ends[edges, axis]
-    other_end = ends[edges, 1 - axis]
-    # The line is computed from its lower end on the main axis, whatever its direction: otherwise
-    # rounding would differ between an edge and its reverse.
+    index = np.arange(len(corners))
+    main = corners[index, axis]
+    main_end = ends[index, axis]
+    other = corners[index, 1 - axis]
+    other_end = ends[index, 1 - axis]
     is_reversed = main > main_end
     rise = np.where(is_reversed, other - other_end, other_end - other)
-    slope = rise / np.maximum(longer, 1)
-    counts = longer + 1
+    return _Edges(
+        is_steep,
+        is_reversed,
+        length,
+        np.minimum(main, main_end),
+        np.where(is_reversed, other_end, other),
+        rise / np.maximum(length, 1),
+    )
+
+
+def _boundary(edges: _Edges) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return x and y of every step of the closed boundary, in its direction.
+
+    Each edge steps along its main axis, and both of its ends are steps.
+    """
+    if edges.length.sum() > _MAX_STEPS:
+        raise ValueError(f"polygon: its boundary is longer than {_MAX_STEPS // _SCALE:,} px")
+    counts = edges.length + 1
     steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    steps = np.where(np.repeat(is_reversed, counts), np.repeat(longer, counts) - steps, steps)
-    on_main = np.repeat(np.minimum(main, main_end), counts) + steps
-    first = np.where(is_reversed, other_end, other)
-    on_other = np.repeat(first, counts) + np.repeat(slope, counts) * steps + 0.5
-    on_other = on_other.astype(np.int64)
-    is_y_main = np.repeat(is_steep, counts)
-    return np.where(is_y_main, on_other, on_main), np.where(is_y_main, on_main, on_other)
+    reversed_steps = np.repeat(edges.length, counts) - steps
+    steps = np.where(np.repeat(edges.is_reversed, counts), reversed_steps, steps)
+    main = np.repeat(edges.main, counts) + steps
+    other = np.repeat(edges.other, counts) + np.repeat(edges.slope, counts) * steps + 0.5
+    other = other.astype(np.int64)
+    is_steep = np.repeat(edges.is_steep, counts)
+    return np.where(is_steep, other, main), np.where(is_steep, main, other)
 
 
 def _changes(

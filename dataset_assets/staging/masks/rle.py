@@ -57,6 +57,16 @@ def decompress(text: str | bytes) -> NDArray[np.int64]:
         raise ValueError(
             "run lengths as text: expected characters from '0' to 'o', the last number complete"
         )
+    numbers = _join_groups(groups, ends)
+    # The differences are to the number two before, so odd and even ones add up on their own. The
+    # first number is not part of a chain.
+    numbers[1::2] = np.cumsum(numbers[1::2])
+    numbers[2::2] = np.cumsum(numbers[2::2])
+    return numbers
+
+
+def _join_groups(groups: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the numbers of groups of five bits; `ends` are the last groups of each."""
     starts = np.concatenate(([0], ends[:-1] + 1))
     lengths = ends - starts + 1
     if lengths.max() > _MAX_GROUPS:
@@ -65,12 +75,8 @@ def decompress(text: str | bytes) -> NDArray[np.int64]:
     numbers = np.add.reduceat((groups & (_MORE - 1)) << shifts, starts)
     # Numbers are in two's complement: the highest bit of the last group is the sign.
     is_negative = (groups[ends] & _SIGN) != 0
-    numbers -= np.where(is_negative, np.int64(1) << (_BITS * lengths), 0)
-    # The differences are to the number two before, so odd and even ones add up on their own. The
-    # first number is not part of a chain.
-    numbers[1::2] = np.cumsum(numbers[1::2])
-    numbers[2::2] = np.cumsum(numbers[2::2])
-    return numbers
+    result: NDArray[np.int64] = numbers - np.where(is_negative, np.int64(1) << (_BITS * lengths), 0)
+    return result
 
 
 def _expand(counts: Counts, height: int, width: int) -> NDArray[np.uint8]:

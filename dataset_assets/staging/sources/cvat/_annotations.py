@@ -2,8 +2,7 @@
 
 They are read once as a stream, kept per image in a temporary file, and returned as JSON documents.
 Images are found by name, with or without their subset as a folder; frames of a video by the number
-in `frame_000012.png` or, where files have other names, by their place in alphabetical order. Labels
-have ids from 1 on in the order of the head; those that are parts of a skeleton have none.
+in `frame_000012.png` or, where files have other names, by their place in alphabetical order.
 
 Format: https://docs.cvat.ai/docs/dataset_management/formats/format-xml/
 """
@@ -17,7 +16,8 @@ from xml.etree.ElementTree import Element
 
 from dataset_assets.errors import ArchiveCorrupt, UnreadableSource
 from dataset_assets.records.staged import ClassLabel
-from dataset_assets.staging.masks.label_map import MAX_LABEL, LabelMap
+from dataset_assets.staging.masks.label_map import LabelMap
+from dataset_assets.staging.sources.cvat._labels import LabelTable
 from dataset_assets.staging.sources.cvat._shapes import (
     KINDS,
     NOT_DRAWN,
@@ -37,7 +37,6 @@ MAX_RECORDS = 20_000_000
 _AMBIGUOUS = -1
 _FRAME = re.compile(r"(?:.*[/\\])?frame_(\d{1,18})\.[^.]*")
 _INTEGER = re.compile("-?[0-9]{1,18}")
-_COLOR = re.compile("#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})")
 _SPLIT_HINT = "export the tasks one by one"
 
 
@@ -46,48 +45,6 @@ class AnnotatedImage(NamedTuple):
 
     key: Any
     subset: str
-
-
-class _Labels:
-    """The labels of a file, with ids from 1 on."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self.ids: dict[str, int] = {}
-        self._colors: list[tuple[int, int, int] | None] = []
-        #: False for files of other tools, whose head has no labels: shapes add them.
-        self.has_head = False
-
-    @property
-    def classes(self) -> tuple[ClassLabel, ...]:
-        """The labels as a category table."""
-        return tuple(
-            ClassLabel(number, name, color=color)
-            for (name, number), color in zip(self.ids.items(), self._colors, strict=True)
-        )
-
-    def add_element(self, element: Element) -> None:
-        """Add a <label> of the head; not one that is part of a skeleton."""
-        self.has_head = True
-        name = element.findtext("name") or ""
-        if element.find("parent") is not None or name in self.ids:
-            return
-        match = _COLOR.fullmatch((element.findtext("color") or "").strip())
-        color = None
-        if match:
-            color = (int(match[1], 16), int(match[2], 16), int(match[3], 16))
-        self._add(name, color)
-
-    def add_shape(self, label: str) -> None:
-        """Add the label of a shape where the head has none."""
-        if not self.has_head and label not in self.ids:
-            self._add(label, None)
-
-    def _add(self, name: str, color: tuple[int, int, int] | None) -> None:
-        if len(self.ids) >= MAX_LABEL:
-            raise ArchiveCorrupt(f"{self._name}: expected at most {MAX_LABEL} labels, got more")
-        self.ids[name] = len(self.ids) + 1
-        self._colors.append(color)
 
 
 class _Track:
@@ -131,7 +88,7 @@ class XmlAnnotations:
         self._name = name
         self._line_width = line_width
         self._warnings: Counter[str] = Counter()
-        self._labels = _Labels(name)
+        self._labels = LabelTable(name)
         self._images: list[dict[str, Any]] = []
         #: Size of the frames of a video.
         self._frame_size: dict[str, int] = {}
