@@ -63,32 +63,52 @@ def read_header(read: Callable[[int], bytes], offset: int) -> Header | None:
     Raises:
         Damaged: they cannot be read, or the member is refused.
     """
-    name: str | None = None
-    size: int | None = None
+    extended = _Extended(None, None)
     at = offset
     while True:
         block = read(BLOCK)
         if block == ZEROS:
             return None
+        if len(block) < BLOCK:
+            raise Damaged("the file is cut")
         if not is_header(block):
-            raise Damaged("the file is cut" if len(block) < BLOCK else "no member header")
+            raise Damaged("no member header")
         kind = block[156:157]
         length = _number(block[124:136])
         at += BLOCK
         if kind not in (PAX, _PAX_GLOBAL, _GNU_NAME):
-            name = _name(block) if name is None else name
-            size = length if size is None else size
+            name, size = extended
+            if name is None:
+                name = _name(block)
+            if size is None:
+                size = length
             return Header(_plain(name), size, offset, at, _is_file(kind, name))
         data = _extension(read, length)
         at += len(data)
-        if kind == _GNU_NAME:
-            name = _text(data[:length].rstrip(b"\0"))
-        else:
-            found = _pax_name_and_size(data[:length])
-            if kind == _PAX_GLOBAL and found != (None, None):
-                raise Damaged("a header that gives several members one name or size")
-            name = name if found[0] is None else found[0]
-            size = size if found[1] is None else found[1]
+        extended = _extend(extended, kind, data[:length])
+
+
+class _Extended(NamedTuple):
+    """What the headers before that of a member say about it; None: nothing."""
+
+    name: str | None
+    size: int | None
+
+
+def _extend(before: _Extended, kind: bytes, data: bytes) -> _Extended:
+    """Add what one more header says."""
+    if kind == _GNU_NAME:
+        return before._replace(name=_text(data.rstrip(b"\0")))
+    records = pax_records(data)
+    if any(keyword.startswith(b"GNU.sparse") for keyword in records):
+        raise Damaged("a sparse file")
+    if kind == _PAX_GLOBAL and {b"path", b"size"} & records.keys():
+        raise Damaged("a header that gives several members one name or size")
+    if b"path" in records:
+        before = before._replace(name=_text(records[b"path"]))
+    if b"size" in records:
+        before = before._replace(size=_decimal(records[b"size"]))
+    return before
 
 
 def _is_file(kind: bytes, name: str) -> bool:
@@ -108,8 +128,9 @@ def _plain(name: str) -> str:
 
 def _name(block: bytes) -> str:
     name = block[:100].partition(b"\0")[0]
-    prefix = block[345:500].partition(b"\0")[0] if block[257:263] == b"ustar\0" else b""
-    return _text(prefix + b"/" + name if prefix else name)
+    if block[257:263] == b"ustar\0" and block[345:346] != b"\0":
+        name = block[345:500].partition(b"\0")[0] + b"/" + name
+    return _text(name)
 
 
 def _text(raw: bytes) -> str:
@@ -138,14 +159,7 @@ def _extension(read: Callable[[int], bytes], length: int) -> bytes:
     return data
 
 
-def _pax_name_and_size(data: bytes) -> tuple[str | None, int | None]:
-    records = pax_records(data)
-    if any(keyword.startswith(b"GNU.sparse") for keyword in records):
-        raise Damaged("a sparse file")
-    name = _text(records[b"path"]) if b"path" in records else None
-    size = records.get(b"size")
-    if size is None:
-        return name, None
-    if not size.isdigit() or len(size) > 19:
+def _decimal(digits: bytes) -> int:
+    if not digits.isdigit() or len(digits) > 19:
         raise Damaged("a size that is negative or invalid")
-    return name, int(size)
+    return int(digits)

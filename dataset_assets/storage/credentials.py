@@ -21,15 +21,6 @@ from dataset_assets.storage.credentials_file import (
 )
 from dataset_assets.storage.s3.credentials import S3Credentials
 
-__all__ = [
-    "CREDENTIALS_VARIABLE",
-    "CredentialsFile",
-    "NamedStore",
-    "S3Credentials",
-    "read_credentials_file",
-    "resolve",
-]
-
 CREDENTIALS_VARIABLE = "DATASET_ASSETS_CREDENTIALS"
 """The environment variable with the path of the credentials file."""
 _FSSPEC_KEYS = {
@@ -126,34 +117,34 @@ def _from_fsspec(environment: Mapping[str, str]) -> S3Credentials | None:
     None when it says nothing about access.
     """
     options = _fsspec_options(environment)
-    client = _mapping(options.get("client_kwargs"))
-    config = _mapping(options.get("config_kwargs"))
-    style = _mapping(config.get("s3")).get("addressing_style")
-    found = {
-        field: options.get(outer) or client.get(inner)
-        for field, (outer, inner) in _FSSPEC_KEYS.items()
-    }
-    given: dict[str, Any] = {field: str(value) for field, value in found.items() if value}
+    given = _given_in(options)
     anonymous = str(options.get("anon", "")).lower() in ("true", "1")
     if not given and not anonymous:
         return None
     base = _from_environment(environment)
     if anonymous or given.keys() & {"access_key", "secret_key", "profile"}:
-        base = replace(
-            base,
-            source="fsspec configuration",
-            access_key=None,
-            secret_key=None,
-            session_token=None,
-            profile=None,
-        )
-        if "profile" in given:
-            given.setdefault("region", _region_of(given["profile"]))
+        source = "fsspec configuration"
+        own = dict.fromkeys(("access_key", "secret_key", "session_token", "profile"))
+        given = {**own, **given}
+        if profile := given["profile"]:
+            given.setdefault("region", _region_of(profile))
     else:
-        base = replace(base, source=f"{base.source}, endpoint of the fsspec configuration")
-    if style:
+        source = f"{base.source}, endpoint of the fsspec configuration"
+    config = _mapping(options.get("config_kwargs"))
+    if style := _mapping(config.get("s3")).get("addressing_style"):
         given["addressing_style"] = str(style)
-    return replace(base, anonymous=anonymous, verify=client.get("verify", base.verify), **given)
+    verify = _mapping(options.get("client_kwargs")).get("verify", base.verify)
+    return replace(base, source=source, anonymous=anonymous, verify=verify, **given)
+
+
+def _given_in(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of S3Credentials that fsspec's configuration has."""
+    client = _mapping(options.get("client_kwargs"))
+    found = {
+        field: options.get(outer) or client.get(inner)
+        for field, (outer, inner) in _FSSPEC_KEYS.items()
+    }
+    return {field: str(value) for field, value in found.items() if value}
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -28,8 +28,9 @@ import yaml
 
 from dataset_assets.errors import ConfigurationError, MissingDependency, StorageError
 from dataset_assets.redaction import redact
-from dataset_assets.storage.credentials import CREDENTIALS_VARIABLE, S3Credentials
+from dataset_assets.storage.credentials import CREDENTIALS_VARIABLE
 from dataset_assets.storage.s3.buckets import list_buckets, make_bucket
+from dataset_assets.storage.s3.credentials import S3Credentials
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0

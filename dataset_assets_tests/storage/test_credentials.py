@@ -10,7 +10,8 @@ from configparser import ConfigParser
 import pytest
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.storage.credentials import S3Credentials, resolve
+from dataset_assets.storage.credentials import resolve
+from dataset_assets.storage.s3.credentials import S3Credentials
 from dataset_assets_tests.storage.credential_files import (
     FSSPEC,
     SECRETS,

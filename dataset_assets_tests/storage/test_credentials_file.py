@@ -3,7 +3,7 @@ import json
 import pytest
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.storage.credentials import read_credentials_file
+from dataset_assets.storage.credentials_file import read_credentials_file
 from dataset_assets_tests.storage.credential_files import (
     CITYSCAPES,
     SECRETS,

@@ -26,7 +26,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from dataset_assets.storage.credentials import S3Credentials
+from dataset_assets.storage.s3.credentials import S3Credentials
 
 _START_S = 30.0
 ACCESS_KEY, SECRET_KEY = "AKIATESTTESTTESTTEST", "test-secret-key-that-nobody-may-see"

@@ -11,7 +11,8 @@ from dataset_assets import registry
 from dataset_assets.checks import did_you_mean
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.staging.source import StagingSource
-from dataset_assets.storage.credentials import CREDENTIALS_VARIABLE, read_credentials_file
+from dataset_assets.storage.credentials import CREDENTIALS_VARIABLE
+from dataset_assets.storage.credentials_file import read_credentials_file
 
 ROLE = "staging_source"
 _CITYSCAPES = ("CITYSCAPES_USERNAME", "CITYSCAPES_PASSWORD")

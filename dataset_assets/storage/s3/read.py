@@ -219,9 +219,10 @@ def read(
     Raises:
         ObjectMissing, StorageError: see `ObjectStream`.
     """
-    for _ in range(_MAX_REPLACED if start == 0 and length is None else 0):
-        with suppress(Changed):
-            return _read_verified(new_stream())
+    if start == 0 and length is None:
+        for _ in range(_MAX_REPLACED):
+            with suppress(Changed):
+                return _read_verified(new_stream())
     return _read(new_stream(), start, length)
 
 

@@ -113,18 +113,15 @@ class Store:
     def delete_tree(self, prefix: str) -> None:
         top = self._path(prefix.rstrip("/")) if prefix else self.root
         with translate_os_errors(top):
-            entries = [top]
-            if not prefix:
-                entries = list(top.iterdir()) if top.is_dir() else []
-            for entry in entries:
-                if entry.is_dir() and not entry.is_symlink():
-                    shutil.rmtree(entry, onerror=_raise_unless_gone)
-                else:
-                    entry.unlink(missing_ok=True)
-        for parent in top.parents if prefix else ():
-            if parent == self.root:
-                return
+            if prefix:
+                _delete_entry(top)
+            elif top.is_dir():
+                for entry in list(top.iterdir()):
+                    _delete_entry(entry)
+        parent = top.parent
+        while self.root in parent.parents:
             remove_if_empty(parent)
+            parent = parent.parent
 
     def sweep(self, older_than_s: float) -> int:
         limit = time.time() - older_than_s
@@ -155,6 +152,13 @@ class Store:
                 "user may write to"
             ) from exc
         remove_if_empty(probe.parent)
+
+
+def _delete_entry(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, onerror=_raise_unless_gone)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _raise_unless_gone(_call: Callable[..., object], _path: str, error: Any) -> None:
