@@ -1,5 +1,6 @@
 """Batches that the main process normalizes: workers send 8-bit pixels, a quarter of the bytes."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
@@ -41,13 +42,10 @@ class NormalizingLoader(ShardLoader):
 
     def _get_iterator(self) -> Any:
         self._buffers = WorkerBuffers.create(self._augment, self.options)
-        # torch's iterator takes the function from the loader once, here
-        complete = self.collate_fn
-        self.collate_fn = Collator(_RawCollate(self._buffers))
-        try:
-            return super()._get_iterator()
-        finally:
-            self.collate_fn = complete
+        # the iterator takes the function of the loader that creates it
+        for_workers = copy.copy(self)
+        for_workers.collate_fn = Collator(_RawCollate(self._buffers))
+        return super(NormalizingLoader, for_workers)._get_iterator()
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Yield the batches of the epoch, with the errors of `ShardLoader`."""
