@@ -13,9 +13,12 @@ _USERINFO = re.compile(
     r"(?<!github)://[^/?#\s@]*:(?:[^/\s]*|(?!\d*[/?#])[^\s@]*)@"
     r"|(?<=http)://[^/?#\s]*@|(?<=https)://[^/?#\s]*@"
 )
+_URL_USERINFO = re.compile(r"(?<=//)[^/?#]*@")
+# In the query of a URL; the plain names also as a word of their own, as servers write them.
 _SECRET_PARAMETER = re.compile(
-    r"(?i)([?&;](?:[^=&\s]*(?:signature|token|secret|password|credential|policy)[^=&\s]*"
-    r"|x-(?:amz|goog)-[a-z-]+|(?:[^=&\s]*[-_])?(?:api)?key|awsaccesskeyid|auth|sig)=)[^&\s'\"]+"
+    r"(?i)((?:(?<!\S)(?:(?:access_)?token|signature|sig|(?:api_?)?key|password)"
+    r"|[?&;](?:[^=&\s]*(?:signature|token|secret|password|credential|policy)[^=&\s]*"
+    r"|x-(?:amz|goog)-[a-z-]+|(?:[^=&\s]*[-_])?(?:api)?key|awsaccesskeyid|auth|sig))=)[^&\s'\"]+"
 )
 
 
@@ -29,4 +32,14 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         for form in (secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]):
             text = text.replace(form, MASK)
-    return _SECRET_PARAMETER.sub(rf"\1{MASK}", _USERINFO.sub("://", text))
+    if "@" in text:
+        text = _USERINFO.sub("://", text)
+    return _SECRET_PARAMETER.sub(rf"\1{MASK}", text) if "=" in text else text
+
+
+def without_userinfo(url: str) -> str:
+    """Return one URL without user and password, and with its query as it is.
+
+    For the URLs of a dataset's own lists, which are stored per row: no other part is changed.
+    """
+    return _URL_USERINFO.sub("", url, count=1) if "@" in url else url

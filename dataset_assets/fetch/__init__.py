@@ -1,5 +1,6 @@
-"""Bytes from web servers. No images, no shards, no url lists.
+"""Fetches bytes from web servers. Knows no images, shards or URL lists.
 
-One of very many urls becomes bytes, or a reason: `client.Fetcher` with `options.FetchOptions`. One large file is read as if it were on disk:
-`ranges.RangeFile`; a site with a login is visited with `session.Session`.
+`client.Fetcher` with `options.FetchOptions` turns each of many URLs into bytes or a cause of
+failure. `ranges.RangeFile` reads one large file as if it were local. `session.Session` visits a
+site that requires a login.
 """

@@ -1,7 +1,8 @@
-"""Why a fetch failed: statuses and libcurl's errors become a `Cause` and one short line.
+"""Why a fetch failed: turns HTTP statuses and libcurl errors into a `Cause` and one short line.
 
-Lines hold no address, host, url or number that differs from row to row, so that they can be counted, and no secret.
-Error codes: https://curl.se/libcurl/c/libcurl-errors.html.
+Lines contain no secret, and no address, host, URL or number that differs from row to row: equal
+failures have equal lines, so they can be counted.
+Error codes: https://curl.se/libcurl/c/libcurl-errors.html
 """
 
 import errno
@@ -12,12 +13,13 @@ from typing import NamedTuple, overload
 import pycurl
 
 from dataset_assets.records.causes import Cause
+from dataset_assets.redaction import redact
 
 MAX_LENGTH = 200
 
 
 class Failure(NamedTuple):
-    """A cause and the line that says more."""
+    """A cause and a line that describes it."""
 
     cause: Cause
     message: str
@@ -60,13 +62,14 @@ _CURL = {
     pycurl.E_URL_MALFORMAT: Cause.INVALID_URL,
     pycurl.E_COULDNT_RESOLVE_HOST: Cause.DNS_TEMPORARY,  # our own lookup had found it
     pycurl.E_FTP_WEIRD_SERVER_REPLY: Cause.PROTOCOL_ERROR,
-    pycurl.E_UNSUPPORTED_PROTOCOL: Cause.PROTOCOL_ERROR,  # HTTP/0.9; other schemes never reach libcurl
+    # HTTP/0.9; other schemes never reach libcurl.
+    pycurl.E_UNSUPPORTED_PROTOCOL: Cause.PROTOCOL_ERROR,
     pycurl.E_GOT_NOTHING: Cause.PROTOCOL_ERROR,
     pycurl.E_BAD_CONTENT_ENCODING: Cause.BAD_ENCODING,
     pycurl.E_PARTIAL_FILE: Cause.INCOMPLETE_BODY,
     pycurl.E_FILESIZE_EXCEEDED: Cause.TOO_LARGE,
     pycurl.E_SEND_ERROR: Cause.CONNECTION_RESET,
-    100: Cause.PROTOCOL_ERROR,  # CURLE_TOO_LARGE: more headers than libcurl takes
+    100: Cause.PROTOCOL_ERROR,  # CURLE_TOO_LARGE: more headers than libcurl accepts
 }
 _TLS = frozenset(getattr(pycurl, name) for name in dir(pycurl) if name.startswith("E_SSL_"))
 _OS = {
@@ -76,10 +79,6 @@ _OS = {
 }
 _RESET = re.compile(r"reset by peer", re.IGNORECASE).search
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_SECRET = re.compile(
-    r"(?i)\b(x-amz-[a-z-]+|signature|sig|token|access_token|api_?key|key|password|x-goog-[a-z-]+)=[^&\s]+"
-)
-_USER = re.compile(r"(?<=//)[^/?#\s@]*@")
 
 
 @overload
@@ -91,25 +90,24 @@ def failure(cause: Cause | None) -> Failure | None: ...
 
 
 def failure(cause: Cause | None) -> Failure | None:
-    """Add the usual line to a cause."""
+    """Return a cause with its standard line."""
     return None if cause is None else Failure(cause, MESSAGES[cause])
 
 
 def for_status(status: int, reason: str) -> Failure:
-    """Name the cause of an answer that is not a 200, with urllib's line for it."""
+    """Return the cause of a status other than 200, with urllib's line for it."""
     if not reason:
         try:
             reason = HTTPStatus(status).phrase
         except ValueError:
             reason = ""
-    cause = _STATUS.get(status) or (
-        Cause.HTTP_SERVER_ERROR if status >= 500 else Cause.HTTP_CLIENT_ERROR
-    )
+    other = Cause.HTTP_SERVER_ERROR if status >= 500 else Cause.HTTP_CLIENT_ERROR
+    cause = _STATUS.get(status, other)
     return Failure(cause, one_line(f"HTTP Error {status}: {reason}"))
 
 
 def for_curl_error(code: int, text: str, os_errno: int) -> Failure:
-    """Name the cause of a libcurl error. Timeouts other than connecting are noticed elsewhere."""
+    """Return the cause of a libcurl error. The engine detects timeouts after connecting."""
     if code in _TLS:
         return _tls_failure(text)
     if code == pycurl.E_OPERATION_TIMEDOUT:
@@ -127,17 +125,12 @@ def _tls_failure(text: str) -> Failure:
     if _RESET(text):
         return failure(Cause.CONNECTION_RESET)
     kind = text.partition("certificate problem: ")[2] or text.rpartition("::")[2]
-    return Failure(
-        Cause.TLS_ERROR, one_line(f"{MESSAGES[Cause.TLS_ERROR]}: {_QUOTED.sub('', kind)}")
-    )
+    line = f"{MESSAGES[Cause.TLS_ERROR]}: {_QUOTED.sub('', kind)}"
+    return Failure(Cause.TLS_ERROR, one_line(line))
 
 
 def one_line(text: str) -> str:
-    """Make text from outside safe for a log line or a table: printable, short, without credentials."""
-    clean = "".join(char if char.isprintable() else " " for char in scrub(text[: 4 * MAX_LENGTH]))
-    return " ".join(clean.split())[:MAX_LENGTH]
-
-
-def scrub(text: str) -> str:
-    """Take user:password out of urls, and the values of signed queries."""
-    return _SECRET.sub(lambda found: f"{found[1]}=***", _USER.sub("", text))
+    """Make text of a server safe for a log line or a table: printable, short, redacted."""
+    text = redact(text[: 4 * MAX_LENGTH])
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(printable.split())[:MAX_LENGTH]

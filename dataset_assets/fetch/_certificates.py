@@ -1,4 +1,4 @@
-"""Where the certificates of the authorities are that this machine trusts."""
+"""The file of certificate authorities that this machine trusts."""
 
 import ssl
 from pathlib import Path
@@ -12,7 +12,10 @@ _CA_FILES = (
 
 
 def default_ca_file() -> str | None:
-    """Return the file of certificates that this machine trusts. Wheels that bring their own TLS look where only Red Hat keeps them."""
+    """Return the system's file of certificate authorities, or certifi's, or None.
+
+    Wheels with their own TLS library look in the location of Red Hat systems only.
+    """
     for path in (ssl.get_default_verify_paths().cafile, *_CA_FILES):
         if path and Path(path).is_file():
             return path

@@ -1,17 +1,18 @@
-"""Text that claims to be a url becomes a `Target` that can be fetched, or a cause why not.
+"""Parses a URL of a list into a `Target` that can be fetched, or a cause why it cannot.
 
-The host is read by libcurl's own parser, so that what is checked here and what is connected to can not differ. Follows https://url.spec.whatwg.org where
-lists in the wild need it: surrounding spaces go, spaces and other characters are percent-encoded, host names become punycode.
+libcurl's own parser reads the host, so the host that is checked is the host that is connected to.
+Follows https://url.spec.whatwg.org where real lists need it: surrounding spaces are removed, spaces
+and other characters are percent-encoded, and host names become punycode.
 """
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import quote
 
+import idna
 import pycurl
 
 from dataset_assets.fetch._causes import Failure, failure
@@ -23,49 +24,45 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PLAIN = re.compile(r"(https?://[a-z0-9.\-]+(?::[0-9]{1,5})?)[/?][!-~]*", re.ASCII).fullmatch
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(.*)", re.DOTALL).fullmatch
 _REST = re.compile(r"//([^/?#]*)([^#]*)", re.DOTALL).match
-_USER = re.compile(r"(?<=//)[^/?#]*@").sub
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]").search
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
-_DEVIATION = frozenset(
-    "\u00df\u03c2\u200c\u200d"
-)  # letters that the standard library's older IDNA would replace
+_MAX_LABEL_LENGTH = 63
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a url points: scheme, host and port."""
+    """Scheme, host and port of a URL."""
 
     scheme: str
-    host: str  # ASCII, lower case; IPv6 without brackets
+    host: str
+    """ASCII, lower case; IPv6 without brackets."""
     port: int
-    literal: bool  # the host is a numeric address
-    authority: (
-        str  # "host:port", IPv6 in brackets: what connections and looked-up names are kept by
-    )
-    site: str  # what politeness is counted by: the host, and the port unless it is a default one
-    root: str  # "https://host:port", the port left out where it is the default
+    literal: bool
+    """Whether the host is a numeric address."""
+    authority: str
+    """`host:port`, IPv6 in brackets: the key of connections and resolutions."""
+    site: str
+    """The key of limits per host: the host, with the port unless it is the default."""
+    root: str
+    """`https://host:port`, without the port if it is the default."""
 
 
 class Target(NamedTuple):
-    """A url that can be fetched."""
+    """A URL that can be fetched."""
 
-    url: str  # for libcurl: percent-encoded, with user:password where the list had them
+    url: str
+    """For libcurl: percent-encoded, with the user and password that the list has."""
     origin: Origin
 
 
 def parse(text: object) -> Target | Failure:
-    """Read a url. Never raises: whatever can not be fetched is a `Failure`."""
+    """Parse a URL. Never raises: returns a `Failure` for whatever cannot be fetched."""
     if isinstance(text, str) and len(text) <= MAX_URL_LENGTH:
         plain = _PLAIN(text)
         if plain is not None:
             origin = origin_of(plain[1])
             return Target(text, origin) if isinstance(origin, Origin) else origin
     return _parse_unusual(text)
-
-
-def shown(url: str) -> str:
-    """Return the url without user and password, for people and files."""
-    return _USER("", url, count=1) if "@" in url else url
 
 
 def _parse_unusual(text: object) -> Target | Failure:
@@ -102,7 +99,7 @@ def _assemble(scheme: str, authority: str, path: str) -> Target | Failure:
 
 @lru_cache(maxsize=16384)
 def origin_of(prefix: str) -> Origin | Failure:
-    """Read `scheme://host:port`."""
+    """Parse `scheme://host:port`."""
     try:
         parsed = pycurl.CurlUrl(prefix)
     except (pycurl.error, ValueError):
@@ -116,15 +113,16 @@ def origin_of(prefix: str) -> Origin | Failure:
 
 
 def _origin(scheme: str, host: str, port: int) -> Origin:
-    usual = port == _DEFAULT_PORTS[scheme]
+    authority = f"{host}:{port}"
+    site = host if port == _DEFAULT_PORTS[scheme] else authority
     return Origin(
         scheme=scheme,
         host=host.strip("[]"),
         port=port,
         literal=_is_literal(host.strip("[]")),
-        authority=f"{host}:{port}",
-        site=host if usual else f"{host}:{port}",
-        root=f"{scheme}://{host}" if usual else f"{scheme}://{host}:{port}",
+        authority=authority,
+        site=site,
+        root=f"{scheme}://{site}",
     )
 
 
@@ -137,20 +135,26 @@ def _is_literal(host: str) -> bool:
 
 
 def _ascii_host(place: str) -> str:
-    """Punycode a host and leave its port alone.
+    """Encode a host in punycode, and leave its port unchanged.
+
+    Browsers resolve names that IDNA 2008 forbids, such as emoji. Therefore characters are mapped by
+    UTS 46 (https://www.unicode.org/reports/tr46/), but not restricted to those of IDNA 2008.
 
     Raises:
-        UnicodeError: no host name has these characters.
+        UnicodeError: the characters cannot form a host name.
     """
     if place.isascii():
         return place.lower()
     host, colon, port = place.partition(":")
-    for dot in "\u3002\uff0e\uff61":
-        host = host.replace(dot, ".")
-    return ".".join(_ascii_label(label) for label in host.split(".")) + colon + port
+    mapped = idna.uts46_remap(host, std3_rules=False, transitional=False)
+    return ".".join(_ascii_label(label) for label in mapped.split(".")) + colon + port
 
 
 def _ascii_label(label: str) -> str:
-    if _DEVIATION.isdisjoint(label):
-        return label.encode("idna").decode("ascii")
-    return "xn--" + unicodedata.normalize("NFKC", label.lower()).encode("punycode").decode("ascii")
+    if label.isascii():
+        return label
+    idna.check_bidi(label)
+    encoded = "xn--" + label.encode("punycode").decode("ascii")
+    if len(encoded) > _MAX_LABEL_LENGTH:
+        raise UnicodeError("the label is too long")
+    return encoded

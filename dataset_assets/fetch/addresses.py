@@ -1,8 +1,9 @@
-"""Which network addresses and ports may be reached: the one choke point against requests into private networks.
+"""Which addresses and ports may be reached: the guard against requests into private networks.
 
-Every socket of a fetch is opened through `AddressGuard.refuses`, after name resolution, at every redirect hop. Public means globally reachable by the
-IANA special-purpose registries, with what Python's `ipaddress` of some versions calls global although it is not, and with the IPv4 address that an IPv6
-address embeds unwrapped and judged itself.
+`AddressGuard.refuses` checks every socket of a fetch, after name resolution and at every redirect.
+Public means globally reachable by the IANA special-purpose registries. The list corrects versions
+of Python's `ipaddress` that report too many addresses as global. An IPv4 address embedded in an
+IPv6 address is checked itself.
 """
 
 from collections.abc import Sequence
@@ -13,19 +14,21 @@ from dataset_assets.errors import ConfigurationError
 from dataset_assets.records.causes import Cause
 
 _BAD_PORTS = """
-0 1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 117 119 123 135 137 139 143 161 179 389
-427 465 512 513 514 515 526 530 531 532 540 548 554 556 563 587 601 636 989 990 993 995 1719 1720 1723 2049 3659 4045 4190 5060 5061 6000
-6566 6665 6666 6667 6668 6669 6679 6697 10080
+0 1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113
+115 117 119 123 135 137 139 143 161 179 389 427 465 512 513 514 515 526 530 531 532 540 548 554 556
+563 587 601 636 989 990 993 995 1719 1720 1723 2049 3659 4045 4190 5060 5061 6000 6566 6665 6666
+6667 6668 6669 6679 6697 10080
 445 2375 2376 3306 3389 5432 5900 6379 11211 27017
 """
-#: https://fetch.spec.whatwg.org/#port-blocking, and in the last line databases, caches and remote shells that answer to plain text
+#: https://fetch.spec.whatwg.org/#port-blocking; the last line has databases, caches and remote
+#: shells that respond to plain text.
 BAD_PORTS = frozenset(int(port) for port in _BAD_PORTS.split())
 
 _NOT_PUBLIC = tuple(
     ip_network(text)
     for text in (
         "0.0.0.0/8",
-        "100.64.0.0/10",  # carrier grade NAT, cloud metadata at 100.100.100.200
+        "100.64.0.0/10",  # carrier-grade NAT, cloud metadata at 100.100.100.200
         "168.63.129.16/32",  # Azure's host agent
         "192.0.0.0/24",
         "192.88.99.0/24",
@@ -46,7 +49,11 @@ _Network = IPv4Network | IPv6Network
 
 
 class AddressGuard:
-    """Decides where connections may go. `allow` holds CIDR networks that are reached although they are not public; "all" allows every address."""
+    """Decides which addresses may be reached.
+
+    `allow` lists CIDR networks that may be reached although they are not public; "all" allows every
+    address.
+    """
 
     def __init__(self, allow: Sequence[str] = ()) -> None:
         self._all = "all" in allow
@@ -54,7 +61,7 @@ class AddressGuard:
         self.refuses = lru_cache(maxsize=4096)(self._refuses)
 
     def _refuses(self, ip: str, port: int) -> Cause | None:
-        """Tell why no connection may go to this numeric address and port, or None when it may."""
+        """Tell why a numeric address and port must not be reached, or None."""
         if port in BAD_PORTS:
             return Cause.BLOCKED_PORT
         if self._all:
@@ -67,21 +74,21 @@ class AddressGuard:
 
     def _reachable(self, address: _Address) -> bool:
         ends = {address, _embedded(address) or address}
-        return any(end in network for network in self._allowed for end in ends) or all(
-            _is_public(end) for end in ends
-        )
+        if any(end in network for network in self._allowed for end in ends):
+            return True
+        return all(_is_public(end) for end in ends)
 
 
 def _is_public(address: _Address) -> bool:
     if _embedded(address) is not None:
-        return True  # as public as the address inside
+        return True  # the embedded address decides
     if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
         return False
     return address.is_global and not any(address in network for network in _NOT_PUBLIC)
 
 
 def _embedded(address: _Address) -> IPv4Address | None:
-    """Return the IPv4 address that packets to this IPv6 address end up at."""
+    """Return the IPv4 address that packets to an IPv6 address reach, if any."""
     if isinstance(address, IPv4Address):
         return None
     if address.ipv4_mapped is not None:
@@ -100,5 +107,6 @@ def _network(text: str) -> _Network:
         return ip_network(text)
     except ValueError as exc:
         raise ConfigurationError(
-            f'allow_private_networks: expected networks such as "127.0.0.0/8", or "all", got {text!r}: {exc}'
+            'allow_private_networks: expected networks such as "127.0.0.0/8", or "all", '
+            f"got {text!r}: {exc}"
         ) from exc

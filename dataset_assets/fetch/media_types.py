@@ -1,6 +1,7 @@
-"""The file name extension of a fetched body: from its first bytes, else its content type, else its url.
+"""Chooses the file name extension of a body, from its first bytes, its content type or its URL.
 
-Magic numbers come from the formats' own specifications; content types from https://www.iana.org/assignments/media-types.
+Magic numbers are those of the formats' specifications.
+Content types: https://www.iana.org/assignments/media-types
 """
 
 import re
@@ -49,7 +50,7 @@ _START = (
     (b"glTF", "glb"),
 )
 _RIFF = {b"WEBP": "webp", b"WAVE": "wav", b"AVI ": "avi"}
-#: ISO base media files by major brand; others are mp4
+#: ISO base media files by major brand. All others are mp4.
 _BRANDS = {
     b"avif": "avif",
     b"avis": "avif",
@@ -63,12 +64,12 @@ _BRANDS = {
 
 
 def _table(text: str) -> Mapping[str, str]:
-    """Read lines of an extension and the content types that mean it."""
+    """Parse lines of an extension and its content types."""
     rows = (line.split() for line in text.strip().splitlines())
     return MappingProxyType({name: extension for extension, *names in rows for name in names})
 
 
-#: content type -> extension
+#: Content type -> extension.
 NAMES = _table(
     """
     3gp video/3gpp
@@ -140,7 +141,7 @@ NAMES = _table(
     zst application/zstd
     """
 )
-#: formats that only wrap others: the content type, or the url, names the inner one better
+#: Container formats: the content type or the URL identifies what they contain.
 _REFINED = {
     "zip": {"docx", "xlsx", "pptx", "epub", "npz", "jar", "apk", "usdz", "kmz", "cbz"},
     "mkv": {"webm", "weba", "mka"},
@@ -163,16 +164,18 @@ _SUFFIX = re.compile(r"\.([a-z0-9]{1,8})$")
 
 
 def extension_for(body_start: bytes, content_type: str, url: str) -> str:
-    """Name the extension of a body, without the dot, never empty.
+    """Return the extension of a body, without the dot and never empty.
 
-    Magic bytes win over the content type, and that over the suffix of the url's path; `bin` when nothing is known.
+    Magic bytes have priority over the content type, and that over the suffix of the URL's path.
+    Without any of them it is `bin`.
 
     Args:
-        body_start: The first 512 bytes, or more.
-        content_type: As sent, lower case, without parameters; "" when there was none.
-        url: Where the body came from.
+        body_start: the first 512 bytes or more.
+        content_type: as sent, in lower case, without parameters; "" when there was none.
+        url: where the body came from.
     """
-    named, suffix = NAMES.get(content_type, ""), _url_suffix(url)
+    named = NAMES.get(content_type, "")
+    suffix = _url_suffix(url)
     found = _magic(body_start[:1024])
     for other in (named, suffix):
         if other in _REFINED.get(found, ()):
@@ -196,7 +199,7 @@ def _magic(start: bytes) -> str:
 
 
 def _weak_magic(start: bytes) -> str:
-    """Look at what has few fixed bits, or no fixed place."""
+    """Recognize formats with few fixed bits, or none at the beginning."""
     if start[257:262] == b"ustar":
         return "tar"
     if len(start) > 1 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0 and start[1] & 0x18 != 0x08:
@@ -210,7 +213,10 @@ def _markup(start: bytes) -> str:
     if start.startswith((b"<!doctype html", b"<html")):
         return "html"
     if start.startswith((b"<svg", b"<?xml", b"<!--", b"<!doctype")):
-        return "svg" if b"<svg" in start else "html" if b"<html" in start else ""
+        if b"<svg" in start:
+            return "svg"
+        if b"<html" in start:
+            return "html"
     return ""
 
 

@@ -1,167 +1,196 @@
-"""What a fetch may do and for how long. Every value is checked here, once; the defaults are safe on the open internet."""
+"""Options for fetching URLs, validated on construction. Defaults are safe on the open internet."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+from dataset_assets import checks
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch.addresses import AddressGuard
 
 MIB = 1 << 20
 DEFAULT_USER_AGENT = "dataset_assets/0.1"
-#: `X-Robots-Tag` directives that mean: not for datasets. img2dataset's four and `noml`.
+#: `X-Robots-Tag` directives against use in datasets: those of img2dataset, and `noml`.
 OPT_OUT_DIRECTIVES = ("noai", "noimageai", "noindex", "noimageindex", "noml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchOptions:
-    """How urls are fetched.
+    """How URLs are fetched.
 
     Raises:
-        ConfigurationError: a value can not work; the message says what was expected and what came.
+        ConfigurationError: a value is not valid.
     """
 
-    max_connections: int = (
-        256  # requests in flight; lowered where the process may not open that many files
-    )
-    timeout_s: float = 10.0  # to connect, to the first byte, and between two bytes: each
-    total_timeout_s: float | None = None  # of one attempt, redirects included; None: 3 x timeout_s
-    low_speed_bytes_per_s: int = (
-        1024  # slower than this over `low_speed_time_s` is too slow; 0: only the timeouts count
-    )
+    max_connections: int = 256
+    """Concurrent requests. Lowered where the process may not open that many files."""
+    timeout_s: float = 10.0
+    """Seconds to connect, to the first byte, and between two bytes: each."""
+    total_timeout_s: float | None = None
+    """Seconds of one attempt, redirects included. Default: 3 times `timeout_s`."""
+    low_speed_bytes_per_s: int = 1024
+    """A slower transfer over `low_speed_time_s` fails. 0: only the timeouts apply."""
     low_speed_time_s: float = 5.0
-    max_bytes: int = 64 * MIB  # of one body
-    max_header_bytes: int = 64 * 1024  # of one answer
+    """Seconds over which the speed is measured."""
+    max_bytes: int = 64 * MIB
+    """Bytes of one body."""
+    max_header_bytes: int = 64 * 1024
+    """Bytes of the headers of one response."""
     max_redirects: int = 10
-    max_buffered_bytes: int = (
-        64 * MIB
-    )  # of bodies in flight or not yet taken: beyond it no request is started
-    retries: int = 0  # of transient causes only
-    backoff_s: float = (
-        1.0  # first pause of a retry and of a host that is overloaded; doubles each time
-    )
+    """Redirects of one attempt."""
+    max_buffered_bytes: int = 64 * MIB
+    """Bytes of bodies in flight or not yet consumed, above which no request is started."""
+    retries: int = 0
+    """Attempts after the first, for transient causes only."""
+    backoff_s: float = 1.0
+    """First pause in seconds of a retry and of an overloaded host. Doubles each time."""
     max_backoff_s: float = 30.0
-    max_retry_after_s: float = 120.0  # a longer Retry-After is not waited for
-    user_agent: str = DEFAULT_USER_AGENT  # an honest one names the product and how to reach you
-    user_agent_token: str | None = (
-        None  # the name that robots.txt and X-Robots-Tag know this robot by
-    )
-    disallowed_directives: tuple[str, ...] = OPT_OUT_DIRECTIVES  # (): X-Robots-Tag is ignored
-    tdm_reservation: bool = True  # honour `tdm-reservation: 1`
+    """Longest pause in seconds."""
+    max_retry_after_s: float = 120.0
+    """A longer Retry-After, in seconds, is a failure."""
+    user_agent: str = DEFAULT_USER_AGENT
+    """Name the product and how to reach you."""
+    user_agent_token: str | None = None
+    """Name of this robot in robots.txt and X-Robots-Tag. Default: the product."""
+    disallowed_directives: tuple[str, ...] = OPT_OUT_DIRECTIVES
+    """Directives of X-Robots-Tag to respect. Empty: X-Robots-Tag is ignored."""
+    tdm_reservation: bool = True
+    """Respect `tdm-reservation: 1`."""
     robots_txt: bool = False
-    allow_private_networks: tuple[str, ...] = ()  # CIDR, or "all"
+    """Respect robots.txt."""
+    allow_private_networks: tuple[str, ...] = ()
+    """CIDR networks that may be reached although they are not public, or "all"."""
     max_connections_per_host: int | None = None
+    """Concurrent requests to one host. Default: no limit."""
     max_requests_per_s_per_host: float | None = None
-    ca_file: str | None = None  # PEM; None: the system's, else certifi's
+    """Requests per second to one host. Default: no limit."""
+    ca_file: str | None = None
+    """PEM file of certificate authorities. Default: the system's, or certifi's."""
     verify_tls: bool = True
-    headers: tuple[
-        tuple[str, str], ...
-    ] = ()  # sent with a url, and with its redirects while they stay on its host
-    header_hosts: tuple[
-        str, ...
-    ] = ()  # the only hosts that get `headers`; (): any host that a url names
-    proxy: str | None = None  # proxies from the environment are ignored
+    """Verify certificates."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Sent with a URL, and with its redirects on the same host."""
+    header_hosts: tuple[str, ...] = ()
+    """The only hosts that get `headers`. Empty: the host of each URL."""
+    proxy: str | None = None
+    """URL of a proxy. Proxies of the environment are ignored."""
 
     def __post_init__(self) -> None:
-        for name, (what, valid) in _RULES.items():
-            value = getattr(self, name)
-            if not valid(value):
-                raise ConfigurationError(
-                    f"{name}: expected {what}, got {'something else' if name in _SECRET else repr(value)}"
-                )
+        for name, check in _CHECKS.items():
+            check(name, getattr(self, name))
         AddressGuard(self.allow_private_networks)
 
     @property
     def attempt_timeout_s(self) -> float:
-        """Longest time of one attempt, redirects included."""
+        """Longest time of one attempt in seconds, redirects included."""
         return 3 * self.timeout_s if self.total_timeout_s is None else self.total_timeout_s
 
     @property
     def max_host_delay_s(self) -> float:
-        """Longest time that one overloaded host can delay its own urls, summed over one call of `Fetcher.fetch`."""
+        """Longest sum of pauses of one overloaded host during one call of `Fetcher.fetch`."""
         return max(5 * self.max_backoff_s, self.max_retry_after_s)
 
     @property
     def robot_name(self) -> str:
-        """The name that groups of robots.txt are matched with."""
+        """Name that selects the groups of robots.txt."""
         return self.user_agent_token or self.user_agent.partition("/")[0]
 
 
 def user_agent(token: str | None = None, contact: str | None = None) -> str:
-    """Compose an honest user agent: the product, the robot's name, and how to reach whoever runs it."""
-    details = "; ".join(
-        ["compatible", *([token] if token else []), *([f"+{contact}"] if contact else [])]
-    )
-    return f"{DEFAULT_USER_AGENT} ({details})" if token or contact else DEFAULT_USER_AGENT
+    """Compose a user agent: the product, the robot's name, and how to reach its operator."""
+    details = ["compatible"]
+    if token:
+        details.append(token)
+    if contact:
+        details.append(f"+{contact}")
+    is_plain = len(details) == 1
+    return DEFAULT_USER_AGENT if is_plain else f"{DEFAULT_USER_AGENT} ({'; '.join(details)})"
 
 
-def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+_Check = Callable[[str, Any], object]
 
 
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+def _at_least_0(name: str, value: Any) -> None:
+    checks.integer(name, value, low=0)
 
 
-def _is_line(value: object) -> bool:
+def _at_least_1(name: str, value: Any) -> None:
+    checks.integer(name, value, low=1)
+
+
+def _optional(check: _Check) -> _Check:
+    def check_value(name: str, value: Any) -> None:
+        if value is not None:
+            check(name, value)
+
+    return check_value
+
+
+def _line(name: str, value: Any) -> None:
+    if not _is_line(value):
+        raise ConfigurationError(f"{name}: expected one line of ASCII text, got {value!r}")
+
+
+def _is_line(value: Any) -> bool:
     return isinstance(value, str) and value.isascii() and value.isprintable() and bool(value)
 
 
-def _is_texts(value: object) -> bool:
-    return isinstance(value, tuple) and all(isinstance(entry, str) for entry in value)
+def _texts(name: str, value: Any) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(entry, str) for entry in value):
+        raise ConfigurationError(f"{name}: expected a tuple of texts, got {value!r}")
 
 
-def _are_headers(value: object) -> bool:
-    return isinstance(value, tuple) and all(
-        isinstance(pair, tuple)
-        and len(pair) == 2
-        and all(_is_line(part) for part in pair)
-        and ":" not in pair[0]
-        for pair in value
-    )
+def _pem_file(name: str, value: Any) -> None:
+    if not isinstance(value, str) or not Path(value).is_file():
+        raise ConfigurationError(f"{name}: expected an existing PEM file, got {value!r}")
 
 
-def _is_proxy(value: object) -> bool:
-    return (
-        isinstance(value, str)
-        and urlsplit(value).scheme in {"http", "https", "socks5", "socks5h"}
-        and bool(urlsplit(value).hostname)
-    )
+def _headers(name: str, value: Any) -> None:
+    if not isinstance(value, tuple) or not all(_is_header(pair) for pair in value):
+        raise ConfigurationError(  # without the value: it can hold a token
+            f"{name}: expected a tuple of pairs of name and value, each one line of ASCII text"
+        )
 
 
-_Rule = tuple[str, Callable[[object], bool]]
+def _is_header(pair: Any) -> bool:
+    is_pair = isinstance(pair, tuple) and len(pair) == 2
+    return is_pair and all(_is_line(part) for part in pair) and ":" not in pair[0]
 
 
-def _or_none(rule: _Rule) -> _Rule:
-    return f"{rule[0]}, or None", lambda value: value is None or rule[1](value)
+def _proxy(name: str, value: Any) -> None:
+    schemes = ("http", "https", "socks5", "socks5h")
+    parsed = urlsplit(value if isinstance(value, str) else "")
+    if parsed.scheme not in schemes or not parsed.hostname:
+        raise ConfigurationError(  # without the value: it can hold a password
+            f"{name}: expected a URL such as http://host:port, with the scheme "
+            f"{', '.join(schemes[:-1])} or {schemes[-1]}"
+        )
 
 
-_AT_LEAST_1: _Rule = ("a whole number above 0", lambda value: _is_whole(value, 1))
-_AT_LEAST_0: _Rule = ("a whole number, 0 or more", lambda value: _is_whole(value, 0))
-_POSITIVE: _Rule = ("a number above 0", _is_positive)
-_LINE: _Rule = ("one line of plain text", _is_line)
-_TEXTS: _Rule = ("a tuple of texts", _is_texts)
-_RULES: dict[str, _Rule] = {
-    **dict.fromkeys(
-        ("max_connections", "max_bytes", "max_header_bytes", "max_buffered_bytes"), _AT_LEAST_1
-    ),
-    **dict.fromkeys(("max_redirects", "retries", "low_speed_bytes_per_s"), _AT_LEAST_0),
-    **dict.fromkeys(
-        ("timeout_s", "low_speed_time_s", "backoff_s", "max_backoff_s", "max_retry_after_s"),
-        _POSITIVE,
-    ),
-    **dict.fromkeys(("total_timeout_s", "max_requests_per_s_per_host"), _or_none(_POSITIVE)),
-    **dict.fromkeys(("disallowed_directives", "allow_private_networks", "header_hosts"), _TEXTS),
-    "max_connections_per_host": _or_none(_AT_LEAST_1),
-    "user_agent": _LINE,
-    "user_agent_token": _or_none(_LINE),
-    "headers": ("a tuple of pairs of name and value, each one line", _are_headers),
-    "ca_file": _or_none(
-        ("an existing PEM file", lambda value: isinstance(value, str) and Path(value).is_file())
-    ),
-    "proxy": _or_none(("a url such as http://host:port", _is_proxy)),
+_CHECKS: dict[str, _Check] = {
+    "max_connections": _at_least_1,
+    "timeout_s": checks.positive,
+    "total_timeout_s": _optional(checks.positive),
+    "low_speed_bytes_per_s": _at_least_0,
+    "low_speed_time_s": checks.positive,
+    "max_bytes": _at_least_1,
+    "max_header_bytes": _at_least_1,
+    "max_redirects": _at_least_0,
+    "max_buffered_bytes": _at_least_1,
+    "retries": _at_least_0,
+    "backoff_s": checks.positive,
+    "max_backoff_s": checks.positive,
+    "max_retry_after_s": checks.positive,
+    "user_agent": _line,
+    "user_agent_token": _optional(_line),
+    "disallowed_directives": _texts,
+    "allow_private_networks": _texts,
+    "max_connections_per_host": _optional(_at_least_1),
+    "max_requests_per_s_per_host": _optional(checks.positive),
+    "ca_file": _optional(_pem_file),
+    "headers": _headers,
+    "header_hosts": _texts,
+    "proxy": _optional(_proxy),
 }
-#: may hold a token or a password: not repeated in a message
-_SECRET = frozenset({"headers", "proxy"})

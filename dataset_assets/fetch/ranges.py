@@ -1,65 +1,66 @@
-"""A file on a web server, read like one on disk: seekable, and unmoved by connections that break.
+"""A file on a web server, read like a local file: seekable, and resumed after broken connections.
 
-Reading forward is one GET whatever the number of reads; a seek forward by less than `skip_bytes` stays inside it. After a cut, a stall or an overloaded
-server the same byte is asked for again with `Range` and `If-Range`, so that two versions of a file are never mixed.
+Reading forward is one GET, whatever the number of reads; a seek forward by less than `skip_bytes`
+stays inside it. After a break, a stall or an overloaded server, reading resumes at the same byte
+with `Range` and `If-Range`, so two versions of a file are never mixed.
 Protocol: https://www.rfc-editor.org/rfc/rfc9110#name-range-requests
 """
 
 import io
-import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
 
 import urllib3
 
-from dataset_assets.errors import ConfigurationError, SourceError
-from dataset_assets.fetch._attempts import Interrupted
+from dataset_assets import checks
+from dataset_assets.errors import SourceError
+from dataset_assets.fetch._retry import TransientError
 from dataset_assets.fetch.options import MIB
-from dataset_assets.fetch.session import Session, shown, why
-from dataset_assets.storage.positioned import Positioned
+from dataset_assets.fetch.session import Session, describe
+from dataset_assets.redaction import redact
+from dataset_assets.storage.positioned import Positioned, parse_content_range
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII).fullmatch
-_CHUNK = MIB // 4  # received at a time
+_Result = TypeVar("_Result")
+
+_CHUNK_BYTES = MIB // 4  # received at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeOptions:
-    """How a file is read. What its server may do is in `SessionOptions`.
+    """How a file is read. `SessionOptions` say how its server is accessed.
 
     Raises:
-        ConfigurationError: a value that can not work.
+        ConfigurationError: a value is not valid.
     """
 
-    first_bytes: int = MIB // 16  # asked for at once, to learn size and version
+    first_bytes: int = MIB // 16
+    """Bytes of the first request, which returns the size and version of the file."""
     buffer_bytes: int = MIB
-    skip_bytes: int = 4 * MIB  # a seek forward up to this far reads on instead of asking again
-    progress_bytes: int = (
-        MIB // 16
-    )  # received between two failures: they are no longer counted as in a row
-    low_speed_bytes_per_s: int = (
-        1024  # slower than this over `low_speed_time_s` of waiting: ask again
-    )
+    """Bytes of the read buffer."""
+    skip_bytes: int = 4 * MIB
+    """A seek forward by at most this many bytes reads on instead of sending a new request."""
+    progress_bytes: int = MIB // 16
+    """Bytes received after which earlier failures are no longer counted."""
+    low_speed_bytes_per_s: int = 1024
+    """A slower response over `low_speed_time_s` is requested again."""
     low_speed_time_s: float = 30.0
+    """Seconds of waiting over which the speed is measured."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            least, value = (
-                0 if field.name in ("skip_bytes", "low_speed_bytes_per_s") else 1e-9,
-                getattr(self, field.name),
-            )
-            if not value >= least:
-                raise ConfigurationError(
-                    f"{field.name}: expected {'0 or more' if least == 0 else 'a number above 0'}, got {value!r}"
-                )
+        for name in ("first_bytes", "buffer_bytes", "progress_bytes", "low_speed_time_s"):
+            checks.positive(name, getattr(self, name))
+        for name in ("skip_bytes", "low_speed_bytes_per_s"):
+            checks.number(name, getattr(self, name), low=0)
 
 
 class RangeFile(io.BufferedReader):
-    """A file at an http or https url. For one thread.
+    """A file at an http or https URL. For one thread.
 
     Raises:
-        SourceError: there is no such file, it changed while it was read, or its server keeps failing.
+        SourceError: there is no such file, it changed while it was read, or its server keeps
+            failing.
     """
 
     def __init__(
@@ -81,70 +82,94 @@ class RangeFile(io.BufferedReader):
 
     @property
     def validator(self) -> str | None:
-        """What the server names this version of the file by: its ETag, else its Last-Modified."""
+        """The server's name for this version of the file: its ETag, or its Last-Modified."""
         return self._ranges.version.etag or self._ranges.version.modified
 
     @property
     def bytes_read(self) -> int:
-        """Bytes received so far, skipped ones included."""
+        """Bytes received so far, skipped bytes included."""
         return self._ranges.bytes_read
 
     @property
     def requests(self) -> int:
-        """Requests made so far, redirects not counted."""
+        """Requests sent so far, without redirects."""
         return self._ranges.requests
 
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """What a server says about the version of a file that it sends."""
+    """The headers that identify a version of a file."""
 
     etag: str | None
     modified: str | None
 
     @property
     def condition(self) -> dict[str, str]:
-        """The header that asks for a range of this version only; a weak ETag can not."""
+        """The header that requests a range of this version only. A weak ETag cannot do so."""
         strong = self.modified if self.etag is None else self.etag
         return {"If-Range": strong} if strong and not strong.startswith("W/") else {}
 
     def differs(self, other: "_Version") -> bool:
-        """Tell whether this is certainly not the other."""
+        """Tell whether two versions certainly differ."""
         pairs = ((self.etag, other.etag), (self.modified, other.modified))
         return next((mine != theirs for mine, theirs in pairs if mine and theirs), False)
 
 
+class _Part(NamedTuple):
+    """A response, and the part of the file that is its body."""
+
+    response: Any
+    start: int
+    """-1 when unknown, like the other numbers."""
+    end: int
+    size: int
+    """Bytes of the whole file."""
+
+    @property
+    def version(self) -> _Version:
+        headers = self.response.headers
+        return _Version(headers.get("ETag"), headers.get("Last-Modified"))
+
+
 class _Ranges(Positioned):
-    """The stream of bytes below a `RangeFile`: at most one answer is being read."""
+    """The stream of bytes below a `RangeFile`. At most one response is being read."""
 
     def __init__(
         self, url: str, session: Session | None, options: RangeOptions, clock: Callable[[], float]
     ) -> None:
-        self.name = shown(url)
-        self._url, self._options, self._clock = url, options, clock
-        self._session, self._owns_session = session or Session(), session is None
-        self._answer: Any = None
-        self._attempts = self._session.attempts()
-        self._at = self._end = 0  # next byte of the answer, and its end
-        self._progress, self._slow_bytes, self._slow_s = 0, 0, 0.0
-        self._has_ranges, self.version = True, _Version(None, None)
-        self.bytes = self.bytes_read = self.requests = 0
-        self._patiently(self._open_first)
+        self.name = redact(url)
+        self._url = url
+        self._options = options
+        self._clock = clock
+        self._session = session or Session()
+        self._owns_session = session is None
+        self._response: Any = None
+        self._retries = self._session.retries()
+        self._at = 0  # position in the file of the response's next byte
+        self._end = 0  # position after its last byte
+        self._progress = 0
+        self._slow_bytes = 0
+        self._slow_s = 0.0
+        self._has_ranges = True
+        self.version = _Version(None, None)
+        self.bytes = 0
+        self.bytes_read = 0
+        self.requests = 0
+        self._retry(self._open_first)
 
     def size(self) -> int:
-        """See `Positioned`."""
+        """Return the bytes of the file."""
         return int(self.bytes)
 
     def read_at(self, position: int, length: int) -> bytes:
-        """Receive some bytes.
+        """Receive up to `length` bytes.
 
         Raises:
-            SourceError: they can not be had.
+            SourceError: the file changed, or its server keeps failing.
         """
         if position >= self.bytes:
             return b""
-        data: bytes = self._patiently(lambda: self._read(position, length))
-        return data
+        return self._retry(lambda: self._read(position, length))
 
     def close(self) -> None:
         """Close the connection. Idempotent."""
@@ -154,22 +179,20 @@ class _Ranges(Positioned):
                 self._session.close()
         super().close()
 
-    def _patiently(self, action: Callable[[], Any]) -> Any:
-        while True:
+    def _retry(self, action: Callable[[], _Result]) -> _Result:
+        def attempt() -> _Result:
             try:
                 return action()
-            except Interrupted as exc:
+            except TransientError:
                 self._drop()
-                self._attempts.failed(exc)
+                raise
+
+        return self._retries.call(attempt)
 
     def _read(self, position: int, length: int) -> bytes:
-        gap = position - self._at
-        if (
-            self._answer is None
-            or gap < 0
-            or position >= self._end
-            or (gap > self._options.skip_bytes and self._has_ranges)
-        ):
+        is_ahead = self._response is not None and self._at <= position < self._end
+        is_far = position - self._at > self._options.skip_bytes and self._has_ranges
+        if not is_ahead or is_far:
             self._open_at(position)
         while self._at < position:
             self._receive(position - self._at)
@@ -178,13 +201,13 @@ class _Ranges(Positioned):
     def _receive(self, length: int) -> bytes:
         begun = self._clock()
         try:
-            data: bytes = self._answer.read1(
-                min(length, _CHUNK, self._end - self._at), decode_content=False
+            data: bytes = self._response.read1(
+                min(length, _CHUNK_BYTES, self._end - self._at), decode_content=False
             )
         except (urllib3.exceptions.HTTPError, OSError) as exc:
-            raise Interrupted(f"{self.name}: at byte {self._at:,}: {why(exc)}") from exc
+            raise TransientError(f"{self.name}: at byte {self._at:,}: {describe(exc)}") from exc
         if not data:
-            raise Interrupted(
+            raise TransientError(
                 f"{self.name}: the connection was closed at byte {self._at:,} of {self.bytes:,}"
             )
         self._at += len(data)
@@ -198,95 +221,96 @@ class _Ranges(Positioned):
         self._progress += received
         if self._progress >= self._options.progress_bytes:
             self._progress = 0
-            self._attempts.succeeded()
+            self._retries.reset()
         self._slow_bytes += received
         self._slow_s += waited_s
         if self._slow_s >= self._options.low_speed_time_s:
-            slow, self._slow_bytes, self._slow_s = self._slow_bytes / self._slow_s, 0, 0.0
-            if slow < self._options.low_speed_bytes_per_s:
-                raise Interrupted(f"{self.name}: {slow:,.0f} bytes/s at byte {self._at:,}")
+            speed = self._slow_bytes / self._slow_s
+            self._slow_bytes = 0
+            self._slow_s = 0.0
+            if speed < self._options.low_speed_bytes_per_s:
+                raise TransientError(f"{self.name}: {speed:,.0f} bytes/s at byte {self._at:,}")
 
     def _drop(self) -> None:
-        """Give the answer up. A connection whose answer was read to its end is kept by the session."""
-        if self._answer is not None:
-            self._answer.close()
-            self._answer = None
+        """Close the response. The session reuses the connection if the body was read to its end."""
+        if self._response is not None:
+            self._response.close()
+            self._response = None
 
-    def _ask(self, range_: str, headers: dict[str, str]) -> tuple[Any, int, int, int]:
-        """Send a request; return the answer, and of its body first byte, end, and the size of the whole file; -1 when not told."""
+    def _request(self, range_: str, headers: dict[str, str]) -> _Part:
         self._drop()
         self.requests += 1
-        answer = self._session.stream(self._url, {"Range": range_, **headers})
-        found = (
-            _CONTENT_RANGE(answer.headers.get("Content-Range", ""))
-            if answer.status == 206
-            else None
-        )
-        if found:
-            return answer, int(found[1]), int(found[2]) + 1, int(found[3])
-        length = answer.headers.get("Content-Length", "")
-        size = int(length) if answer.status == 200 and length.isdecimal() else -1
-        return answer, 0, size, size
+        response = self._session.stream(self._url, {"Range": range_, **headers})
+        if response.status == 206:
+            found = parse_content_range(response.headers.get("Content-Range", ""))
+            if found:
+                return _Part(response, *found)
+        length = response.headers.get("Content-Length", "")
+        size = int(length) if response.status == 200 and length.isdecimal() else -1
+        return _Part(response, 0, size, size)
 
     def _open_first(self) -> None:
-        answer, start, end, size = self._ask(f"bytes=0-{self._options.first_bytes - 1}", {})
-        if answer.status == 416 and answer.headers.get("Content-Range") == "bytes */0":
-            answer.close()
+        part = self._request(f"bytes=0-{self._options.first_bytes - 1}", {})
+        response = part.response
+        if response.status == 416 and response.headers.get("Content-Range") == "bytes */0":
+            response.close()
             return
-        self._check(answer, size)
-        if start or size < 0:
-            answer.close()
+        self._check(part)
+        if part.start or part.size < 0:
+            response.close()
             raise SourceError(
-                f"{self.name}: the server does not tell how long the file is; download it with another tool and give its path"
+                f"{self.name}: the server does not report the size of the file; download it with "
+                "another tool and give its path"
             )
-        self.version, self.bytes, self._has_ranges = _version_of(answer), size, answer.status == 206
-        self._accept(answer, start, end)
+        self.version = part.version
+        self.bytes = part.size
+        self._has_ranges = response.status == 206
+        self._accept(part)
 
     def _open_at(self, position: int) -> None:
         if not self._has_ranges:
             raise SourceError(self._no_ranges())
-        answer, start, end, size = self._ask(f"bytes={position}-", self.version.condition)
-        if answer.status == 416 or (
-            size >= 0 and (size != self.bytes or self.version.differs(_version_of(answer)))
-        ):
-            answer.close()
+        part = self._request(f"bytes={position}-", self.version.condition)
+        is_changed = part.response.status == 416
+        if part.size >= 0:
+            is_changed |= part.size != self.bytes or self.version.differs(part.version)
+        if is_changed:
+            part.response.close()
             raise SourceError(
-                f"{self.name}: the file changed on its server while it was read; run again to read the new one from its beginning"
+                f"{self.name}: the file changed on its server while it was read; run again to read "
+                "the new version from its beginning"
             )
-        self._check(answer, size)
-        if start != position:
-            answer.close()
+        self._check(part)
+        if part.start != position:
+            part.response.close()
             raise SourceError(self._no_ranges())
-        self._accept(answer, start, end)
+        self._accept(part)
 
-    def _accept(self, answer: Any, start: int, end: int) -> None:
-        self._answer, self._at, self._end = answer, start, end
+    def _accept(self, part: _Part) -> None:
+        self._response = part.response
+        self._at = part.start
+        self._end = part.end
 
-    def _check(self, answer: Any, size: int) -> None:
-        """Refuse an answer that is no part of a file."""
-        coding = answer.headers.get("Content-Encoding", "identity")
-        if (
-            answer.status in (200, 206)
-            and coding == "identity"
-            and (answer.status == 200 or size >= 0)
-        ):
+    def _check(self, part: _Part) -> None:
+        """Refuse a response that is not a part of a file."""
+        status = part.response.status
+        if status not in (200, 206):
+            found = f"HTTP status {status}"
+        elif part.response.headers.get("Content-Encoding", "identity") != "identity":
+            found = "a compressed response"
+        elif status == 206 and part.size < 0:
+            found = "a response without a valid Content-Range"
+        else:
             return
-        answer.close()
-        wrong = (
-            f"HTTP status {answer.status}"
-            if answer.status not in (200, 206)
-            else "an answer that is packed, or says not which range it is"
-        )
+        part.response.close()
         raise SourceError(
-            f"{self.name}: expected a file, got {wrong}; check the url, and whether it needs a login"
+            f"{self.name}: expected a file, got {found}; check the URL, and whether it requires a "
+            "login"
         )
 
     def _no_ranges(self) -> str:
         return (
-            f"{self.name}: the server sends no ranges, so reading can not go on at byte {self._position:,}; "
-            "run again, or download it with another tool and give its path"
+            f"{self.name}: the server does not support ranges, so reading cannot resume at byte "
+            f"{self._position:,}; run again, or download the file with another tool and give its "
+            "path"
         )
-
-
-def _version_of(answer: Any) -> _Version:
-    return _Version(answer.headers.get("ETag"), answer.headers.get("Last-Modified"))

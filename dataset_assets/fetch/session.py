@@ -1,7 +1,8 @@
-"""One visitor of a web site: cookies, forms, and streams of large files, on few connections that are kept.
+"""A session with one web site: cookies, forms, and streams of large files, on few connections.
 
-For sites that archives are downloaded from, whose addresses are in the configuration; urls out of lists, which nobody vouches for, go through `client`.
-Redirects are followed here, so that cookies stay with their site and https is never left for http. What is sent in a form or a cookie is in no message.
+For the sites of archives, whose addresses the configuration names. Untrusted URLs of lists are
+fetched with `client`. The session follows redirects itself, so that cookies stay with their site
+and https is never downgraded to http. Errors never contain what a form or a cookie sends.
 """
 
 import re
@@ -17,37 +18,48 @@ from urllib.request import Request
 
 import urllib3
 
-from dataset_assets.errors import ConfigurationError, SourceError
-from dataset_assets.fetch._attempts import Attempts, Interrupted
+from dataset_assets import checks
+from dataset_assets.errors import SourceError
 from dataset_assets.fetch._certificates import default_ca_file
+from dataset_assets.fetch._retry import Retries, TransientError
 from dataset_assets.fetch.options import DEFAULT_USER_AGENT, MIB
 from dataset_assets.redaction import redact
 
-#: How urllib3 begins the text of an error.
-_PLACE = re.compile(r"^.*?(?:port=\d+\)|object at 0x[0-9a-f]+>): ")
-#: Statuses that may be another one a little later.
-_TRANSIENT = frozenset((408, 425, 429, 500, 502, 503, 504))
+# How urllib3 begins the text of an error.
+_CONNECTION = re.compile(r"^.*?(?:port=\d+\)|object at 0x[0-9a-f]+>): ")
+_TRANSIENT_STATUSES = frozenset((408, 425, 429, 500, 502, 503, 504))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOptions:
-    """How a site is visited.
+    """How a site is accessed.
 
     Raises:
-        ConfigurationError: a value that can not work.
+        ConfigurationError: a value is not valid.
     """
 
     connect_timeout_s: float = 10.0
-    timeout_s: float = 30.0  # to the first byte, and between two bytes
-    retries: int = 8  # without progress
-    backoff_s: float = 0.5  # first pause; doubles
+    """Seconds to connect."""
+    timeout_s: float = 30.0
+    """Seconds to the first byte, and between two bytes."""
+    retries: int = 8
+    """Attempts after the first, without progress."""
+    backoff_s: float = 0.5
+    """First pause in seconds. Doubles each time."""
     max_backoff_s: float = 30.0
-    max_retry_after_s: float = 300.0  # a longer Retry-After is not waited for
+    """Longest pause in seconds."""
+    max_retry_after_s: float = 300.0
+    """A longer Retry-After, in seconds, is an error."""
     max_redirects: int = 5
-    max_body_bytes: int = 64 * MIB  # of a page; streams have no limit
+    """Redirects of one request."""
+    max_body_bytes: int = 64 * MIB
+    """Bytes of a page. Streams have no limit."""
     user_agent: str = DEFAULT_USER_AGENT
-    ca_file: str | None = None  # PEM; None: the system's, else certifi's
+    """Sent with every request."""
+    ca_file: str | None = None
+    """PEM file of certificate authorities. Default: the system's, or certifi's."""
     verify_tls: bool = True
+    """Verify certificates."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -58,34 +70,30 @@ class SessionOptions:
             "max_retry_after_s",
             "max_body_bytes",
         ):
-            if not getattr(self, name) > 0:
-                raise ConfigurationError(
-                    f"{name}: expected a number above 0, got {getattr(self, name)!r}"
-                )
+            checks.positive(name, getattr(self, name))
         for name in ("retries", "max_redirects"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 0:
-                raise ConfigurationError(
-                    f"{name}: expected a whole number, 0 or more, got {getattr(self, name)!r}"
-                )
+            checks.integer(name, getattr(self, name), low=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A page, or an error of a site."""
+class Page:
+    """A page or an error page of a site."""
 
-    url: str  # after redirects
+    url: str
+    """After redirects."""
     status: int
-    headers: Mapping[str, str]  # lower case names
+    headers: Mapping[str, str]
+    """Names are in lower case."""
     body: bytes
 
     @property
     def text(self) -> str:
-        """The body as text."""
+        """The body, decoded as UTF-8."""
         return self.body.decode("utf-8", "replace")
 
 
 class Session:
-    """Cookies and connections of one visitor. One thread at a time; close it, or use it as a context manager."""
+    """Cookies and connections for one site. A context manager, for one thread at a time."""
 
     def __init__(
         self,
@@ -95,7 +103,8 @@ class Session:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.options = options or SessionOptions()
-        self._times = sleep, wall_clock
+        self._sleep = sleep
+        self._wall_clock = wall_clock
         self._cookies = CookieJar()
         self._pool = urllib3.PoolManager(
             maxsize=4,
@@ -118,52 +127,46 @@ class Session:
         """Close the connections. Idempotent."""
         self._pool.clear()
 
-    def get(self, url: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """Read a page, following redirects. Other statuses than 200 are answers, too.
+    def get(self, url: str, headers: Mapping[str, str] | None = None) -> Page:
+        """Read a page and follow redirects. Statuses other than 200 are not errors.
 
         Raises:
-            SourceError: the site can not be reached, keeps failing, or sends more than a page.
+            SourceError: the site cannot be reached, keeps failing, or sends too large a page.
         """
-        attempts = self.attempts()
-        while True:
-            try:
-                final, response = self._follow(url, dict(headers or {}))
-                return self._answer(final, response)
-            except Interrupted as exc:
-                attempts.failed(exc)
 
-    def post_form(self, url: str, fields: Mapping[str, str]) -> Answer:
-        """Send a form, once. Redirects are not followed: they are what such an answer says.
+        def read() -> Page:
+            final, response = self._follow(url, dict(headers or {}))
+            return self._read_page(final, response)
+
+        return self.retries().call(read)
+
+    def post_form(self, url: str, fields: Mapping[str, str]) -> Page:
+        """Send a form, once. A redirect is returned, not followed.
 
         Raises:
-            SourceError: the site can not be reached, fails, or sends more than a page.
+            SourceError: the site cannot be reached, fails, or sends too large a page.
         """
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         try:
-            return self._answer(
-                url, self._request("POST", url, headers, urlencode(fields).encode())
-            )
-        except Interrupted as exc:
-            raise SourceError(f"{exc}; run again when the site is well") from exc
+            response = self._request("POST", url, headers, urlencode(fields).encode())
+            return self._read_page(url, response)
+        except TransientError as exc:
+            raise SourceError(f"{exc}; run again once the site is available") from exc
 
     def stream(self, url: str, headers: Mapping[str, str]) -> Any:
-        """Start to read a file, following redirects; returns urllib3's response, its body unread and not decoded.
+        """Request a file and follow redirects.
+
+        Returns urllib3's response, with its body unread and not decoded.
 
         Raises:
-            SourceError: the url can not be used.
-            Interrupted: trying again may help.
+            SourceError: the URL cannot be used.
+            TransientError: a retry can help.
         """
         return self._follow(url, dict(headers))[1]
 
-    def attempts(self) -> Attempts:
-        """Return a fresh count of failures."""
-        options = self.options
-        return Attempts(
-            options.retries,
-            (options.backoff_s, options.max_backoff_s),
-            options.max_retry_after_s,
-            times=self._times,
-        )
+    def retries(self) -> Retries:
+        """Return retries that count from zero."""
+        return Retries(self.options, sleep=self._sleep, wall_clock=self._wall_clock)
 
     def _follow(self, url: str, headers: dict[str, str]) -> tuple[str, Any]:
         for _ in range(self.options.max_redirects + 1):
@@ -172,22 +175,23 @@ class Session:
             if not location:
                 return url, response
             response.drain_conn()
-            there = urljoin(url, location)
-            if _scheme(url) == "https" and _scheme(there) != "https":
+            target = urljoin(url, location)
+            if _scheme(url) == "https" and _scheme(target) != "https":
                 raise SourceError(
-                    f"{shown(url)}: redirected from https to {shown(there)}, which is not followed"
+                    f"{redact(url)}: redirected from https to {redact(target)}; correct the URL"
                 )
-            url = there
+            url = target
         raise SourceError(
-            f"{shown(url)}: redirected more than {self.options.max_redirects} times; correct the url"
+            f"{redact(url)}: redirected more than {self.options.max_redirects} times; correct the "
+            "URL"
         )
 
     def _request(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
     ) -> Any:
         if _scheme(url) not in ("http", "https"):
-            raise SourceError(f"{shown(url)}: expected an http or https url")
-        request = Request(url, method=method)  # noqa: S310 -- never opened: what the cookie jar reads and writes
+            raise SourceError(f"{redact(url)}: expected an http or https URL")
+        request = Request(url, method=method)  # noqa: S310 -- for the cookie jar, never opened
         self._cookies.add_cookie_header(request)
         sent = {
             "User-Agent": self.options.user_agent,
@@ -206,43 +210,36 @@ class Session:
                 decode_content=False,
             )
         except urllib3.exceptions.HTTPError as exc:
-            raise _explained(url, exc) from exc
+            raise _error_for(url, exc) from exc
         self._cookies.extract_cookies(response, request)
-        if response.status in _TRANSIENT:
+        if response.status in _TRANSIENT_STATUSES:
             response.close()
-            raise Interrupted(
-                f"{shown(url)}: HTTP status {response.status}", response.headers.get("Retry-After")
+            raise TransientError(
+                f"{redact(url)}: HTTP status {response.status}", response.headers.get("Retry-After")
             )
         return response
 
-    def _answer(self, url: str, response: Any) -> Answer:
-        limit, body = self.options.max_body_bytes, b""
+    def _read_page(self, url: str, response: Any) -> Page:
+        limit = self.options.max_body_bytes
+        body = b""
         try:
-            while len(body) <= limit and (
-                data := response.read(limit + 1 - len(body), decode_content=False)
-            ):
-                body += (
-                    data  # a second read: only at the end does urllib3 tell that bytes are missing
-                )
+            # Until an empty read: only then does urllib3 report that bytes are missing.
+            while len(body) <= limit:
+                data = response.read(limit + 1 - len(body), decode_content=False)
+                if not data:
+                    break
+                body += data
         except (urllib3.exceptions.HTTPError, OSError) as exc:
-            raise Interrupted(f"{shown(url)}: {why(exc)}") from exc
+            raise TransientError(f"{redact(url)}: {describe(exc)}") from exc
         finally:
             response.close()
         if len(body) > limit:
             raise SourceError(
-                f"{shown(url)}: the page has more than {limit:,} bytes; raise max_body_bytes if it should"
+                f"{redact(url)}: the page has more than {limit:,} bytes; raise max_body_bytes if "
+                "that is correct"
             )
-        return Answer(
-            url,
-            response.status,
-            {name.lower(): value for name, value in response.headers.items()},
-            body,
-        )
-
-
-def shown(url: str) -> str:
-    """Return a url as it may stand in a message."""
-    return redact(url)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Page(url, response.status, headers, body)
 
 
 def _scheme(url: str) -> str:
@@ -252,25 +249,21 @@ def _scheme(url: str) -> str:
         return ""
 
 
-def why(exc: BaseException) -> str:
-    """Say in a few words what went wrong with a connection."""
+def describe(exc: BaseException) -> str:
+    """Describe a connection error in one short line."""
     inner = exc
     while inner.__cause__ or inner.__context__:
         inner = inner.__cause__ or inner.__context__ or inner
     text = str(exc if isinstance(exc, urllib3.exceptions.TimeoutError) else inner)
-    return f"{type(exc).__name__}: {_PLACE.sub('', text)}".splitlines()[0][:200]
+    return f"{type(exc).__name__}: {_CONNECTION.sub('', text)}".splitlines()[0][:200]
 
 
-def _explained(url: str, exc: urllib3.exceptions.HTTPError) -> SourceError | Interrupted:
-    message = f"{shown(url)}: {why(exc)}"
-    for_ever = isinstance(
-        exc, urllib3.exceptions.SSLError | urllib3.exceptions.LocationValueError
-    ) or _is_unknown_host(exc)
-    return (
-        SourceError(f"{message}; correct the url, or the options of the connection")
-        if for_ever
-        else Interrupted(message)
-    )
+def _error_for(url: str, exc: urllib3.exceptions.HTTPError) -> SourceError | TransientError:
+    message = f"{redact(url)}: {describe(exc)}"
+    permanent = (urllib3.exceptions.SSLError, urllib3.exceptions.LocationValueError)
+    if isinstance(exc, permanent) or _is_unknown_host(exc):
+        return SourceError(f"{message}; correct the URL, or the options of the connection")
+    return TransientError(message)
 
 
 def _is_unknown_host(exc: BaseException) -> bool:
@@ -281,5 +274,6 @@ def _is_unknown_host(exc: BaseException) -> bool:
 def _tls(options: SessionOptions) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=options.ca_file or default_ca_file())
     if not options.verify_tls:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     return context

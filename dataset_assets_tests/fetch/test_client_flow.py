@@ -255,7 +255,7 @@ def test_second_fetch_is_refused_when_one_is_going_on(server: HttpServer) -> Non
     with Fetcher(quick()) as fetcher:
         outcomes = fetcher.fetch([Request(server.url("/bytes/10"))] * 3)
         next(outcomes)
-        with pytest.raises(ConfigurationError, match="fetching already"):
+        with pytest.raises(ConfigurationError, match="already fetching"):
             next(fetcher.fetch([]))
         outcomes.close()
 
@@ -301,7 +301,7 @@ def test_everything_is_fetched_when_few_files_may_be_open(
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
         "from dataset_assets.fetch.client import Fetcher\n"
         "from dataset_assets.fetch.options import FetchOptions\n"
-        "from dataset_assets.records import Request\n"
+        "from dataset_assets.records.fetching import Request\n"
         "options = FetchOptions(max_connections=256, allow_private_networks=('127.0.0.0/8',))\n"
         "with Fetcher(options, lookup=lambda *_: ['127.0.0.1']) as fetcher:\n"
         "    urls = (f'http://h{n}.example:{sys.argv[1]}/slow/0.01/100?{n}' for n in range(300))\n"

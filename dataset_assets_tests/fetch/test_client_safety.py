@@ -75,8 +75,10 @@ def test_no_connection_is_made_when_a_host_is_not_public(server: HttpServer, hos
 def test_no_connection_is_made_when_a_name_turns_private_after_it_was_checked(
     server: HttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trusting = _resolver.Name(expires=float("inf"), pin=f"+rebound.example:{server.port}:127.0.0.1")
-    monkeypatch.setattr(_resolver.Resolver, "_name_of", lambda *_: trusting)
+    trusting = _resolver.Resolution(
+        expires=float("inf"), pin=f"+rebound.example:{server.port}:127.0.0.1"
+    )
+    monkeypatch.setattr(_resolver.Resolver, "_resolve", lambda *_: trusting)
     outcome = fetch_one(
         f"http://rebound.example:{server.port}/bytes/10", FetchOptions(timeout_s=1), lookup=_lookup
     )

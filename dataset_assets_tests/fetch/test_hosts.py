@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from dataset_assets.fetch.hosts.politeness import GIVEN_UP_S, MAX_PAUSES, End, Host, Hosts
+from dataset_assets.fetch.hosts.politeness import GIVEN_UP_S, MAX_PAUSES, Host, Hosts, RequestEnd
 from dataset_assets.fetch.options import FetchOptions
 from dataset_assets.records.causes import Cause
 
@@ -15,11 +15,11 @@ def _hosts(**options: object) -> Hosts:
 
 def _end(
     now: float, status: int, cause: Cause | None = None, retry_after_s: float | None = None
-) -> End:
-    return End(now, status, cause, retry_after_s)
+) -> RequestEnd:
+    return RequestEnd(now, status, cause, retry_after_s)
 
 
-def _fail(hosts: Hosts, now: float, end: End | None = None) -> Host:
+def _fail(hosts: Hosts, now: float, end: RequestEnd | None = None) -> Host:
     host = hosts.entered("a.com", now)
     if host is not None:
         hosts.started(host, now)
@@ -138,6 +138,6 @@ def test_only_paused_hosts_are_remembered_when_a_new_call_begins() -> None:
     hosts = _hosts()
     _fail(hosts, 0)
     hosts.ended("b.com", None, _end(0, 0, Cause.CONNECTION_REFUSED), 0)
-    hosts.new_stream(0.1)
+    hosts.start_stream(0.1)
 
     assert list(hosts.hosts) == ["a.com"]

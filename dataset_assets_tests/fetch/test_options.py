@@ -12,27 +12,27 @@ from dataset_assets.fetch.options import FetchOptions
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("max_connections", 0, "a whole number above 0"),
-        ("max_connections", 2.5, "a whole number above 0"),
-        ("max_connections", True, "a whole number above 0"),
+        ("max_connections", 0, "an integer of at least 1"),
+        ("max_connections", 2.5, "an integer of at least 1"),
+        ("max_connections", True, "an integer of at least 1"),
         ("timeout_s", 0, "a number above 0"),
         ("timeout_s", float("inf"), "a number above 0"),
         ("timeout_s", "10", "a number above 0"),
-        ("total_timeout_s", -1, "a number above 0, or None"),
-        ("retries", -1, "a whole number, 0 or more"),
-        ("max_bytes", None, "a whole number above 0"),
-        ("user_agent", "two\nlines", "one line of plain text"),
-        ("user_agent", "", "one line of plain text"),
+        ("total_timeout_s", -1, "a number above 0"),
+        ("retries", -1, "an integer of at least 0"),
+        ("max_bytes", None, "an integer of at least 1"),
+        ("user_agent", "two\nlines", "one line of ASCII text"),
+        ("user_agent", "", "one line of ASCII text"),
         ("disallowed_directives", "noai", "a tuple of texts"),
         ("disallowed_directives", ["noai"], "a tuple of texts"),
         ("allow_private_networks", ("10.0.0.1/8",), "127.0.0.0/8"),
         ("allow_private_networks", ("local",), "127.0.0.0/8"),
-        ("max_connections_per_host", 0, "a whole number above 0, or None"),
-        ("max_requests_per_s_per_host", 0, "a number above 0, or None"),
-        ("ca_file", "/nowhere/ca.pem", "an existing PEM file, or None"),
+        ("max_connections_per_host", 0, "an integer of at least 1"),
+        ("max_requests_per_s_per_host", 0, "a number above 0"),
+        ("ca_file", "/nowhere/ca.pem", "an existing PEM file"),
         ("headers", (("A", "b\r\nC: d"),), "a tuple of pairs"),
         ("headers", (("A: b", "c"),), "a tuple of pairs"),
-        ("proxy", "localhost:3128", "a url such as http://host:port, or None"),
+        ("proxy", "localhost:3128", "a URL such as http://host:port"),
     ],
 )
 def test_message_names_the_option_and_what_it_takes_when_a_value_can_not_work(
@@ -56,7 +56,7 @@ def test_message_keeps_secrets_when_a_value_can_not_work(name: str, value: Any) 
 def test_every_option_is_checked_when_it_is_not_a_switch() -> None:
     switches = {field.name for field in fields(FetchOptions) if field.type is bool}
 
-    assert {field.name for field in fields(FetchOptions)} - switches == set(options._RULES)
+    assert {field.name for field in fields(FetchOptions)} - switches == set(options._CHECKS)
 
 
 def test_time_of_an_attempt_is_three_timeouts_when_none_is_given() -> None:

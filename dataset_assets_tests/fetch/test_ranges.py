@@ -211,7 +211,8 @@ def test_reading_fails_with_advice_when_the_server_sends_no_ranges(server, when)
             assert file.read() == DATA[1_500_000:]
             file.seek(0)
         with pytest.raises(
-            SourceError, match="the server sends no ranges, so reading can not go on at byte"
+            SourceError,
+            match="the server does not support ranges, so reading cannot resume at byte",
         ):
             file.read()
 
@@ -219,14 +220,14 @@ def test_reading_fails_with_advice_when_the_server_sends_no_ranges(server, when)
 def test_reading_fails_when_ranges_are_no_longer_sent(server):
     with remote(server) as file:
         server.no_ranges(NAME)
-        with pytest.raises(SourceError, match="sends no ranges"):
+        with pytest.raises(SourceError, match="does not support ranges"):
             file.read()
 
 
 def test_file_is_refused_when_its_length_is_not_told(server):
     server.no_ranges(NAME)
     server.no_length(NAME)
-    with pytest.raises(SourceError, match="does not tell how long the file is"):
+    with pytest.raises(SourceError, match="does not report the size of the file"):
         remote(server)
 
 

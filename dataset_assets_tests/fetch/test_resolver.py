@@ -6,7 +6,7 @@ import pytest
 
 from dataset_assets.fetch._target import Origin, parse
 from dataset_assets.fetch.addresses import AddressGuard
-from dataset_assets.fetch.hosts.resolver import Name, Resolver, system_lookup
+from dataset_assets.fetch.hosts.resolver import Resolution, Resolver, system_lookup
 from dataset_assets.records.causes import Cause
 
 
@@ -16,13 +16,13 @@ def _origin(host: str) -> Origin:
     return target.origin  # type: ignore[union-attr]
 
 
-def _ask(resolver: Resolver, *hosts: str, within_s: float = 2) -> dict[str, Name]:
+def _ask(resolver: Resolver, *hosts: str, within_s: float = 2) -> dict[str, Resolution]:
     for host in hosts:
         resolver.ask(_origin(host))
-    found: dict[str, Name] = {}
+    found: dict[str, Resolution] = {}
     deadline = time.monotonic() + within_s
     while len(found) < len(hosts) and time.monotonic() < deadline:
-        found |= dict(resolver.answered(time.monotonic()))
+        found |= dict(resolver.collect(time.monotonic()))
         time.sleep(0.002)
     return found
 

@@ -146,7 +146,7 @@ def test_redirects_end_when_they_go_in_circles():
 
 @pytest.mark.parametrize("fault", ["to_file", "to_ftp", "to_data"])
 def test_redirect_is_refused_when_it_leaves_the_web(fault):
-    with HttpServer() as server, pytest.raises(SourceError, match="expected an http or https url"):
+    with HttpServer() as server, pytest.raises(SourceError, match="expected an http or https URL"):
         session().get(server.url(f"/fault/{fault}"))
 
 

@@ -3,8 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_assets.fetch._causes import Failure
-from dataset_assets.fetch._target import Target, parse, shown
+from dataset_assets.fetch._target import Target, parse
 from dataset_assets.records.causes import Cause
+from dataset_assets.redaction import without_userinfo
 
 
 @pytest.mark.parametrize(
@@ -142,4 +143,4 @@ def test_parsing_never_raises_when_the_text_is_anything(text: str) -> None:
     ],
 )
 def test_user_and_password_are_left_out_when_a_url_is_shown(url: str, safe: str) -> None:
-    assert shown(url) == safe
+    assert without_userinfo(url) == safe

@@ -1,6 +1,7 @@
-"""Between the fetch thread and its consumer: requests go in as long as there is room, outcomes come out.
+"""Between the fetch thread and its consumer: requests enter while there is room, outcomes leave.
 
-Room is measured in outcomes and in bytes that the consumer has not finished with. Each counter is written by one thread only, so no lock is needed.
+Room is measured in outcomes and bytes that the consumer has not finished with. Only one thread
+writes each counter, so no lock is needed.
 """
 
 from collections import deque
@@ -10,22 +11,21 @@ from queue import Empty, SimpleQueue
 from dataset_assets.fetch.engine.transfer import Meter
 from dataset_assets.records.fetching import FetchOutcome, Request
 
-#: the consumer wakes the fetch thread when this part of a full backlog is left
+#: The consumer wakes the fetch thread when this share of a full backlog is left.
 _REFILL_AT = 0.75
 
 
-class Source:
+class RequestFeed:
     """The caller's requests, pulled one at a time."""
 
     def __init__(self, requests: Iterable[Request | None]) -> None:
         self.exhausted = False
-        self.blocked_at: int | None = (
-            None  # turn of the consumer in which the caller had nothing to start
-        )
+        # The consumer's turn in which the caller had nothing to start.
+        self.blocked_at: int | None = None
         self._requests = iter(requests)
 
     def pull(self, turn: int) -> Request | None:
-        """Return the next request; None: there is none, or none before the consumer's next turn."""
+        """Return the next request, or None when there is none before the consumer's next turn."""
         if self.exhausted or self.blocked_at == turn:
             return None
         self.blocked_at = None
@@ -48,13 +48,13 @@ class Backlog:
         self.turn = 0  # how often the consumer has come back for more
         self.wants_wake = False
         self.wants_every_wake = False
-        self._max_outcomes, self._max_bytes, self._meter, self._wake = (
-            max_outcomes,
-            max_bytes,
-            meter,
-            wake,
-        )
-        self._put_outcomes = self._put_bytes = self._consumed_bytes = 0
+        self._max_outcomes = max_outcomes
+        self._max_bytes = max_bytes
+        self._meter = meter
+        self._wake = wake
+        self._put_outcomes = 0
+        self._put_bytes = 0
+        self._consumed_bytes = 0
         self._batch: deque[FetchOutcome] = deque()
         self._batches: SimpleQueue[deque[FetchOutcome] | BaseException | None] = SimpleQueue()
 
@@ -72,33 +72,33 @@ class Backlog:
         )
 
     def put(self, outcome: FetchOutcome) -> None:
-        """Add an outcome, seen by the consumer after `flush`."""
+        """Add an outcome. The consumer sees it after `flush`."""
         self._batch.append(outcome)
         self._put_outcomes += 1
         if outcome.body is not None:
             self._put_bytes += len(outcome.body)
 
     def flush(self) -> None:
-        """Hand over what was put."""
+        """Pass the added outcomes to the consumer."""
         if self._batch:
             self._batches.put(self._batch)
             self._batch = deque()
 
     def end(self, error: BaseException | None) -> None:
-        """Tell the consumer that nothing follows, or what went wrong."""
+        """Tell the consumer that nothing follows, or which error ended the fetch."""
         self.flush()
         self._batches.put(error)
 
     def stop(self) -> None:
-        """Tell the fetch thread that nobody waits for more. For the consumer."""
+        """Tell the fetch thread that no more outcomes are wanted. For the consumer."""
         self.stopped = True
         self._wake()
 
     def outcomes(self, heartbeat_s: float | None = None) -> Iterator[FetchOutcome | None]:
-        """Yield outcomes until the end, and None each time that none came for `heartbeat_s`. For the consumer.
+        """Yield outcomes, and None after each `heartbeat_s` seconds without one. For the consumer.
 
         Raises:
-            BaseException: what the caller's own iterable of requests raised.
+            BaseException: what the caller's iterable of requests raised.
         """
         while isinstance(batch := self._next_batch(heartbeat_s), deque):
             if not batch:

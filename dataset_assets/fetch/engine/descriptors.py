@@ -1,4 +1,4 @@
-"""How many sockets this process may open."""
+"""How many sockets this process may open: the limit on open files, divided up."""
 
 import os
 import sys
@@ -9,21 +9,21 @@ if sys.platform != "win32":
     import resource
 
 MAX_LOOKUPS = 128
-_SPARE = 16  # files that the rest of the program opens meanwhile
+_SPARE = 16  # files that the rest of the program may open meanwhile
 
 
 class Budget(NamedTuple):
-    """Descriptors for one fetcher."""
+    """File descriptors for one fetcher."""
 
     connections: int
     lookups: int
 
 
 def budget(wanted_connections: int) -> Budget:
-    """Raise the limit of open files as far as needed and allowed, and fit in what there is."""
-    available = (
-        _limit(wanted_connections + MAX_LOOKUPS + _open_now() + 4 * _SPARE) - _open_now() - _SPARE
-    )
+    """Raise the limit on open files if needed and allowed, and divide what is available."""
+    opened = _open_now()
+    limit = _limit(wanted_connections + MAX_LOOKUPS + opened + 4 * _SPARE)
+    available = limit - opened - _SPARE
     lookups = max(1, min(MAX_LOOKUPS, available // 3))
     return Budget(max(1, min(wanted_connections, available - lookups)), lookups)
 
@@ -35,7 +35,7 @@ def _limit(needed: int) -> int:
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return needed
     raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-    with suppress(ValueError, OSError):  # some systems refuse what they say is allowed
+    with suppress(ValueError, OSError):  # some systems refuse what they report as allowed
         resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
         return raised
     return soft

@@ -1,7 +1,9 @@
-"""What the headers of an answer forbid, read before any of the body is.
+"""Checks the headers of a response before its body is read: opt-outs, compression, size.
 
-`X-Robots-Tag` has img2dataset's meaning: `noai, noindex` speaks to everybody, `name: noai` only to the robot of exactly that name; any of several headers
-counts. `tdm-reservation: 1` is https://www.w3.org/community/reports/tdmrep/CG-FINAL-tdmrep-20240202/. Nothing is decompressed, so a compressed body is refused.
+`X-Robots-Tag` has the meaning that img2dataset gives it: `noai, noindex` applies to every robot,
+`name: noai` only to the robot of exactly that name, and any of several headers counts.
+`tdm-reservation: 1` is https://www.w3.org/community/reports/tdmrep/CG-FINAL-tdmrep-20240202/.
+Bodies are never decompressed, so compressed ones are refused.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,16 +11,16 @@ from collections.abc import Iterator, Sequence
 from dataset_assets.fetch.options import FetchOptions
 from dataset_assets.records.causes import Cause
 
-#: codings that leave a body as it is; all but the first are mistakes of servers that mean it
+#: Codings that leave a body unchanged. All but the first are common mistakes of servers.
 _UNCODED = frozenset((b"identity", b"", b"none", b"binary", b"utf-8"))
-#: directives that have a value after a colon, which is not a robot's name before one
+#: Directives with a value after a colon. What precedes the colon is not a robot's name.
 _VALUED = frozenset(
     (b"max-snippet", b"max-image-preview", b"max-video-preview", b"unavailable_after")
 )
 
 
 class HeaderCheck:
-    """Judges the header lines of an answer with status 200."""
+    """Checks the header lines of a response with status 200."""
 
     def __init__(self, options: FetchOptions) -> None:
         self._limit = options.max_header_bytes
@@ -29,7 +31,10 @@ class HeaderCheck:
         self._tdm = options.tdm_reservation
 
     def refuses(self, lines: Sequence[bytes], *, consent: bool = True) -> Cause | None:
-        """Tell why the body must not be read, or None. `consent=False` leaves out what the server asks of robots."""
+        """Tell why the body must not be read, or None.
+
+        `consent=False` ignores opt-outs: for robots.txt itself.
+        """
         head = b"".join(lines).lower()
         if len(head) > self._limit:
             return Cause.PROTOCOL_ERROR
@@ -37,13 +42,10 @@ class HeaderCheck:
             value not in _UNCODED for value in _values(lines, b"content-encoding")
         ):
             return Cause.BAD_ENCODING
-        if (
-            consent
-            and (b"x-robots-tag:" in head or b"tdm-reservation:" in head)
-            and self._opts_out(lines)
-        ):
-            return Cause.OPT_OUT
-        return None
+        if not consent:
+            return None
+        may_opt_out = b"x-robots-tag:" in head or b"tdm-reservation:" in head
+        return Cause.OPT_OUT if may_opt_out and self._opts_out(lines) else None
 
     def _opts_out(self, lines: Sequence[bytes]) -> bool:
         if self._tdm and b"1" in _values(lines, b"tdm-reservation"):
@@ -62,7 +64,7 @@ class HeaderCheck:
 
 
 def _values(lines: Sequence[bytes], name: bytes) -> Iterator[bytes]:
-    """Yield the values of a header, lower case."""
+    """Yield the values of a header in lower case."""
     for line in lines:
         found, _, value = line.lower().partition(b":")
         if found.strip() == name:

@@ -1,4 +1,4 @@
-"""A url on its way: what stays with it over redirects and retries, and what its end means."""
+"""One URL being fetched: its state across redirects and retries, and the meaning of its end."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,11 +7,12 @@ from urllib.parse import quote, urljoin
 import pycurl
 
 from dataset_assets.fetch._causes import Failure, failure, for_curl_error, for_status
-from dataset_assets.fetch._target import Target, parse, shown
+from dataset_assets.fetch._target import Target, parse
 from dataset_assets.fetch.engine.transfer import Transfer
 from dataset_assets.fetch.hosts.politeness import Host
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.fetching import FetchOutcome
+from dataset_assets.redaction import without_userinfo
 
 _MAX_CONTENT_TYPE = 127  # RFC 6838
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
@@ -19,23 +20,32 @@ _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One url of the caller, or the robots.txt of an origin."""
+    """One URL of the caller, or the robots.txt of an origin."""
 
     token: Any
-    target: Target  # where it goes next
-    first: Target  # where the caller said
-    remaining_s: float  # of this attempt, not counting time spent waiting for a turn
-    robots_of: str | None = None  # the origin whose robots.txt this is
-    host: Host | None = None  # that has let it start
+    """The caller's own value, returned in the outcome."""
+    target: Target
+    """The next URL to request."""
+    first: Target
+    """The URL of the caller."""
+    remaining_s: float
+    """Seconds left for this attempt, without the time spent waiting to start."""
+    robots_of: str | None = None
+    """The origin whose robots.txt this is."""
+    host: Host | None = None
+    """The host with limits that has admitted the job."""
     attempt: int = 0
-    redirects: int = 0  # followed in this attempt
+    redirects: int = 0
+    """Redirects followed in this attempt."""
     requests: int = 0
     bytes_read: int = 0
 
 
 def outcome_of(job: Job, transfer: Transfer | None, reason: Failure | None) -> FetchOutcome:
-    """Make the record of a job that has ended. Takes the transfer's body when it has not failed."""
-    status, kind, body = 0, "", None
+    """Return the outcome of a job. Takes the transfer's body unless the job has failed."""
+    status = 0
+    kind = ""
+    body = None
     if transfer is not None:
         status = transfer.status
         kind = _content_type(transfer)
@@ -48,7 +58,7 @@ def outcome_of(job: Job, transfer: Transfer | None, reason: Failure | None) -> F
         message=message,
         http_status=status,
         content_type=kind,
-        url=shown(job.target.url),
+        url=without_userinfo(job.target.url),
         requests=job.requests,
         redirects=job.redirects,
         bytes_read=job.bytes_read,
@@ -62,7 +72,7 @@ def _content_type(transfer: Transfer) -> str:
 
 
 def failure_of(transfer: Transfer) -> Failure | None:
-    """Tell what is wrong with an answer, or None for a body that can be used."""
+    """Tell what is wrong with a response, or None for a usable body."""
     if transfer.status not in (0, 200):
         return for_status(transfer.status, transfer.reason)
     if transfer.cause is not None:
@@ -77,7 +87,7 @@ def failure_of(transfer: Transfer) -> Failure | None:
 
 
 def redirect_of(transfer: Transfer, url: str) -> Target | Failure | None:
-    """Return where an answer sends the client, or None when it does not."""
+    """Return where a response redirects to, or None."""
     location = transfer.header(b"location") if transfer.status in _REDIRECTS else b""
     if not location:
         return None

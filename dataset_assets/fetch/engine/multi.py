@@ -1,8 +1,9 @@
-"""The event loop: many transfers at once on one thread, with libcurl's multi interface.
+"""The event loop: many concurrent transfers on one thread, with libcurl's multi interface.
 
-It knows sockets, timers and time limits; which request starts when, and what an answer means, is the dispatcher's. Time during which this thread could not
-run (a suspended machine, a consumer that holds the interpreter) does not count against any transfer.
-See https://curl.se/libcurl/c/curl_multi_socket_action.html.
+It handles sockets, timers and time limits. The dispatcher decides which request starts when and
+what a response means. Time during which this thread could not run (a suspended machine, a consumer
+that holds the interpreter) does not count against any transfer.
+Interface: https://curl.se/libcurl/c/curl_multi_socket_action.html
 """
 
 import socket
@@ -33,7 +34,9 @@ class Engine:
     ) -> None:
         self._connections = connections
         self.running: dict[Transfer, None] = {}  # in order of start
-        self._options, self._factory, self._clock = options, factory, clock
+        self._options = options
+        self._factory = factory
+        self._clock = clock
         self._free: list[Transfer] = []
         self._owner: dict[pycurl.Curl, Transfer] = {}
         self._timer_at = inf
@@ -58,7 +61,7 @@ class Engine:
         return bool(self._free) or len(self._owner) < self._connections
 
     def take(self) -> Transfer | None:
-        """Return a transfer to begin, or None when all are running."""
+        """Return a transfer to begin, or None when all transfers are running."""
         if self._free:
             return self._free.pop()
         if len(self._owner) >= self._connections:
@@ -72,28 +75,30 @@ class Engine:
         self._free.append(transfer)
 
     def start(self, transfer: Transfer, *, at_once: bool = False) -> None:
-        """Run a transfer that has begun. `at_once`: let libcurl see it before any other, for the addresses it carries."""
+        """Run a transfer that has begun.
+
+        `at_once` lets libcurl process it before any other, for the addresses that it carries.
+        """
         self.running[transfer] = None
         self._multi.add_handle(transfer.easy)
         if at_once:
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
 
     def wake(self) -> None:
-        """Make a `step` that waits return. For other threads."""
+        """Make a waiting `step` return. For other threads."""
         if self._is_woken:
-            return  # since it last returned
+            return  # already, since `step` last returned
         self._is_woken = True
-        with suppress(OSError):  # closed: nobody waits
+        with suppress(OSError):  # closed: no `step` is waiting
             self._waker.send(b"\0")
 
     def step(self, wait_s: float) -> list[Transfer]:
-        """Wait for something to happen, no longer than this, and return the transfers that have ended."""
+        """Wait for events, at most `wait_s` seconds; return the transfers that have ended."""
         before = self._clock()
-        wait_s = max(
-            0.0,
-            min(wait_s, self._timer_at - before, self._sweep_at - before if self.running else inf),
-        )
-        action, woken = self._multi.socket_action, self._woken.fileno()
+        sweep_s = self._sweep_at - before if self.running else inf
+        wait_s = max(0.0, min(wait_s, self._timer_at - before, sweep_s))
+        action = self._multi.socket_action
+        woken = self._woken.fileno()
         for descriptor, ready in self._poller.poll(min(wait_s, 60.0)):
             if descriptor == woken:
                 self._drain()
@@ -103,7 +108,7 @@ class Engine:
         if now >= self._timer_at:
             self._timer_at = inf
             action(pycurl.SOCKET_TIMEOUT, 0)
-        self._forgive(now - self._alive_at - wait_s)
+        self._extend_limits(now - self._alive_at - wait_s)
         self._alive_at = now
         ended = self._remove(self._ended())
         if now >= self._sweep_at:
@@ -151,8 +156,8 @@ class Engine:
                 ended.append(transfer)
         return ended
 
-    def _forgive(self, lag_s: float) -> None:
-        """Give back the time in which this thread did not run."""
+    def _extend_limits(self, lag_s: float) -> None:
+        """Extend all time limits by the time during which this thread did not run."""
         if lag_s < _LAG_S:
             return
         for transfer in self.running:
@@ -162,37 +167,37 @@ class Engine:
             transfer.window_at += lag_s
 
     def _overdue(self, now: float) -> list[Transfer]:
-        late = []
+        overdue = []
         for transfer in self.running:
             if transfer.cause is None:
-                transfer.cause = self._lateness(transfer, now)
+                transfer.cause = self._exceeded_limit(transfer, now)
                 if transfer.cause is not None:
-                    late.append(transfer)
-        return late
+                    overdue.append(transfer)
+        return overdue
 
-    def _lateness(self, transfer: Transfer, now: float) -> Cause | None:
+    def _exceeded_limit(self, transfer: Transfer, now: float) -> Cause | None:
         options = self._options
         if now > transfer.deadline:
             return Cause.TIMEOUT_TOTAL
         if not transfer.lines:
             transfer.seen_at = transfer.window_at = now
-            return (
-                self._silence(transfer, now) if now - transfer.started > options.timeout_s else None
-            )
+            if now - transfer.started <= options.timeout_s:
+                return None
+            return self._first_byte_timeout(transfer, now)
         if transfer.size != transfer.seen_size:
             transfer.seen_size, transfer.seen_at = transfer.size, now
         elif now - transfer.seen_at > options.timeout_s:
             return Cause.TOO_SLOW
         if now - transfer.window_at < options.low_speed_time_s:
             return None
-        slow = transfer.size - transfer.window_size < options.low_speed_bytes_per_s * (
-            now - transfer.window_at
-        )
-        transfer.window_at, transfer.window_size = now, transfer.size
-        return Cause.TOO_SLOW if slow else None
+        expected = options.low_speed_bytes_per_s * (now - transfer.window_at)
+        is_slow = transfer.size - transfer.window_size < expected
+        transfer.window_at = now
+        transfer.window_size = transfer.size
+        return Cause.TOO_SLOW if is_slow else None
 
-    def _silence(self, transfer: Transfer, now: float) -> Cause | None:
-        """Judge a transfer without a first byte: the time to connect has its own limit, which libcurl keeps."""
+    def _first_byte_timeout(self, transfer: Transfer, now: float) -> Cause | None:
+        """Check a transfer without a first byte. libcurl enforces the limit on connecting."""
         sent_after_s = transfer.easy.getinfo(pycurl.PRETRANSFER_TIME)
         if not sent_after_s or now - transfer.started - sent_after_s <= self._options.timeout_s:
             return None

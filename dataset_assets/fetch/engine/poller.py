@@ -1,6 +1,7 @@
-"""Waits for sockets on behalf of libcurl: epoll on Linux, the standard selector elsewhere. No limit on descriptor numbers.
+"""Waits for sockets on behalf of libcurl: epoll on Linux, the standard selector elsewhere.
 
-`watch` has the signature of libcurl's socket callback, https://curl.se/libcurl/c/CURLMOPT_SOCKETFUNCTION.html.
+Descriptor numbers have no limit. `watch` has the signature of libcurl's socket callback,
+https://curl.se/libcurl/c/CURLMOPT_SOCKETFUNCTION.html.
 """
 
 import select
@@ -12,13 +13,14 @@ from typing import Protocol
 import pycurl
 
 _MAX_EVENTS = 512
+# EPOLLIN is 1, EPOLLOUT 4.
 _EPOLL_WANTED = {
     pycurl.POLL_NONE: 0,
     pycurl.POLL_IN: 1,
     pycurl.POLL_OUT: 4,
     pycurl.POLL_INOUT: 5,
-}  # EPOLLIN, EPOLLOUT
-#: index: EPOLLIN 1, EPOLLOUT 4, EPOLLERR 8, EPOLLHUP 16, added up
+}
+# Index: the sum of EPOLLIN 1, EPOLLOUT 4, EPOLLERR 8 and EPOLLHUP 16.
 _EPOLL_SEEN = tuple(
     (pycurl.CSELECT_IN if event & 1 else 0)
     | (pycurl.CSELECT_OUT if event & 4 else 0)
@@ -31,25 +33,26 @@ class Poller(Protocol):
     """Waits for many sockets at once."""
 
     def watch(self, what: int, descriptor: int, *ignored: object) -> None:
-        """Wait for `pycurl.POLL_IN`, `POLL_OUT` or both from now on, or no more for `POLL_REMOVE`."""
+        """Start to wait for `pycurl.POLL_IN`, `POLL_OUT` or both; stop on `POLL_REMOVE`."""
 
     def poll(self, timeout_s: float) -> list[tuple[int, int]]:
-        """Return descriptors that are ready, each with `pycurl.CSELECT_*` bits."""
+        """Return ready descriptors, each with `pycurl.CSELECT_*` bits."""
 
     def close(self) -> None:
-        """Release what the poller itself holds open."""
+        """Release the descriptors of the poller itself."""
 
 
 def new_poller() -> Poller:
-    """Choose the fastest kind that the platform has."""
+    """Create the fastest poller of this platform."""
     return EpollPoller() if sys.platform == "linux" else SelectorPoller()
 
 
 class EpollPoller:
-    """epoll, level triggered. See `Poller`.
+    """epoll, level triggered.
 
-    libcurl stops watching a connection after each answer and watches it again for the next. The kernel is told of the second only: a descriptor stays
-    registered until it reports something that nobody waits for, or is closed.
+    libcurl stops watching a connection after each response and watches it again for the next one.
+    To save system calls, a descriptor stays registered until it reports an unexpected event or is
+    closed.
     """
 
     def __init__(self) -> None:
@@ -58,7 +61,7 @@ class EpollPoller:
         self._idle: set[int] = set()  # registered, as far as is known
 
     def watch(self, what: int, descriptor: int, *_: object) -> None:
-        """See `Poller`."""
+        """Change what is waited for."""
         if what == pycurl.POLL_REMOVE:
             if self._wanted.pop(descriptor, None) is not None:
                 self._idle.add(descriptor)
@@ -71,7 +74,7 @@ class EpollPoller:
         self._wanted[descriptor] = wanted
 
     def poll(self, timeout_s: float) -> list[tuple[int, int]]:
-        """See `Poller`."""
+        """Return ready descriptors, each with `pycurl.CSELECT_*` bits."""
         ready = self._epoll.poll(timeout_s, _MAX_EVENTS)
         if self._idle:
             ready = [
@@ -82,7 +85,7 @@ class EpollPoller:
         return [(descriptor, _EPOLL_SEEN[event & 31]) for descriptor, event in ready]
 
     def close(self) -> None:
-        """See `Poller`."""
+        """Release the descriptors of the poller itself."""
         self._epoll.close()
 
     def _register(self, descriptor: int, wanted: int) -> None:
@@ -90,14 +93,14 @@ class EpollPoller:
             self._idle.discard(descriptor)
             try:
                 self._epoll.modify(descriptor, wanted)
-            except FileNotFoundError:  # closed since, and the number is that of another socket now
+            except FileNotFoundError:  # closed meanwhile; another socket has the number now
                 pass
             else:
                 return
         self._epoll.register(descriptor, wanted)
 
     def _forget(self, descriptor: int) -> bool:
-        """Stop watching a connection that something happened to while it was idle, such as the server closing it. Returns False."""
+        """Unregister an idle connection that had an event, such as a close. Returns False."""
         self._idle.discard(descriptor)
         with suppress(OSError):
             self._epoll.unregister(descriptor)
@@ -105,16 +108,18 @@ class EpollPoller:
 
 
 class SelectorPoller:
-    """The standard library's selector. See `Poller`."""
+    """The standard library's selector."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
 
     def watch(self, what: int, descriptor: int, *_: object) -> None:
-        """See `Poller`."""
-        wanted = (selectors.EVENT_READ if what & pycurl.POLL_IN else 0) | (
-            selectors.EVENT_WRITE if what & pycurl.POLL_OUT else 0
-        )
+        """Change what is waited for."""
+        wanted = 0
+        if what & pycurl.POLL_IN:
+            wanted |= selectors.EVENT_READ
+        if what & pycurl.POLL_OUT:
+            wanted |= selectors.EVENT_WRITE
         known = descriptor in self._selector.get_map()
         if what in (pycurl.POLL_REMOVE, pycurl.POLL_NONE):
             if known:
@@ -125,7 +130,7 @@ class SelectorPoller:
             self._selector.register(descriptor, wanted)
 
     def poll(self, timeout_s: float) -> list[tuple[int, int]]:
-        """See `Poller`."""
+        """Return ready descriptors, each with `pycurl.CSELECT_*` bits."""
         return [
             (
                 key.fd,
@@ -136,5 +141,5 @@ class SelectorPoller:
         ]
 
     def close(self) -> None:
-        """See `Poller`."""
+        """Release the descriptors of the poller itself."""
         self._selector.close()

@@ -1,6 +1,6 @@
-"""One request and its answer: a libcurl handle that is used again and again, and what its callbacks learn.
+"""One request and its response: a reusable libcurl handle, and what its callbacks record.
 
-Callbacks run within libcurl on the fetch thread; they store facts and say stop, nothing else.
+Callbacks run inside libcurl on the fetch thread. They only record facts and stop transfers.
 """
 
 import socket
@@ -16,7 +16,7 @@ from dataset_assets.fetch.hosts.resolver import LIBCURL_LIFETIME_S
 from dataset_assets.fetch.options import FetchOptions
 from dataset_assets.records.causes import Cause
 
-#: an answer that is not a 200 is read up to here, so that its connection can be used again
+#: Bytes to read of a response other than 200, so that its connection can be reused.
 _DRAIN_BYTES = 64 * 1024
 _READ_BYTES = 256 * 1024
 _STOP = -1
@@ -25,19 +25,19 @@ ACCEPT_PLAIN = "Accept-Encoding: identity"
 
 @dataclass(slots=True)
 class Meter:
-    """Body bytes that are in flight, over all transfers."""
+    """Body bytes in flight, over all transfers."""
 
     bytes: int = 0
 
 
 class Transfer:
-    """A reusable handle. `begin` prepares it for a request; when that has ended, the attributes tell how."""
+    """A reusable handle. `begin` prepares a request; after its end the attributes describe it."""
 
     __slots__ = (
         "_check",
         "_guard",
         "_has_pin",
-        "_judged",
+        "_has_status",
         "_meter",
         "cap",
         "cause",
@@ -63,11 +63,14 @@ class Transfer:
     def __init__(
         self, easy: pycurl.Curl, check: HeaderCheck, guard: AddressGuard | None, meter: Meter
     ) -> None:
-        self.easy, self._check, self._guard, self._meter = easy, check, guard, meter
+        self.easy = easy
+        self._check = check
+        self._guard = guard
+        self._meter = meter
         self._has_pin = False
         self.cap = 0  # body bytes to accept
-        self.consent = True  # whether what the server asks of robots counts
-        self.deadline = 0.0  # s, on the clock
+        self.consent = True  # whether opt-outs of the server apply
+        self.deadline = 0.0  # seconds on the clock
         self.lines: list[bytes] = []
         self.chunks: list[bytes] = []
         self.job: Any = None
@@ -78,12 +81,12 @@ class Transfer:
         easy.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
 
     def begin(self, url: str, pin: str | None, now: float) -> None:
-        """Get ready for a request. `pin`: addresses for libcurl to remember."""
+        """Prepare a request. `pin` has addresses for libcurl to remember."""
         self.lines.clear()
         self.status = self.size = self.code = 0
         self.error = ""
         self.cause = self.refused = None
-        self.opened = self._judged = False
+        self.opened = self._has_status = False
         self.started = self.seen_at = self.window_at = now
         self.seen_size = self.window_size = 0
         self.easy.setopt(pycurl.URL, url)
@@ -94,7 +97,7 @@ class Transfer:
         self._has_pin = pin is not None
 
     def discard(self) -> None:
-        """Let go of a body that nobody took."""
+        """Release a body that was not taken."""
         if self.chunks:
             self.body()
 
@@ -103,7 +106,7 @@ class Transfer:
         self.easy.setopt(pycurl.HTTPHEADER, lines)
 
     def body(self) -> bytes:
-        """Return the body; its memory is no longer this transfer's."""
+        """Return the body, which then no longer belongs to this transfer."""
         chunks = self.chunks
         whole = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self._meter.bytes -= len(whole)
@@ -111,7 +114,7 @@ class Transfer:
         return whole
 
     def header(self, name: bytes) -> bytes:
-        """Return the first value of a header of the answer, or b""."""
+        """Return the first value of a response header, or b""."""
         for line in self.lines:
             found, _, value = line.partition(b":")
             if found.strip().lower() == name:
@@ -124,21 +127,21 @@ class Transfer:
         return self.lines[0][13:].decode("latin-1").strip() if self.lines else ""
 
     def _on_header(self, line: bytes) -> int | None:
-        if self._judged:
+        if self._has_status:
             if not line.startswith(b"HTTP/"):
-                return None  # after a chunked body
-            self._judged = False  # what came before was a proxy's answer to CONNECT
+                return None  # a trailer of a chunked body
+            self._has_status = False  # the lines before were a proxy's response to CONNECT
             self.lines.clear()
         self.lines.append(line)
-        return self._judge() if len(line) < 3 else None
+        return self._check_headers() if len(line) < 3 else None
 
-    def _judge(self) -> int | None:
-        """Decide, when all headers are here, whether the body is wanted."""
+    def _check_headers(self) -> int | None:
+        """Decide after the last header whether to read the body."""
         status = self.lines[0][9:12]
-        if status[:1] == b"1":  # an interim answer; the real one follows
+        if status[:1] == b"1":  # an interim response; the final one follows
             self.lines.clear()
             return None
-        self._judged = True
+        self._has_status = True
         self.status = int(status) if status.isdigit() else 0
         if self.status == 200:
             self.cause = self._check.refuses(self.lines, consent=self.consent)
@@ -156,38 +159,32 @@ class Transfer:
         return None
 
     def _open_socket(self, _purpose: int, address: Any) -> Any:
-        """Open a socket to an address that the guard lets through: every connection starts here."""
-        refused = (
-            self._guard.refuses(address.addr[0], address.addr[1])
-            if self._guard is not None
-            else None
-        )
-        if refused is not None:
-            self.refused = refused
-            return pycurl.SOCKET_BAD
+        """Open a socket to an address that the guard allows. Every connection starts here."""
+        if self._guard is not None:
+            refused = self._guard.refuses(address.addr[0], address.addr[1])
+            if refused is not None:
+                self.refused = refused
+                return pycurl.SOCKET_BAD
         try:
             opened = socket.socket(address.family, address.socktype, address.protocol)
-        except (
-            OSError
-        ):  # no descriptors left, or no such address family: libcurl tries the next address
-            return pycurl.SOCKET_BAD
+        except OSError:  # out of descriptors, or no such address family
+            return pycurl.SOCKET_BAD  # libcurl tries the next address
         self.opened = True
         return opened
 
 
 class TransferFactory:
-    """Makes transfers that all follow the same options."""
+    """Creates transfers with the same options."""
 
     def __init__(self, options: FetchOptions, guard: AddressGuard) -> None:
         self.meter = Meter()
         self._check = HeaderCheck(options)
-        self._guard = (
-            None if options.proxy else guard
-        )  # all sockets go to the proxy that the user chose
+        # With a proxy, all sockets connect to the host that the user chose.
+        self._guard = None if options.proxy else guard
         self._settings = _settings(options)
 
     def new(self) -> Transfer:
-        """Make a transfer."""
+        """Create a transfer."""
         easy = pycurl.Curl()
         for option, value in self._settings:
             easy.setopt(option, value)
@@ -200,10 +197,8 @@ def _settings(options: FetchOptions) -> list[tuple[int, Any]]:
         (pycurl.NOSIGNAL, 1),
         (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
         (pycurl.FOLLOWLOCATION, 0),
-        (
-            pycurl.HTTP_VERSION,
-            pycurl.CURL_HTTP_VERSION_1_1,
-        ),  # one fast host costs 1.6 times the CPU with HTTP/2
+        # HTTP/2 costs 1.6 times the CPU with one fast host.
+        (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
         (pycurl.USERAGENT, options.user_agent),
         (pycurl.HTTPHEADER, [ACCEPT_PLAIN]),
         (pycurl.HTTP_CONTENT_DECODING, 0),

@@ -1,7 +1,8 @@
-"""Host names become addresses: looked up once, by threads of our own, many at a time.
+"""Looks up host names: each once, many concurrently, on its own threads.
 
-libcurl's own resolver has 20 threads, so that a few dead names stop all others, and does not say whether a name does not exist or could not be looked up.
-Addresses that the guard refuses are dropped here already; libcurl gets the others with the first request and keeps them.
+libcurl's resolver has 20 threads, so a few dead names block all others, and it does not tell a name
+that does not exist from one that could not be looked up. Addresses that the guard refuses are
+dropped here; libcurl gets the others with the first request and caches them.
 """
 
 import queue
@@ -16,7 +17,7 @@ from dataset_assets.fetch._target import Origin
 from dataset_assets.fetch.addresses import AddressGuard
 from dataset_assets.records.causes import Cause
 
-#: s that libcurl keeps an address; ours are forgotten a little earlier
+#: Seconds that libcurl caches an address. Ours expire a little earlier.
 LIBCURL_LIFETIME_S = 600
 _LIFETIME_S = 540.0
 _NEGATIVE_LIFETIME_S = 60.0
@@ -28,27 +29,30 @@ _NOT_FOUND = frozenset(
     if (code := getattr(socket, name, None)) is not None
 )
 
-#: (host, port) -> numeric addresses; raises OSError as `socket.getaddrinfo` does
+#: (host, port) -> numeric addresses. Raises OSError as `socket.getaddrinfo` does.
 Lookup = Callable[[str, int], Sequence[str]]
 
 
 def system_lookup(host: str, port: int) -> list[str]:
-    """Ask the system's resolver for the addresses of a host, in the order to try them."""
+    """Look up a host with the system's resolver; addresses are in the order to try them."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found if entry[0] in (socket.AF_INET, socket.AF_INET6)]
 
 
 @dataclass(slots=True)
-class Name:
-    """What is known about a host and port."""
+class Resolution:
+    """The result of looking up a host and port."""
 
-    expires: float  # s, on the clock
-    pin: str | None = None  # for libcurl, until it has been given
+    expires: float
+    """Seconds on the clock."""
+    pin: str | None = None
+    """Addresses in libcurl's notation, until libcurl has them."""
     failure: Failure | None = None
+    """Why there are no addresses."""
 
 
 class Resolver:
-    """Names by `Origin.authority`. All methods belong to the fetch thread; only the lookups run elsewhere."""
+    """Resolutions by `Origin.authority`. For the fetch thread; only lookups run elsewhere."""
 
     def __init__(
         self,
@@ -60,37 +64,36 @@ class Resolver:
         clock: Callable[[], float],
         wake: Callable[[], None],
     ) -> None:
-        self.names: dict[str, Name] = {}
+        self.names: dict[str, Resolution] = {}
         self.timeout_s = timeout_s
-        self._lookup, self._guard, self._max_threads, self._clock, self._wake = (
-            lookup,
-            guard,
-            threads,
-            clock,
-            wake,
-        )
+        self._lookup = lookup
+        self._guard = guard
+        self._max_threads = threads
+        self._clock = clock
+        self._wake = wake
         self._asked: queue.SimpleQueue[Origin | None] = queue.SimpleQueue()
-        self._running: dict[str, float] = {}  # authority -> when a thread began with it
+        self._running: dict[str, float] = {}  # authority -> when its lookup began
         self._answers: deque[tuple[Origin, Sequence[str] | OSError]] = deque()
-        self._threads, self._open = 0, 0
+        self._threads = 0
+        self._open = 0
 
     def ask(self, origin: Origin) -> None:
-        """Start to look a name up; `answered` will have it."""
+        """Start to look up a host. `collect` returns the result."""
         self._open += 1
         if self._threads < min(self._open, self._max_threads):
             self._add_thread()
         self._asked.put(origin)
 
-    def answered(self, now: float) -> list[tuple[str, Name]]:
-        """Take in the answers that have come since the last call, and give up on lookups that take too long."""
+    def collect(self, now: float) -> list[tuple[str, Resolution]]:
+        """Return (authority, resolution) of lookups that have ended or taken too long."""
         found = []
         while self._answers:
             origin, answer = self._answers.popleft()
             self._open -= 1
             self._running.pop(origin.authority, None)
-            name = self._name_of(origin, answer, now)
-            self._keep(origin.authority, name)
-            found.append((origin.authority, name))
+            resolution = self._resolve(origin, answer, now)
+            self._cache(origin.authority, resolution)
+            found.append((origin.authority, resolution))
         late = [
             authority
             for authority, started in list(self._running.items())
@@ -98,11 +101,11 @@ class Resolver:
         ]
         for authority in late:
             self._running.pop(authority, None)
-            found.append((authority, Name(now, failure=failure(Cause.DNS_TEMPORARY))))
+            found.append((authority, Resolution(now, failure=failure(Cause.DNS_TEMPORARY))))
         return found
 
     def close(self) -> None:
-        """Let the threads end. One that waits for a dead name server ends when that lookup does."""
+        """End the threads. One that waits for a dead name server ends when that lookup does."""
         for _ in range(self._threads):
             self._asked.put(None)
 
@@ -112,7 +115,7 @@ class Resolver:
         except RuntimeError:
             if not self._threads:
                 raise
-            self._max_threads = self._threads  # the system allows no more
+            self._max_threads = self._threads  # the system's limit
         else:
             self._threads += 1
 
@@ -126,31 +129,27 @@ class Resolver:
                 answer = exc
             except UnicodeError as exc:  # a label that is empty or too long
                 answer = socket.gaierror(socket.EAI_NONAME, str(exc))
-            except Exception as exc:  # noqa: BLE001 -- a lookup that was passed in has a bug: the name fails, the thread goes on
+            except Exception as exc:  # noqa: BLE001 -- a bug in a custom lookup fails the name only
                 answer = socket.gaierror(socket.EAI_FAIL, str(exc))
             self._answers.append((origin, answer))
             self._wake()
 
-    def _name_of(self, origin: Origin, answer: Sequence[str] | OSError, now: float) -> Name:
+    def _resolve(self, origin: Origin, answer: Sequence[str] | OSError, now: float) -> Resolution:
         if isinstance(answer, OSError):
-            gone = answer.errno in _NOT_FOUND
-            return Name(
-                now + (_NEGATIVE_LIFETIME_S if gone else 0),
-                failure=failure(Cause.DNS_NOT_FOUND if gone else Cause.DNS_TEMPORARY),
-            )
+            if answer.errno not in _NOT_FOUND:
+                return Resolution(now, failure=failure(Cause.DNS_TEMPORARY))
+            return Resolution(now + _NEGATIVE_LIFETIME_S, failure=failure(Cause.DNS_NOT_FOUND))
         refused = [self._guard.refuses(address, origin.port) for address in answer]
         allowed = [
             address for address, cause in zip(answer, refused, strict=True) if cause is None
         ][:_MAX_ADDRESSES]
         if not allowed:
-            return Name(
-                now + _NEGATIVE_LIFETIME_S,
-                failure=failure(next(filter(None, refused), Cause.DNS_NOT_FOUND)),
-            )
-        return Name(now + _LIFETIME_S, pin=f"+{origin.authority}:{','.join(allowed)}")
+            cause = next(filter(None, refused), Cause.DNS_NOT_FOUND)
+            return Resolution(now + _NEGATIVE_LIFETIME_S, failure=failure(cause))
+        return Resolution(now + _LIFETIME_S, pin=f"+{origin.authority}:{','.join(allowed)}")
 
-    def _keep(self, authority: str, name: Name) -> None:
-        self.names.pop(authority, None)
-        self.names[authority] = name
+    def _cache(self, authority: str, resolution: Resolution) -> None:
+        self.names.pop(authority, None)  # the newest is the last
+        self.names[authority] = resolution
         if len(self.names) > _MAX_NAMES:
             del self.names[next(iter(self.names))]

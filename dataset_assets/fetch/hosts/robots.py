@@ -1,7 +1,8 @@
-"""robots.txt (RFC 9309) by origin: one fetch a day, kept in memory.
+"""robots.txt (RFC 9309) by origin: fetched once a day, cached in memory.
 
-What to do with the file is decided here; fetching it is the dispatcher's work, like any other request. An origin without one allows everything, one that
-fails to answer allows nothing for now, one that can not be reached has its urls fail for that reason.
+This module interprets the file; the dispatcher fetches it like any other URL. An origin without one
+allows everything. An origin that fails to return it allows nothing for now. The URLs of an origin
+that cannot be reached fail for that reason.
 """
 
 from collections import OrderedDict
@@ -17,7 +18,7 @@ from dataset_assets.records.causes import Cause
 
 LIFETIME_S = 24 * 3600.0
 FAILED_LIFETIME_S = 300.0
-#: RFC 9309 asks for at least 500 KiB
+#: RFC 9309 requires at least 500 KiB.
 MAX_BYTES = 512 * 1024
 _MAX_ORIGINS = 10_000
 _UNREACHABLE = frozenset(
@@ -39,22 +40,26 @@ _ALLOWED_STATUSES = range(400, 500)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What an origin lets this robot fetch: by its file, or nothing for one reason, or everything."""
+    """What an origin allows this robot to fetch: everything, unless a field says otherwise."""
 
-    expires: float  # s, on the clock
+    expires: float
+    """Seconds on the clock."""
     file: Protego | None = None
+    """The parsed robots.txt."""
     failure: Failure | None = None
+    """Why nothing is allowed."""
 
 
 class RobotsCache:
-    """Rules by `Origin.root`, the least recently used forgotten first."""
+    """Rules by `Origin.root`. The least recently used are evicted first."""
 
     def __init__(self, robot_name: str, clock: Callable[[], float]) -> None:
-        self._name, self._clock = robot_name, clock
+        self._name = robot_name
+        self._clock = clock
         self._rules: OrderedDict[str, Rules] = OrderedDict()
 
     def knows(self, root: str) -> bool:
-        """Tell whether the rules of an origin are here and fresh."""
+        """Tell whether the rules of an origin are cached and fresh."""
         rules = self._rules.get(root)
         if rules is None or rules.expires <= self._clock():
             return False
@@ -62,7 +67,7 @@ class RobotsCache:
         return True
 
     def refuses(self, target: Target) -> Failure | None:
-        """Tell why a url of a known origin must not be fetched, or None."""
+        """Tell why a URL of a known origin must not be fetched, or None."""
         rules = self._rules[target.origin.root]
         if rules.failure is not None:
             return rules.failure
@@ -71,38 +76,31 @@ class RobotsCache:
         return failure(Cause.ROBOTS_TXT)
 
     def loaded(self, root: str, body: bytes) -> None:
-        """Keep the rules of a file."""
-        self._keep(
-            root,
-            Rules(self._clock() + LIFETIME_S, file=Protego.parse(body.decode("utf-8", "replace"))),
-        )
+        """Cache the rules of a robots.txt."""
+        file = Protego.parse(body.decode("utf-8", "replace"))
+        self._cache(root, Rules(self._clock() + LIFETIME_S, file=file))
 
     def failed(self, root: str, status: int, reason: Failure) -> None:
-        """Keep what it means that there is no file."""
+        """Cache what it means that there is no robots.txt."""
         if status in _ALLOWED_STATUSES and status != 429:
-            self._keep(root, Rules(self._clock() + LIFETIME_S))
-        elif reason.cause in _UNREACHABLE:
-            self._keep(
-                root,
-                Rules(
-                    self._clock() + FAILED_LIFETIME_S,
-                    failure=Failure(reason.cause, f"robots.txt: {reason.message}"),
-                ),
-            )
+            self._cache(root, Rules(self._clock() + LIFETIME_S))
+            return
+        if reason.cause in _UNREACHABLE:
+            refusal = Failure(reason.cause, f"robots.txt: {reason.message}")
         else:
-            known = Failure(
+            refusal = Failure(
                 Cause.ROBOTS_TXT,
                 f"robots.txt could not be read, so nothing is allowed for now: {reason.message}",
             )
-            self._keep(root, Rules(self._clock() + FAILED_LIFETIME_S, failure=known))
+        self._cache(root, Rules(self._clock() + FAILED_LIFETIME_S, failure=refusal))
 
-    def _keep(self, root: str, rules: Rules) -> None:
+    def _cache(self, root: str, rules: Rules) -> None:
         self._rules[root] = rules
         if len(self._rules) > _MAX_ORIGINS:
             self._rules.popitem(last=False)
 
 
 def _as_sent(url: str) -> str:
-    """Return path and query as libcurl will send them: without dot segments."""
+    """Return path and query as libcurl sends them: without dot segments."""
     parsed = pycurl.CurlUrl(url)
     return f"{parsed.path}?{parsed.query}" if parsed.query is not None else str(parsed.path)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 from dataset_assets.errors import StorageError
-from dataset_assets.storage.positioned import Positioned
+from dataset_assets.storage.positioned import Positioned, parse_content_range
 from dataset_assets.storage.s3.client import Bucket
 from dataset_assets.storage.s3.errors import (
     Changed,
@@ -41,7 +41,6 @@ _MAX_FAILURES = 10
 _MAX_REPLACED = 5
 _FIRST_PAUSE_S = 0.2
 _MAX_PAUSE_S = 10.0
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 Sleep = Callable[[float], object]
@@ -182,15 +181,15 @@ class ObjectStream:
 
 def _range_of(answer: dict[str, Any], start: int) -> tuple[int, int]:
     """Return where the body begins in the object, and the bytes of the whole object."""
-    found = _CONTENT_RANGE.match(answer.get("ContentRange") or "")
+    found = parse_content_range(answer.get("ContentRange") or "")
     if found is None:
         return 0, int(answer["ContentLength"])
-    if int(found[1]) != start:
+    first, _, total = found
+    if first != start:
         raise StorageError(
-            f"expected bytes from {start}, got those from {found[1]}: this server cannot be read "
-            "from"
+            f"expected bytes from {start}, got those from {first}: this server cannot be read from"
         )
-    return start, int(found[3])
+    return start, total
 
 
 def md5_of(answer: dict[str, Any]) -> str | None:

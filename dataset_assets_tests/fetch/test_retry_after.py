@@ -1,6 +1,6 @@
 import pytest
 
-from dataset_assets.fetch._attempts import retry_after_s
+from dataset_assets.fetch.hosts.politeness import retry_after_s
 
 
 @pytest.mark.parametrize(
