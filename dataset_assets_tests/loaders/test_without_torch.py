@@ -1,0 +1,15 @@
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MODULES = ("loaders.mlx.stream", "loaders.samples.reader", "loaders.labels.label_maps")
+
+
+def test_streams_for_mlx_and_samples_do_without_torch():
+    imports = "\n".join(f"import dataset_assets.{name}" for name in MODULES)
+    code = f"import sys; sys.modules['torch'] = None\n{imports}"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
