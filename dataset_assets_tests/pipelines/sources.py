@@ -62,7 +62,7 @@ def payload_of(sample: SourceSample) -> bytes:
     return random.Random(sample.key).randbytes(sample.bytes)
 
 
-def pictures(count: int, *, size: int = 700, **changes: Any) -> MemorySource:
+def make_images(count: int, *, size: int = 700, **changes: Any) -> MemorySource:
     items = [
         SourceSample(f"s{i:04d}", f"s{i:04d}", size + i % 7, ("jpg",), {"caption": f"picture {i}"})
         for i in range(count)

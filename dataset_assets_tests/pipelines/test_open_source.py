@@ -5,13 +5,13 @@ from dataset_assets.pipelines.split.open_source import open_source
 from dataset_assets_tests.pipelines.sources import write_recordings
 
 
-def test_recordings_are_recognised_when_frames_lie_two_folders_deep(tmp_path):
+def test_recordings_are_recognized_when_frames_lie_two_folders_deep(tmp_path):
     source = open_source("auto", write_recordings(tmp_path, 2))
     assert (source.kind, source.media, len(source.samples())) == ("recordings", "frames", 4)
 
 
 @pytest.mark.parametrize("depth", ["", "cats", "cats/small/grey"])
-def test_files_are_recognised_when_pictures_lie_anywhere_else(tmp_path, depth):
+def test_files_are_recognized_when_images_lie_anywhere_else(tmp_path, depth):
     folder = tmp_path / depth
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "1.jpg").write_bytes(b"x")

@@ -25,8 +25,8 @@ from dataset_assets_tests.pipelines.sources import (
     MemorySource,
     archived,
     contents,
+    make_images,
     payload_of,
-    pictures,
     videos,
     write_recordings,
 )
@@ -100,7 +100,7 @@ def test_bytes_are_equal_when_written_twice_to_two_folders_from_a_shuffled_sourc
 ):
     options = replace(SMALL, compression=compression)
     stores = [open_store(str(tmp_path / name)) for name in ("one", "two")]
-    source = pictures(60)
+    source = make_images(60)
     manifests = [
         split_archives(each, store, archives=options)
         for each, store in zip((source, source.shuffled()), stores, strict=True)
@@ -132,69 +132,71 @@ def test_bytes_are_equal_when_recordings_were_written_in_another_order(tmp_path)
 
 
 def test_a_version_is_new_when_the_seed_changes(store):
-    first = split_archives(pictures(40), store)
-    second = split_archives(pictures(40), store, SplitOptions(seed=43))
+    first = split_archives(make_images(40), store)
+    second = split_archives(make_images(40), store, SplitOptions(seed=43))
     assert first.version != second.version
     assert load_split(store) == second
     assert videos(store) != {}
-    assert split_archives(pictures(40), store).version == first.version
+    assert split_archives(make_images(40), store).version == first.version
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        lambda store: split_archives(pictures(40, fingerprint="e" * 64), store),
+        lambda store: split_archives(make_images(40, fingerprint="e" * 64), store),
         lambda store: split_archives(
-            pictures(40),
+            make_images(40),
             store,
             SplitOptions(ratios={"test": 0.1, "train": 0.75, "validation": 0.15}),
         ),
-        lambda store: split_archives(pictures(40), store, archives=ArchiveOptions(layout="frames")),
+        lambda store: split_archives(
+            make_images(40), store, archives=ArchiveOptions(layout="frames")
+        ),
     ],
 )
 def test_a_version_is_new_when_source_ratios_or_files_change(store, other):
-    assert split_archives(pictures(40), store).version != other(store).version
+    assert split_archives(make_images(40), store).version != other(store).version
 
 
 def test_nothing_is_read_or_written_when_the_version_is_there(store):
-    source = pictures(40)
+    source = make_images(40)
     manifest = split_archives(source, store, archives=SMALL)
     assert sorted(source.read_keys) == sorted(sample.key for sample in source.items), (
         "every sample is read once"
     )
     before = {info.key: info for info in store.list()}
-    again = pictures(40)
+    again = make_images(40)
     assert split_archives(again, store, archives=SMALL) == manifest
     assert again.read_keys == []
     assert {info.key: info for info in store.list()} == before
 
 
 def test_only_the_missing_file_is_made_when_one_was_deleted(store):
-    source = pictures(40)
+    source = make_images(40)
     manifest = split_archives(source, store, archives=SMALL)
     before = contents(store)
     folder = version_store(store, manifest)
     lost = next(file for file in manifest.files if file.kind == "tar")
     folder.delete(lost.name)
-    again = pictures(40)
+    again = make_images(40)
     assert split_archives(again, store, archives=SMALL) == manifest
     assert len(again.read_keys) == lost.samples
     assert contents(store) == before
 
 
 def test_a_manifest_is_written_again_when_it_was_cut(store):
-    manifest = split_archives(pictures(20), store)
+    manifest = split_archives(make_images(20), store)
     before = contents(store)
     folder = version_store(store, manifest)
     folder.write("manifest.json", manifest.to_json()[:100])
-    assert split_archives(pictures(20), store) == manifest
+    assert split_archives(make_images(20), store) == manifest
     assert contents(store) == before
 
 
 def test_payloads_are_those_of_the_source_when_read_back(store):
     import pyarrow.parquet as pq
 
-    source = pictures(30)
+    source = make_images(30)
     manifest = split_archives(source, store, archives=SMALL)
     folder, expected = (
         version_store(store, manifest),
@@ -213,7 +215,7 @@ def test_runs_at_the_same_time_end_with_one_sound_version(store):
     with ThreadPoolExecutor(3) as threads:
         manifests = list(
             threads.map(
-                lambda seed: split_archives(pictures(40).shuffled(seed), store, archives=SMALL),
+                lambda seed: split_archives(make_images(40).shuffled(seed), store, archives=SMALL),
                 range(3),
             )
         )
@@ -223,22 +225,22 @@ def test_runs_at_the_same_time_end_with_one_sound_version(store):
 
 def test_old_versions_are_deleted_when_new_ones_are_kept(store):
     versions = [
-        split_archives(pictures(20), store, SplitOptions(seed=seed), keep_versions=2).version
+        split_archives(make_images(20), store, SplitOptions(seed=seed), keep_versions=2).version
         for seed in (1, 2, 3)
     ]
     kept = {info.key.split("/")[1] for info in store.list("versions/")}
     assert kept == set(versions[1:])
     assert load_split(store).version == versions[2]
-    split_archives(pictures(20), store, SplitOptions(seed=2), keep_versions=2)
+    split_archives(make_images(20), store, SplitOptions(seed=2), keep_versions=2)
     assert load_split(store).version == versions[1]
     assert {info.key.split("/")[1] for info in store.list("versions/")} == kept
 
 
 def test_what_a_killed_run_left_is_deleted_when_it_is_old_and_kept_when_it_is_not(store):
-    split_archives(pictures(20), store)
+    split_archives(make_images(20), store)
     left = f"versions/{'a' * 64}/archives/train-00000-of-00001.tar"
     store.write(left, b"half")
-    split_archives(pictures(20), store)
+    split_archives(make_images(20), store)
     assert store.size(left) == 4
     versions.point_at(
         store,
@@ -251,7 +253,7 @@ def test_what_a_killed_run_left_is_deleted_when_it_is_old_and_kept_when_it_is_no
 
 
 def test_a_split_without_samples_has_an_empty_table_when_its_ratio_is_0(store):
-    manifest = split_archives(pictures(20), store, SplitOptions(ratios={"train": 1, "test": 0}))
+    manifest = split_archives(make_images(20), store, SplitOptions(ratios={"train": 1, "test": 0}))
     assert counts(manifest) == {"train": 20, "test": 0}
     assert [file.name for file in manifest.files if file.split == "test"] == [
         "data/test-00000-of-00001.parquet"
@@ -262,12 +264,18 @@ def test_a_split_without_samples_has_an_empty_table_when_its_ratio_is_0(store):
 def test_progress_counts_to_the_end_when_files_are_missing(store):
     seen = []
     split_archives(
-        pictures(20), store, archives=SMALL, progress=lambda done, total: seen.append((done, total))
+        make_images(20),
+        store,
+        archives=SMALL,
+        progress=lambda done, total: seen.append((done, total)),
     )
     assert seen == [(count, 20) for count in range(1, 21)]
     seen.clear()
     split_archives(
-        pictures(20), store, archives=SMALL, progress=lambda done, total: seen.append((done, total))
+        make_images(20),
+        store,
+        archives=SMALL,
+        progress=lambda done, total: seen.append((done, total)),
     )
     assert seen == []
 
@@ -277,7 +285,7 @@ def test_memory_is_bounded_when_the_source_is_larger(tmp_path, store):
     options = ArchiveOptions(
         row_group_bytes=4_000_000, max_archive_bytes=20_000_000, max_table_bytes=20_000_000
     )
-    source = pictures(count, size=sample_bytes)
+    source = make_images(count, size=sample_bytes)
     tracemalloc.start()
     split_archives(source, store, archives=options)
     peak = tracemalloc.get_traced_memory()[1]
@@ -316,7 +324,7 @@ def test_a_pickle_is_stored_and_never_executed_when_it_is_a_member(tmp_path, sto
     ],
 )
 def test_a_key_is_refused_when_it_is_not_safe_in_an_archive(store, key):
-    source = pictures(20)
+    source = make_images(20)
     source.items[3] = replace(source.items[3], key=key)
     with pytest.raises(ConfigurationError) as refused:
         split_archives(source, store)
@@ -327,7 +335,7 @@ def test_a_key_is_refused_when_it_is_not_safe_in_an_archive(store, key):
 
 @pytest.mark.parametrize("part", ["../jpg", "a/../../x", "j\\pg"])
 def test_a_part_is_refused_when_it_leaves_the_archive(store, part):
-    source = pictures(20)
+    source = make_images(20)
     source.items[3] = replace(source.items[3], parts=(part,))
     with pytest.raises(ConfigurationError):
         split_archives(source, store, archives=ArchiveOptions(layout="frames"))
@@ -336,7 +344,7 @@ def test_a_part_is_refused_when_it_leaves_the_archive(store, part):
 
 @pytest.mark.parametrize("found", [[b"longer or shorter"], [b"x" * 350, b"x" * 353], []])
 def test_a_source_is_refused_when_it_has_changed_since_it_was_listed(store, monkeypatch, found):
-    source, read = pictures(20), MemorySource.read
+    source, read = make_images(20), MemorySource.read
     monkeypatch.setattr(
         MemorySource,
         "read",
@@ -351,27 +359,33 @@ def test_a_source_is_refused_when_it_has_changed_since_it_was_listed(store, monk
 @pytest.mark.parametrize(
     ("source", "options", "more", "error", "said"),
     [
-        (pictures(0), {}, {}, EmptyList, "source (memory): expected at least one sample, got none"),
         (
-            pictures(2),
+            make_images(0),
+            {},
+            {},
+            EmptyList,
+            "source (memory): expected at least one sample, got none",
+        ),
+        (
+            make_images(2),
             {},
             {},
             ConfigurationError,
             "each of the 3 splits (train, validation, test), got 2 group(s)",
         ),
-        (pictures(20), {"group_by": "recording"}, {}, ConfigurationError, "recording"),
-        (pictures(20), {"stratify_by": "label"}, {}, ConfigurationError, "label"),
+        (make_images(20), {"group_by": "recording"}, {}, ConfigurationError, "recording"),
+        (make_images(20), {"stratify_by": "label"}, {}, ConfigurationError, "label"),
         (
-            pictures(20),
+            make_images(20),
             {},
             {"keep_versions": 0},
             ConfigurationError,
             "keep_versions: expected an integer of at least 1",
         ),
-        (MemorySource(pictures(3).items * 2), {}, {}, ConfigurationError, "s0000"),
+        (MemorySource(make_images(3).items * 2), {}, {}, ConfigurationError, "s0000"),
     ],
 )
-def test_bad_input_is_one_line_when_it_can_not_work(store, source, options, more, error, said):
+def test_bad_input_is_one_line_when_it_cannot_work(store, source, options, more, error, said):
     with pytest.raises(error) as refused:
         split_archives(source, store, SplitOptions(**options), **more)
     assert said in str(refused.value)
@@ -387,14 +401,14 @@ def test_nothing_is_loaded_when_there_is_no_split(store):
     "pointer", [b"", b"{", b"[]", b'{"version": "../../etc"}', b'{"version": 7}', b'{"other": 1}']
 )
 def test_a_pointer_is_refused_when_it_is_not_one(store, pointer):
-    split_archives(pictures(20), store)
+    split_archives(make_images(20), store)
     store.write("current.json", pointer)
     with pytest.raises(ShardCorrupt, match="expected a pointer to a version of a split"):
         load_split(store)
 
 
 def test_a_manifest_is_refused_when_it_is_newer_or_gone(store):
-    manifest = split_archives(pictures(20), store)
+    manifest = split_archives(make_images(20), store)
     folder = version_store(store, manifest)
     folder.write(
         "manifest.json",
@@ -410,7 +424,7 @@ def test_a_manifest_is_refused_when_it_is_newer_or_gone(store):
 def test_a_split_is_made_when_the_store_is_not_a_disk():
     store = open_store("memory://splits/of/pictures")
     try:
-        manifest = split_archives(pictures(40), store, archives=SMALL)
+        manifest = split_archives(make_images(40), store, archives=SMALL)
         assert load_split(store) == manifest
         assert verify_split(store) == []
     finally:

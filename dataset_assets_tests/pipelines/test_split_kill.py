@@ -17,7 +17,7 @@ from dataset_assets.pipelines.split.split_archives import (
     verify_split,
 )
 from dataset_assets.storage.store import open_store
-from dataset_assets_tests.pipelines.sources import SMALL, contents, pictures
+from dataset_assets_tests.pipelines.sources import SMALL, contents, make_images
 from dataset_assets_tests.support.failing_store import FailingStore, Killed, Steps, die_at
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ FIRST, SECOND = SplitOptions(seed=1), SplitOptions(seed=2)
 
 
 def run(store, options=SECOND):
-    return split_archives(pictures(COUNT), store, options, SMALL, keep_versions=1)
+    return split_archives(make_images(COUNT), store, options, SMALL, keep_versions=1)
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +79,7 @@ def test_committed_files_are_not_made_again_when_killed_between_two(tmp_path, cl
     store = open_store(str(tmp_path / "killed"))
     run(store, FIRST)
     dies(store, commits[len(commits) // 2] + 1)
-    source = pictures(COUNT)
+    source = make_images(COUNT)
     split_archives(source, store, SECOND, SMALL, keep_versions=1)
     assert 0 < len(source.read_keys) < COUNT
     assert verify_split(store) == []
@@ -89,10 +89,10 @@ _SCRIPT = f"""
 import sys
 from dataset_assets.pipelines.split.split_archives import SplitOptions, split_archives
 from dataset_assets.storage.store import open_store
-from dataset_assets_tests.pipelines.sources import SMALL, pictures
+from dataset_assets_tests.pipelines.sources import SMALL, make_images
 from dataset_assets_tests.support.failing_store import FailingStore, sigkill_at
 store = FailingStore(open_store(sys.argv[1]), sigkill_at(int(sys.argv[2])))
-split_archives(pictures({COUNT}), store, SplitOptions(seed=2), SMALL, keep_versions=1)
+split_archives(make_images({COUNT}), store, SplitOptions(seed=2), SMALL, keep_versions=1)
 """
 
 
@@ -111,7 +111,7 @@ def test_bytes_are_those_of_a_clean_run_when_a_real_process_is_killed_again_and_
     while killed < kills:
         if not os.path.exists(store.url) or load_split(store).version != load_split(begun).version:
             shutil.rmtree(store.url, ignore_errors=True)
-            shutil.copytree(begun.url, store.url)  # the second version was finished: begin anew
+            shutil.copytree(begun.url, store.url)  # the second version was finished: start again
         step = moments.randrange(1, moved)
         ended = subprocess.run(
             [sys.executable, "-c", _SCRIPT, store.url, str(step)],

@@ -20,7 +20,7 @@ from dataset_assets.pipelines.split.split_archives import (
 )
 from dataset_assets.pipelines.verify.split import is_split, verify_split
 from dataset_assets.storage.store import open_store
-from dataset_assets_tests.pipelines.sources import SMALL, pictures
+from dataset_assets_tests.pipelines.sources import SMALL, make_images
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def _no_fsync(monkeypatch):
 def make(tmp_path, **changes):
     """A split with several archives; its store, its folder, and one file in the middle of train."""
     store = open_store(str(tmp_path / "split"))
-    manifest = split_archives(pictures(40), store, archives=replace(SMALL, **changes))
+    manifest = split_archives(make_images(40), store, archives=replace(SMALL, **changes))
     file = [file for file in manifest.files if file.kind != "parquet" and file.split == "train"][1]
     return store, version_store(store, manifest), file
 
@@ -202,14 +202,14 @@ def test_a_leak_is_found_when_the_assignment_has_one(tmp_path, change, said):
 
 def test_equal_contents_are_no_leak_when_they_may_be_apart(tmp_path):
     store = open_store(str(tmp_path / "split"))
-    source = pictures(40, columns={"sha256": "string"})
+    source = make_images(40, columns={"sha256": "string"})
     source.items = [replace(sample, columns={"sha256": "ab"}) for sample in source.items]
     split_archives(source, store, SplitOptions(keep_duplicates_together=False))
     assert verify_split(store) == []
 
 
 @pytest.mark.parametrize("assignment", [None, b"", b"PAR1 no"])
-def test_an_assignment_is_named_when_it_can_not_be_read(tmp_path, assignment):
+def test_an_assignment_is_named_when_it_cannot_be_read(tmp_path, assignment):
     store, folder, _ = make(tmp_path)
     folder.delete("assignment.parquet") if assignment is None else folder.write(
         "assignment.parquet", assignment
@@ -236,11 +236,11 @@ def test_counts_are_compared_when_the_manifest_says_something_else(tmp_path):
 @pytest.mark.parametrize("changes", [{"tables": False}, {"archives": False}, {"layout": "frames"}])
 def test_nothing_is_wrong_when_only_some_files_were_asked_for(tmp_path, changes):
     store = open_store(str(tmp_path / "split"))
-    split_archives(pictures(40), store, archives=ArchiveOptions(**changes))
+    split_archives(make_images(40), store, archives=ArchiveOptions(**changes))
     assert verify_split(store) == []
 
 
-def test_a_manifest_is_a_problem_when_it_can_not_be_read(tmp_path):
+def test_a_manifest_is_a_problem_when_it_cannot_be_read(tmp_path):
     store, folder, _ = make(tmp_path)
     folder.write("manifest.json", b"{}")
     assert len(verify_split(store)) == 1

@@ -65,7 +65,7 @@ def test_sample_keys_never_collide_when_shards_are_full(shard, size, data):
         ("x" * 33, "bin"),
     ],
 )
-def test_member_extension_is_safe_when_it_comes_from_a_stranger(extension, expected):
+def test_member_extension_is_safe_when_it_comes_from_a_url(extension, expected):
     assert member_extension(extension) == expected
 
 

@@ -1,4 +1,4 @@
-"""Samples of several payloads: a picture with its label map and its annotations."""
+"""Samples of several payloads: an image with its label map and its annotations."""
 
 from dataclasses import replace
 

@@ -112,7 +112,7 @@ def test_disk_full_names_the_folder_when_there_is_no_room(tmp_path, monkeypatch)
         buffer.add(1, row(1, b"x"))
 
 
-def test_disk_full_names_the_folder_when_it_can_not_be_used(tmp_path):
+def test_disk_full_names_the_folder_when_it_cannot_be_used(tmp_path):
     with (
         ReorderBuffer(0, tmp_path / "missing") as buffer,
         pytest.raises(DiskFull, match="missing: cannot spill .*: No such file"),

@@ -178,7 +178,7 @@ def test_webdataset_reads_a_tar_when_it_has_hardly_a_sample(store, count):
     assert len(samples_by_webdataset(store)) == count
 
 
-def test_webdataset_decodes_any_file_and_unpickles_none_when_extensions_come_from_strangers(
+def test_webdataset_decodes_any_file_and_unpickles_none_when_extensions_come_from_urls(
     store, tmp_path
 ):
     pickled = b"cbuiltins\nopen\n(S'" + str(tmp_path / "pwned").encode() + b"'\nS'w'\ntR."

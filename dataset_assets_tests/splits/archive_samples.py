@@ -21,7 +21,7 @@ def pgm(value: int, width: int = 8, height: int = 6) -> bytes:
 
 
 def png(value: int) -> bytes:
-    """A gray picture of one pixel, written by hand: tests of bytes need no imaging library."""
+    """A gray image of one pixel, written by hand: tests of bytes need no imaging library."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -51,7 +51,7 @@ def video(index: int, frames: int | None = None) -> tuple[SourceSample, list[byt
     )
 
 
-def picture(index: int, **columns: Any) -> tuple[SourceSample, list[bytes]]:
+def image_sample(index: int, **columns: Any) -> tuple[SourceSample, list[bytes]]:
     return make_sample(
         f"{index:06d}", [png(index)], ["png"], columns={"caption": f"picture {index}", **columns}
     )

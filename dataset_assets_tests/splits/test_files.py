@@ -75,7 +75,7 @@ def test_source_keeps_the_contract_when_it_is_used_as_one(make_store):
 @pytest.mark.parametrize(
     ("name", "media"), [("a.pgm", "image"), ("a.mp4", "file"), ("a.npy", "file")]
 )
-def test_media_is_told_by_extensions_when_all_are_pictures_or_not(make_store, name, media):
+def test_media_is_told_by_extensions_when_all_are_images_or_not(make_store, name, media):
     assert SplitSource(make_store({name: b"1", "b.jpg": b"2"})).media == media
 
 
@@ -98,7 +98,7 @@ def test_samples_are_chosen_when_options_say_which(make_store, options, keys):
     assert [sample.key for sample in SplitSource(store, FileOptions(**options)).samples()] == keys
 
 
-def test_captions_come_along_when_the_pattern_names_pictures_only(make_store):
+def test_captions_come_along_when_the_pattern_names_images_only(make_store):
     source = SplitSource(
         make_store({"1.jpg": b"1", "1.txt": b"one", "2.txt": b"left alone"}),
         FileOptions(pattern="*.jpg"),
@@ -233,6 +233,6 @@ def test_fingerprint_moves_when_metadata_or_options_change(tmp_path):
         ({"digests": "no"}, "digests: expected true or false"),
     ],
 )
-def test_option_is_refused_when_it_can_not_work(options, message):
+def test_option_is_refused_when_it_cannot_work(options, message):
     with pytest.raises(ConfigurationError, match=message):
         FileOptions(**options)

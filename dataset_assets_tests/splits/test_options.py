@@ -40,7 +40,7 @@ def test_name_is_taken_when_datasets_takes_it(name):
 @pytest.mark.parametrize(
     "name", ["", "train\n", "a-b", "a b", ".a", "a.", "a..b", "a/b", "all", "All", 3, None]
 )
-def test_name_is_refused_when_datasets_can_not_read_it(name):
+def test_name_is_refused_when_datasets_cannot_read_it(name):
     with pytest.raises(ConfigurationError, match="ratios: expected names"):
         SplitOptions(ratios={name: 1})
 
@@ -67,6 +67,6 @@ def test_ratio_is_refused_when_it_is_no_share(ratio):
         ({"method": "stable", "stratify_by": "label"}, "stratify_by: expected method 'exact'"),
     ],
 )
-def test_option_is_refused_when_it_can_not_work(options, message):
+def test_option_is_refused_when_it_cannot_work(options, message):
     with pytest.raises(ConfigurationError, match=message):
         SplitOptions(**options)

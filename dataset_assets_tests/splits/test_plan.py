@@ -15,7 +15,12 @@ from dataset_assets.splits.plan import (
     sample_members,
 )
 from dataset_assets.storage.stores.local import Store
-from dataset_assets_tests.splits.archive_samples import make_sample, picture, video, write_archive
+from dataset_assets_tests.splits.archive_samples import (
+    image_sample,
+    make_sample,
+    video,
+    write_archive,
+)
 
 
 def sized(key, size, parts=("jpg",)):
@@ -144,7 +149,7 @@ def test_plan_is_complete_bounded_and_the_same_when_samples_come_in_any_order(si
 
 @pytest.mark.parametrize("layout", ["webdataset", "frames"])
 def test_archive_is_not_larger_than_the_limit_when_it_is_written(tmp_path, layout):
-    videos = [video(i) for i in range(20)] + [picture(i, note="x" * 700) for i in range(20)]
+    videos = [video(i) for i in range(20)] + [image_sample(i, note="x" * 700) for i in range(20)]
     payloads = {sample.key: data for sample, data in videos}
     options = ArchiveOptions(max_archive_bytes=30_000, tables=False, layout=layout)
     plans = plan_files({"train": [sample for sample, _ in videos]}, "frames", options)
@@ -177,7 +182,7 @@ def test_archive_is_not_larger_than_the_limit_when_it_is_written(tmp_path, layou
         ([sized("a", 1)], "sound", "media: expected one of image, frames, file, got 'sound'"),
     ],
 )
-def test_plan_is_refused_when_a_sample_can_not_be_written(samples, media, message):
+def test_plan_is_refused_when_a_sample_cannot_be_written(samples, media, message):
     with pytest.raises(ConfigurationError, match=message):
         plan_files(
             {"train": random.Random(0).sample(samples, len(samples))}, media, ArchiveOptions()
@@ -203,6 +208,6 @@ def test_large_and_many_payloads_are_planned_when_there_are_no_tables():
         ({"archives": False, "tables": False}, "expected at least one of them to be true"),
     ],
 )
-def test_options_are_refused_when_a_value_can_not_work(changes, message):
+def test_options_are_refused_when_a_value_cannot_work(changes, message):
     with pytest.raises(ConfigurationError, match=message):
         ArchiveOptions(**changes)

@@ -260,7 +260,7 @@ def test_source_that_changes_under_the_reader_is_named_when_read(make_store):
         ({"digests": 1}, "digests: expected true or false"),
     ],
 )
-def test_option_is_refused_when_it_can_not_work(options, message):
+def test_option_is_refused_when_it_cannot_work(options, message):
     with pytest.raises(ConfigurationError, match=message):
         RecordingOptions(**options)
 

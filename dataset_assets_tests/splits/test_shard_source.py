@@ -157,7 +157,7 @@ def test_keys_stay_as_they_are_when_sets_use_other_ones(made, tmp_path):
 
 
 @pytest.mark.parametrize("below", ["", "2024/"])
-def test_sets_are_recognised_when_a_folder_is_one_or_has_them(made, tmp_path, below):
+def test_sets_are_recognized_when_a_folder_is_one_or_has_them(made, tmp_path, below):
     shutil.copytree(made("webdataset"), tmp_path / "shards" / below)
     source = open_source("auto", str(tmp_path / "shards"))
     assert (source.kind, len(source.samples())) == ("shards", ROWS - len(MISSING))
@@ -170,7 +170,7 @@ def test_sets_are_refused_when_their_folders_do_not_tell_them_apart(made, tmp_pa
         shards.SplitSource([open_store(str(tmp_path / path)) for path in ("x/a", "y/a", "x/b")])
 
 
-def test_equal_pictures_stay_together_when_shards_are_split(made, tmp_path):
+def test_equal_images_stay_together_when_shards_are_split(made, tmp_path):
     for name in ("one", "two"):
         shutil.copytree(made("webdataset"), tmp_path / name)
     source = shards.SplitSource([open_store(str(tmp_path / name)) for name in ("one", "two")])
@@ -182,7 +182,7 @@ def test_equal_pictures_stay_together_when_shards_are_split(made, tmp_path):
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
-def test_splits_of_every_format_hold_the_same_pictures(made, tmp_path, output_format):
+def test_splits_of_every_format_hold_the_same_images(made, tmp_path, output_format):
     out = open_store(str(tmp_path / "split"))
     manifest = split_archives(shards.SplitSource([open_store(str(made(output_format)))]), out)
     assert {name: count.samples for name, count in manifest.splits.items()} == {

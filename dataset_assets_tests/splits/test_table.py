@@ -14,8 +14,8 @@ from dataset_assets.splits.table import TableWriter, check_table, features_of, t
 from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.splits.archive_samples import (
     COLUMNS,
+    image_sample,
     make_sample,
-    picture,
     video,
     write_plan,
     write_table,
@@ -28,7 +28,7 @@ FILES = [
 ]
 KINDS = {
     "frames": ([video(i) for i in range(14)], COLUMNS),
-    "image": ([picture(i) for i in range(9)], {"caption": "string"}),
+    "image": ([image_sample(i) for i in range(9)], {"caption": "string"}),
     "file": (FILES, {"ok": "bool", "score": "double"}),
 }
 
@@ -195,7 +195,7 @@ def test_value_is_none_when_a_sample_lacks_the_column(store):
     write_table(
         store,
         "a.parquet",
-        [picture(0), make_sample("b", [b"1"], ["png"])],
+        [image_sample(0), make_sample("b", [b"1"], ["png"])],
         "image",
         {"caption": "string"},
     )
@@ -318,7 +318,7 @@ def test_videos_are_lists_of_images_when_datasets_loads_a_folder_without_a_card(
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_pictures_are_images_when_datasets_loads_a_folder_without_a_card(
+def test_payloads_are_images_when_datasets_loads_a_folder_without_a_card(
     store, tmp_path, streaming
 ):
     write_all(store, "image", test_split=True)

@@ -79,7 +79,7 @@ class VersionWriter:
             else:
                 for sample in plan.samples:
                     plans_of.setdefault(sample.key, []).append(plan)
-        samples = [sample for dealt in splits.values() for sample in dealt]
+        samples = [sample for of_split in splits.values() for sample in of_split]
         missing = [sample for sample in samples if sample.key in plans_of]
         for count, sample in enumerate(missing, start=len(samples) - len(missing) + 1):
             for file in self._add(sample, plans_of[sample.key]):
