@@ -9,7 +9,12 @@ from dataset_assets.archives.tar_header import BLOCK, RECORD
 from dataset_assets.archives.tar_reader import check_tar
 from dataset_assets.storage.store import open_store
 from dataset_assets.storage.stores.local import Store
-from dataset_assets_tests.splits.archive_samples import make_sample, picture, video, write_archive
+from dataset_assets_tests.splits.archive_samples import (
+    image_sample,
+    make_sample,
+    video,
+    write_archive,
+)
 
 
 @pytest.fixture
@@ -25,8 +30,8 @@ def store(tmp_path, monkeypatch):
         ([video(i) for i in range(5)], "webdataset"),
         ([video(i) for i in range(5)], "frames"),
         ([video(0, frames=1)], "frames"),
-        ([picture(i) for i in range(7)], "webdataset"),
-        ([picture(i) for i in range(7)], "frames"),
+        ([image_sample(i) for i in range(7)], "webdataset"),
+        ([image_sample(i) for i in range(7)], "frames"),
         ([make_sample(f"d/{i}", [b"1", b"2"], ["txt", "json"]) for i in range(3)], "webdataset"),
     ],
 )
