@@ -13,9 +13,10 @@ from dataset_assets.errors import ConfigurationError
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """Return "; did you mean 'x'?" when a known name is close, else ""."""
-    near = get_close_matches(str(name), list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    """Return "; did you mean 'x'?" if a known name is close in any case, else ""."""
+    by_lower_case = {each.lower(): each for each in known}
+    near = get_close_matches(str(name).lower(), by_lower_case, n=1)
+    return f"; did you mean {by_lower_case[near[0]]!r}?" if near else ""
 
 
 def one_of(name: str, value: Any, known: Collection[str]) -> str:

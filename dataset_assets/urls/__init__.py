@@ -1,6 +1,7 @@
-"""Url lists in. A file is an `input_format`: `txt csv tsv json jsonl parquet`, each plain or compressed.
+"""URL lists in. A file in `formats` is an `input_format`.
 
-A reader turns one list into Arrow tables of bounded size whose columns are those that `ListOptions` asks for, in the order of the output. No row is
-ever lost: what can not be read as a row becomes a row without a url, and is accounted for where urls are fetched. Lists are found on any store
-(`_discover`) or come from memory (`_memory`). Nothing here knows about shards or plans.
+A reader turns one list into Arrow tables of bounded size, with the columns that `ListOptions` asks
+for, in the order of the output. No row is lost: a row that cannot be parsed becomes a row without a
+URL, which is counted where URLs are fetched. `sources` finds lists in a store or in memory. Nothing
+here knows about shards or plans.
 """

@@ -1,4 +1,4 @@
-"""Lists that are in memory: urls, dictionaries, pandas and Arrow tables, or any iterable of record batches."""
+"""Lists in memory: URLs, dictionaries, pandas or Arrow tables, or any iterable of batches."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -8,21 +8,21 @@ from typing import Any
 import pyarrow as pa
 
 from dataset_assets.errors import ConfigurationError, UnreadableList
-from dataset_assets.urls._columns import Columns, text_array
-from dataset_assets.urls._rows import tables
+from dataset_assets.urls.columns import Columns, text_array
 from dataset_assets.urls.lists import BATCH_BYTES, BATCH_ROWS, ListOptions, Notes, UrlList
+from dataset_assets.urls.rows import tables
 
 NAME = "memory"
 _EXPECTED = (
-    "a path or url, urls, dictionaries, a pandas DataFrame, a pyarrow Table, or record batches"
+    "a path or URL, URLs, dictionaries, a pandas DataFrame, a pyarrow Table or record batches"
 )
 
 
 def memory_list(source: Any, options: ListOptions) -> UrlList:
-    """Describe a list in memory. One that can be iterated only once can be read only once.
+    """Describe a list in memory. An iterator can be read only once.
 
     Raises:
-        ConfigurationError: nothing here knows how to read it.
+        ConfigurationError: the source is of a type that cannot be read.
     """
     return UrlList(NAME, partial(_read, source, options))
 
@@ -33,7 +33,7 @@ def _read(source: Any, options: ListOptions) -> Iterator[pa.Table]:
     if hasattr(source, "to_dict") and hasattr(source, "columns"):
         return _from_pandas(source, options)
     if not isinstance(source, Iterable) or isinstance(source, (bytes, Mapping)):
-        raise ConfigurationError(f"url_list: expected {_EXPECTED}, came {type(source).__name__}")
+        raise ConfigurationError(f"url_list: expected {_EXPECTED}, got {type(source).__name__}")
     items = iter(source)
     head = []
     for item in items:
@@ -49,13 +49,15 @@ def _read(source: Any, options: ListOptions) -> Iterator[pa.Table]:
         return tables(partial(_batches, source), options, NAME)
     hint = "; put the dictionaries in a list" if isinstance(kind, Mapping) else ""
     raise ConfigurationError(
-        f"url_list: expected {_EXPECTED}, came {type(source).__name__} of {type(kind).__name__}{hint}"
+        f"url_list: expected {_EXPECTED}, got {type(source).__name__} of "
+        f"{type(kind).__name__}{hint}"
     )
 
 
 def _from_urls(urls: Iterable[str | None], options: ListOptions) -> Iterator[pa.Table]:
-    Columns(options).check([options.url_col], "a list of urls in memory")
-    notes, row = Notes(NAME), 1
+    Columns(options).check([options.url_col], "a list of URLs in memory")
+    notes = Notes(NAME)
+    row = 1
     items = iter(urls)
     while batch := list(islice(items, BATCH_ROWS)):
         yield pa.table({"url": text_array(batch, notes, row)})
@@ -79,7 +81,9 @@ def _from_pandas(frame: Any, options: ListOptions) -> Iterator[pa.Table]:
 def _from_arrow(
     parts: Iterable[pa.Table | pa.RecordBatch], options: ListOptions
 ) -> Iterator[pa.Table]:
-    columns, notes, row = Columns(options), Notes(NAME), 1
+    columns = Columns(options)
+    notes = Notes(NAME)
+    row = 1
     schema: pa.Schema | None = None
     for part in parts:
         columns.check(part.schema.names, "the table")
@@ -88,13 +92,14 @@ def _from_arrow(
             table = columns.from_arrow(part.slice(first, rows), notes, row)
             schema = schema or table.schema
             if table.schema != schema:
-                expected, came = (
-                    ", ".join(f"{field.name} {field.type}" for field in each)
-                    for each in (schema, table.schema)
-                )
                 raise UnreadableList(
-                    f"the record batches differ: expected {expected}; came {came} at row {row}; cast them to one schema"
+                    f"record batches: expected {_describe(schema)}, got {_describe(table.schema)} "
+                    f"at row {row}; cast them to one schema"
                 )
             yield table
             row += table.num_rows
     notes.log()
+
+
+def _describe(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)

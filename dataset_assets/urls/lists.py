@@ -1,7 +1,8 @@
-"""What a reader of url lists is given and what it returns.
+"""What a reader of URL lists gets and returns.
 
-`Reader(options).read(file)` yields tables of at most `BATCH_ROWS` rows and about `BATCH_BYTES`, all with the same schema: `options.columns`, where url
-and caption are strings and the other columns keep the type they have in the list.
+`Reader(options).read(file)` yields tables of at most `BATCH_ROWS` rows and about `BATCH_BYTES`
+bytes. All have the columns `options.columns`, in which URL and caption are strings and other
+columns keep their type.
 """
 
 import logging
@@ -20,24 +21,50 @@ logger = logging.getLogger(__name__)
 BATCH_ROWS = 65_536
 BATCH_BYTES = 32 << 20
 AUTO = "auto"
-#: What may follow a format in a file name, and in `input_format`.
+#: Suffixes after that of the format, in file names and in `input_format`.
 COMPRESSIONS = ("gz", "zst", "zstd", "bz2", "xz")
-#: Columns that the output has anyway (img2dataset's list).
+#: Columns of the output that lists cannot have (those of img2dataset).
 RESERVED = frozenset(
-    "key caption url width height original_width original_height status error_message exif md5 sha256 sha512".split()  # noqa: SIM905 - one line
+    {
+        "key",
+        "caption",
+        "url",
+        "width",
+        "height",
+        "original_width",
+        "original_height",
+        "status",
+        "error_message",
+        "exif",
+        "md5",
+        "sha256",
+        "sha512",
+    }
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListOptions:
-    """How to read url lists. Names and meanings are img2dataset's."""
+    """How to read URL lists. Names and meanings are those of img2dataset.
 
-    input_format: str = "txt"  # a reader, with a compression to take only such files ("csv.gz"), or "auto": by file name
+    Raises:
+        UnknownName: there is no such format.
+        ConfigurationError: a value is not valid.
+    """
+
+    input_format: str = "txt"
+    """Format of the lists; with a compression ("csv.gz") to read only such files, or "auto" to
+    detect it from the file name."""
     url_col: str = "url"
+    """Column of the URLs."""
     caption_col: str | None = None
+    """Column of the captions. None: no captions."""
     save_additional_columns: tuple[str, ...] = ()
+    """Further columns to keep."""
     bbox_col: str | None = None
+    """Column of boxes to blur: lists of [left, top, right, bottom] as shares of the image."""
     verify_hash_col: str | None = None
+    """Column of hashes that the downloaded files must have."""
 
     def __post_init__(self) -> None:
         if self.input_format != AUTO:
@@ -46,28 +73,24 @@ class ListOptions:
         reserved = sorted(RESERVED.intersection(named))
         if reserved:
             raise ConfigurationError(
-                f"save_additional_columns, bbox_col: {', '.join(reserved)} can not be kept because the output has columns of that name; "
-                "rename them in the list, or leave them out"
+                f"save_additional_columns, bbox_col: {', '.join(reserved)} cannot be kept, as the "
+                "output has columns of that name; rename them in the list or leave them out"
             )
-        repeated = sorted(
-            {
-                name
-                for name in self.save_additional_columns
-                if self.save_additional_columns.count(name) > 1
-            }
-        )
+        columns = self.save_additional_columns
+        repeated = sorted({name for name in columns if columns.count(name) > 1})
         if repeated:
             raise ConfigurationError(
-                f"save_additional_columns: expected each column once, came {', '.join(repeated)} more than once"
+                f"save_additional_columns: expected each column once, got {', '.join(repeated)} "
+                "more than once"
             )
         if self.verify_hash_col in ("url", "caption"):
             raise ConfigurationError(
-                f"verify_hash: expected a column of hashes, came {self.verify_hash_col!r}"
+                f"verify_hash: expected a column of hashes, got {self.verify_hash_col!r}"
             )
 
     @property
     def kept_columns(self) -> tuple[str, ...]:
-        """The columns that keep their name: the additional ones, the boxes, the hash to verify."""
+        """The columns that keep their names: the additional ones, boxes, and the hash to verify."""
         more = (name for name in (self.bbox_col, self.verify_hash_col) if name is not None)
         return tuple(dict.fromkeys((*self.save_additional_columns, *more)))
 
@@ -87,26 +110,26 @@ class ListFile:
     key: str
 
     def open(self) -> BinaryIO:
-        """Open the file as it is stored."""
+        """Open the file as it is stored, without decompression."""
         return self.store.open_read(self.key)
 
     def info(self) -> ObjectInfo | None:
-        """Return size and time of modification, or None when the file is gone."""
+        """Return size and time of modification, None if the file does not exist."""
         return self.store.info(self.key)
 
 
 @dataclass(frozen=True, slots=True)
 class UrlList:
-    """One list, wherever it lives."""
+    """One list, in a store or in memory."""
 
     name: str  # unique among the lists of a source; no credentials
-    read: Callable[[], Iterator[pa.Table]]  # from the start, as often as wanted
+    read: Callable[[], Iterator[pa.Table]]  # from the start, any number of times
     bytes: int = 0  # as stored
-    modified: float = 0.0  # s since the epoch; 0: not known
+    modified: float = 0.0  # s since the epoch; 0: unknown
 
 
 class Reader(Protocol):
-    """Role class of every format."""
+    """The contract of a format."""
 
     def __init__(self, options: ListOptions) -> None: ...
 
@@ -120,19 +143,19 @@ class Reader(Protocol):
 
 
 class Notes:
-    """What was odd in a list but not worth stopping for: counted, and said once."""
+    """Irregularities of a list that do not stop the reading: counted, and logged once."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._found: dict[str, tuple[int, int]] = {}  # what -> (how often, first position)
+        self._found: dict[str, tuple[int, int]] = {}  # what -> (count, first position)
 
     def add(self, what: str, position: int, times: int = 1) -> None:
-        """Count something at a line or row, counted from 1."""
-        seen, first = self._found.get(what, (0, position))
-        self._found[what] = seen + times, first
+        """Count irregularities; `position` is the row of the first, counted from 1."""
+        count, first = self._found.get(what, (0, position))
+        self._found[what] = count + times, first
 
     def log(self) -> None:
-        """Say what was found."""
+        """Log what was found."""
         for what, (times, first) in self._found.items():
             logger.warning("%s: %s: %d, the first at row %d", self.name, what, times, first)
 
@@ -142,6 +165,7 @@ def split_format(input_format: str) -> tuple[str, str]:
     name, _, compression = input_format.partition(".")
     if compression and compression not in COMPRESSIONS:
         raise ConfigurationError(
-            f"input_format: expected a compression of {', '.join(COMPRESSIONS)} or none after the dot, came {input_format!r}"
+            f"input_format: expected one of {', '.join(COMPRESSIONS)} or nothing after the dot, "
+            f"got {input_format!r}"
         )
     return name, compression

@@ -1,7 +1,7 @@
-"""Where lists come from: a file, a folder or a glob on any store, or memory.
+"""Where lists come from: a file, a folder or a glob in any store, or memory.
 
-A folder gives the files directly in it whose names end as `input_format` says, whatever their compression. Hidden files (`.x`, `_x`) are no lists,
-and neither are the files of a shard set that was written into the same folder.
+A folder stands for the files directly in it whose names end in `input_format`, with any
+compression. Hidden files (`.x`, `_x`) and the files of a shard set in the folder are no lists.
 """
 
 import lzma
@@ -46,8 +46,8 @@ def open_lists(source: Any, options: ListOptions) -> list[UrlList]:
     """Find the lists of a source, sorted by name. Nothing is read yet.
 
     Raises:
-        EmptyList: there are none.
-        ConfigurationError: the source is nothing that can be read.
+        EmptyList: there is no list.
+        ConfigurationError: the source is of a type that cannot be read.
     """
     if isinstance(source, (str, os.PathLike)):
         found = find_files(os.fspath(source), options.input_format)
@@ -59,25 +59,25 @@ def open_lists(source: Any, options: ListOptions) -> list[UrlList]:
 
 
 def find_files(source: str, input_format: str) -> list[tuple[ListFile, ObjectInfo]]:
-    """Find the files of a path or url: itself, those in it, or those that match it."""
+    """Find the files of a path, folder or glob."""
     parent, key = _split(source)
     store = open_store(parent)
     info = store.info(key) if key else None
     if info is not None:
         return [(_list_file(store, info, _format_of_file(key, input_format)), info)]
-    by_name = (
-        not _is_glob(source) or input_format == AUTO
-    )  # a glob says itself which files are meant
+    # A glob selects the files, unless their formats are detected from their names.
+    by_name = not _is_glob(source) or input_format == AUTO
     if _is_glob(source):
         store, pattern = _split_glob(source)
         there = list(store.list(recursive="/" in pattern or "**" in pattern))
-        from fsspec.utils import glob_translate  # 25 ms that a plain path does without
+        from fsspec.utils import glob_translate  # takes 25 ms to import, for globs only
 
         chosen = [info for info in there if re.match(glob_translate(pattern), info.key)]
     else:
         store = store.child(key) if key else store
         there = chosen = list(store.list(recursive=False))
-    shard_files, files = _shard_files(there), []
+    shard_files = _shard_files(there)
+    files = []
     for info in chosen:
         name = _format_of(info.key, input_format) if by_name else split_format(input_format)[0]
         if name and not _is_hidden(info.key) and info.key not in shard_files:
@@ -95,44 +95,44 @@ def _read(file: ListFile, options: ListOptions) -> Iterator[pa.Table]:
     """Read a list with the reader of its format.
 
     Raises:
-        UnreadableList: it is not what its format says.
-        ListChanged: it was written to in the meantime.
+        UnreadableList: the list is not of its format.
+        ListChanged: the file was written to while it was read.
     """
-    before, rows = file.info(), 0
+    before = file.info()
+    rows = 0
     try:
         for table in registry.load("input_format", file.input_format)(options).read(file):
             yield table
             rows += table.num_rows
     except _UNREADABLE as exc:
         raise UnreadableList(
-            f"{file.name} can not be read as {file.input_format} after row {rows:,}: {redact(str(exc))}; "
-            "check that the file is complete, or set input_format to what it is"
+            f"{file.name} cannot be read as {file.input_format} after row {rows:,}: "
+            f"{redact(str(exc))}; check that the file is complete, or correct input_format"
         ) from exc
     if file.info() != before:
         raise ListChanged(
-            f"{file.name} was changed while it was read; nothing of it was planned: run again when it is complete"
+            f"{file.name} was changed while it was read, and nothing of it was planned; run again "
+            "when it is complete"
         )
 
 
 def _split(source: str) -> tuple[str, str]:
-    """Split a path or url into the address of the store around it and its key there ("" for the root of a store)."""
+    """Split a path or URL into the URL of the store around it and its key ("" for a root)."""
     if not source:
-        raise ConfigurationError("url_list: expected a path or url, came an empty text")
+        raise ConfigurationError("url_list: expected a path or URL, got an empty text")
     scheme, separator, rest = source.partition("://")
     if not separator or scheme == "file":
-        parent, key = os.path.split(
-            os.path.abspath(os.path.expanduser(rest if separator else source))
-        )
+        path = os.path.expanduser(rest if separator else source)
+        parent, key = os.path.split(os.path.abspath(path))
         return (f"file://{parent}" if separator else parent), key
     parent, slash, key = rest.rstrip("/").rpartition("/")
     return (f"{scheme}://{parent}", key) if slash else (source, "")
 
 
 def _is_glob(source: str) -> bool:
-    return (
-        re.search(r"[*\[]" if source.startswith(("http://", "https://")) else r"[*?\[]", source)
-        is not None
-    )
+    # In a web address, "?" starts the query.
+    pattern = r"[*\[]" if source.startswith(("http://", "https://")) else r"[*?\[]"
+    return re.search(pattern, source) is not None
 
 
 def _split_glob(pattern: str) -> tuple[Store, str]:
@@ -145,7 +145,7 @@ def _split_glob(pattern: str) -> tuple[Store, str]:
 
 
 def _format_of(key: str, input_format: str) -> str | None:
-    """Return the reader for a file when its name ends as `input_format` says."""
+    """Return the reader of a file, None if its name does not end in `input_format`."""
     suffixes = key.rpartition("/")[2].lower().split(".")[1:]
     compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
     suffix = suffixes[-1] if suffixes else ""
@@ -163,7 +163,8 @@ def _format_of_file(key: str, input_format: str) -> str:
     if name is None:
         known = ", ".join(registry.names("input_format"))
         raise ConfigurationError(
-            f"input_format 'auto' goes by the file name, but {key!r} ends in none of {known}; set input_format"
+            f"input_format 'auto': expected a file name that ends in one of {known}, got {key!r}; "
+            "set input_format"
         )
     return name
 
@@ -173,7 +174,7 @@ def _is_hidden(key: str) -> bool:
 
 
 def _shard_files(infos: Sequence[ObjectInfo]) -> set[str]:
-    """Return the keys that belong to shards: those beside a record of the same name, and the manifest beside records."""
+    """Return the keys of shards: those beside a record of the same name, and their manifests."""
     stems = {info.key.removesuffix(_RECORD) for info in infos if info.key.endswith(_RECORD)}
     manifests = {f"{stem.rpartition('/')[0]}/manifest.json".lstrip("/") for stem in stems}
     beside = {f"{stem}{suffix}" for stem in stems for suffix in (_RECORD, ".parquet")}
@@ -188,6 +189,12 @@ def _nothing_found(source: str, input_format: str, infos: Sequence[ObjectInfo]) 
     )
     found = f"No file found at path {redact(source)} with extension {input_format}"
     if not there:
-        return f"{found}: there is no such file, and no folder with files; check the path, and that these credentials may list it"
+        return (
+            f"{found}: no such file or folder with files; check the path, and that the credentials "
+            "may list it"
+        )
     holds = ", ".join(f"{count} {suffix}" for suffix, count in there.most_common(5))
-    return f"{found}: there is {holds}. Set input_format to what the lists are, or name a file, a folder or a glob that has some"
+    return (
+        f"{found}: there is {holds}. Set input_format to the format of the lists, or name a file, "
+        "a folder or a glob that has some"
+    )

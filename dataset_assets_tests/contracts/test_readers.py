@@ -123,7 +123,7 @@ def test_first_bytes_decide_when_the_suffix_is_wrong(tmp_path, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_come_in_bounded_batches(tmp_path, monkeypatch, name):
-    for module in ("lists", "_text", "_memory", "formats.parquet"):
+    for module in ("lists", "text", "_memory", "formats.parquet"):
         monkeypatch.setattr(f"dataset_assets.urls.{module}.BATCH_ROWS", 100, raising=False)
     monkeypatch.setattr("dataset_assets.urls.formats.csv._BLOCK", 1 << 12)
     rows = [{"URL": f"http://h/{n}"} for n in range(1050)]

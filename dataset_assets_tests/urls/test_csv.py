@@ -89,14 +89,14 @@ def test_both_parsers_agree_on_every_text_that_pyarrow_accepts(tmp_path, monkeyp
         try:
             fast = [
                 row
-                for table in reader._parsed_by_arrow(file, names, len(names))
+                for table in reader._parse_with_arrow(file, names, len(names))
                 for row in table.to_pylist()
             ]
         except (pa.ArrowInvalid, KeyError):
             return
         slow = [
             row
-            for table in reader._parsed_by_python(file, names, Notes("x"))
+            for table in reader._parse_with_csv(file, names, Notes("x"))
             for row in table.to_pylist()
         ]
         assert fast == slow
@@ -117,7 +117,7 @@ def test_rows_are_complete_and_in_order_when_pyarrow_gives_up_in_the_middle(
     assert got["url"] == [None if n == 1500 else f"http://h/{n}" for n in range(3000)]
     assert got["caption"][1499:1502] == ["caption 1499", None, "caption 1501"]
     assert (
-        "too many values were kept as rows without a url: 1, the first at row 1501" in caplog.text
+        "too many values were kept as rows without a URL: 1, the first at row 1501" in caplog.text
     )
 
 
@@ -132,7 +132,7 @@ def test_row_is_filled_up_when_it_has_too_few_values(tmp_path, caplog):
         "caption": ["b", None, "e", "g"],
         "url": ["a", "c", "d", "f"],
     }
-    assert "too few values were filled up with nulls: 2, the first at row 1" in caplog.text
+    assert "too few values were filled with nulls: 2, the first at row 1" in caplog.text
 
 
 def test_bytes_that_are_not_utf8_are_read_as_latin_1_and_noted(tmp_path, caplog):
@@ -144,7 +144,7 @@ def test_bytes_that_are_not_utf8_are_read_as_latin_1_and_noted(tmp_path, caplog)
         caption_col="caption",
     )
     assert got == {"caption": ["café d'été", "naïve 🦊"], "url": ["a", "b"]}
-    assert "not UTF-8 were read as latin-1: 1, the first at row 1" in caplog.text
+    assert "not UTF-8 were read as Latin-1: 1, the first at row 1" in caplog.text
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
@@ -171,7 +171,7 @@ def test_value_of_a_megabyte_with_line_breaks_comes_back(tmp_path):
 
 def test_quote_that_is_never_closed_is_an_error_when_it_takes_rows_with_it(tmp_path):
     path = write(tmp_path, 'url,caption\na,b\nc,"d\ne,f\ng,h\n')
-    with pytest.raises(UnreadableList, match=r"list\.csv: a quote is never closed"):
+    with pytest.raises(UnreadableList, match=r"list\.csv: a quote is not closed"):
         read(path, caption_col="caption")
 
 

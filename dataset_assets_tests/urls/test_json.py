@@ -108,7 +108,7 @@ def test_entry_that_is_no_row_becomes_a_row_without_url(tmp_path, caplog, name):
     content = f"[{','.join(rows)}]" if name.endswith("json") else "\n".join(rows)
     got = read(write(tmp_path, content, name), save_additional_columns=("n",))
     assert got == {"n": [1, None, None, None, 5, 2], "url": ["a", None, None, None, None, "c"]}
-    assert "kept as rows without a url: 3, the first at row 2" in caplog.text
+    assert "kept as rows without a URL: 3, the first at row 2" in caplog.text
 
 
 def test_broken_line_seven_is_a_row_without_url_and_the_others_are_read(tmp_path, caplog):
@@ -116,7 +116,7 @@ def test_broken_line_seven_is_a_row_without_url_and_the_others_are_read(tmp_path
     rows[6] = '{"url": "http://h/7'
     got = read(write(tmp_path, "\n".join(rows) + "\n\n", "list.jsonl"))
     assert got["url"] == [None if n == 7 else f"http://h/{n}" for n in range(1, 11)]
-    assert "kept as rows without a url: 1, the first at row 7" in caplog.text
+    assert "kept as rows without a URL: 1, the first at row 7" in caplog.text
 
 
 def test_file_is_refused_when_no_line_is_an_object(tmp_path):
@@ -140,7 +140,7 @@ def test_file_is_refused_when_no_line_is_an_object(tmp_path):
 )
 @pytest.mark.parametrize("batch", [1, 100])
 def test_kept_column_gets_a_type_for_all_of_its_values(tmp_path, monkeypatch, values, kind, batch):
-    monkeypatch.setattr("dataset_assets.urls._text.BATCH_ROWS", batch)
+    monkeypatch.setattr("dataset_assets.urls.text.BATCH_ROWS", batch)
     path = write(
         tmp_path, "\n".join(json.dumps({"url": "u", "x": value}) for value in values), "list.jsonl"
     )

@@ -150,11 +150,11 @@ def test_text_that_is_not_utf8_is_repaired_in_kept_columns_and_refused_below_the
         read(pa.table({"url": ["u", "v"], "t": nested}), save_additional_columns=("t",))
 
 
-def test_boxes_that_can_not_be_read_are_boxes_that_will_be_refused(caplog):
+def test_boxes_that_cannot_be_read_are_boxes_that_will_be_refused(caplog):
     boxes = ["[[0, 0, 1, 1]]", "", None, "nonsense", "7", '[["a"]]', "[]", "null"]
     table = read([{"url": "u", "faces": each} for each in boxes], bbox_col="faces")
     assert table["faces"].to_pylist() == [[[0, 0, 1, 1]], None, None, [[]], [[]], [[]], [], None]
-    assert "make their rows invalid: 3, the first at row 4" in caplog.text
+    assert "not lists of numbers are invalid: 3, the first at row 4" in caplog.text
     table = read(
         pa.table(
             {"url": ["u"], "faces": pa.array([[[0, 1, 1, 1]]], pa.list_(pa.list_(pa.int32())))}
@@ -169,13 +169,13 @@ def test_record_batches_must_agree():
         pa.record_batch({"url": ["a"], "x": pa.array([1])}),
         pa.record_batch({"url": ["b"], "x": pa.array(["one"])}),
     ]
-    with pytest.raises(UnreadableList, match=r"record batches differ.*at row 2"):
+    with pytest.raises(UnreadableList, match=r"record batches: expected .*at row 2"):
         read(batches, save_additional_columns=("x",))
 
 
 @pytest.mark.parametrize("source", [5, None, b"bytes", {"url": ["a"]}, [5], iter(ROWS)])
 def test_source_is_refused_with_what_is_expected(source):
-    with pytest.raises(ConfigurationError, match="expected a path or url, urls, dictionaries"):
+    with pytest.raises(ConfigurationError, match="expected a path or URL, URLs, dictionaries"):
         read(source)
 
 

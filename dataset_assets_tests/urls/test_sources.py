@@ -142,7 +142,7 @@ def test_manifest_is_a_list_like_any_other_when_there_are_no_shards(place):
 def test_format_is_asked_for_when_the_name_does_not_tell(place):
     write, root = place
     write("list")
-    with pytest.raises(ConfigurationError, match="'list' ends in none of csv, json"):
+    with pytest.raises(ConfigurationError, match="ends in one of csv, json.*, got 'list'"):
         names(f"{root}/list", "auto")
 
 
@@ -187,11 +187,11 @@ def test_reading_error_tells_row_and_what_to_do(tmp_path):
     (found,) = open_lists(str(path), ListOptions())
     with pytest.raises(
         UnreadableList,
-        match=r"a\.txt\.gz can not be read as txt after row 0: .*; check that the file is complete, or set input_",
+        match=r"a\.txt\.gz cannot be read as txt after row 0: .*; check that the file is complete, or correct input_",
     ):
         list(found.read())
 
 
 def test_empty_source_is_refused():
-    with pytest.raises(ConfigurationError, match="came an empty text"):
+    with pytest.raises(ConfigurationError, match="got an empty text"):
         open_lists("", ListOptions())

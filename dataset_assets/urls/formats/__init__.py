@@ -1,1 +1,1 @@
-"""List formats: a file is an `input_format`. Found by `dataset_assets.registry`; nothing else lives here."""
+"""List formats: a file is an `input_format`, found by `dataset_assets.registry`."""

@@ -1,10 +1,14 @@
-"""Comma separated values with a header line: https://www.rfc-editor.org/rfc/rfc4180.
+"""Comma-separated values with a header line.
 
-Values may hold quoted line breaks. A row with too few values has nulls for the rest; one with too many (an unquoted comma) becomes a row without a
-url, because nothing says where it went wrong. A column that keeps its type is int64, float64 or bool when all of its values are, else a string
-column: that takes a first pass, and numbers that would lose digits (007, 16 digits as a float) stay strings.
+Values may have quoted line breaks. A row with too few values gets nulls; one with too many (an
+unquoted comma) becomes a row without a URL, since the place of the error is unknown. A column that
+keeps its type is int64, float64 or bool if all of its values are, else a string column. This takes
+a first pass, and numbers that would lose digits (007, 16 digits as a float) stay strings.
 
-pyarrow parses until it meets something that it refuses; from there on Python's csv module reads the same rows with more patience.
+pyarrow parses up to the first row that it refuses; from there on the csv module of Python, which is
+more tolerant, reads the same rows.
+
+Specification: https://www.rfc-editor.org/rfc/rfc4180
 """
 
 import csv
@@ -20,23 +24,23 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from dataset_assets.errors import UnreadableList
-from dataset_assets.urls._columns import Columns, text_array
-from dataset_assets.urls._text import batched, lines, open_bytes, open_text
+from dataset_assets.urls.columns import Columns, text_array
 from dataset_assets.urls.lists import ListFile, ListOptions, Notes
+from dataset_assets.urls.text import make_batches, open_bytes, open_text, read_lines
 
 logger = logging.getLogger(__name__)
 
-MAX_VALUE = 16 << 20  # characters; a longer one is a quote that is never closed
+MAX_VALUE = 16 << 20  # characters; a longer one has an open quote
 _BLOCK = 4 << 20
-#: A last line that is added to every file: when it is not the last row, a quote before it is open.
+#: Added to every file as its last line: if it is not the last row, a quote before it is open.
 _END = uuid4().hex
 _KINDS = (pa.int64(), pa.float64(), pa.bool_())
-#: What an empty value of a column of numbers may look like: pyarrow's list, which is that of pandas.
+#: Empty values of a column of numbers: the list of pyarrow, which is that of pandas.
 _NULLS = pa.array(arrow_csv.ConvertOptions().null_values)
 _LEADING_ZERO = r"^[+-]?0[0-9xX]"
 _MANY_DIGITS = r"^[+-]?[0-9]{16,}$"
-_TOO_LONG = "rows with too many values were kept as rows without a url"
-_TOO_SHORT = "rows with too few values were filled up with nulls"
+_TOO_LONG = "rows with too many values were kept as rows without a URL"
+_TOO_SHORT = "rows with too few values were filled with nulls"
 
 
 class Reader:
@@ -48,23 +52,23 @@ class Reader:
         self._columns = Columns(options)
 
     def read(self, file: ListFile) -> Iterator[pa.Table]:
-        """See `_base.Reader`."""
+        """Yield the rows of a list in order."""
         header = self._header(file)
         if not header:
             return
         types = self._types(file, len(header))
-        notes, row = Notes(file.name), 1
+        notes = Notes(file.name)
+        row = 1
         for texts in self._texts(file, self._columns.needed, len(header), notes):
-            typed = {
-                name: _cells(texts[name]).cast(types[name]) if name in types else texts[name]
-                for name in texts.column_names
-            }
-            yield self._columns.from_arrow(pa.table(typed), notes, row)
+            columns = {name: texts[name] for name in texts.column_names}
+            for name in types.keys() & columns.keys():
+                columns[name] = _as_cells(columns[name]).cast(types[name])
+            yield self._columns.from_arrow(pa.table(columns), notes, row)
             row += texts.num_rows
         notes.log()
 
     def _header(self, file: ListFile) -> list[str]:
-        """Read the names of the columns; none when the file is empty."""
+        """Read the names of the columns; none if the file is empty."""
         with open_text(file, newline="") as text:
             header = next(self._rows(text, file.name), [])
         if header:
@@ -83,7 +87,7 @@ class Reader:
         filled: set[str] = set()
         for texts in self._texts(file, names, width, Notes(file.name)) if names else ():
             for name in names:
-                cells = _cells(texts[name]).drop_null()
+                cells = _as_cells(texts[name]).drop_null()
                 if len(cells):
                     filled.add(name)
                     kinds[name] = tuple(kind for kind in kinds[name] if _fits(cells, kind))
@@ -92,23 +96,25 @@ class Reader:
     def _texts(
         self, file: ListFile, names: list[str], width: int, notes: Notes
     ) -> Iterator[pa.Table]:
-        """Yield some columns as text."""
+        """Yield columns as text."""
         done = 0
         try:
-            for table in self._parsed_by_arrow(file, names, width):
+            for table in self._parse_with_arrow(file, names, width):
                 yield table
                 done += table.num_rows
         except (pa.ArrowInvalid, KeyError) as exc:
-            logger.debug("%s: read by Python from row %d on: %s", file.name, done + 1, exc)
+            logger.debug(
+                "%s: read with the csv module from row %d on: %s", file.name, done + 1, exc
+            )
         else:
             return
         row = 0
-        for table in self._parsed_by_python(file, names, notes):
+        for table in self._parse_with_csv(file, names, notes):
             row += table.num_rows
             if row > done:
                 yield table.slice(max(0, table.num_rows - (row - done)))
 
-    def _parsed_by_arrow(self, file: ListFile, names: list[str], width: int) -> Iterator[pa.Table]:
+    def _parse_with_arrow(self, file: ListFile, names: list[str], width: int) -> Iterator[pa.Table]:
         parse = arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
         convert = arrow_csv.ConvertOptions(
             include_columns=names, column_types=dict.fromkeys(names, pa.string())
@@ -123,20 +129,18 @@ class Reader:
                         yield last
                     last = pa.Table.from_batches([batch])
         if last is None or last.column(0)[-1].as_py() != _END:
-            raise pa.ArrowInvalid("a quote is never closed")
+            raise pa.ArrowInvalid("a quote is not closed")
         if last.num_rows > 1:
             yield last.slice(0, last.num_rows - 1)
 
-    def _parsed_by_python(
-        self, file: ListFile, names: list[str], notes: Notes
-    ) -> Iterator[pa.Table]:
+    def _parse_with_csv(self, file: ListFile, names: list[str], notes: Notes) -> Iterator[pa.Table]:
         with open_text(file, newline="") as text:
             rows = self._rows(text, file.name)
             header = next(rows)
             places = {name: header.index(name) for name in names}
             row = 1
-            for batch in batched(rows, lambda values: sum(map(len, values))):
-                even = _evened(batch, len(header), notes, row)
+            for batch in make_batches(rows, lambda values: sum(map(len, values))):
+                even = _fill_rows(batch, len(header), notes, row)
                 yield pa.table(
                     {
                         name: text_array([values[place] for values in even], notes, row)
@@ -149,10 +153,10 @@ class Reader:
         """Yield the rows that are not blank.
 
         Raises:
-            UnreadableList: a quote is never closed, and the rows after it were taken for its text.
+            UnreadableList: a quote is not closed, so the rows after it are part of its text.
         """
         csv.field_size_limit(MAX_VALUE)
-        reader = csv.reader(chain(lines(text, name), [_END]), delimiter=self.delimiter)
+        reader = csv.reader(chain(read_lines(text, name), [_END]), delimiter=self.delimiter)
         try:
             for values in reader:
                 if values == [_END]:
@@ -161,21 +165,24 @@ class Reader:
                     yield values
         except csv.Error as exc:
             raise UnreadableList(
-                f"{name}: line {reader.line_num}: {exc}; a quote before it is probably never closed"
+                f"{name}: line {reader.line_num}: {exc}; a quote before it is probably not closed"
             ) from exc
         raise UnreadableList(
-            f"{name}: a quote is never closed, and all rows after it were taken for its text; close it, or double the quotes in values"
+            f"{name}: a quote is not closed, so all rows after it are part of its text; close it, "
+            "or double the quotes in values"
         )
 
 
 class _Blocks(io.RawIOBase):
-    """The bytes of a stream and of a last line, in blocks that pyarrow reads right.
+    """The bytes of a stream and of a last line, in blocks that pyarrow reads correctly.
 
-    It drops an LF at the start of a block after a CR at the end of the last, even within quotes; and near a NUL it takes quotes for closed.
+    pyarrow drops an LF at the start of a block after a CR at the end of the previous one, even in
+    quotes, and considers quotes near a NUL closed.
     """
 
     def __init__(self, stream: BinaryIO, last_line: bytes) -> None:
-        self._stream, self._last_line = stream, last_line
+        self._stream = stream
+        self._last_line = last_line
         self._held = b""
 
     def readable(self) -> bool:
@@ -187,13 +194,15 @@ class _Blocks(io.RawIOBase):
         if b"\0" in data:
             raise pa.ArrowInvalid("NUL bytes")
         if not data:
-            data, self._last_line = self._last_line, b""
+            data = self._last_line
+            self._last_line = b""
         elif len(data) > 1 and data.endswith(b"\r"):
-            data, self._held = data[:-1], b"\r"
+            data = data[:-1]
+            self._held = b"\r"
         return data
 
 
-def _evened(
+def _fill_rows(
     rows: Sequence[list[str]], width: int, notes: Notes, row: int
 ) -> Sequence[Sequence[str | None]]:
     """Return rows that all have the same number of values."""
@@ -212,8 +221,8 @@ def _evened(
     return even
 
 
-def _cells(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return texts as cells of a column of numbers: trimmed, and null where empty."""
+def _as_cells(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return texts as cells of a column of numbers: trimmed, and null if empty."""
     trimmed = pc.utf8_trim_whitespace(texts)
     return pc.if_else(pc.is_in(trimmed, _NULLS), pa.scalar(None, pa.string()), trimmed)
 

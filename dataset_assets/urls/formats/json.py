@@ -1,6 +1,9 @@
-"""A JSON array of objects, read as a stream, or the columns that `pandas.DataFrame.to_json()` writes: https://www.rfc-editor.org/rfc/rfc8259.
+"""A JSON array of objects, read as a stream, or the columns of `pandas.DataFrame.to_json()`.
 
-Columns (`{"url": {"0": ..., "1": ...}, ...}` or `{"url": [...], ...}`) only make rows when all of them are read, so their size is limited.
+Columns (`{"url": {"0": ..., "1": ...}, ...}` or `{"url": [...], ...}`) become rows once all of them
+are read, so their size is limited.
+
+Specification: https://www.rfc-editor.org/rfc/rfc8259
 """
 
 import json
@@ -12,14 +15,13 @@ import pyarrow as pa
 
 from dataset_assets.errors import UnreadableList
 from dataset_assets.json_stream import JsonError, JsonStream, JsonValue
-from dataset_assets.urls._rows import tables
-from dataset_assets.urls._text import batched, open_text
 from dataset_assets.urls.lists import ListFile, ListOptions
+from dataset_assets.urls.rows import tables
+from dataset_assets.urls.text import make_batches, open_text
 
-#: Characters. Python needs about five times as many bytes for the values.
-MAX_COLUMNS = 256 << 20
-MAX_ELEMENT = 64 << 20
-_ADVICE = "check that the file is complete, or set input_format to what it is"
+MAX_COLUMNS = 256 << 20  # characters; the values need about five times as many bytes
+MAX_ELEMENT = 64 << 20  # characters
+_ADVICE = "check that the file is complete, or set input_format to its format"
 
 
 class Reader:
@@ -29,7 +31,7 @@ class Reader:
         self._options = options
 
     def read(self, file: ListFile) -> Iterator[pa.Table]:
-        """See `_base.Reader`."""
+        """Yield the rows of a list in order."""
         return tables(partial(_batches, file), self._options, file.name)
 
 
@@ -38,11 +40,11 @@ def _batches(file: ListFile) -> Iterator[list[Any]]:
         stream = JsonStream(text.read, largest=MAX_ELEMENT)
         first = stream.peek()
         if first == "[":
-            for elements in batched(_elements(stream, file.name), _size):
+            for elements in make_batches(_elements(stream, file.name), _size):
                 yield [element.value for element in elements]
         elif first == "{":
             rows = _rows_of_columns(stream.read_rest(MAX_COLUMNS), file.name)
-            yield from batched(rows, lambda _: 0)
+            yield from make_batches(rows, lambda _: 0)
         elif first:
             problem = stream.error("'[' or '{'")
             raise UnreadableList(f"{file.name} is not json: {problem}; {_ADVICE}")
@@ -68,26 +70,24 @@ def _size(element: JsonValue) -> int:
 def _rows_of_columns(text: str, name: str) -> Iterator[dict[str, Any]]:
     if len(text) > MAX_COLUMNS:
         raise UnreadableList(
-            f"{name} is one JSON object of more than {MAX_COLUMNS >> 20} Mi characters, too large to turn into rows; convert it to jsonl"
+            f"{name}: expected columns of at most {MAX_COLUMNS >> 20} Mi characters, got more; "
+            "convert it to jsonl"
         )
     try:
         columns = json.loads(text)
     except ValueError as exc:
-        hint = (
-            "this looks like jsonl: set input_format to 'jsonl'"
-            if "Extra data" in str(exc)
-            else _ADVICE
-        )
+        hint = _ADVICE
+        if "Extra data" in str(exc):
+            hint = "it looks like jsonl: set input_format to 'jsonl'"
         raise UnreadableList(f"{name} is not json: {exc}; {hint}") from exc
     values = [
         list(column.values()) if isinstance(column, dict) else column for column in columns.values()
     ]
-    if (
-        not all(isinstance(column, list) for column in values)
-        or len({len(column) for column in values}) > 1
-    ):
+    is_columns = all(isinstance(column, list) for column in values)
+    if not is_columns or len({len(column) for column in values}) > 1:
         raise UnreadableList(
-            f"{name} is one JSON object, expected an array of objects, or columns of equal length; {_ADVICE}"
+            f"{name}: expected an array of objects or columns of equal length, got an object; "
+            f"{_ADVICE}"
         )
     for row in zip(*values, strict=True):
         yield dict(zip(columns, row, strict=True))

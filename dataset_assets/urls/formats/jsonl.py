@@ -1,4 +1,7 @@
-"""One JSON object per line: https://jsonlines.org. A line that is not one becomes a row without a url; blank lines are no rows."""
+"""One JSON object per line. Any other line becomes a row without a URL; blank lines are skipped.
+
+Specification: https://jsonlines.org
+"""
 
 import json
 from collections.abc import Iterator
@@ -8,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from dataset_assets.errors import UnreadableList
-from dataset_assets.urls._rows import tables
-from dataset_assets.urls._text import batched, lines, open_text
 from dataset_assets.urls.lists import ListFile, ListOptions
+from dataset_assets.urls.rows import tables
+from dataset_assets.urls.text import make_batches, open_text, read_lines
 
 
 class Reader:
@@ -20,19 +23,20 @@ class Reader:
         self._options = options
 
     def read(self, file: ListFile) -> Iterator[pa.Table]:
-        """See `_base.Reader`."""
+        """Yield the rows of a list in order."""
         return tables(partial(_batches, file), self._options, file.name)
 
 
 def _batches(file: ListFile) -> Iterator[list[Any]]:
     is_first = True
     with open_text(file) as text:
-        filled = (line for line in lines(text, file.name) if not line.isspace())
-        for batch in batched(filled, len):
+        filled = (line for line in read_lines(text, file.name) if not line.isspace())
+        for batch in make_batches(filled, len):
             rows = [_parsed(line) for line in batch]
             if is_first and not any(isinstance(each, dict) for each in rows):
                 raise UnreadableList(
-                    f"{file.name} is not jsonl: none of its first {len(rows)} lines is a JSON object; set input_format to what it is"
+                    f"{file.name} is not jsonl: none of its first {len(rows)} lines is a JSON "
+                    "object; set input_format to its format"
                 )
             is_first = False
             yield rows

@@ -1,13 +1,16 @@
-"""Parquet, read row group by row group and only the needed columns: https://parquet.apache.org/docs/file-format/."""
+"""Parquet, read by row group and only in the columns that are needed.
+
+Specification: https://parquet.apache.org/docs/file-format/
+"""
 
 from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataset_assets.urls._columns import Columns
-from dataset_assets.urls._text import open_seekable
+from dataset_assets.urls.columns import Columns
 from dataset_assets.urls.lists import BATCH_BYTES, BATCH_ROWS, ListFile, ListOptions, Notes
+from dataset_assets.urls.text import open_seekable
 
 _BUFFER = 1 << 20
 
@@ -20,7 +23,8 @@ class Reader:
 
     def read(self, file: ListFile) -> Iterator[pa.Table]:
         """See `_base.Reader`."""
-        notes, row = Notes(file.name), 1
+        notes = Notes(file.name)
+        row = 1
         with (
             open_seekable(file) as stored,
             pq.ParquetFile(stored, buffer_size=_BUFFER, pre_buffer=False) as parquet,

@@ -1,4 +1,4 @@
-"""Tab separated values with a header line: `csv` with another delimiter."""
+"""Tab-separated values with a header line: `csv` with another delimiter."""
 
 from dataset_assets.urls.formats import csv
 

@@ -1,6 +1,6 @@
-"""Text with one url per line: https://github.com/rom1504/img2dataset#api (`input_format="txt"`).
+"""Text with one URL per line, whatever its characters. Blank lines are skipped.
 
-A line is a url whatever is in it, commas and quotes too. Blank lines are no rows.
+Reference: https://github.com/rom1504/img2dataset#api (`input_format="txt"`)
 """
 
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from dataset_assets.errors import MissingColumn
-from dataset_assets.urls._columns import text_array
-from dataset_assets.urls._text import batched, lines, open_text
+from dataset_assets.urls.columns import text_array
 from dataset_assets.urls.lists import ListFile, ListOptions, Notes
+from dataset_assets.urls.text import make_batches, open_text, read_lines
 
 
 class Reader:
@@ -20,15 +20,17 @@ class Reader:
         asked = [*options.kept_columns, *([options.caption_col] if options.caption_col else [])]
         if asked:
             raise MissingColumn(
-                f"a txt list has urls only, but {', '.join(asked)} is asked for; give a csv, tsv, json, jsonl or parquet list"
+                f"a txt list has URLs only: expected no further columns, got {', '.join(asked)}; "
+                "use a csv, tsv, json, jsonl or parquet list"
             )
 
     def read(self, file: ListFile) -> Iterator[pa.Table]:
-        """See `_base.Reader`."""
-        notes, row = Notes(file.name), 1
+        """Yield the rows of a list in order."""
+        notes = Notes(file.name)
+        row = 1
         with open_text(file) as text:
-            urls = (url for url in map(str.strip, lines(text, file.name)) if url)
-            for batch in batched(urls, len):
+            urls = (url for url in map(str.strip, read_lines(text, file.name)) if url)
+            for batch in make_batches(urls, len):
                 yield pa.table({"url": text_array(batch, notes, row)})
                 row += len(batch)
         notes.log()

@@ -1,6 +1,7 @@
-"""Files as text: decompressed by their first bytes, decoded without losing a byte.
+"""Files as text: decompressed by their first bytes, and decoded without losing a byte.
 
-UTF-8 is expected (UTF-16 when a byte order mark says so); bytes that are not UTF-8 are taken as latin-1, one by one, and noted.
+The text is UTF-8, or UTF-16 after a byte order mark. Bytes that are not UTF-8 are read as Latin-1,
+one by one, and noted.
 """
 
 import bz2
@@ -30,7 +31,7 @@ _NOT_TEXT = {
     b"PK\x03\x04": "a zip archive or a spreadsheet",
     b"ARROW1": "an Arrow file",
 }
-#: How bytes that are not UTF-8 look after decoding with "surrogateescape", and as latin-1.
+#: Bytes that are not UTF-8: decoded with "surrogateescape" -> as Latin-1.
 _ESCAPED = {0xDC80 + number: 0x80 + number for number in range(128)}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -38,12 +39,13 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def _open_zstd(file: BinaryIO) -> BinaryIO:
     if not pa.Codec.is_available("zstd"):
         raise MissingDependency(
-            "a zstd-compressed list needs a pyarrow that was built with zstd, as its wheels are: pip install pyarrow"
+            "a list compressed with zstd needs a pyarrow built with zstd, as its wheels are: "
+            "pip install pyarrow"
         )
     return cast("BinaryIO", pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd"))
 
 
-#: First bytes of a compressed file -> how to read it.
+#: First bytes of a compressed file -> what opens it.
 _OPENERS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
     b"\x1f\x8b": lambda file: cast("BinaryIO", gzip.GzipFile(fileobj=file)),
     b"\x28\xb5\x2f\xfd": _open_zstd,
@@ -54,7 +56,7 @@ _OPENERS: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
 
 @contextmanager
 def open_bytes(file: ListFile) -> Iterator[BinaryIO]:
-    """Open a file for reading once, decompressed."""
+    """Open a file, decompressed, to be read once."""
     with ExitStack() as stack:
         stored = stack.enter_context(file.open())
         buffered = stack.enter_context(io.BufferedReader(cast("io.RawIOBase", stored), _BUFFER))
@@ -64,7 +66,7 @@ def open_bytes(file: ListFile) -> Iterator[BinaryIO]:
 
 @contextmanager
 def open_seekable(file: ListFile) -> Iterator[BinaryIO]:
-    """Open a file for reading anywhere, decompressed; into an unnamed temporary file when it is compressed."""
+    """Open a file, decompressed, as a seekable one: a temporary file if it is compressed."""
     with ExitStack() as stack:
         stored = stack.enter_context(file.open())
         if _opener(stored.read(8)) is not None:
@@ -81,10 +83,10 @@ def _opener(head: bytes) -> Callable[[BinaryIO], BinaryIO] | None:
 
 @contextmanager
 def open_text(file: ListFile, *, newline: str | None = None) -> Iterator[TextIO]:
-    """Open a file as text. Pieces that are not UTF-8 are escaped: see `repaired`.
+    """Open a file as text. Bytes that are not UTF-8 are escaped; `repair` reads them as Latin-1.
 
     Raises:
-        UnreadableList: the file is of a format that is not text.
+        UnreadableList: the file is not text.
     """
     with open_bytes(file) as plain:
         buffered = io.BufferedReader(cast("io.RawIOBase", plain), _BUFFER)
@@ -92,7 +94,8 @@ def open_text(file: ListFile, *, newline: str | None = None) -> Iterator[TextIO]
         for magic, what in _NOT_TEXT.items():
             if head.startswith(magic):
                 raise UnreadableList(
-                    f"{file.name} is {what}, expected {file.input_format}: set input_format to what it is, or give another file"
+                    f"{file.name}: expected {file.input_format}, got {what}; set input_format to "
+                    "the format of the file, or use another file"
                 )
         encoding = "utf-16" if head.startswith(_UTF_16) else "utf-8-sig"
         with io.TextIOWrapper(
@@ -101,8 +104,8 @@ def open_text(file: ListFile, *, newline: str | None = None) -> Iterator[TextIO]
             yield text
 
 
-def lines(text: TextIO, name: str) -> Iterator[str]:
-    """Yield the lines of a text with their ends.
+def read_lines(text: TextIO, name: str) -> Iterator[str]:
+    """Yield the lines of a text with their line ends.
 
     Raises:
         UnreadableList: a line is longer than `MAX_LINE`.
@@ -110,12 +113,13 @@ def lines(text: TextIO, name: str) -> Iterator[str]:
     for number, line in enumerate(iter(partial(text.readline, MAX_LINE), ""), start=1):
         if len(line) == MAX_LINE:
             raise UnreadableList(
-                f"{name}: line {number} is longer than {MAX_LINE >> 20} Mi characters; is input_format what the file is?"
+                f"{name}: line {number}: expected at most {MAX_LINE >> 20} Mi characters, got more"
+                "; check input_format"
             )
         yield line
 
 
-def batched(items: Iterator[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+def make_batches(items: Iterator[T], size: Callable[[T], int]) -> Iterator[list[T]]:
     """Collect items into lists of at most `BATCH_ROWS` items and about `BATCH_BYTES`."""
     batch: list[T] = []
     held = 0
@@ -124,11 +128,12 @@ def batched(items: Iterator[T], size: Callable[[T], int]) -> Iterator[list[T]]:
         held += size(item)
         if len(batch) == BATCH_ROWS or held >= BATCH_BYTES:
             yield batch
-            batch, held = [], 0
+            batch = []
+            held = 0
     if batch:
         yield batch
 
 
-def repaired(value: str) -> str:
-    """Return text that UTF-8 can hold: escaped bytes as latin-1, other halves of surrogate pairs as the replacement character."""
+def repair(value: str) -> str:
+    """Return text that UTF-8 can hold: escaped bytes as Latin-1, lone surrogates as U+FFFD."""
     return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value.translate(_ESCAPED))

@@ -1,22 +1,23 @@
-"""From the columns of a list to those of a plan: which to read, under which name, as which type.
+"""From the columns of a list to those of a plan: which to read, their names and types.
 
-Url, caption and hash become strings, boxes lists of lists of floats; other columns keep their Arrow type (dictionaries become what they stand for).
+URL, caption and hash become strings, boxes become lists of lists of floats. Other columns keep
+their Arrow type; dictionaries become their values.
 """
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import pyarrow as pa
 
+from dataset_assets.checks import did_you_mean
 from dataset_assets.errors import MissingColumn, UnreadableList
-from dataset_assets.urls._text import repaired
 from dataset_assets.urls.lists import ListOptions, Notes
+from dataset_assets.urls.text import repair
 
 BOXES = pa.list_(pa.list_(pa.float64()))
-#: What boxes that can not be read become: a box without corners, which is refused later, so that no face is stored unblurred by mistake.
+#: Boxes that cannot be read. A box without corners is refused later: no face is stored unblurred.
 _UNREADABLE_BOXES: list[list[float]] = [[]]
 _STORED_AS = {
     pa.string_view(): pa.string(),
@@ -24,13 +25,13 @@ _STORED_AS = {
     pa.null(): pa.string(),
     pa.time32("s"): pa.time32("ms"),
 }
-_NOT_UTF8 = "bytes that are not UTF-8 were read as latin-1"
-_NOT_BOXES = "boxes that are not lists of numbers make their rows invalid"
+_NOT_UTF8 = "bytes that are not UTF-8 were read as Latin-1"
+_NOT_BOXES = "rows whose boxes are not lists of numbers are invalid"
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns that `options` asks of a list."""
+    """The columns of a list that the options ask for."""
 
     options: ListOptions
 
@@ -50,7 +51,7 @@ class Columns:
 
     @property
     def typed(self) -> list[str]:
-        """The columns whose type is that of the list."""
+        """The columns that keep their type."""
         return [
             name
             for name in self.options.save_additional_columns
@@ -61,25 +62,19 @@ class Columns:
         """Check that a list has the columns.
 
         Raises:
-            MissingColumn: it has not.
+            MissingColumn: it lacks one.
         """
         known = [str(each) for each in available]
         for column in self.needed:
             if column not in known:
-                near = get_close_matches(
-                    column.lower(), {each.lower(): each for each in known}, n=1
-                )
-                hint = (
-                    f"; did you mean {next(each for each in known if each.lower() == near[0])!r}?"
-                    if near
-                    else ""
-                )
+                columns = ", ".join(known) or "none"
+                hint = did_you_mean(column, known)
                 raise MissingColumn(
-                    f"{name} has no column {column!r}: its columns are {', '.join(known) or 'none'}{hint}"
+                    f"{name} has no column {column!r}: its columns are {columns}{hint}"
                 )
 
     def from_arrow(self, table: pa.Table | pa.RecordBatch, notes: Notes, row: int) -> pa.Table:
-        """Build a table from columns of the list; `row` is the position of the first."""
+        """Build a table from columns of the list; `row` is the number of its first row."""
         made = {}
         for target, source in self.sources.items():
             column = table.column(source)
@@ -99,7 +94,7 @@ class Columns:
         notes: Notes,
         row: int,
     ) -> pa.Table:
-        """Build a table from Python values by column of the list, and the types of those that `typed` names."""
+        """Build a table from Python values by column of the list, and types of the `typed` ones."""
         made = {}
         for target, source in self.sources.items():
             if target in types:
@@ -127,7 +122,7 @@ def text_array(values: Sequence[Any], notes: Notes, row: int) -> pa.Array:
         return pa.array(values, pa.string())
     except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
         texts = [_text(value) for value in values]
-    safe = [None if text is None else repaired(text) for text in texts]
+    safe = [None if text is None else repair(text) for text in texts]
     changed = [
         number
         for number, (text, repair) in enumerate(zip(texts, safe, strict=True))
@@ -149,12 +144,12 @@ def _text(value: Any) -> str | None:
 
 
 def value_text(value: Any) -> str:
-    """Return a value as JSON, or as Python shows it where JSON has no such thing; a string as it is."""
+    """Return a string as it is, other values as JSON, or as `str` if JSON has no such value."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def typed_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Build an array of a type that `values` were found to have; as a string type, anything that is not a string becomes JSON."""
+    """Build an array of a type that holds the values; in a string array, other values are JSON."""
     if kind == pa.string():
         values = [None if value is None else value_text(value) for value in values]
     try:
@@ -165,27 +160,26 @@ def typed_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 def _repaired_deeply(value: Any) -> Any:
     if isinstance(value, str):
-        return repaired(value)
+        return repair(value)
     if isinstance(value, list):
         return [_repaired_deeply(each) for each in value]
     if isinstance(value, dict):
-        return {repaired(key): _repaired_deeply(each) for key, each in value.items()}
+        return {repair(key): _repaired_deeply(each) for key, each in value.items()}
     return value
 
 
 def _as_text(column: pa.Array, notes: Notes, row: int) -> pa.Array:
     try:
         text = column.cast(pa.string())
-        text.validate(
-            full=True
-        )  # a parquet file may hold bytes that are not UTF-8 in a string column
+        # A string column of a Parquet file can have bytes that are not UTF-8.
+        text.validate(full=True)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return text_array(_values(column), notes, row)
     return text
 
 
 def _values(column: pa.Array) -> list[Any]:
-    """Return Python values, where strings that are not UTF-8 are bytes."""
+    """Return Python values; strings are bytes, since they may not be UTF-8."""
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = column.view(pa.binary() if pa.types.is_string(column.type) else pa.large_binary())
     values: list[Any] = column.to_pylist()
@@ -201,13 +195,14 @@ def _as_is(column: pa.Array, notes: Notes, row: int) -> pa.Array:
         if pa.types.is_string(plain.type) or pa.types.is_large_string(plain.type):
             return text_array(_values(plain), notes, row).cast(plain.type)
         raise UnreadableList(
-            f"{notes.name}: a column holds broken values at row {row} or after: {exc}; leave it out of save_additional_columns"
+            f"{notes.name}: a column has invalid values at row {row} or after: {exc}; "
+            "leave it out of save_additional_columns"
         ) from exc
     return plain
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type that parquet has for a way of keeping values in memory."""
+    """Return the type in which Parquet stores the values of a type in memory."""
     if pa.types.is_dictionary(kind):
         return _plain_type(kind.value_type)
     if pa.types.is_timestamp(kind) and kind.unit == "s":
@@ -231,11 +226,13 @@ def _box_array(values: Sequence[Any], notes: Notes, row: int) -> pa.Array:
 
 
 def _boxes(value: Any) -> list[list[float]] | None:
-    """Read the boxes of one row, which may be JSON text: `[[x0, y0, x1, y1], ...]`. Empty text is no boxes."""
+    """Read the boxes of one row, `[[x0, y0, x1, y1], ...]` or JSON of it. Empty text: no boxes."""
     if value is None or value == "":
         return None
     try:
         parsed = json.loads(value) if isinstance(value, str) else value
-        return None if parsed is None else [[float(corner) for corner in box] for box in parsed]
+        if parsed is None:
+            return None
+        return [[float(corner) for corner in box] for box in parsed]
     except (ValueError, TypeError):
         return _UNREADABLE_BOXES

@@ -1,7 +1,8 @@
-"""Rows that are dictionaries (json, jsonl, in memory) become tables.
+"""From rows that are dictionaries (json, jsonl, in memory) to tables.
 
-The type of a column is one that holds all of its values, so columns that keep their type are looked through before the first table is made.
-Where values have no common type, the column is a string column and what is not a string is kept as JSON.
+A column gets a type that holds all of its values, so columns that keep their type are read once
+before the first table is made. If the values have no common type, it is a string column, in which
+other values are JSON.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,10 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from dataset_assets.urls._columns import Columns
+from dataset_assets.urls.columns import Columns
 from dataset_assets.urls.lists import ListOptions, Notes
 
-#: Gives the rows in batches, from the start. None, and whatever else is no dictionary, is a row that could not be read.
+#: Returns the rows in batches, from the start. What is no dictionary could not be parsed.
 Batches = Callable[[], Iterator[Sequence[Any]]]
 _NO_COMMON_TYPE = (
     pa.ArrowInvalid,
@@ -21,18 +22,19 @@ _NO_COMMON_TYPE = (
     OverflowError,
     UnicodeEncodeError,
 )
-_NOT_ROWS = "entries that are not JSON objects were kept as rows without a url"
+_NOT_ROWS = "entries that are not JSON objects were kept as rows without a URL"
 
 
 def tables(batches: Batches, options: ListOptions, name: str) -> Iterator[pa.Table]:
     """Yield one table per batch.
 
     Raises:
-        MissingColumn: no row of the first batch has a column.
+        MissingColumn: a column is in no row of the first batch.
     """
     columns = Columns(options)
     types = _types(batches(), columns.typed) if columns.typed else {}
-    notes, row = Notes(name), 1
+    notes = Notes(name)
+    row = 1
     for batch in batches():
         rows = [each if isinstance(each, Mapping) else {} for each in batch]
         if row == 1 and any(rows):
@@ -69,7 +71,7 @@ def _common_type(found: pa.DataType, values: Sequence[Any]) -> pa.DataType:
 
 
 def _is_storable(kind: pa.DataType) -> bool:
-    """Tell whether parquet can store the type: it has no structs without fields, and a column of nulls gets a type here."""
+    """Tell whether Parquet can store a type: no column of nulls only, no structs without fields."""
     if pa.types.is_null(kind):
         return False
     children = [kind.field(index) for index in range(kind.num_fields)]
