@@ -53,7 +53,8 @@ def split(
 
     Example:
         >>> from dataset_assets import split
-        >>> manifest = split("photos", "photos-split", ratios={"train": 0.9, "test": 0.1}, seed=7)
+        >>> ratios = {"train": 0.9, "test": 0.1}
+        >>> manifest = split("photos", "photos-split", ratios=ratios, seed=7)
         >>> {name: count.samples for name, count in manifest.splits.items()}
         {'train': 90, 'test': 10}
     """

@@ -99,7 +99,7 @@ def split_archives(
     manifest = _read_known(folder)
     if manifest is None or not _is_complete(folder, manifest):
         rows = _assigned(source, options)
-        files = _write_files(source, folder, (rows, options, archives), manifest, progress)
+        files = _write_files(source, folder, rows, options, archives, manifest, progress)
         _write_assignment(folder, rows)
         manifest = SplitManifest(
             version=version,
@@ -174,11 +174,13 @@ def _assigned(source: SplitSource, options: SplitOptions) -> list[_Assigned]:
 def _write_files(
     source: SplitSource,
     folder: Store,
-    decided: tuple[Sequence[_Assigned], SplitOptions, ArchiveOptions],
+    rows: Sequence[_Assigned],
+    options: SplitOptions,
+    archives: ArchiveOptions,
     known: SplitManifest | None,
     progress: Progress | None,
 ) -> list[ArchiveFile]:
-    rows, options, archives = decided
+    """Write the files that are missing; return all. `known` is an earlier, damaged version."""
     splits: dict[str, list[SourceSample]] = {split: [] for split in options.ratios}
     for row in rows:
         splits[row.split].append(row.sample)

@@ -21,7 +21,8 @@ def verify(folder: str, *, quick: bool = False) -> list[str]:
         StorageError: the store cannot be read.
 
     Example:
-        >>> from dataset_assets import verify
+        >>> from dataset_assets import split, verify
+        >>> manifest = split("photos", "photos-split")
         >>> verify("photos-split", quick=True)
         []
     """
