@@ -51,6 +51,8 @@ class OpenShard:
         self._started = time.time()
         self._missing: int = table.num_rows
         self._target = store
+        # Imported before the first request, so that no answer waits for it.
+        self._writer_class = registry.load("output_format", options.output_format)
         self._writer: Writer | None = None
 
     @property
@@ -140,8 +142,7 @@ class OpenShard:
                 has_caption=self._fields.has_caption,
                 with_index=not self._options.is_img2dataset,
             )
-            writer = registry.load("output_format", self._options.output_format)
-            self._writer = writer(self._target, options)
+            self._writer = self._writer_class(self._target, options)
         return self._writer
 
     def _record(self, files: tuple[ShardFile, ...]) -> ShardRecord:

@@ -137,7 +137,7 @@ class _Worker:
 
     def _requests(self) -> Iterator[Request | None]:
         """Feed the fetcher, on its thread. None: nothing to start at the moment."""
-        while self._has_tasks or self._open:
+        while self._has_tasks or self._pending:
             yield self._pending.popleft() if self._pending else None
 
     def _open_next(self) -> Iterator[ShardResult]:
@@ -185,6 +185,8 @@ class _Worker:
                     yield made, future.result()
                 if outcome is None:
                     yield None
+            for made, future in futures:
+                yield made, future.result()
 
     def _sample(self, outcome: FetchOutcome) -> Sample:
         shard, index = outcome.token
