@@ -1,6 +1,7 @@
-"""Parts of the photographs as JPEG, PNG and WebP bytes. The same crop gives the same bytes as long as Pillow is the same.
+"""Parts of the photographs as JPEG, PNG and WebP bytes.
 
-Pillow is imported on first use: only the server encodes, while whoever starts it or writes the lists imports this too.
+A crop gives the same bytes each time, for the same version of Pillow. Pillow is imported on first
+use: only the server encodes, but the lists and the process that starts the server import this too.
 """
 
 from functools import cache, lru_cache
@@ -20,19 +21,24 @@ _ENCODERS: dict[str, dict[str, Any]] = {
     "png": {"format": "PNG", "compress_level": 1},
     "webp": {"format": "WEBP", "quality": 85, "method": 0},
 }
-_IMAGE_DESCRIPTION, _ARTIST, _COPYRIGHT = 0x010E, 0x013B, 0x8298  # EXIF tags
+# EXIF tags.
+_IMAGE_DESCRIPTION = 0x010E
+_ARTIST = 0x013B
+_COPYRIGHT = 0x8298
 
 
-@lru_cache(maxsize=256)  # about 15 MB; a url is asked twice only by retries
+@lru_cache(maxsize=256)  # about 15 MB; only retries request a URL twice
 def encode(crop: Crop) -> bytes:
-    """Cut and encode. JPEG files carry EXIF with description, artist and copyright. About 1 ms as JPEG, 10 ms as PNG."""
+    """Cut and encode a crop: about 1 ms as JPEG, 10 ms as PNG.
+
+    JPEG files have EXIF tags with description, artist and copyright.
+    """
     out = BytesIO()
-    options = _ENCODERS[crop.extension] | (
-        {"exif": _exif(crop.photo)} if crop.extension == "jpg" else {}
-    )
-    _pixels(crop.photo).crop((crop.x, crop.y, crop.x + crop.width, crop.y + crop.height)).save(
-        out, **options
-    )
+    options = dict(_ENCODERS[crop.extension])
+    if crop.extension == "jpg":
+        options["exif"] = _exif(crop.photo)
+    box = crop.x, crop.y, crop.x + crop.width, crop.y + crop.height
+    _pixels(crop.photo).crop(box).save(out, **options)
     return out.getvalue()
 
 
@@ -48,10 +54,10 @@ def _pixels(name: str) -> "Image":
 def _exif(name: str) -> bytes:
     from PIL import Image
 
-    photo, tags = PHOTOS[name], Image.Exif()
+    photo = PHOTOS[name]
+    tags = Image.Exif()
     tags[_IMAGE_DESCRIPTION] = name
-    tags[_ARTIST] = (
-        normalize("NFKD", photo.credit).encode("ascii", "ignore").decode()
-    )  # EXIF text is ASCII
+    # EXIF text is ASCII.
+    tags[_ARTIST] = normalize("NFKD", photo.credit).encode("ascii", "ignore").decode()
     tags[_COPYRIGHT] = photo.license
     return tags.tobytes()

@@ -1,7 +1,8 @@
-"""What the photo server answers, by the first part of the path: photographs, and about 6 % of the misbehaviour that the web has.
+"""What the photo server answers: photographs, and for about 6 % of the rows the faults of the web.
 
-`KINDS` is the documentation: how many rows of the lists have a kind, what the server does, and what becomes of the row when nothing is retried.
-Pure functions from a request to the bytes of an answer; sockets and clocks are in `photo_server`.
+The first part of a path names the kind of answer. `KINDS` documents how many rows of the lists have
+each kind, what the server does, and how the row ends when nothing is retried. These are pure
+functions from a request to the bytes of an answer; sockets and clocks are in `photo_server`.
 """
 
 import json
@@ -16,7 +17,10 @@ from dataset_assets.records.causes import Cause
 ROBOTS_TXT = b"User-agent: *\nDisallow: /private/\n"
 RETRY_AFTER_S = 1
 _HUGE_BYTES = 10_000_000_000
-_PAGE = b"<!DOCTYPE html><html><head><title>Gallery</title></head><body><p>This photograph has moved to our new gallery.</p></body></html>\n"
+_PAGE = (
+    b"<!DOCTYPE html><html><head><title>Gallery</title></head><body>"
+    b"<p>This photograph has moved to our new gallery.</p></body></html>\n"
+)
 
 
 class End(Enum):
@@ -29,7 +33,7 @@ class End(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Bytes to send: each piece after waiting so many seconds."""
+    """Bytes to send: pairs of a delay in seconds and the bytes sent after it."""
 
     pieces: tuple[tuple[float, bytes], ...]
     end: End = End.KEEP
@@ -37,7 +41,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request for a crop. `earlier` is how often this path was asked before."""
+    """A request for a crop. `earlier` is the number of requests for this path before it."""
 
     path: str
     crop: Crop
@@ -48,18 +52,25 @@ class Asked:
 class Kind:
     """A way to answer."""
 
-    rows: int  # of the lists; the rest of the rows are plain photographs
+    rows: int
+    """Rows of the lists; all other rows are plain photographs."""
     meaning: str
-    cause: Cause | None  # without retries; None: the row has a sample
+    """What the server sends."""
+    cause: Cause | None
+    """How the row fails without retries. None: it has a sample."""
     answer: Callable[[Asked], Answer]
-    on_busy_host: bool = False  # overload belongs to a host: these urls name another one, so that the others need not wait
-    among_first: float = 1.0  # share of the rows in which they lie
+    """Makes the answer."""
+    on_busy_host: bool = False
+    """Whether the URL names another host: a host that is overloaded is paused as a whole, and the
+    other URLs need not wait for it."""
+    among_first: float = 1.0
+    """The rows are in this first part of the lists, as a fraction."""
 
 
 def answer(
     status: str, body: bytes = b"", *headers: str, length: int | None = None, end: End = End.KEEP
 ) -> Answer:
-    """Answer at once. `length`: what Content-Length claims, when not the truth."""
+    """Return an answer that is sent at once. `length` is a false Content-Length."""
     return Answer(
         ((0.0, _head(status, *headers, length=len(body) if length is None else length) + body),),
         end,
@@ -67,7 +78,7 @@ def answer(
 
 
 def json_answer(value: object) -> Answer:
-    """Answer with JSON."""
+    """Return an answer that holds JSON."""
     return answer("200 OK", json.dumps(value).encode(), "Content-Type: application/json")
 
 
@@ -144,9 +155,8 @@ def _empty(asked: Asked) -> Answer:
 def _reset(asked: Asked) -> Answer:
     body = encode(asked.crop)
     head = _head("200 OK", _media_type(asked), length=len(body))
-    return Answer(
-        ((0.0, head + body[:1000]), (0.05, b"")), End.RESET
-    )  # a reset right behind the bytes would overtake them
+    # A reset directly after the bytes would overtake them.
+    return Answer(((0.0, head + body[:1000]), (0.05, b"")), End.RESET)
 
 
 def _oversize(asked: Asked) -> Answer:
@@ -188,7 +198,7 @@ KINDS: dict[str, Kind] = {
     ),
     "reset": Kind(
         4,
-        "a part of the photograph, then a reset connection",
+        "part of the photograph, then a connection reset",
         Cause.CONNECTION_RESET,
         _reset,
         on_busy_host=True,
@@ -201,13 +211,15 @@ KINDS: dict[str, Kind] = {
         among_first=0.05,
     ),
     "cut": Kind(8, "half of the photograph, then a closed connection", Cause.INCOMPLETE_BODY, _cut),
-    "torn": Kind(6, "half of the file, under its own length", Cause.DECODE_ERROR, _torn),
-    "html": Kind(10, "an HTML page that calls itself an image", Cause.NOT_IMAGE, _html),
+    "torn": Kind(
+        6, "half of the file, with a Content-Length that matches it", Cause.DECODE_ERROR, _torn
+    ),
+    "html": Kind(10, "an HTML page with the content type of an image", Cause.NOT_IMAGE, _html),
     "optout": Kind(10, "X-Robots-Tag: noai, noimageai", Cause.OPT_OUT, _opt_out),
     "loop": Kind(4, "302 to itself", Cause.TOO_MANY_REDIRECTS, _loop),
     "empty": Kind(4, "no body", Cause.EMPTY_BODY, _empty),
     "oversize": Kind(4, "a Content-Length of 10 GB", Cause.TOO_LARGE, _oversize),
     "private": Kind(
-        8, "the photograph, although robots.txt forbids asking", Cause.ROBOTS_TXT, _photo
+        8, "the photograph, although robots.txt disallows it", Cause.ROBOTS_TXT, _photo
     ),
 }

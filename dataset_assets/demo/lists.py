@@ -1,6 +1,7 @@
-"""The two url lists of the demo: 2,000 rows in Parquet with the columns url, caption, photo, credit and license.
+"""The two URL lists of the demo: 2,000 rows in Parquet.
 
-The rows depend on nothing but the port in their urls: every run writes the same bytes.
+The columns are url, caption, photo, credit and license. The rows depend only on the port in their
+URLs: every run writes the same bytes.
 """
 
 import os
@@ -27,8 +28,9 @@ _EXTENSIONS = (*("jpg",) * 23, "png", "webp")
 
 
 def write_lists(folder: Path, *, port: int = PORT) -> tuple[Path, ...]:
-    """Write the lists. Idempotent: a file that is right already is not touched."""
-    table, rows = url_table(port=port), ROWS // len(FILES)
+    """Write the lists. Idempotent: a file with the right bytes is left alone."""
+    table = url_table(port=port)
+    rows = ROWS // len(FILES)
     paths = tuple(folder / name for name in FILES)
     folder.mkdir(parents=True, exist_ok=True)
     for number, path in enumerate(paths):
@@ -42,9 +44,10 @@ def write_lists(folder: Path, *, port: int = PORT) -> tuple[Path, ...]:
 
 
 def url_table(*, port: int = PORT) -> pa.Table:
-    """Return all rows. Urls are unique."""
+    """Return all rows. URLs are unique."""
     rng = Random(_SEED)
-    kinds, crops = _kinds(rng), _crops(rng)
+    kinds = _kinds(rng)
+    crops = _crops(rng)
     rows = []
     for kind, (crop, caption) in zip(kinds, crops.items(), strict=True):
         host = BUSY_HOST if KINDS[kind].on_busy_host else HOST
@@ -63,7 +66,7 @@ def url_table(*, port: int = PORT) -> pa.Table:
 
 
 def _kinds(rng: Random) -> list[str]:
-    """Say which row has which kind."""
+    """Return the kind of each row."""
     kinds = [PHOTOS_KIND] * ROWS
     free = sorted(range(ROWS), key=lambda _: rng.random())
     for name, kind in sorted(KINDS.items(), key=lambda item: item[1].among_first):
@@ -75,7 +78,7 @@ def _kinds(rng: Random) -> list[str]:
 
 
 def _crops(rng: Random) -> dict[Crop, str]:
-    """Draw different crops with their captions."""
+    """Draw distinct crops with their captions."""
     views = [
         (name, view)
         for name, photo in PHOTOS.items()
@@ -90,7 +93,7 @@ def _crops(rng: Random) -> dict[Crop, str]:
 
 
 def _crop(rng: Random, name: str, view: View) -> Crop:
-    """Draw a rectangle of some shape around the subject of a view."""
+    """Draw a rectangle of a random shape around the subject of a view."""
     photo = PHOTOS[name]
     least, most = _widths(photo, view, shape := _SHAPES[_below(rng, len(_SHAPES))])
     while least > most:  # the subject does not fit into this shape
@@ -104,18 +107,19 @@ def _crop(rng: Random, name: str, view: View) -> Crop:
 
 
 def _widths(photo: Photo, view: View, shape: tuple[int, int]) -> tuple[int, int]:
-    """Return the least and the greatest width of a crop of this shape, px."""
+    """Return the smallest and largest width of a crop of this shape, in px."""
     left, top, right, bottom = view.subject
     across, down = shape
     short = min(_SHORT_SIDE_PX, photo.width, photo.height)
-    least = max(
-        right - left, -(-(bottom - top) * across // down), -(-short * across // min(across, down))
-    )
+    for_height = -(-(bottom - top) * across // down)
+    for_short_side = -(-short * across // min(across, down))
+    least = max(right - left, for_height, for_short_side)
     return least, min(photo.width, photo.height * across // down)
 
 
 def _below(rng: Random, end: int) -> int:
-    return int(rng.random() * end)  # `random` is the one method that is the same on every Python
+    # `random` is the only method with the same results on every Python version.
+    return int(rng.random() * end)
 
 
 def _between(rng: Random, first: int, last: int) -> int:

@@ -1,8 +1,11 @@
-"""The photo server: HTTP/1.1 with keep-alive on 127.0.0.1, fast enough not to be what is measured.
+"""The photo server: HTTP/1.1 with keep-alive on 127.0.0.1, fast enough not to limit a download.
 
-`PhotoServer` runs it as a child process that ends with its parent; `python -m dataset_assets.demo.photo_server` runs it alone.
-`GET /<kind>/<photo>/<x>-<y>-<width>x<height>.<jpg|png|webp>` answers as `faults.KINDS` says, `GET /robots.txt` as robots.txt,
-`GET /_stats` with the counts of all other requests as JSON.
+`PhotoServer` runs it as a child process that ends with its parent;
+`python -m dataset_assets.demo.photo_server` runs it alone.
+
+    GET /<kind>/<photo>/<x>-<y>-<width>x<height>.<jpg|png|webp>    an answer of `faults.KINDS`
+    GET /robots.txt                                                the rules for robots
+    GET /_stats                                                    counts of all requests but these
 """
 
 import argparse
@@ -33,54 +36,49 @@ _START_TIMEOUT_S = 15.0
 
 
 class PhotoServer:
-    """The server in a child process. A context manager; `start` and `stop` are what it does."""
+    """The server in a child process. A context manager that calls `start` and `stop`."""
 
     def __init__(self, port: int = PORT) -> None:
-        self.port = port  # 0: any free one, known after `start`
+        #: 0 is any free port, known after `start`.
+        self.port = port
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
-        """Start, and return when urls are answered.
+        """Start the server, and return once it answers.
 
         Raises:
-            ConfigurationError: the port is taken, or the server did not come up.
+            ConfigurationError: the port is taken, or the server does not start.
             MissingDependency: a package that ships photographs is not installed.
         """
         for photo in PHOTOS.values():
             _ = photo.path
-        with listen(
-            self.port
-        ) as listener:  # bound here, so that a taken port is an error of the caller
+        # Bound here, so that the caller gets the error when the port is taken.
+        with listen(self.port) as listener:
             self.port = listener.getsockname()[1]
             handle = listener.fileno()
-            command = [
-                sys.executable,
-                "-m",
-                _MODULE,
-                "--handle",
-                str(handle),
-                "--parent",
-                str(os.getpid()),
-            ]
-            self._process = subprocess.Popen(command, pass_fds=[handle], stdin=subprocess.DEVNULL)  # noqa: S603  our own interpreter and module
+            command = [sys.executable, "-m", _MODULE]
+            command += ["--handle", str(handle), "--parent", str(os.getpid())]
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter and module
+                command, pass_fds=[handle], stdin=subprocess.DEVNULL
+            )
         try:
             self.stats()
         except (OSError, http.client.HTTPException) as exc:
             self.stop()
             raise ConfigurationError(
-                f"the photo server ended at once; `{sys.executable} -m {_MODULE}` shows why"
+                f"the photo server exited at once; run `{sys.executable} -m {_MODULE}` to see why"
             ) from exc
         return self
 
     def stop(self) -> None:
-        """End the server. Idempotent."""
+        """Stop the server. Idempotent."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
             self._process = None
 
     def stats(self) -> dict[str, Any]:
-        """Return `requests` and `by_kind` (first part of the path -> requests) since the start."""
+        """Return the counts since the start: `requests`, and `by_kind` for each kind of path."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=_START_TIMEOUT_S)
         try:
             connection.request("GET", _STATS)
@@ -107,12 +105,15 @@ def listen(port: int) -> socket.socket:
     except OSError as exc:
         if exc.errno != errno.EADDRINUSE:
             raise
-        message = f"port {port} on {HOST} is taken, and the urls of the demo name it: end the other program (another demo?) and run again"
+        message = (
+            f"port {port} on {HOST} is in use, and the URLs of the demo name it; stop the other "
+            "program (another demo?) and run again"
+        )
         raise ConfigurationError(message) from exc
 
 
 class Site:
-    """What is at which path, and how often it was asked for."""
+    """What is at which path, and the number of requests for it."""
 
     def __init__(self) -> None:
         self._by_path: Counter[str] = Counter()
@@ -123,7 +124,9 @@ class Site:
         if path == _STATS:
             return json_answer({"requests": self._by_kind.total(), "by_kind": dict(self._by_kind)})
         name, _, rest = path.removeprefix("/").partition("/")
-        kind, crop, earlier = KINDS.get(name), Crop.parse(rest), self._by_path[path]
+        kind = KINDS.get(name)
+        crop = Crop.parse(rest)
+        earlier = self._by_path[path]
         self._by_kind[name if kind or path == "/robots.txt" else "unknown"] += 1
         if path == "/robots.txt":
             return answer("200 OK", ROBOTS_TXT, "Content-Type: text/plain")
@@ -134,13 +137,14 @@ class Site:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: requests are answered one after another, in the order in which they came."""
+    """One connection: requests are answered one by one, in the order in which they arrive."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._received = bytearray()
         self._transport: asyncio.Transport
-        self._sending: asyncio.Task[None] | None = None  # an answer that takes its time
+        # An answer that is sent with delays.
+        self._sending: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -189,7 +193,7 @@ class _Connection(asyncio.Protocol):
 
 
 def _respond(site: Site, head: bytearray) -> tuple[Answer, End]:
-    """Read the head of a request; return the answer and what happens to the connection after it."""
+    """Parse the head of a request; return the answer and what happens to the connection."""
     line, *fields = head.decode("latin-1").split("\r\n")
     method, _, target = line.partition(" ")
     path, _, version = target.partition(" ")
@@ -203,8 +207,9 @@ def _respond(site: Site, head: bytearray) -> tuple[Answer, End]:
 
 
 async def serve(listener: socket.socket, parent: int | None = None) -> None:
-    """Answer until SIGTERM or SIGINT, or until the process `parent` is gone."""
-    site, stop = Site(), asyncio.Event()
+    """Answer until SIGTERM or SIGINT, or until the process `parent` has exited."""
+    site = Site()
+    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -226,13 +231,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--port",
         type=int,
         default=PORT,
-        help="0: any free one (default: %(default)s, which the lists name)",
+        help="0 is any free port (default: %(default)s, which is in the lists)",
     )
     parser.add_argument(
-        "--handle", type=int, help="listening socket inherited from the parent; no port is opened"
+        "--handle", type=int, help="listening socket inherited from the parent, instead of a port"
     )
     parser.add_argument(
-        "--parent", type=int, help="process id: end when this is no longer the parent"
+        "--parent", type=int, help="process id; exit when it is no longer the parent"
     )
     chosen = parser.parse_args(arguments)
     if chosen.handle is not None:
@@ -240,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         listener = listen(chosen.port)
         sys.stderr.write(
-            f"photographs at http://{HOST}:{listener.getsockname()[1]}, counts at {_STATS}\n"
+            f"photographs on http://{HOST}:{listener.getsockname()[1]}, counts at {_STATS}\n"
         )
     listener.setblocking(False)
     asyncio.run(serve(listener, chosen.parent))

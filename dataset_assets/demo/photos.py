@@ -1,7 +1,8 @@
-"""The photographs of the demo: colour pictures that ship inside the wheels of scikit-image and scikit-learn.
+"""The photographs of the demo: color images from the wheels of scikit-image and scikit-learn.
 
-A `View` is a part of a photograph that deserves a picture of its own, with captions that are true of it. Data only: no image library here,
-so that the url lists can be written without the packages. Licences are those that scikit-image and scikit-learn state for the files.
+A `View` is a part of a photograph with a subject of its own, and captions that describe it. This
+file is data and imports no image library, so that the URL lists can be written without the
+packages. Licenses are those that scikit-image and scikit-learn state for the files.
 """
 
 import re
@@ -13,7 +14,8 @@ from typing import Self
 from dataset_assets.errors import MissingDependency
 
 _PATH = re.compile(
-    r"(?P<photo>[a-z-]+)/(?P<x>\d{1,4})-(?P<y>\d{1,4})-(?P<width>\d{1,4})x(?P<height>\d{1,4})\.(?P<extension>jpg|png|webp)"
+    r"(?P<photo>[a-z-]+)/(?P<x>\d{1,4})-(?P<y>\d{1,4})-(?P<width>\d{1,4})x(?P<height>\d{1,4})"
+    r"\.(?P<extension>jpg|png|webp)"
 )
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom, px
@@ -21,7 +23,7 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom, px
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A subject within a photograph. Every crop of the view holds all of `subject`."""
+    """A subject within a photograph. Every crop of the view contains all of `subject`."""
 
     subject: Box
     weight: int  # rows of the lists per 100
@@ -30,7 +32,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One photograph as it lies in an installed package."""
+    """One photograph in an installed package."""
 
     package: str
     file: str
@@ -52,13 +54,14 @@ class Photo:
             if (path := Path(folder, self.file)).is_file():
                 return path
         raise MissingDependency(
-            f"{self.package}/{self.file} is not installed; the demo needs `pip install 'dataset-assets[demo]'`"
+            f"the demo: expected {self.package}/{self.file}, which is not installed; "
+            "pip install 'dataset-assets[demo]'"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A rectangle of a photograph in a file format; `path` and `parse` are each other's inverse."""
+    """A rectangle of a photograph in a file format. `parse` is the inverse of `path`."""
 
     photo: str
     x: int  # px from the left edge
@@ -69,12 +72,12 @@ class Crop:
 
     @property
     def path(self) -> str:
-        """The last two parts of a url: `astronaut/120-40-480x360.jpg`."""
+        """The last two parts of the URL: `astronaut/120-40-480x360.jpg`."""
         return f"{self.photo}/{self.x}-{self.y}-{self.width}x{self.height}.{self.extension}"
 
     @classmethod
     def parse(cls, path: str) -> Self | None:
-        """Read a path back; None when it names no part of any photograph."""
+        """Parse a path; return None when it is not a part of a photograph."""
         match = _PATH.fullmatch(path)
         photo = PHOTOS.get(match["photo"]) if match else None
         if match is None or photo is None:
@@ -132,7 +135,10 @@ PHOTOS: dict[str, Photo] = {
                 (60, 10, 470, 330),
                 5,
                 (
-                    "An astronaut in an orange suit in front of a flag and a model of the Space Shuttle",
+                    (
+                        "An astronaut in an orange suit in front of a flag and a model of the "
+                        "Space Shuttle"
+                    ),
                     "An astronaut next to a model of the Space Shuttle",
                     "An official portrait of an astronaut, with a flag and a shuttle model",
                 ),

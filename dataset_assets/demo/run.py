@@ -1,6 +1,7 @@
-"""`dataset-assets demo`: the whole way once, on this machine. Real photographs, real HTTP, the real graph; no accounts.
+"""`dataset-assets demo`: the whole pipeline once, on this machine and without accounts.
 
-Run again, it fetches, writes and publishes nothing: the table's last rows say so, the requests as the photo server itself counted them.
+It uses real photographs, real HTTP and the real graph. A second run fetches, writes and publishes
+nothing: the last rows of the table show it, with the requests that the photo server counted.
 """
 
 import time
@@ -28,7 +29,9 @@ from dataset_assets.records.splits import SplitManifest
 from dataset_assets.shards.commits import list_records
 from dataset_assets.storage.store import Store, open_store
 
-DATASET, REPO = "demo", "demo/photographs"  # as in catalog/demo/defs.yaml
+# As in catalog/demo/defs.yaml.
+DATASET = "demo"
+REPO = "demo/photographs"
 CONTACT_SHEET = "contact_sheet.png"
 _SHEET_TILES = 48
 _STREAMED = 3
@@ -36,20 +39,22 @@ _OPEN_UI = "make ui, or: dagster dev -w workspace.yaml"
 
 
 def run_demo(console: Console | None = None) -> int:
-    """Materialize the demo dataset, show what came of it, and read it back as others would; return the exit status.
+    """Materialize the demo dataset, show the results, and read them back; return the exit status.
 
     Raises:
-        ConfigurationError: the port of the photo server is taken, or a package of the demo is missing.
+        ConfigurationError: the port of the photo server is taken.
+        MissingDependency: a package of the demo is not installed.
     """
     console = console or Console()
     root = Path(read_environment().root).absolute()
     home = ensure_dagster_home(Path(".dagster"))
     write_lists(root / DATASET / "lists")
-    started, began = time.monotonic(), time.time()
+    started = time.monotonic()
+    began = time.time()
     with PhotoServer(PORT) as server:
         stages = ", ".join((RAW_URLS, SHARDS, SPLIT_ARCHIVES, HUB_UPLOAD))
         console.print(
-            f"photo server on http://127.0.0.1:{PORT}; materializing {stages} of {DATASET}"
+            f"materializing {stages} of {DATASET}, with a photo server on http://127.0.0.1:{PORT}"
         )
         done = materialize_dataset(DATASET)
         requests = server.stats()["requests"]
@@ -65,7 +70,8 @@ def run_demo(console: Console | None = None) -> int:
     written = _files_written(root, since=began)
     table.add_row(
         "this run",
-        f"{time.monotonic() - started:.1f} s, {requests:,} requests at the photo server, {written:,} files written",
+        f"{time.monotonic() - started:.1f} s, {requests:,} requests to the photo server, "
+        f"{written:,} files written",
     )
     console.print(table)
     _show_places(console, root, sets, home)
@@ -80,12 +86,12 @@ def _shard_sets(root: Path) -> list[Store]:
 
 
 def _table(records: list[ShardRecord]) -> Table:
-    rows, ok = sum(record.count for record in records), sum(record.successes for record in records)
-    made_s = max((record.end_time for record in records), default=0) - min(
-        (record.start_time for record in records), default=0
-    )
+    rows = sum(record.count for record in records)
+    ok = sum(record.successes for record in records)
+    ended = max((record.end_time for record in records), default=0)
+    made_s = ended - min((record.start_time for record in records), default=0)
     table = Table(
-        title=f"{DATASET}: every row is a sample or has a cause",
+        title=f"{DATASET}: every row has a sample or a cause",
         show_header=False,
         title_justify="left",
     )
@@ -94,7 +100,7 @@ def _table(records: list[ShardRecord]) -> Table:
     for cause, number in add_counts(record.causes for record in records).items():
         table.add_row(f"  {cause}", f"{number:,}")
     table.add_section()
-    table.add_row("images/s when they were made", f"{ok / max(made_s, 1e-9):,.0f}")
+    table.add_row("images/s while downloading", f"{ok / max(made_s, 1e-9):,.0f}")
     table.add_row("shards", f"{len(records):,}")
     table.add_row("bytes", f"{sum(record.bytes_stored for record in records):,}")
     return table
@@ -105,13 +111,14 @@ def _add_splits(table: Table, manifest: SplitManifest) -> None:
     for name, count in manifest.splits.items():
         table.add_row(
             name,
-            f"{count.samples:,}  ({count.samples / max(manifest.samples, 1):.1%}), groups: {count.groups:,}",
+            f"{count.samples:,}  ({count.samples / max(manifest.samples, 1):.1%}), "
+            f"{count.groups:,} groups",
         )
     table.add_row("version", manifest.version[:12])
 
 
 def _files_written(root: Path, *, since: float) -> int:
-    """Count the files of samples that are newer."""
+    """Count the files with samples that were written since a time."""
     folders = (root / DATASET / SHARDS, root / DATASET / SPLIT_ARCHIVES, root / HUB_FOLDER)
     paths = (path for folder in folders for path in folder.rglob("*"))
     return sum(path.is_file() and path.stat().st_mtime >= since for path in paths)
@@ -142,9 +149,10 @@ def _write_contact_sheet(root: Path, sets: list[Store]) -> Path:
 
 
 def _stream(published: Path) -> list[str]:
-    """Read the first samples of the published copy, as anybody would; a line for each.
+    """Stream the first samples of the published dataset; return a line for each.
 
-    Not at the very end: a thread of Arrow that lets go of a file while Python ends aborts the process (apache/arrow#45214).
+    Call it well before the process exits: a thread of Arrow that closes a file while Python exits
+    aborts the process (apache/arrow#45214).
     """
     rows = islice(load_published(str(published), "train", streaming=True), _STREAMED)
     return [

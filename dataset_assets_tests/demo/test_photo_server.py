@@ -274,7 +274,7 @@ def test_all_listed_photographs_decode_when_fetched_over_one_connection(server):
 
 
 def test_start_explains_when_the_port_is_taken(server):
-    with pytest.raises(ConfigurationError, match=rf"port {server.port} on 127.0.0.1 is taken"):
+    with pytest.raises(ConfigurationError, match=rf"port {server.port} on 127.0.0.1 is in use"):
         PhotoServer(server.port).start()
 
 

@@ -77,5 +77,5 @@ def test_the_demo_accounts_for_every_row_and_fetches_nothing_the_second_time(tmp
     again = run_demo(tmp_path)
     for text in (shown, again):
         assert len(re.findall(r"^streamed +\d+ +\d+x\d+ +\w.*$", text, re.MULTILINE)) == 3
-    assert re.search(r"\b0 requests at the photo server, 0 files written", again)
+    assert re.search(r"\b0 requests to the photo server, 0 files written", again)
     assert head.read_text() == revision
