@@ -133,7 +133,11 @@ class StagingPartition(Protocol):
 
 
 class StagingSource(Protocol):
-    """A published dataset."""
+    """A published dataset.
+
+    A class variable `paths` names the options that are paths or URLs, or hold some as values of a
+    mapping; in a `defs.yaml`, relative ones start at DATASET_ASSETS_ROOT.
+    """
 
     #: The name of the plug-in: "coco".
     kind: ClassVar[str]

@@ -10,6 +10,7 @@ import dataset_assets
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch.options import FetchOptions
 from dataset_assets.images.options import ImageOptions
+from dataset_assets.option_docs import field_docs
 from dataset_assets.orchestration.build import build_defs
 from dataset_assets.orchestration.components import Dataset
 from dataset_assets.orchestration.components.scaffolder import DatasetScaffolder
@@ -389,6 +390,18 @@ def test_scaffolded_dataset_loads_when_nothing_is_changed(tmp_path):
 
 def test_type_of_a_defs_yaml_is_the_component_when_imported():
     assert dataset_assets.Dataset is Dataset
+
+
+def test_schema_of_the_yaml_has_the_texts_and_defaults_of_the_options():
+    definitions = Dataset.get_model_cls().model_json_schema()["$defs"]
+    for section, options in ((Image, ImageOptions), (Fetching, FetchOptions)):
+        properties = definitions["Image" if section is Image else "Shards"]["properties"]
+        docs = field_docs(options)
+        for key, field in section.mirrored[options].items():
+            if field in docs and not section.model_fields[key].description:
+                assert properties[key]["description"] == docs[field]
+    assert definitions["Image"]["properties"]["size"]["default"] == ImageOptions().image_size
+    assert definitions["Image"]["properties"]["formats"]["default"] == list(ImageOptions().formats)
 
 
 def test_every_option_of_the_library_can_be_set_when_named():

@@ -8,7 +8,7 @@ import pytest
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.orchestration.stages.hub_upload.section import Hub
 from dataset_assets.orchestration.stages.split_archives.section import Archives, Splits
-from dataset_assets.orchestration.stages.split_archives.source import Files, Recordings
+from dataset_assets.orchestration.stages.split_archives.source import folder_source
 from dataset_assets.pipelines.publish.publish import PublishOptions
 from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import ArchiveOptions
@@ -16,6 +16,9 @@ from dataset_assets.splits.sources.files import FileOptions
 from dataset_assets.splits.sources.recordings import RecordingOptions
 from dataset_assets_tests.orchestration.graphs import RECORDINGS
 from dataset_assets_tests.orchestration.yaml_datasets import MINIMAL, load, write_dataset
+
+Files = folder_source("files")
+Recordings = folder_source("recordings")
 
 FULL = """
 type: dataset_assets.Dataset
@@ -93,7 +96,7 @@ def test_every_option_of_the_library_can_be_set_when_named(options, section, lef
             "source:\n    recordings: {path: drives, fps: 10}",
             "source: {}",
             4,
-            r"source: expected exactly one of urls, cityscapes, coco, cvat, imagenet, recordings, files, shards; got none",
+            r"source: expected exactly one of urls, cityscapes, coco, cvat, imagenet, files, recordings, shards; got none",
         ),
         (
             "recordings:",

@@ -18,13 +18,20 @@ def sample_payloads(store: Store, record: ShardRecord, count: int) -> list[tuple
     return [(sample.key, sample.payload) for sample in islice(read_samples(store, record), count)]
 
 
-def verify_set(store: Store, *, deep: bool = True, objects_url: str | None = None) -> list[str]:
+def verify_set(
+    store: Store,
+    *,
+    deep: bool = True,
+    objects_url: str | None = None,
+    manifest: Manifest | None = None,
+) -> list[str]:
     """List the problems of a shard set.
 
     Args:
         store: the set.
         deep: read and hash every byte, and match every member with its row.
         objects_url: that of `StageOptions`, for a set in layout `objects`.
+        manifest: that of the set, if the caller has read it.
 
     Returns:
         One sentence for each problem; an empty list when every shard agrees with its record and the
@@ -34,7 +41,7 @@ def verify_set(store: Store, *, deep: bool = True, objects_url: str | None = Non
         ObjectMissing: there is no manifest.
         ShardCorrupt: the manifest is malformed.
     """
-    manifest = read_manifest(store)
+    manifest = manifest or read_manifest(store)
     problems = []
     records = {record.name: record for record in list_records(store)}
     for shard in manifest.shards:

@@ -137,8 +137,11 @@ def result(
 ) -> dg.MaterializeResult[dict[str, Manifest]]:
     """Return the manifests of the partitions of a run, and the results of the checks."""
     records = [record for partition in partitions for record in partition.records]
-    problems = {partition.key: verify_set(partition.store, deep=False) for partition in partitions}
     manifests = {partition.key: read_manifest(partition.store) for partition in partitions}
+    problems = {
+        partition.key: verify_set(partition.store, deep=False, manifest=manifests[partition.key])
+        for partition in partitions
+    }
     checks = [readable_result(problems), success_result(records, min_success_rate)]
     return dg.MaterializeResult(value=manifests, check_results=checks)
 

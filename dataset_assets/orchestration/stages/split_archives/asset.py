@@ -70,7 +70,7 @@ def build(spec: DatasetSpec, upstream: Stage | None) -> dg.Definitions:
 def source_folder(spec: DatasetSpec, folder: Folder) -> dg.AssetSpec:
     """Describe the source folder, which is external."""
     path = metadata.plain_text(folder.path)
-    return external_asset(spec, SOURCE, f"{folder.title} at `{path}`.", {"path": path})
+    return external_asset(spec, SOURCE, f"{folder.kind.capitalize()} at `{path}`.", {"path": path})
 
 
 def split_asset(spec: DatasetSpec, splits: Splits, upstream: Stage | None) -> dg.AssetsDefinition:

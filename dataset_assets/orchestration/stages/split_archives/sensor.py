@@ -12,13 +12,16 @@ from dataset_assets.orchestration.stages.split_archives.source import Folder
 from dataset_assets.shards.commits import MANIFEST
 from dataset_assets.storage.store import open_store
 
+#: Kinds of source whose changes show in their manifests, which are written last.
+_WITH_MANIFESTS = frozenset({"shards"})
+
 
 def build_folder_sensor(spec: DatasetSpec, folder: Folder) -> dg.SensorDefinition:
     """Build the sensor."""
 
     def listing(storage: StorageResource) -> Iterator[tuple[str, int, float]]:
         for info in open_store(storage.resolve(folder.path)).list(""):
-            if not folder.has_manifests or info.key.rpartition("/")[2] == MANIFEST:
+            if folder.kind not in _WITH_MANIFESTS or info.key.rpartition("/")[2] == MANIFEST:
                 yield info.key, info.bytes, info.modified
 
     watch = Watch(

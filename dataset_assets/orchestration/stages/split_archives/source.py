@@ -1,21 +1,24 @@
-"""`source: {recordings: ...}`, `{files: ...}` and `{shards: ...}` of a `defs.yaml`: folders."""
+"""The kinds of `source` that are a folder, such as `recordings:`, `files:` and `shards:`.
 
+Each plug-in of `dataset_assets/splits/sources/` is a kind here, with the keys of its option class.
+"""
+
+import inspect
 from typing import Any, ClassVar, Self
 
-from pydantic import model_validator
+from pydantic import create_model, model_validator
 
+from dataset_assets import registry
 from dataset_assets.orchestration.common.mirror import mirrors
 from dataset_assets.orchestration.common.section import Section, check_by
-from dataset_assets.splits.sources.files import FileOptions
-from dataset_assets.splits.sources.recordings import RecordingOptions
+
+ROLE = "split_source"
 
 
 class Folder(Section):
     """Base of the sources that are a folder."""
 
-    title: ClassVar[str]
-    #: Whether a change shows in the manifests, so that a sensor need not look at other files.
-    has_manifests: ClassVar[bool] = False
+    kind: ClassVar[str]
 
     path: str
     """A folder on any store. Relative paths start at DATASET_ASSETS_ROOT."""
@@ -26,48 +29,29 @@ class Folder(Section):
         return self
 
     def options(self) -> Any:
-        """Build the options of the library; None: there are none."""
-        return None
+        """Build the options of the library; None: the source has none."""
+        options_class = _options_class(self.kind)
+        return None if options_class is None else options_class(**self.given(options_class))
 
     def given_options(self) -> dict[str, Any]:
         """Return the options of the library that are in the YAML."""
-        return {
-            name: value
-            for options in type(self).mirrored
-            for name, value in self.given(options).items()
-        }
+        options_class = _options_class(self.kind)
+        return {} if options_class is None else self.given(options_class)
 
 
-@mirrors(RecordingOptions)
-class Recordings(Folder):
-    """Folders of frames: `<recording>/<camera>/<frame>.<extension>`.
-
-    A sample is the video of one camera in one recording.
-    """
-
-    title = "Recordings"
-
-    def options(self) -> RecordingOptions:
-        """Build the options of the library."""
-        return RecordingOptions(**self.given_options())
-
-
-@mirrors(FileOptions)
-class Files(Folder):
-    """Any files; those with the same name up to the extension are one sample.
-
-    For example, an image, its .txt caption and its .json columns.
-    """
-
-    title = "Files"
-
-    def options(self) -> FileOptions:
-        """Build the options of the library."""
-        return FileOptions(**self.given_options())
+def folder_source(kind: str) -> type[Folder]:
+    """Build the section of a kind of folder from the option class of its plug-in."""
+    section = create_model(
+        f"{kind.title()}Folder",
+        __base__=Folder,
+        __doc__=inspect.getdoc(registry.load(ROLE, kind)),
+        __module__=__name__,
+    )
+    section.kind = kind
+    options_class = _options_class(kind)
+    return section if options_class is None else mirrors(options_class)(section)
 
 
-class ShardSets(Folder):
-    """Existing shards: a folder with a `manifest.json`, or a folder of such folders."""
-
-    title = "Shard sets"
-    has_manifests = True
+def _options_class(kind: str) -> type | None:
+    options_class: type | None = registry.load(ROLE, kind).options_class
+    return options_class

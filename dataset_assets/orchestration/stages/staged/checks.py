@@ -41,7 +41,7 @@ def staged_results(
 ) -> list[dg.AssetCheckResult]:
     """Return the results for a partition."""
     return [
-        _complete(verify_set(store, deep=False), report),
+        _complete(verify_set(store, deep=False, manifest=report.manifest), report),
         _labels(report),
         _images(report, min_success_rate),
     ]

@@ -55,7 +55,7 @@ class PublishedSource(Section):
 
     def _paths(self) -> tuple[str, ...]:
         """Return the keys with paths; relative paths start at DATASET_ASSETS_ROOT."""
-        paths: tuple[str, ...] = registry.load(ROLE, self.kind).paths
+        paths: tuple[str, ...] = getattr(registry.load(ROLE, self.kind), "paths", ())
         return paths
 
 
