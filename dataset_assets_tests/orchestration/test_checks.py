@@ -67,7 +67,7 @@ def test_damage_is_found_when_a_shard_is_cut(graph):
 def test_run_fails_when_the_blocking_check_does(graph, monkeypatch):
     monkeypatch.setattr(
         "dataset_assets.orchestration.stages.shards.asset.verify_set",
-        lambda store, deep: ["00000.tar: cut"],
+        lambda store, **options: ["00000.tar: cut"],
     )
     graph.plan()
     result = graph.make_shards("00000", "00000")

@@ -9,13 +9,9 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import reduce
 from operator import or_
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from pydantic import create_model
-
-from dataset_assets.orchestration.common.section import Section
-
-S = TypeVar("S", bound=Section)
+from dataset_assets.orchestration.common.section import S, create_section
 
 
 def mirrors(
@@ -41,13 +37,7 @@ def mirrors(
             for key, field in keys.items()
             if key not in section.model_fields
         }
-        made: type[S] = create_model(  # type: ignore[call-overload]
-            section.__name__,
-            __base__=section,
-            __doc__=section.__doc__,
-            __module__=section.__module__,
-            **added,
-        )
+        made = create_section(section.__name__, section, section.__doc__, added)
         names = {key: field.name for key, field in keys.items()}
         made.mirrored = {**section.mirrored, options: names}
         return made

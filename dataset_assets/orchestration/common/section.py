@@ -10,10 +10,17 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import dagster as dg
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 from pydantic_core import CoreSchema, InitErrorDetails
 
 from dataset_assets.checks import did_you_mean
@@ -22,6 +29,7 @@ from dataset_assets.option_docs import field_docs
 
 #: key, value, what is wrong with it
 Problem = tuple[str, Any, str]
+S = TypeVar("S", bound="Section")
 
 
 class Section(BaseModel):
@@ -31,12 +39,13 @@ class Section(BaseModel):
     `datetime`.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
-    )
+    # Docstrings of keys are read for the schema only: pydantic would read them on every import.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     #: option class of the library -> key here -> field of the class; filled in by `mirrors`
     mirrored: ClassVar[Mapping[type, Mapping[str, str]]] = {}
+    #: whether the class was built by `create_section`, so that it has no source
+    is_generated: ClassVar[bool] = False
 
     @model_validator(mode="before")
     @classmethod
@@ -55,9 +64,13 @@ class Section(BaseModel):
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Add the docstrings and defaults of option classes, which are read only here."""
+        """Add docstrings of keys, and the docstrings and defaults of option classes."""
         described = handler(schema)
         properties = handler.resolve_ref_schema(described).get("properties", {})
+        written = next(each for each in cls.__mro__ if not getattr(each, "is_generated", False))
+        for key, text in field_docs(written).items():
+            if key in properties:
+                properties[key]["description"] = text
         for options, keys in cls.mirrored.items():
             docs = field_docs(options)
             for key, field in keys.items():
@@ -82,6 +95,15 @@ class Section(BaseModel):
             if value is not None:
                 values[field] = value
         return values
+
+
+def create_section(name: str, base: type[S], doc: str | None, keys: Mapping[str, Any]) -> type[S]:
+    """Build a subclass of a section with more keys: name -> (type, default)."""
+    section: type[S] = create_model(
+        name, __base__=base, __doc__=doc, __module__=base.__module__, **dict(keys)
+    )
+    section.is_generated = True
+    return section
 
 
 def _json_default(options: type, name: str) -> Any:

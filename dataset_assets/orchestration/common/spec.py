@@ -5,16 +5,14 @@ What all datasets have is declared here. The component adds the keys of the stag
 """
 
 import re
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self
 
 import dagster as dg
 from pydantic import AfterValidator, Field, model_validator
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.orchestration.common.dataset_sections import Automation, Freshness, Requires
-from dataset_assets.orchestration.common.section import Section
-
-S = TypeVar("S", bound=Section)
+from dataset_assets.orchestration.common.section import S, Section
 
 
 def check_name(name: str) -> str:

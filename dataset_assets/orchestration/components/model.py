@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import create_model, model_validator
 
 from dataset_assets import registry
-from dataset_assets.orchestration.common.section import Problem, errors_at_keys
+from dataset_assets.orchestration.common.section import Problem, create_section, errors_at_keys
 from dataset_assets.orchestration.common.spec import DatasetHead, DatasetSpec, Source
 from dataset_assets.orchestration.common.stage import Stage, in_order, stages_of
 
@@ -30,7 +30,7 @@ def dataset_model(stages: tuple[Stage, ...]) -> type[DatasetSpec]:
 
     keys = _stage_keys(stages)
     # Keys of bases keep their order, so those of the stages come between the two classes.
-    with_stages = create_model("StageKeys", __base__=DatasetHead, **keys)
+    with_stages = create_section("StageKeys", DatasetHead, DatasetHead.__doc__, keys)
     bases: Any = (DatasetSpec, with_stages)
     validators: dict[str, Any] = {"check_stages": model_validator(mode="after")(check_stages)}
     model: type[DatasetSpec] = create_model(
@@ -40,6 +40,7 @@ def dataset_model(stages: tuple[Stage, ...]) -> type[DatasetSpec]:
         __validators__=validators,
         source=keys["source"],
     )
+    model.is_generated = True
     return model
 
 
@@ -48,7 +49,7 @@ def _stage_keys(stages: Sequence[Stage]) -> dict[str, Any]:
     kinds: dict[str, Any] = {
         kind: (section | None, None) for stage in stages for kind, section in stage.sources.items()
     }
-    source = create_model(Source.__name__, __base__=Source, __doc__=Source.__doc__, **kinds)
+    source = create_section(Source.__name__, Source, Source.__doc__, kinds)
     keys: dict[str, Any] = {"source": (source, ...)}
     for stage in stages:
         if stage.key is not None and stage.is_optional:

@@ -6,11 +6,11 @@ Each plug-in of `dataset_assets/splits/sources/` is a kind here, with the keys o
 import inspect
 from typing import Any, ClassVar, Self
 
-from pydantic import create_model, model_validator
+from pydantic import model_validator
 
 from dataset_assets import registry
 from dataset_assets.orchestration.common.mirror import mirrors
-from dataset_assets.orchestration.common.section import Section, check_by
+from dataset_assets.orchestration.common.section import Section, check_by, create_section
 
 ROLE = "split_source"
 
@@ -41,12 +41,8 @@ class Folder(Section):
 
 def folder_source(kind: str) -> type[Folder]:
     """Build the section of a kind of folder from the option class of its plug-in."""
-    section = create_model(
-        f"{kind.title()}Folder",
-        __base__=Folder,
-        __doc__=inspect.getdoc(registry.load(ROLE, kind)),
-        __module__=__name__,
-    )
+    doc = inspect.getdoc(registry.load(ROLE, kind))
+    section = create_section(f"{kind.title()}Folder", Folder, doc, {})
     section.kind = kind
     options_class = _options_class(kind)
     return section if options_class is None else mirrors(options_class)(section)

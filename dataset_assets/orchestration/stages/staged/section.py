@@ -9,11 +9,11 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, model_validator
 
 from dataset_assets import registry
 from dataset_assets.orchestration.common.mirror import mirrors
-from dataset_assets.orchestration.common.section import Problem, Section, check_by
+from dataset_assets.orchestration.common.section import Problem, Section, check_by, create_section
 from dataset_assets.orchestration.common.spec import DatasetSpec
 from dataset_assets.pipelines.stage.open_staging import ROLE, open_staging, options_of
 from dataset_assets.pipelines.stage.stage import StageOptions
@@ -62,9 +62,7 @@ class PublishedSource(Section):
 def published_source(kind: str) -> type[PublishedSource]:
     """Build the section of a published dataset from the option class of its plug-in."""
     options = options_of(kind)
-    section = create_model(
-        kind.title(), __base__=PublishedSource, __doc__=inspect.getdoc(options), __module__=__name__
-    )
+    section = create_section(kind.title(), PublishedSource, inspect.getdoc(options), {})
     section.kind = kind
     return mirrors(options)(section)
 
