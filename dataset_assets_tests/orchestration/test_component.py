@@ -323,7 +323,7 @@ def test_template_is_rendered_when_it_names_the_environment(tmp_path, monkeypatc
             "keep_columns: [score]",
             "keep_columns: [width]",
             10,
-            r"source.urls.keep_columns: .*width can not be kept",
+            r"source.urls.keep_columns: .*width cannot be kept",
         ),
     ],
 )
