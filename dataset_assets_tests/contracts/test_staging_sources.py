@@ -1,4 +1,8 @@
-"""What every staging source promises. A new one in `dataset_assets/staging/sources/` is tested as soon as it has a publisher in `support/published_datasets.py`."""
+"""What every staging source promises.
+
+A new one in `dataset_assets/staging/sources/` is tested as soon as it has a publisher in
+`support/published_datasets.py`.
+"""
 
 from contextlib import closing
 from dataclasses import fields

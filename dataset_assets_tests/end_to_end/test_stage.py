@@ -1,4 +1,4 @@
-"""COCO, Cityscapes, ImageNet and CVAT staged for real, on a folder and on S3, over connections that break."""
+"""All sources staged end to end: to a folder and to S3, and over connections that break."""
 
 import logging
 import os
@@ -50,7 +50,7 @@ def test_nothing_changes_when_connections_break(tmp_path, published):
 
 
 def disk_in_use(store) -> int:
-    """Return the bytes that are not of committed files: what is staged, and files without a name that this process has open."""
+    """Return the bytes of uncommitted files, and of deleted ones that this process has open."""
     staged = (
         sum(path.stat().st_size for path in Path(store.url).glob("_tmp/*"))
         if Path(store.url).is_dir()
@@ -90,7 +90,7 @@ def test_a_wrong_password_is_one_clear_error_without_it(tmp_path, caplog):
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
 
 
-def test_data_that_may_not_be_passed_on_is_not_published(tmp_path, published):
+def test_data_whose_license_forbids_it_is_not_published(tmp_path, published):
     store, split = open_store(str(tmp_path / "staged")), open_store(str(tmp_path / "split"))
     published.stage(store, options=SMALL)
     source = shards.SplitSource([store])

@@ -1,4 +1,7 @@
-"""SIGKILL at random moments while COCO is staged over HTTP, then one clean run: bytes of a run that nobody stopped, and nothing downloaded twice."""
+"""SIGKILL at random moments while COCO is staged over HTTP, then one clean run.
+
+The result has the bytes of an uninterrupted run, and nothing is downloaded twice.
+"""
 
 import json
 import os
@@ -28,10 +31,14 @@ ROOT = Path(__file__).parents[2]
 IMAGES, PER_SHARD = 200, 10
 ARCHIVE, ANNOTATIONS = "train2017.zip", "annotations_trainval2017.zip"
 BYTES_PER_S = 3_000_000
-PROBE = 1 << 16  # what is read at the begin of an archive to learn its size and kind
-DIRECTORY = 2 * PROBE + 1000  # what is read of an archive to know its members
-PADDING = 40_000  # bytes behind each image: the archive is large against all that is read of it besides images
-GAP = (1 << 20) + PROBE  # a gap up to this size is read rather than asked around
+#: Read at the start of an archive to learn its size and kind.
+PROBE = 1 << 16
+#: Read of an archive to know its members.
+DIRECTORY = 2 * PROBE + 1000
+#: Bytes after each image, so that images are most of the archive.
+PADDING = 40_000
+#: A gap up to this size is read rather than skipped with a new request.
+GAP = (1 << 20) + PROBE
 #: Never read on where a new request would do: what is downloaded is what is needed.
 RANGES = RangeOptions(first_bytes=PROBE, buffer_bytes=PROBE, skip_bytes=0)
 
@@ -62,7 +69,7 @@ def publish_coco(folder):
 
 
 def start(server, out, environment=None):
-    """Stage in a process of its own."""
+    """Stage in another process."""
     script = f"from {__name__} import stage_coco; stage_coco({server.url().rstrip('/')!r}, {out!r})"
     command = [sys.executable, "-c", script]
     return subprocess.Popen(
@@ -71,7 +78,7 @@ def start(server, out, environment=None):
 
 
 def members(archive):
-    """Return where each image begins and ends in the archive, in archive order, and where its directory begins."""
+    """Return the offset of each image, in archive order, and that of the directory."""
     with zipfile.ZipFile(archive) as opened:
         infos = sorted(
             (info for info in opened.infolist() if not info.is_dir()),
@@ -82,7 +89,7 @@ def members(archive):
 
 
 def read_again(server, done_rows):
-    """List the ranges of a run that hold images which are done already."""
+    """List the requested ranges that have images of earlier runs."""
     starts, directory = members(server.folder / ARCHIVE)
     first = starts[done_rows] if done_rows < len(starts) else directory
     found = []

@@ -1,4 +1,7 @@
-"""SIGKILL at random moments while each of the published datasets is staged: the clean run after them ends with the bytes of a run that nobody stopped."""
+"""SIGKILL at random moments while each of the published datasets is staged.
+
+The clean run after them ends with the bytes of an uninterrupted run.
+"""
 
 import json
 import random
@@ -18,11 +21,12 @@ from dataset_assets_tests.support.published_datasets import PUBLISHERS, Publishe
 
 ROOT = Path(__file__).parents[2]
 KILLS = 6
-PAUSE_S = 0.02  # behind each image, so that there is time to be killed in
+#: After each image, so that there is time for the kill.
+PAUSE_S = 0.02
 
 
 def stage_slowly(text):
-    """Stage as the JSON says: what the process runs that is killed."""
+    """Stage as the JSON says. The killed process runs this."""
     said = json.loads(text)
     published = PublishedDataset(
         said["kind"], said["options"], (said["partition"],), secrets=said["secrets"]
@@ -51,8 +55,8 @@ def start(published, out, environment):
     return run
 
 
-def began(store, run):
-    """Wait until a run has written something, or is over."""
+def wait_for_output(store, run):
+    """Wait until a run has written something, or has ended."""
     before = len(list(store.list()))
     while run.poll() is None and len(list(store.list())) == before:
         time.sleep(0.01)
@@ -76,7 +80,7 @@ def test_kills_at_random_moments_change_nothing_for_any_source(tmp_path, kind, w
         killed = 0
         while killed < KILLS:
             run = start(published, store.url, environment)
-            began(store, run)
+            wait_for_output(store, run)
             time.sleep(moments.uniform(0.0, 0.2))
             run.send_signal(signal.SIGKILL)
             said = run.stderr.read().decode()

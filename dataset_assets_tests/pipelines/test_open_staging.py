@@ -1,4 +1,4 @@
-"""Published datasets by name and options, and where their credentials come from."""
+"""Sources by name and options, and where their credentials come from."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_source_is_what_its_name_says(kind):
     assert options_of(kind).__name__ == f"{kind.capitalize()}Options"
 
 
-def test_lists_stand_for_tuples():
+def test_lists_are_accepted_as_tuples():
     assert open_staging("coco", {"partitions": ["val2017"]}).partitions == ("val2017",)
 
 

@@ -1,4 +1,4 @@
-"""Reading on one thread, work on several, results in order."""
+"""One thread reads, several work, results come in order."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ def test_results_come_in_order_when_work_takes_unequal_time():
     assert list(ordered_map(iter(range(40)), work, threads=3)) == list(range(40))
 
 
-def test_few_are_under_way_when_results_are_not_taken():
+def test_few_items_are_in_flight_when_results_are_not_taken():
     seen = []
 
     def items():

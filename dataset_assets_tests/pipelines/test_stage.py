@@ -1,4 +1,4 @@
-"""A published dataset staged as shards: rows, parts, index, what is said of the whole, and what happens when it is run again."""
+"""A published dataset staged as shards: rows, parts, index, description, and further runs."""
 
 import json
 from dataclasses import replace
@@ -41,12 +41,12 @@ COUNT = 12
 
 @pytest.fixture
 def archive(tmp_path):
-    return write_zip(tmp_path / "pictures.zip", COUNT)
+    return write_zip(tmp_path / "images.zip", COUNT)
 
 
 @pytest.fixture
 def store(tmp_path):
-    return open_store(str(tmp_path / "pictures" / "staged" / "train"))
+    return open_store(str(tmp_path / "images" / "staged" / "train"))
 
 
 def rows_of(store):
@@ -66,8 +66,8 @@ def test_every_image_has_a_row_when_staged(archive, store):
     rows = {int(row.columns["path"][-8:-4]): row for row in rows_of(store)}
     assert sorted(rows) == list(range(COUNT))
     for number, row in rows.items():
-        assert row.columns["archive"] == "pictures.zip"
-        assert row.key == (f"{number:04d}" if number == REFUSED else f"picture_{number:04d}")
+        assert row.columns["archive"] == "images.zip"
+        assert row.key == (f"{number:04d}" if number == REFUSED else f"image_{number:04d}")
         if number in (CUT, REFUSED):
             assert (row.payload, row.columns["width"]) == (None, None)
             continue
@@ -124,7 +124,7 @@ def test_staged_json_counts_what_the_shards_hold(archive, store):
     dataset = run(ZipSource(archive), store).dataset
     assert dataset == read_staged(store)
     assert (dataset.source, dataset.partition, dataset.classes, dataset.parts) == (
-        "pictures",
+        "images",
         "train",
         CLASSES,
         ("annotations.json", "seg.png"),
@@ -139,7 +139,7 @@ def test_staged_json_counts_what_the_shards_hold(archive, store):
     }
     assert dataset.images == {"1": len(labelled), "2": len(labelled), "300": len(sevens)}
     assert dataset.warnings == {"images without label map": 1}
-    assert list(dataset.archives) == ["pictures.zip"]
+    assert list(dataset.archives) == ["images.zip"]
 
 
 def test_manifest_names_everything_beside_the_shards(archive, store):
@@ -158,7 +158,7 @@ def test_manifest_names_everything_beside_the_shards(archive, store):
     assert any("index.parquet is missing" in problem for problem in verify_set(store, deep=False))
 
 
-def test_nothing_is_read_again_when_everything_is_there(archive, store):
+def test_nothing_is_read_again_when_everything_exists(archive, store):
     source = ZipSource(archive)
     first = run(source, store)
     before = {info.key: info.modified for info in store.list()}
@@ -176,7 +176,7 @@ def test_nothing_is_read_again_when_everything_is_there(archive, store):
 @pytest.mark.parametrize(
     "gone", ["manifest.json", "index.parquet", "staged.json", "annotations/notes.json"]
 )
-def test_what_is_missing_is_made_again_when_the_shards_are_there(archive, store, gone):
+def test_missing_files_are_rewritten_when_all_shards_exist(archive, store, gone):
     source = ZipSource(archive)
     run(source, store)
     expected = contents(store)
@@ -186,7 +186,7 @@ def test_what_is_missing_is_made_again_when_the_shards_are_there(archive, store,
     assert set(source.read.values()) == {1}
 
 
-def test_run_goes_on_behind_the_first_shard_that_is_missing(archive, store):
+def test_run_resumes_at_the_first_missing_shard(archive, store):
     source = ZipSource(archive)
     run(source, store)
     expected = contents(store)
@@ -199,9 +199,7 @@ def test_run_goes_on_behind_the_first_shard_that_is_missing(archive, store):
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("max_bytes", [1, 6000, 1 << 30])
-def test_bytes_do_not_depend_on_threads_or_on_how_often_it_was_stopped(
-    tmp_path, archive, workers, max_bytes
-):
+def test_bytes_do_not_depend_on_threads_or_interruptions(tmp_path, archive, workers, max_bytes):
     options = StageOptions(max_shard_bytes=max_bytes, max_shard_samples=5, workers=workers)
     clean, stopped = (open_store(str(tmp_path / name)) for name in ("clean", "stopped"))
     run(ZipSource(archive), clean, replace(options, workers=2))
@@ -246,7 +244,7 @@ def test_shards_of_another_archive_are_not_mixed(tmp_path, archive, store):
         run(ZipSource(other), store)
 
 
-def test_place_of_the_archive_does_not_count(tmp_path, archive, store):
+def test_location_of_the_archive_does_not_count(tmp_path, archive, store):
     run(ZipSource(archive), store)
     copy = tmp_path / "elsewhere.zip"
     copy.write_bytes(archive.read_bytes())
@@ -261,7 +259,7 @@ def test_kept_files_are_copied_again_when_their_archive_has_changed(tmp_path, ar
     source = ZipSource(write_zip(tmp_path / "other.zip", COUNT + 1))
     run(source, store)
     assert source.kept == 1
-    assert json.loads(store.read("annotations/notes.json")) == {"pictures": COUNT + 1}
+    assert json.loads(store.read("annotations/notes.json")) == {"images": COUNT + 1}
 
 
 def test_corrupt_archive_fails_every_run_when_found_at_its_end(archive, store):
@@ -287,7 +285,7 @@ def test_progress_counts_rows_of_earlier_runs_too(archive, store):
     assert seen == [(done, COUNT) for done in range(9, COUNT + 1)]
 
 
-def test_equal_keys_are_refused(archive, store):
+def test_equal_keys_are_rejected(archive, store):
     source = ZipSource(archive)
     opened = source.open
 
@@ -333,7 +331,7 @@ def test_partition_without_images_is_an_error(archive, store):
         ({"workers": -1}, "workers"),
     ],
 )
-def test_option_is_refused_when_it_can_not_work(given, said):
+def test_option_is_refused_when_it_is_not_valid(given, said):
     with pytest.raises(ConfigurationError, match=said):
         StageOptions(**given)
 

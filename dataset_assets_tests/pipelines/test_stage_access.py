@@ -1,4 +1,4 @@
-"""What sources may reach: archives wherever they lie, files that are kept, credentials that are never shown."""
+"""What sources may reach: archives in any place, kept files, and credentials, never shown."""
 
 import io
 

@@ -1,4 +1,7 @@
-"""Die at every step that staging takes on its store, run again: the bytes are those of a run that nobody disturbed, and committed images stay unread."""
+"""Die at every step that staging takes on its store, then run again.
+
+The bytes are those of an uninterrupted run, and committed images are not read again.
+"""
 
 import gc
 import os
@@ -31,7 +34,7 @@ def _no_fsync(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _dead_are_silent(monkeypatch):
+def _silence_killed_runs(monkeypatch):
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
     yield
     gc.collect()
@@ -39,7 +42,7 @@ def _dead_are_silent(monkeypatch):
 
 @pytest.fixture
 def archive(tmp_path):
-    return write_zip(tmp_path / "pictures.zip", COUNT)
+    return write_zip(tmp_path / "images.zip", COUNT)
 
 
 @pytest.mark.parametrize("layout", OPTIONS)
@@ -60,7 +63,7 @@ def test_bytes_are_those_of_a_clean_run_when_killed_at_any_step(
         name = str(tmp_path / f"killed {step}")
         store = open_store(f"{name}/staged/train")
         with monkeypatch.context() as patch:
-            patch.setattr(_presence, "run_name", name_of_the_dead)
+            patch.setattr(_presence, "run_name", name_of_ended_run)
             with pytest.raises(
                 (Killed, OSError)
             ):  # pyarrow turns what its sink raises into an OSError
@@ -79,9 +82,9 @@ def test_bytes_are_those_of_a_clean_run_when_killed_at_any_step(
         assert list(store.root.glob("_*")) == []
 
 
-def test_leftovers_of_the_dead_are_removed_but_those_of_the_living_stay(tmp_path, archive):
+def test_leftovers_of_ended_runs_are_removed_but_those_of_live_runs_stay(tmp_path, archive):
     store = open_store(str(tmp_path / "out"))
-    store.write(f"_stage/{name_of_the_dead()}/started", b"")
+    store.write(f"_stage/{name_of_ended_run()}/started", b"")
     left = store.stage("00007.tar")
     left.write(b"left by the dead")
     left.close()
@@ -97,8 +100,8 @@ def test_leftovers_of_the_dead_are_removed_but_those_of_the_living_stay(tmp_path
 
 
 @cache
-def name_of_the_dead():
-    """Name a run of a process of this machine that has ended."""
+def name_of_ended_run():
+    """Return the name of a run on this machine whose process has ended."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     return f"{platform.node()}-{ended.pid}-{'0' * 32}"

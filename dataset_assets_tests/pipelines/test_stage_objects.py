@@ -1,4 +1,4 @@
-"""Layout `objects`: one object for each image and label map, with rows, records, index and manifest as for shards."""
+"""Layout `objects`: one object for each image and label map; all else as for shards."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ GOOD = [number for number in range(COUNT) if number not in (CUT, REFUSED)]
 
 @pytest.fixture
 def archive(tmp_path):
-    return write_zip(tmp_path / "pictures.zip", COUNT)
+    return write_zip(tmp_path / "images.zip", COUNT)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_objects_have_the_paths_of_the_archive_when_staged(archive, dataset):
         for info in dataset.list()
         if not info.key.startswith("staged/")
     }
-    expected = {f"pictures/{number:04d}.jpg": jpeg(number) for number in GOOD}
+    expected = {f"images/{number:04d}.jpg": jpeg(number) for number in GOOD}
     expected |= {
         f"labels/{number:04d}.png": label_map(number) for number in GOOD if number != WITHOUT_LABELS
     }
@@ -67,14 +67,14 @@ def test_index_names_the_objects_of_each_image(archive, dataset):
     for row in rows:
         sizes = {path: dataset.size(path) for path in row["object_paths"]}
         assert list(sizes.values()) == row["object_bytes"]
-        assert row["object_paths"][0] == f"pictures/{row['number']:04d}.jpg"
+        assert row["object_paths"][0] == f"images/{row['number']:04d}.jpg"
 
 
-def test_objects_go_elsewhere_when_asked(tmp_path, archive, dataset):
+def test_objects_are_written_to_another_folder_when_given(tmp_path, archive, dataset):
     elsewhere = str(tmp_path / "elsewhere")
     store = dataset.child("staged/train")
     run(ZipSource(archive), store, replace(OPTIONS, objects_url=elsewhere))
-    assert open_store(elsewhere).read(f"pictures/{GOOD[0]:04d}.jpg") == jpeg(GOOD[0])
+    assert open_store(elsewhere).read(f"images/{GOOD[0]:04d}.jpg") == jpeg(GOOD[0])
     assert verify_set(store, objects_url=elsewhere) == []
     manifest = store.read("manifest.json")
     other = open_store(str(tmp_path / "other" / "staged" / "train"))
@@ -85,7 +85,7 @@ def test_objects_go_elsewhere_when_asked(tmp_path, archive, dataset):
 def test_verify_finds_objects_that_are_gone_or_have_changed(archive, dataset):
     store = dataset.child("staged/train")
     run(ZipSource(archive), store, OPTIONS)
-    first, second, third = (f"pictures/{number:04d}.jpg" for number in GOOD[:3])
+    first, second, third = (f"images/{number:04d}.jpg" for number in GOOD[:3])
     dataset.delete(first)
     dataset.write(second, b"short")
     dataset.write(third, bytes(dataset.size(third)))

@@ -1,4 +1,7 @@
-"""A small published dataset for tests: a zip of pictures with label maps beside them, staged by a source that needs the standard library only."""
+"""A small published dataset: a zip of images and label maps, and its source.
+
+The source needs the standard library only.
+"""
 
 import json
 import random
@@ -39,25 +42,25 @@ def label_map(number, side=24):
 
 
 def write_zip(path, count=12, side=24):
-    """Write an archive; equal arguments, equal bytes."""
+    """Write an archive. Equal arguments give equal bytes."""
     with zipfile.ZipFile(path, "w") as archive:
         for number in random.Random(0).sample(range(count), count):
-            picture = jpeg(number, side)
-            data = picture[: len(picture) // 2] if number == CUT else picture
-            archive.writestr(zipfile.ZipInfo(f"pictures/{number:04d}.jpg"), data)
+            image = jpeg(number, side)
+            data = image[: len(image) // 2] if number == CUT else image
+            archive.writestr(zipfile.ZipInfo(f"images/{number:04d}.jpg"), data)
         for number in range(count):
             if number != WITHOUT_LABELS:
                 archive.writestr(
                     zipfile.ZipInfo(f"labels/{number:04d}.png"), label_map(number, side)
                 )
-        archive.writestr(zipfile.ZipInfo("notes.json"), json.dumps({"pictures": count}))
+        archive.writestr(zipfile.ZipInfo("notes.json"), json.dumps({"images": count}))
     return path
 
 
 class ZipSource:
-    """See `staging._base.Source`."""
+    """The zip as a source of samples. Counts what is read of it."""
 
-    kind = "pictures"
+    kind = "images"
     partitions = ("train", "empty")
 
     def __init__(self, url, *, redistributable=True, md5_is_right=True):
@@ -66,7 +69,8 @@ class ZipSource:
             License("CC BY 4.0", "https://example.org/license", redistributable),
         )
         self.md5_is_right = md5_is_right
-        self.read = Counter()  # members
+        #: Member -> how often it was read.
+        self.read = Counter()
         self.kept = 0
 
     def open(self, partition, access):
@@ -74,7 +78,7 @@ class ZipSource:
 
 
 class ZipPartition:
-    """See `staging._base.Partition`."""
+    """The open zip."""
 
     columns: ClassVar = {"number": "int32", "caption": "string"}
     parts = ("annotations.json", "seg.png")
@@ -85,8 +89,8 @@ class ZipPartition:
         self._file = access.open(source.url)
         self._zip = zipfile.ZipFile(self._file)
         infos = sorted(self._zip.infolist(), key=lambda info: info.header_offset)
-        self._pictures = [
-            info for info in infos if info.filename.startswith("pictures/") and name == "train"
+        self._images = [
+            info for info in infos if info.filename.startswith("images/") and name == "train"
         ]
         self._labels = {
             info.filename.rpartition("/")[2][:4]: info
@@ -94,25 +98,25 @@ class ZipPartition:
             if info.filename.startswith("labels/")
         }
         directory = json.dumps([(info.filename, info.CRC, info.file_size) for info in infos])
-        self.archives = {"pictures.zip": sha256(directory.encode()).hexdigest()}
-        self.fingerprint = self.archives["pictures.zip"]
-        self.count = len(self._pictures)
+        self.archives = {"images.zip": sha256(directory.encode()).hexdigest()}
+        self.fingerprint = self.archives["images.zip"]
+        self.count = len(self._images)
         with access.keep("notes.json", self._notes, self.fingerprint) as notes:
-            self._total = json.load(notes)["pictures"]
+            self._total = json.load(notes)["images"]
 
     def _notes(self):
         self.source.kept += 1
         return self._zip.open("notes.json")
 
     def read_items(self, start):
-        for index, info in enumerate(self._pictures[start:], start):
+        for index, info in enumerate(self._images[start:], start):
             self.source.read[info.filename] += 1
             labels = self._labels.get(info.filename[-8:-4])
             companions = {labels.filename: self._zip.read(labels)} if labels else {}
             yield StageItem(
                 index,
                 info.filename,
-                "pictures.zip",
+                "images.zip",
                 info.header_offset,
                 self._zip.read(info),
                 companions,
@@ -133,7 +137,7 @@ class ZipPartition:
                 if label
             }
         return StagedSample(
-            f"picture_{number:04d}",
+            f"image_{number:04d}",
             "jpg",
             item.payload,
             {"number": number, "caption": f"n° {number}"},
@@ -147,7 +151,7 @@ class ZipPartition:
 
     def verify_archives(self):
         if not self.source.md5_is_right:
-            raise ArchiveCorrupt("pictures.zip: expected another md5")
+            raise ArchiveCorrupt("images.zip: expected another md5")
 
     @property
     def warnings(self):
@@ -163,7 +167,7 @@ def run(source, store, options=SMALL, **others):
 
 
 def contents(store):
-    """Return every object of a store; of commit records what does not come from a clock."""
+    """Return the digest of every object of a store; of records, what does not depend on clocks."""
     return {info.key: _timeless(info.key, store.read(info.key)) for info in store.list()}
 
 

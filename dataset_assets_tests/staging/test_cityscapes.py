@@ -195,7 +195,7 @@ def test_a_damaged_label_map_is_a_bad_sample_when_drawn(tmp_path, archives):
         item.archive,
         item.offset,
         item.payload,
-        {**item.companions, name: b"not a picture"},
+        {**item.companions, name: b"not an image"},
     )
     with pytest.raises(SampleError, match="8-bit image of one channel"):
         partition.make_sample(damaged)

@@ -59,7 +59,7 @@ def test_categories_and_images_are_known_when_they_stand_behind_the_annotations(
     assert dict(file.warnings) == {}
 
 
-def test_oddities_are_counted_when_the_file_has_them(tmp_path):
+def test_irregularities_are_counted_when_the_file_has_them(tmp_path):
     images = [
         _image(1),
         _image(2),

@@ -144,8 +144,8 @@ def test_extension_is_that_of_the_bytes_when_a_png_is_named_jpg(opened):
     assert found.make_sample(next(found.read_items(0))).extension == "png"
 
 
-def test_oddities_are_counted_and_passed_over_when_parts_do_not_fit(opened):
-    """Annotations of a missing image, images without annotations, duplicate ids, images that are missing or not listed."""
+def test_irregularities_are_counted_and_skipped_when_parts_do_not_match(opened):
+    """Stray annotations, images without annotations, duplicate ids, missing and unlisted images."""
     images = [_image(1), _image(2), _image(3), _image(3, file_name="000000000004.jpg")]
     annotations = [_annotation(1, 1), _annotation(1, 1), _annotation(2, 99)]
     members = {f"val2017/{number:012d}.jpg": _jpeg() for number in (8, 1, 2, 4)} | {

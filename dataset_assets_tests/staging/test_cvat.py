@@ -8,7 +8,13 @@ from dataset_assets.errors import ArchiveCorrupt, ConfigurationError, Unreadable
 from dataset_assets.records.staged import ClassLabel, SampleError
 from dataset_assets.staging.sources.cvat import CvatExport, CvatOptions, Source
 from dataset_assets_tests.support import tiny_cvat
-from dataset_assets_tests.support.tiny_cvat import FolderAccess, document, image, picture, write_zip
+from dataset_assets_tests.support.tiny_cvat import (
+    FolderAccess,
+    document,
+    encoded_image,
+    image_element,
+    write_zip,
+)
 
 
 def opened(export, access=None, **options):
@@ -125,11 +131,14 @@ def test_box_moves_through_a_video_when_its_frames_are_staged(tmp_path):
 
 
 def test_frames_are_told_by_number_or_by_order_when_files_have_names(tmp_path):
-    track = '<track id="0" label="car"><box frame="{}" outside="0" xtl="0" ytl="0" xbr="9" ybr="9"/></track>'
+    track = (
+        '<track id="0" label="car">'
+        '<box frame="{}" outside="0" xtl="0" ytl="0" xbr="9" ybr="9"/></track>'
+    )
     numbered = write_zip(
         tmp_path / "n.zip",
         {"annotations.xml": document(track.format(20))}
-        | {f"images/frame_{n:06d}.PNG": picture() for n in (20, 10)},
+        | {f"images/frame_{n:06d}.PNG": encoded_image() for n in (20, 10)},
     )
     assert [(s.columns["image_id"], s.columns["n_shapes"]) for s in samples(opened(numbered))] == [
         (20, 1),
@@ -138,7 +147,7 @@ def test_frames_are_told_by_number_or_by_order_when_files_have_names(tmp_path):
     named = write_zip(
         tmp_path / "m.zip",
         {"annotations.xml": document(track.format(1))}
-        | {f"images/{n}.jpg": picture() for n in "cba"},
+        | {f"images/{n}.jpg": encoded_image() for n in "cba"},
     )
     assert [(s.columns["image_id"], s.columns["n_shapes"]) for s in samples(opened(named))] == [
         (2, 1),
@@ -176,14 +185,14 @@ def test_annotations_are_copied_once_when_a_partition_is_opened_again(tmp_path):
     assert len(fingerprints) == 1
 
 
-def test_pictures_come_from_elsewhere_when_an_export_has_none(tmp_path):
-    xml = document(image(0, "a.jpg", tiny_cvat.SHAPES) + image(1, "missing.jpg"))
+def test_images_come_from_elsewhere_when_an_export_has_none(tmp_path):
+    xml = document(image_element(0, "a.jpg", tiny_cvat.SHAPES) + image_element(1, "missing.jpg"))
     (tmp_path / "annotations.xml").write_bytes(xml)
-    pictures = write_zip(
-        tmp_path / "pictures.zip",
+    images = write_zip(
+        tmp_path / "images.zip",
         {
-            "a.jpg": picture(),
-            "unknown.jpg": picture(1),
+            "a.jpg": encoded_image(),
+            "unknown.jpg": encoded_image(1),
             "readme.txt": b"x",
             "__MACOSX/._a.jpg": b"x",
         },
@@ -192,7 +201,7 @@ def test_pictures_come_from_elsewhere_when_an_export_has_none(tmp_path):
         tmp_path / "annotations.xml",
         write_zip(tmp_path / "x.zip", {"annotations.xml": xml}),
     ):
-        partition = opened({"annotations": str(annotations), "images": pictures})
+        partition = opened({"annotations": str(annotations), "images": images})
         assert [sample.columns["n_shapes"] for sample in samples(partition)] == [4, 0]
         assert partition.warnings == {
             "polyline not drawn": 1,
@@ -230,13 +239,13 @@ def test_polylines_are_drawn_when_they_have_a_width(tmp_path):
 def one(tmp_path, body, payload=None, name="a.jpg", **more):
     path = write_zip(
         tmp_path / "one.zip",
-        {"annotations.xml": document(body, **more), f"images/{name}": payload or picture()},
+        {"annotations.xml": document(body, **more), f"images/{name}": payload or encoded_image()},
     )
     return opened(path)
 
 
 def test_labels_without_a_head_are_numbered_as_they_come(tmp_path):
-    partition = one(tmp_path, image(0, "a.jpg", tiny_cvat.SHAPES), labels={})
+    partition = one(tmp_path, image_element(0, "a.jpg", tiny_cvat.SHAPES), labels={})
     assert [label.name for label in partition.classes] == [
         "car",
         "plate",
@@ -249,7 +258,7 @@ def test_labels_without_a_head_are_numbered_as_they_come(tmp_path):
 def test_unknown_labels_are_counted_and_not_drawn(tmp_path):
     partition = one(
         tmp_path,
-        image(
+        image_element(
             0, "a.jpg", '<box label="ghost" xtl="0" ytl="0" xbr="9" ybr="9"/><blob label="car"/>'
         ),
     )
@@ -257,11 +266,11 @@ def test_unknown_labels_are_counted_and_not_drawn(tmp_path):
     assert not labels(samples(partition)[0]).any()
 
 
-def test_label_map_has_the_shape_of_the_picture_as_shown_when_it_lies_on_its_side(tmp_path):
-    jpeg = picture(size=(64, 96))
+def test_label_map_has_the_shape_of_the_image_as_shown_when_it_lies_on_its_side(tmp_path):
+    jpeg = encoded_image(size=(64, 96))
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     turned = jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:]
-    (sample,) = samples(one(tmp_path, image(0, "a.jpg"), turned))
+    (sample,) = samples(one(tmp_path, image_element(0, "a.jpg"), turned))
     assert (
         labels(sample).shape
         == cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape[:2]
@@ -272,12 +281,16 @@ def test_label_map_has_the_shape_of_the_picture_as_shown_when_it_lies_on_its_sid
 @pytest.mark.parametrize(
     ("body", "payload", "message"),
     [
-        (image(0, "a.jpg", '<box label="car" xtl="0"/>'), None, "box without ytl"),
-        (image(0, "a.jpg", size=(10, 10)), None, "has 96 x 64 pixels, but its annotations 10 x 10"),
-        (image(0, "a.jpg"), b"<html>", "it is no image"),
+        (image_element(0, "a.jpg", '<box label="car" xtl="0"/>'), None, "box without ytl"),
+        (
+            image_element(0, "a.jpg", size=(10, 10)),
+            None,
+            "has 96 x 64 pixels, but its annotations 10 x 10",
+        ),
+        (image_element(0, "a.jpg"), b"<html>", "it is no image"),
     ],
 )
-def test_sample_is_refused_when_picture_and_annotations_can_not_be_used(
+def test_sample_is_refused_when_image_and_annotations_can_not_be_used(
     tmp_path, body, payload, message
 ):
     (item,) = (partition := one(tmp_path, body, payload)).read_items(0)
@@ -285,7 +298,10 @@ def test_sample_is_refused_when_picture_and_annotations_can_not_be_used(
         partition.make_sample(item)
 
 
-TRACK = '<track id="{0}" label="car" task_id="{0}"><box frame="0" xtl="0" ytl="0" xbr="9" ybr="9"/></track>'
+TRACK = (
+    '<track id="{0}" label="car" task_id="{0}">'
+    '<box frame="0" xtl="0" ytl="0" xbr="9" ybr="9"/></track>'
+)
 
 
 @pytest.mark.parametrize(
@@ -307,12 +323,15 @@ TRACK = '<track id="{0}" label="car" task_id="{0}"><box frame="0" xtl="0" ytl="0
             r"one\.zip: expected XML",
         ),
         (
-            {"annotations.xml": document(image("x", "a")), "images/a.jpg": b"x"},
+            {"annotations.xml": document(image_element("x", "a")), "images/a.jpg": b"x"},
             ArchiveCorrupt,
             "expected a whole number as id",
         ),
         (
-            {"annotations.xml": document(image(0, "a") + TRACK.format(0)), "images/a.jpg": b"x"},
+            {
+                "annotations.xml": document(image_element(0, "a") + TRACK.format(0)),
+                "images/a.jpg": b"x",
+            },
             ArchiveCorrupt,
             "images or tracks, got both",
         ),
@@ -329,7 +348,8 @@ TRACK = '<track id="{0}" label="car" task_id="{0}"><box frame="0" xtl="0" ytl="0
         (
             {
                 "annotations.xml": document(
-                    image(0, "a.jpg", more='subset="x"') + image(1, "a.jpg", more='subset="y"')
+                    image_element(0, "a.jpg", more='subset="x"')
+                    + image_element(1, "a.jpg", more='subset="y"')
                 ),
                 "images/a.jpg": b"x",
             },
@@ -338,7 +358,7 @@ TRACK = '<track id="{0}" label="car" task_id="{0}"><box frame="0" xtl="0" ytl="0
         ),
         (
             {
-                "annotations.xml": document(image(0, "a.jpg", more='subset="x"')),
+                "annotations.xml": document(image_element(0, "a.jpg", more='subset="x"')),
                 "images/a.jpg": b"x",
                 "images/x/a.jpg": b"x",
             },
@@ -380,7 +400,7 @@ def test_license_is_that_of_the_options():
     )
 
 
-def test_objects_are_the_picture_and_its_annotations(tmp_path):
+def test_objects_are_the_image_and_its_annotations(tmp_path):
     partition = opened(tiny_cvat.write_images(tmp_path / "a.zip"))
     first = next(iter(partition.read_items(0)))
     assert [path for path, _ in partition.make_objects(first)] == [

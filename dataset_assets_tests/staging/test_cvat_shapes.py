@@ -59,7 +59,7 @@ def test_mask_is_drawn_along_rows_when_it_is_that_of_the_documentation():
     assert not np.array_equal(decode(parse_shape(mask)["rle"], 15, 13), expected)  # as COCO counts
 
 
-def test_documented_picture_is_drawn_by_depth_when_shapes_overlap():
+def test_documented_image_is_drawn_by_depth_when_shapes_overlap():
     shapes = [parse_shape(each) for each in fromstring(tiny_cvat.SAMPLE.encode()).find("image")]
     drawn = draw_shapes(
         shapes, {"car": 1, "traffic_line": 2, "wheel": 3, "plate": 4}, (1200, 1600), 0.0
@@ -213,7 +213,8 @@ def test_sample_is_refused_in_words_when_a_shape_can_not_be_drawn(element, messa
 def test_record_has_everything_when_read():
     record = parse_shape(
         fromstring(
-            '<polygon label="a" source="manual" occluded="1" points="1.50,2.00;3,4" z_order="2" group_id="9">'
+            '<polygon label="a" source="manual" occluded="1" points="1.50,2.00;3,4" '
+            'z_order="2" group_id="9">'
             '<attribute name="color">red</attribute><attribute name="empty"></attribute></polygon>'
         )
     )

@@ -71,12 +71,12 @@ def test_corrupt_member_is_named_when_an_export_is_damaged(tmp_path):
         staged(tmp_path / "out", str(path))
 
 
-def test_bad_picture_is_a_row_without_a_sample(tmp_path):
-    body = tiny_cvat.image(0, "a.jpg") + tiny_cvat.image(1, "b.jpg")
+def test_bad_image_is_a_row_without_a_sample(tmp_path):
+    body = tiny_cvat.image_element(0, "a.jpg") + tiny_cvat.image_element(1, "b.jpg")
     files = {
         "annotations.xml": tiny_cvat.document(body),
-        "images/a.jpg": tiny_cvat.picture(),
-        "images/b.jpg": tiny_cvat.picture()[:300],
+        "images/a.jpg": tiny_cvat.encoded_image(),
+        "images/b.jpg": tiny_cvat.encoded_image()[:300],
     }
     report, _ = staged(tmp_path / "out", tiny_cvat.write_zip(tmp_path / "export.zip", files))
     assert (report.dataset.rows, report.dataset.samples, sum(report.dataset.causes.values())) == (

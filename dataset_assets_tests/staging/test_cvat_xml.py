@@ -22,7 +22,9 @@ def read(data):
 
 def test_elements_come_in_order_when_read():
     body = (
-        tiny_cvat.image(0, "a.jpg", '<box label="car"/><skeleton label="s"><points/></skeleton>')
+        tiny_cvat.image_element(
+            0, "a.jpg", '<box label="car"/><skeleton label="s"><points/></skeleton>'
+        )
         + "<track><mask/></track>"
     )
     data = tiny_cvat.document(
@@ -43,7 +45,9 @@ def test_elements_come_in_order_when_read():
 
 def test_shape_is_complete_when_it_is_given():
     data = tiny_cvat.document(
-        tiny_cvat.image(0, "a.jpg", '<box label="car"><attribute name="n">text</attribute></box>')
+        tiny_cvat.image_element(
+            0, "a.jpg", '<box label="car"><attribute name="n">text</attribute></box>'
+        )
     )
     assert [
         element[0].text
@@ -56,11 +60,17 @@ def test_shape_is_complete_when_it_is_given():
     ("data", "message"),
     [
         (
-            f'<!DOCTYPE a [<!ENTITY l0 "ha">{BOMB}]><annotations><version>&l9;</version></annotations>',
+            (
+                f'<!DOCTYPE a [<!ENTITY l0 "ha">{BOMB}]>'
+                "<annotations><version>&l9;</version></annotations>"
+            ),
             "got DTDForbidden",
         ),
         (
-            f'<!DOCTYPE a [<!ENTITY x "{"a" * 50_000}">]><annotations>{"&x;" * 50_000}</annotations>',
+            (
+                f'<!DOCTYPE a [<!ENTITY x "{"a" * 50_000}">]>'
+                f"<annotations>{'&x;' * 50_000}</annotations>"
+            ),
             "got DTDForbidden",
         ),
         (OUTSIDE, "got DTDForbidden"),
@@ -95,7 +105,7 @@ def test_file_is_refused_in_one_line_when_it_is_broken_or_dangerous(data, messag
 
 
 def test_too_many_bytes_and_elements_are_refused_when_limits_are_reached(monkeypatch):
-    data = tiny_cvat.document(tiny_cvat.image(0, "a.jpg", "<tag/>" * 5000))
+    data = tiny_cvat.document(tiny_cvat.image_element(0, "a.jpg", "<tag/>" * 5000))
     monkeypatch.setattr(_xml, "MAX_BYTES", 10_000)
     with pytest.raises(ArchiveCorrupt, match="GiB of XML, got more"):
         read(data)
@@ -111,7 +121,11 @@ BOX = '<box label="car" frame="{}" xtl="1" ytl="1" xbr="9" ybr="9"/>'
 @pytest.mark.parametrize(
     ("limit", "body", "message"),
     [
-        ("MAX_SHAPES", tiny_cvat.image(0, "a", "<tag/>" * 6), "at most 5 shapes of one image"),
+        (
+            "MAX_SHAPES",
+            tiny_cvat.image_element(0, "a", "<tag/>" * 6),
+            "at most 5 shapes of one image",
+        ),
         (
             "MAX_SHAPES",
             "<track>" + "".join(map(BOX.format, range(6))) + "</track>",
@@ -119,7 +133,11 @@ BOX = '<box label="car" frame="{}" xtl="1" ytl="1" xbr="9" ybr="9"/>'
         ),
         ("MAX_SHAPES", f"<track>{BOX.format(0)}</track>" * 6, "at most 5 shapes of one image"),
         ("MAX_RECORDS", f"<track>{BOX.format(0)}</track>" * 2, "and 5 in all"),
-        ("MAX_IMAGES", "".join(tiny_cvat.image(n, f"{n}") for n in range(6)), "at most 5 images"),
+        (
+            "MAX_IMAGES",
+            "".join(tiny_cvat.image_element(n, f"{n}") for n in range(6)),
+            "at most 5 images",
+        ),
     ],
 )
 def test_annotations_are_refused_when_there_are_more_than_can_be_drawn(
@@ -139,8 +157,10 @@ class Boxes(io.RawIOBase):
     def __init__(self, images, boxes):
         self.bytes, self.parts, self.rest = 0, self.make(images, boxes), b""
     def make(self, images, boxes):
-        box = '<box label="car" occluded="0" xtl="1.00" ytl="2.00" xbr="30.00" ybr="40.00" z_order="0">\\n</box>\\n' * boxes
-        yield "<annotations><meta><task><labels><label><name>car</name></label></labels></task></meta>"
+        box = '<box label="car" occluded="0" xtl="1.00" ytl="2.00" xbr="30.00" ybr="40.00" '
+        box = (box + 'z_order="0">\\n</box>\\n') * boxes
+        yield "<annotations><meta><task><labels><label><name>car</name></label></labels>"
+        yield "</task></meta>"
         for n in range(images):
             yield f'<image id="{n}" name="{n}.jpg" width="96" height="64">{box}</image>'
         yield "</annotations>"

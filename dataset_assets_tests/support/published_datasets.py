@@ -1,4 +1,4 @@
-"""Small copies of the published datasets, served as their publishers do: one for each staging source."""
+"""Small copies of published datasets, served as by their publishers: one for each source."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager

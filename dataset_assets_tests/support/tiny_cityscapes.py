@@ -1,4 +1,4 @@
-"""A Cityscapes of a few small images, in archives that are laid out exactly as the published ones."""
+"""A small Cityscapes, in archives that are laid out exactly as the published ones."""
 
 import json
 import zipfile
@@ -39,17 +39,17 @@ def packages(folder):
 
 def _write_pair(folder, images_name, labels_name, kind, cities, images, rng):
     with (
-        zipfile.ZipFile(folder / images_name, "w") as pictures,
+        zipfile.ZipFile(folder / images_name, "w") as image_archive,
         zipfile.ZipFile(folder / labels_name, "w", zipfile.ZIP_DEFLATED) as labels,
     ):
-        for archive in (pictures, labels):
+        for archive in (image_archive, labels):
             _add(archive, "README", b"readme")
             _add(archive, "license.txt", b"license")
         for split, names in cities.items():
             for city in names:
                 for number in range(images):
                     _add_image(
-                        pictures,
+                        image_archive,
                         labels,
                         kind,
                         f"{split}/{city}/{city}_{number:06}_{19 + number:06}",
@@ -57,7 +57,7 @@ def _write_pair(folder, images_name, labels_name, kind, cities, images, rng):
                     )
 
 
-def _add_image(pictures, labels, kind, stem, rng):
+def _add_image(image_archive, labels, kind, stem, rng):
     pixels = rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     ids = np.repeat(np.repeat(rng.integers(0, 34, (HEIGHT // 8, WIDTH // 8), np.uint8), 8, 0), 8, 1)
     instances = ids.astype(np.uint16) * 1000
@@ -66,7 +66,7 @@ def _add_image(pictures, labels, kind, stem, rng):
         "imgWidth": WIDTH,
         "objects": [{"label": "road", "polygon": [[0, 0], [8, 0], [8, 8]]}],
     }
-    _add(pictures, f"leftImg8bit/{stem}_leftImg8bit.png", _png(pixels))
+    _add(image_archive, f"leftImg8bit/{stem}_leftImg8bit.png", _png(pixels))
     _add(labels, f"{kind}/{stem}_{kind}_color.png", _png(np.stack([ids] * 3, axis=2)))
     _add(labels, f"{kind}/{stem}_{kind}_instanceIds.png", _png(instances))
     _add(labels, f"{kind}/{stem}_{kind}_labelIds.png", _png(ids))

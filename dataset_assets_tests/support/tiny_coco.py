@@ -1,4 +1,7 @@
-"""COCO 2017 in small: archives named and laid out as published, with real JPEGs, polygons, crowds and panoptic PNGs. Equal arguments, equal bytes."""
+"""A small COCO 2017: archives laid out as published, with JPEGs, polygons, crowds, panoptic PNGs.
+
+Equal arguments give equal bytes.
+"""
 
 import io
 import json
@@ -25,12 +28,21 @@ CAPTIONS = (
     "A person walks.",
     "Something else.",
 )
-UNANNOTATED = 1  # the image of train and val, by position, that has no annotation
-CROWD, COMPRESSED = 2, 3  # those with a crowd as a list of counts, and as text
+#: Position of the image of train and val that has no annotation.
+UNANNOTATED = 1
+#: Positions of those with a crowd as a list of counts, and as text.
+CROWD, COMPRESSED = 2, 3
 
 
 def write_coco(folder, *, images=12, seed=0, corrupt=False):
-    """Write the archives: `images` of them in train2017, a third in val2017, a few elsewhere. `corrupt`: the last of train2017 is cut short."""
+    """Write the archives.
+
+    Args:
+        folder: where.
+        images: in train2017; val2017 has a third of it, the others have a few.
+        seed: of everything that is drawn.
+        corrupt: truncate the last image of train2017.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     sets = {"train2017": images, "val2017": max(4, images // 3), "test2017": 3, "unlabeled2017": 2}
@@ -102,12 +114,12 @@ def _write_labels(folder, sets, rng):
             entries, people, _categories({1: THINGS[1]})
         )
         stuff_files[f"stuff_{name}.json"] = _document(entries, stuff[name], _categories(STUFF))
-        pictures, segments = _panoptic(entries, stuff[name])
+        segmentations, segments = _panoptic(entries, stuff[name])
         panoptic_files[f"panoptic_{name}.json"] = _document(
             entries, segments, _categories(THINGS | STUFF, panoptic=True)
         )
         panoptic_files[f"panoptic_{name}.zip"] = _zip_of(
-            {f"panoptic_{name}/{file}": data for file, data in pictures.items()}
+            {f"panoptic_{name}/{file}": data for file, data in segmentations.items()}
         )
     _write_annotations(folder / "annotations_trainval2017.zip", files)
     _write_annotations(folder / "stuff_annotations_trainval2017.zip", stuff_files)
@@ -247,8 +259,8 @@ def _stuff(entries, rng):
 
 
 def _panoptic(entries, stuff):
-    """Return a picture for each image, whose colors are segment ids (R + 256 G + 65536 B), and what the segments are."""
-    pictures, segments = {}, []
+    """Return an RGB image of segment ids (R + 256 G + 65536 B) for each image, and the segments."""
+    segmentations, segments = {}, []
     for entry in entries:
         ids, infos = np.zeros((entry["height"], entry["width"]), np.uint32), []
         for each in (each for each in stuff if each["image_id"] == entry["id"]):
@@ -269,6 +281,6 @@ def _panoptic(entries, stuff):
         pixels = np.stack([ids >> 16, ids >> 8 & 255, ids & 255], axis=-1).astype(
             np.uint8
         )  # as BGR
-        pictures[name] = bytes(cv2.imencode(".png", pixels)[1])
+        segmentations[name] = bytes(cv2.imencode(".png", pixels)[1])
         segments.append({"segments_info": infos, "file_name": name, "image_id": entry["id"]})
-    return pictures, segments
+    return segmentations, segments

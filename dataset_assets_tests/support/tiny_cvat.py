@@ -1,4 +1,7 @@
-"""Exports of CVAT in small, laid out as it exports them, with real pictures, and the sample of its documentation. Equal arguments, equal bytes."""
+"""Small exports of CVAT with real images, and the sample of its documentation.
+
+Equal arguments give equal bytes.
+"""
 
 import io
 import json
@@ -15,7 +18,8 @@ LABELS = {
     "plate": "#fa3253",
     "good_frame": "#b83df5",
 }
-SIZE = (96, 64)  # width and height of pictures
+#: Width and height of images.
+SIZE = (96, 64)
 
 #: The example of the format's documentation, head shortened: https://docs.cvat.ai/docs/dataset_management/formats/format-xml/
 SAMPLE = """<?xml version="1.0" encoding="utf-8"?>
@@ -73,7 +77,7 @@ SAMPLE = """<?xml version="1.0" encoding="utf-8"?>
 </annotations>
 """
 
-#: Shapes of the first picture of `write_images`: the mask lies on the ellipse, the ellipse on the box
+#: Shapes of the first image of `write_images`: the mask covers the ellipse, the ellipse the box.
 SHAPES = """
     <box label="car" source="manual" occluded="0" xtl="4.00" ytl="6.00" xbr="44.00" ybr="30.00" z_order="0">
       <attribute name="brand">&lt;ä&gt;</attribute>
@@ -95,13 +99,13 @@ def document(body, *, labels=LABELS, meta=""):
     return f'<?xml version="1.0" encoding="utf-8"?>\n<annotations>{head}{body}</annotations>\n'.encode()
 
 
-def image(number, name, body="", *, more="", size=SIZE):
-    """Return an <image>."""
+def image_element(number, name, body="", *, more="", size=SIZE):
+    """Return an <image> element."""
     return f'<image id="{number}" name="{name}" {more} width="{size[0]}" height="{size[1]}">{body}</image>'
 
 
-def picture(seed=0, *, size=SIZE, extension=".jpg"):
-    """Return the bytes of a picture."""
+def encoded_image(seed=0, *, size=SIZE, extension=".jpg"):
+    """Return the bytes of an image."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), np.uint8)
     return bytes(
         cv2.imencode(extension, cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC))[1]
@@ -121,7 +125,10 @@ def write_zip(path, files):
 
 
 def write_images(path, *, images=5):
-    """Write "CVAT for images 1.1" of a project: subsets train and val, the last picture without shapes, an empty one too."""
+    """Write "CVAT for images 1.1" of a project.
+
+    It has the subsets train and val. The last image has no shapes.
+    """
     files, entries = {}, []
     for number in range(images):
         subset, name = (
@@ -134,13 +141,16 @@ def write_images(path, *, images=5):
             else f'<box label="plate" occluded="0" xtl="{number}" ytl="2" xbr="{number + 10}" ybr="9" z_order="0"></box>'
         )
         more = f'subset="{subset}" task_id="{40 + number % 2}"'
-        entries.append(image(number, name, body if number < images - 1 else "", more=more))
-        files[f"images/{subset}/{name}"] = picture(number, extension=Path(name).suffix)
+        entries.append(image_element(number, name, body if number < images - 1 else "", more=more))
+        files[f"images/{subset}/{name}"] = encoded_image(number, extension=Path(name).suffix)
     return write_zip(path, files | {"annotations.xml": document("".join(entries))})
 
 
 def write_video(path, *, frames=8, size=SIZE):
-    """Write "CVAT for video 1.1": a box that moves from frame 0 to 4 and is outside from 6 on, and a polygon from frame 5 to the end."""
+    """Write "CVAT for video 1.1".
+
+    A box moves from frame 0 to 4 and is outside from 6 on; a polygon lasts from frame 5 to the end.
+    """
     body = """
     <track id="0" label="car" source="manual">
       <box frame="0" keyframe="1" outside="0" occluded="0" xtl="0.00" ytl="0.00" xbr="10.00" ybr="10.00" z_order="0">
@@ -153,14 +163,18 @@ def write_video(path, *, frames=8, size=SIZE):
     </track>"""
     meta = f"<size>{frames}</size><mode>interpolation</mode><original_size><width>{size[0]}</width><height>{size[1]}</height></original_size>"
     files = {
-        f"images/frame_{number:06d}.PNG": picture(number, extension=".png", size=size)
+        f"images/frame_{number:06d}.PNG": encoded_image(number, extension=".png", size=size)
         for number in range(frames)
     }
     return write_zip(path, {"annotations.xml": document(body, meta=meta)} | files)
 
 
 def write_coco(path):
-    """Write "COCO 1.0": a polygon, run lengths of a crowd, a turned box without segmentation, and a picture without annotations."""
+    """Write "COCO 1.0".
+
+    It has a polygon, run lengths of a crowd, a rotated box without segmentation, and an image
+    without annotations.
+    """
     width, height = SIZE
     base = {"iscrowd": 0, "attributes": {"occluded": False, "rotation": 0.0}}
     annotations = [
@@ -207,14 +221,14 @@ def write_coco(path):
         "images": images,
         "annotations": [base | each for each in annotations],
     }
-    files = {f"images/default/{number}.jpg": picture(number) for number in (1, 2, 3)}
+    files = {f"images/default/{number}.jpg": encoded_image(number) for number in (1, 2, 3)}
     return write_zip(
         path, files | {"annotations/instances_default.json": json.dumps(content).encode()}
     )
 
 
 class FolderAccess:
-    """See `staging._base.Access`: paths only; what is kept stays in memory, and what was kept is counted."""
+    """Access to paths only. Kept files stay in memory and are counted."""
 
     def __init__(self):
         self.kept, self.copies = {}, 0

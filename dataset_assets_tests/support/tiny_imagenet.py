@@ -1,4 +1,4 @@
-"""An ImageNet of a few small images, in the archive and with the tables that Kaggle gives."""
+"""A small ImageNet, in the archive and with the tables that Kaggle publishes."""
 
 import io
 import tarfile
@@ -20,7 +20,14 @@ PNG_IMAGE, CMYK_IMAGE = "n01440764_2", "n01443537_2"
 
 
 def write_imagenet(folder, *, images=4, seed=0, kind="tar.gz"):
-    """Write the archive and the tables; `images` per class in train, as many in all in val and test. kind: "tar.gz", "tar", "zip" or "nested"."""
+    """Write the archive and the tables.
+
+    Args:
+        folder: where.
+        images: per class in train; as many in all in val and in test.
+        seed: of the pixels.
+        kind: of the archive: "tar.gz", "tar", "zip", or "nested", a tar.gz inside a zip.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     members = dict(_members(images, np.random.default_rng(seed)))

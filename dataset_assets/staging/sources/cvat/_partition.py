@@ -115,8 +115,8 @@ class CvatPartition:
         keys = [each.key for each in found.values() if each is not None]
         if len(set(keys)) != len(keys):
             raise UnreadableSource(
-                f"{self._images.name}: expected one file for each annotated image, got two for one; "
-                "remove one of them"
+                f"{self._images.name}: expected one file for each annotated image, "
+                "got two for one; remove one of them"
             )
         return found
 
