@@ -74,7 +74,8 @@ def _parse_unusual(text: object) -> Target | Failure:
     split = _SCHEME(text)
     if split is None or _CONTROL(text):
         return _invalid("the url has control characters" if split else "the url has no scheme")
-    scheme, rest = split[1].lower(), _REST(split[2])
+    scheme = split[1].lower()
+    rest = _REST(split[2])
     if scheme not in _DEFAULT_PORTS:
         return failure(Cause.BLOCKED_SCHEME)
     return _assemble(scheme, rest[1], rest[2]) if rest else _invalid("the url has no host")

@@ -187,12 +187,9 @@ def _dataset_info(repo: str, revision: str | None, token: str | None) -> "Datase
     except RevisionNotFoundError:
         raise ObjectMissing(f"{repo} on {api.endpoint} has no revision {revision!r}") from None
     except RepositoryNotFoundError:  # gated repositories too
-        has_token = bool(token or get_token())
-        access = (
-            "the token that was sent has no access to it"
-            if has_token
-            else "it is private and no token was sent: set HF_TOKEN"
-        )
+        access = "it is private and no token was sent: set HF_TOKEN"
+        if token or get_token():
+            access = "the token that was sent has no access to it"
         raise ObjectMissing(
             f"{repo} is not a local folder, and not on {api.endpoint}, or {access}"
         ) from None

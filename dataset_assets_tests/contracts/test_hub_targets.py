@@ -1,4 +1,4 @@
-"""What every publishing target promises; a new file in `dataset_assets/hub/targets/` is tested too."""
+"""What every publishing target guarantees. New files in `hub/targets/` are tested too."""
 
 import io
 

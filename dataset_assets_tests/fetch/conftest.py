@@ -1,4 +1,4 @@
-"""One misbehaving server a test, and a way to fetch from it with short limits."""
+"""One server per test that injects faults, and a way to fetch from it with short limits."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -28,7 +28,7 @@ def quick(**changes: Any) -> FetchOptions:
 def fetch_all(
     urls: list[Any], options: FetchOptions | None = None, **arguments: Any
 ) -> list[FetchOutcome]:
-    """Fetch urls; return their outcomes in the order of the urls, after checking that each has exactly one."""
+    """Fetch URLs; return the outcomes in their order. Checks that each has exactly one."""
     with Fetcher(options or quick(), **arguments) as fetcher:
         outcomes = list(fetcher.fetch(Request(url, token) for token, url in enumerate(urls)))
     assert sorted(outcome.token for outcome in outcomes) == list(range(len(urls)))
@@ -36,7 +36,7 @@ def fetch_all(
 
 
 def fetch_one(url: Any, options: FetchOptions | None = None, **arguments: Any) -> FetchOutcome:
-    """Fetch one url."""
+    """Fetch one URL."""
     return fetch_all([url], options, **arguments)[0]
 
 

@@ -1,4 +1,4 @@
-"""What servers ask of robots: headers, robots.txt, and how we introduce ourselves."""
+"""Opt-outs of servers: headers, robots.txt, and the identification of the robot."""
 
 import asyncio
 

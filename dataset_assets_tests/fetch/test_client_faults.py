@@ -1,4 +1,4 @@
-"""What the network does wrong becomes a cause: every row of the fault table, with the number of requests that the server saw."""
+"""Network faults become causes: every fault of the server, with the number of requests sent."""
 
 import asyncio
 import random
@@ -312,7 +312,10 @@ def test_content_type_is_safe_to_store_when_the_server_is_hostile(
 
 def test_every_url_has_one_outcome_when_answers_are_random_bytes(server: HttpServer) -> None:
     dice = random.Random(3)
-    whole = b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Type: a/b\r\nRetry-After: 1\r\nX-Robots-Tag: all\r\nContent-Length: 4\r\n\r\nbody"
+    whole = (
+        b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Type: a/b\r\nRetry-After: 1\r\n"
+        b"X-Robots-Tag: all\r\nContent-Length: 4\r\n\r\nbody"
+    )
 
     async def handler(exchange) -> bool:
         answer = bytearray(whole.replace(b"302", dice.choice([b"200", b"302", b"503", b"100"])))

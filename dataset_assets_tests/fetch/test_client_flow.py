@@ -1,4 +1,4 @@
-"""The consumer sets the pace: order, back-pressure, stopping, errors of the caller, what is kept and what is closed."""
+"""Flow control: order, back-pressure, stopping, errors of the caller, kept and closed sockets."""
 
 import os
 import subprocess
@@ -305,7 +305,8 @@ def test_everything_is_fetched_when_few_files_may_be_open(
         "options = FetchOptions(max_connections=256, allow_private_networks=('127.0.0.0/8',))\n"
         "with Fetcher(options, lookup=lambda *_: ['127.0.0.1']) as fetcher:\n"
         "    urls = (f'http://h{n}.example:{sys.argv[1]}/slow/0.01/100?{n}' for n in range(300))\n"
-        "    print(sum(outcome.body is not None for outcome in fetcher.fetch(Request(url) for url in urls)))\n"
+        "    outcomes = fetcher.fetch(Request(url) for url in urls)\n"
+        "    print(sum(outcome.body is not None for outcome in outcomes))\n"
     )
     done = subprocess.run(
         [sys.executable, str(script), str(server.port)],

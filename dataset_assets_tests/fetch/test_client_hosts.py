@@ -1,4 +1,4 @@
-"""Politeness: limits per host, backing off from one host while others go on, and giving up."""
+"""Limits per host: back-off from one host while others continue, and giving up."""
 
 import asyncio
 import socket
@@ -24,7 +24,7 @@ def other() -> Iterator[HttpServer]:
 
 @pytest.fixture
 def refusing() -> Iterator[str]:
-    """The url of a port that nobody listens on."""
+    """The URL of a port that nothing listens on."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{closed.getsockname()[1]}"

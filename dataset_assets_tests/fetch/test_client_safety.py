@@ -1,4 +1,4 @@
-"""Where requests must not go, and what must not leak: addresses, ports, schemes, proxies, credentials."""
+"""Addresses, ports, schemes and proxies that are refused, and credentials that must not leak."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Secure connections: verified always, reused, and their failures named."""
+"""TLS connections: always verified, reused, and failures with a cause."""
 
 import socket
 import ssl

@@ -20,10 +20,10 @@ def _end(
 
 
 def _fail(hosts: Hosts, now: float, end: RequestEnd | None = None) -> Host:
-    host = hosts.entered("a.com", now)
+    host = hosts.limited_host("a.com", now)
     if host is not None:
-        hosts.started(host, now)
-    found = hosts.ended("a.com", host, end or _end(now, 429, Cause.HTTP_RATE_LIMITED), now)
+        hosts.record_start(host, now)
+    found = hosts.record_end("a.com", host, end or _end(now, 429, Cause.HTTP_RATE_LIMITED), now)
     assert found is not None
     return found
 
@@ -31,8 +31,8 @@ def _fail(hosts: Hosts, now: float, end: RequestEnd | None = None) -> Host:
 def test_host_has_no_entry_when_it_has_no_trouble() -> None:
     hosts = _hosts()
 
-    assert hosts.entered("a.com", 0) is None
-    assert hosts.ended("a.com", None, _end(0, 200), 0) is None
+    assert hosts.limited_host("a.com", 0) is None
+    assert hosts.record_end("a.com", None, _end(0, 200), 0) is None
     assert hosts.hosts == {}
 
 
@@ -85,7 +85,7 @@ def test_host_is_paused_only_after_three_in_a_row_when_a_failure_says_little(
 def test_host_is_never_paused_when_the_failure_is_not_its_own(end: tuple[int, Cause]) -> None:
     hosts = _hosts()
     for _ in range(20):
-        hosts.ended("a.com", None, _end(0, *end), 0)
+        hosts.record_end("a.com", None, _end(0, *end), 0)
 
     assert hosts.hosts == {}
 
@@ -93,7 +93,7 @@ def test_host_is_never_paused_when_the_failure_is_not_its_own(end: tuple[int, Ca
 def test_many_failures_are_one_when_they_were_sent_before_the_pause() -> None:
     hosts = _hosts()
     for _ in range(50):
-        host = hosts.ended("a.com", None, _end(0, 429, Cause.HTTP_RATE_LIMITED), 1)
+        host = hosts.record_end("a.com", None, _end(0, 429, Cause.HTTP_RATE_LIMITED), 1)
 
     assert host is not None
     assert (host.pauses, host.given_up_until) == (1, 0)
@@ -106,8 +106,8 @@ def test_speed_comes_back_one_by_one_when_a_host_answers_again() -> None:
     limits = []
     while hosts.hosts:
         limits.append(host.limit)
-        hosts.started(host, now)
-        hosts.ended("a.com", host, _end(now, 200), now)
+        hosts.record_start(host, now)
+        hosts.record_end("a.com", host, _end(now, 200), now)
 
     assert limits == [1, 2, 3]
     assert host.limit == inf
@@ -120,8 +120,8 @@ def test_pauses_add_up_to_the_promise_when_a_host_never_stops() -> None:
         host = _fail(hosts, now, _end(now, 429, Cause.HTTP_RATE_LIMITED, 1))
         waited += host.wait_s(now)
         now = max(now, host.paused_until)
-        hosts.started(host, now)
-        hosts.ended("a.com", host, _end(now, 200), now)
+        hosts.record_start(host, now)
+        hosts.record_end("a.com", host, _end(now, 200), now)
 
     assert waited == pytest.approx(5)
 
@@ -129,7 +129,7 @@ def test_pauses_add_up_to_the_promise_when_a_host_never_stops() -> None:
 def test_memory_is_bounded_when_many_hosts_fail_once() -> None:
     hosts = _hosts()
     for n in range(50_000):
-        hosts.ended(f"h{n}", None, _end(0, 0, Cause.CONNECTION_REFUSED), 0)
+        hosts.record_end(f"h{n}", None, _end(0, 0, Cause.CONNECTION_REFUSED), 0)
 
     assert len(hosts.hosts) <= 20_000
 
@@ -137,7 +137,7 @@ def test_memory_is_bounded_when_many_hosts_fail_once() -> None:
 def test_only_paused_hosts_are_remembered_when_a_new_call_begins() -> None:
     hosts = _hosts()
     _fail(hosts, 0)
-    hosts.ended("b.com", None, _end(0, 0, Cause.CONNECTION_REFUSED), 0)
+    hosts.record_end("b.com", None, _end(0, 0, Cause.CONNECTION_REFUSED), 0)
     hosts.start_stream(0.1)
 
     assert list(hosts.hosts) == ["a.com"]

@@ -43,7 +43,7 @@ def _tar() -> bytes:
         (b"OggS\x00\x02" + bytes(22) + b"\x01vorbis", "ogg"),
         (b"\x1aE\xdf\xa3rest", "mkv"),
         (b"%PDF-1.7", "pdf"),
-        (gzip.compress(b"x"), "gz"),
+        (gzip.compress(b"x", mtime=0), "gz"),
         (_zip(), "zip"),
         (_tar(), "tar"),
         (b"\xef\xbb\xbf\n <!DOCTYPE html><p>", "html"),

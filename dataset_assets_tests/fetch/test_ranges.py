@@ -1,4 +1,4 @@
-"""A file on a server is read as one on disk, with few requests, and never a wrong byte."""
+"""A file on a server is read like a local one, with few requests and never a wrong byte."""
 
 import hashlib
 import io

@@ -23,7 +23,7 @@ class _Clock:
 def test_rules_are_forgotten_when_a_day_has_passed() -> None:
     clock = _Clock()
     robots = RobotsCache("bot", clock)
-    robots.loaded("http://a.com", b"User-agent: *\nDisallow: /x")
+    robots.store("http://a.com", b"User-agent: *\nDisallow: /x")
     clock.now = 24 * 3600 - 1
     assert robots.knows("http://a.com")
     clock.now = 24 * 3600
@@ -33,7 +33,7 @@ def test_rules_are_forgotten_when_a_day_has_passed() -> None:
 def test_failure_is_forgotten_sooner_when_there_may_be_rules_later() -> None:
     clock = _Clock()
     robots = RobotsCache("bot", clock)
-    robots.failed("http://a.com", 503, Failure(Cause.HTTP_SERVER_ERROR, "HTTP Error 503"))
+    robots.store_failure("http://a.com", 503, Failure(Cause.HTTP_SERVER_ERROR, "HTTP Error 503"))
     clock.now = 301
 
     assert not robots.knows("http://a.com")
@@ -56,7 +56,7 @@ def test_what_a_missing_file_means_depends_on_why_when_it_is_missing(
     status: int, cause: Cause, meant: Cause | None
 ) -> None:
     robots = RobotsCache("bot", _Clock())
-    robots.failed("http://a.com", status, Failure(cause, "because"))
+    robots.store_failure("http://a.com", status, Failure(cause, "because"))
     failure = robots.refuses(_target("http://a.com/x"))
 
     assert (failure and failure.cause) == meant
@@ -64,7 +64,7 @@ def test_what_a_missing_file_means_depends_on_why_when_it_is_missing(
 
 def test_path_is_judged_as_it_is_sent_when_it_has_dots_and_a_query() -> None:
     robots = RobotsCache("bot", _Clock())
-    robots.loaded("http://a.com", b"User-agent: bot\nDisallow: /private/\nDisallow: /*?secret=")
+    robots.store("http://a.com", b"User-agent: bot\nDisallow: /private/\nDisallow: /*?secret=")
 
     assert robots.refuses(_target("http://a.com/open/../private/x")) is not None
     assert robots.refuses(_target("http://a.com/open?secret=1")) is not None
@@ -75,7 +75,7 @@ def test_memory_is_bounded_when_origins_are_many(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(_robots, "_MAX_ORIGINS", 10)
     robots = RobotsCache("bot", _Clock())
     for n in range(30):
-        robots.loaded(f"http://h{n}", b"")
+        robots.store(f"http://h{n}", b"")
         robots.knows("http://h0")
 
     assert robots.knows("http://h0")

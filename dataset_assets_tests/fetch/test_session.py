@@ -1,4 +1,4 @@
-"""One visitor of a site: cookies go where they belong, forms are sent once, and nothing secret is told."""
+"""A session: cookies stay with their site, forms are sent once, and errors contain no secrets."""
 
 import json
 import ssl

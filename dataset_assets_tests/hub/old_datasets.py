@@ -1,4 +1,4 @@
-"""`datasets` 3.6, the last line that runs loading scripts, in an environment of its own that is made once per checkout."""
+"""`datasets` 3.6, the last version with loading scripts, in its own environment."""
 
 import json
 import os
@@ -31,7 +31,7 @@ print("ROWS" + json.dumps(rows))
 
 
 def environment_folder(cache: Path) -> Path:
-    """Return the folder of the environment; it is made when it is not there. Safe when two processes do so at once."""
+    """Return the folder of the environment, built if necessary. Safe in concurrent processes."""
     folder = cache / "datasets-3.6.0"
     if not folder.exists():
         made = Path(mkdtemp(dir=cache))
@@ -49,7 +49,7 @@ def environment_folder(cache: Path) -> Path:
 def load_with_old_datasets(
     folder: Path, home: Path, path: str, *, environment: dict[str, str] | None = None, **options
 ):
-    """Run `load_dataset` there with a fresh cache; return its rows per split, images as nested lists."""
+    """Run `load_dataset` there with an empty cache; return rows per split, images as lists."""
     command = [folder / "bin" / "python", "-c", _READER, json.dumps({"path": path, **options})]
     variables = {
         **os.environ,

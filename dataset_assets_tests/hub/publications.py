@@ -1,4 +1,4 @@
-"""Small things to publish."""
+"""Small files to publish."""
 
 import json
 from hashlib import sha256
@@ -20,7 +20,10 @@ def made(path, text):
 
 
 def small_publication(store, *, seed=0, tables=3):
-    """Return tables and archives of every split, a card and a manifest. Another seed gives other bytes in the same paths."""
+    """Return tables and archives of every split, a card and a manifest.
+
+    Another seed gives other bytes in the same paths.
+    """
     random = Random(seed)
     splits = ("train", "validation", "test")
     names = [

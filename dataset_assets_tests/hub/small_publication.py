@@ -1,4 +1,4 @@
-"""A small published dataset of videos: 10 recordings with 2 cameras, made and published by the real pipelines."""
+"""A small published dataset of videos: 10 recordings with 2 cameras, from the real pipelines."""
 
 import io
 import json
@@ -23,7 +23,7 @@ SPLITS = {"train": 14, "validation": 4, "test": 2}
 
 
 @dataclass(frozen=True)
-class Publication:
+class SmallPublication:
     folder: Path  # <root>/me/videos
     snapshot: Path
     manifest: SplitManifest
@@ -32,7 +32,7 @@ class Publication:
 
 
 def write_recordings(folder: Path, *, brightness: int = 0) -> dict[str, list[bytes]]:
-    """Write recordings whose frames sort differently as text and as numbers; return what was written."""
+    """Write recordings whose frames sort differently as text and as numbers; return them."""
     videos = {}
     for recording in range(10):
         for camera in range(2):
@@ -51,7 +51,7 @@ def write_recordings(folder: Path, *, brightness: int = 0) -> dict[str, list[byt
 def make_version(
     folder: Path, *, layout: str = "webdataset", compression: str = "none", brightness: int = 0
 ):
-    """Make split archives; return the folder of the version, its manifest and the videos of the source."""
+    """Create split archives; return the version's folder, its manifest and the source's videos."""
     videos = write_recordings(folder / "recordings", brightness=brightness)
     store = Store(str(folder / "split"))
     options = ArchiveOptions(
@@ -73,8 +73,11 @@ def publish_into(root: Path, split_folder: Path) -> Path:
     return Path(published.url)
 
 
-def make_files(folder: Path, *, media: str) -> Publication:
-    """Publish 6 pictures or texts with a column, one of three splits empty. `videos` holds the bytes of each."""
+def make_files(folder: Path, *, media: str) -> SmallPublication:
+    """Publish 6 images or files with a column, and one of three splits empty.
+
+    `videos` has the bytes of each.
+    """
     (folder / "source").mkdir()
     extension = {"image": "png", "file": "bin"}[media]
     contents = {
@@ -91,7 +94,7 @@ def make_files(folder: Path, *, media: str) -> Publication:
         Store(str(folder / "split")),
         splits,
     )
-    return Publication(
+    return SmallPublication(
         folder / "hub" / REPO,
         publish_into(folder / "hub", folder / "split"),
         manifest,
@@ -100,9 +103,9 @@ def make_files(folder: Path, *, media: str) -> Publication:
     )
 
 
-def make_publication(folder: Path, **options) -> Publication:
+def make_publication(folder: Path, **options) -> SmallPublication:
     _, manifest, videos = make_version(folder, **options)
-    return Publication(
+    return SmallPublication(
         folder / "hub" / REPO,
         publish_into(folder / "hub", folder / "split"),
         manifest,
@@ -118,7 +121,7 @@ def pixels_of(frames: list[bytes]) -> list[list[list[int]]]:
 def assert_rows_are_the_source(
     rows_by_split, videos: dict[str, list[bytes]], splits: dict[str, int] = SPLITS
 ) -> None:
-    """Compare decoded rows, split by split, with the source: counts, every key once, every pixel, every column."""
+    """Compare decoded rows of each split with the source: counts, keys, pixels and columns."""
     rows = {split: list(found) for split, found in rows_by_split.items()}
     assert {split: len(found) for split, found in rows.items()} == splits
     together = [row for found in rows.values() for row in found]

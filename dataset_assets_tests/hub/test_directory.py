@@ -228,7 +228,8 @@ PUBLISH_IN_A_PROCESS = """
         os.kill(os.getpid(), signal.SIGKILL)
     setattr(directory.HubTarget, name, die)
     files = [PublishFile(**file) for file in json.load(open(sys.argv[1]))]
-    directory.HubTarget(sys.argv[2], "org/photos").publish(files, version="1" * 64, message="Publish")
+    target = directory.HubTarget(sys.argv[2], "org/photos")
+    target.publish(files, version="1" * 64, message="Publish")
 """
 
 

@@ -1,4 +1,4 @@
-"""Publishing to a Hub that fails: one commit or a clear stop, and readers never get half of anything."""
+"""Publishing to a Hub that fails: one commit or a clear error, and readers get whole versions."""
 
 import json
 import logging
@@ -176,7 +176,8 @@ PUBLISH_IN_A_PROCESS = """
     if sys.argv[4] == "killed":
         HfApi.create_commit = lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL)
     files = [PublishFile(**file) for file in json.load(open(sys.argv[1]))]
-    print(huggingface.HubTarget(sys.argv[2], token=sys.argv[3]).publish(files, version="0" * 64, message="Publish").added)
+    target = huggingface.HubTarget(sys.argv[2], token=sys.argv[3])
+    print(target.publish(files, version="0" * 64, message="Publish").added)
 """
 
 

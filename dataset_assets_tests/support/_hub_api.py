@@ -332,7 +332,7 @@ def _preupload_answer(file: dict[str, Any], present: Entry | None) -> dict[str, 
 
 
 def _read_change(site: Site, body: bytes) -> Change:
-    """Read a commit: one JSON object a line."""
+    """Parse a commit: one JSON object per line."""
     change = Change()
     for line in body.decode().splitlines():
         key, value = (operation := json.loads(line))["key"], operation["value"]
@@ -353,16 +353,13 @@ def _read_change(site: Site, body: bytes) -> Change:
 
 
 def _page(site: Site, asked: Asked, items: Sequence[object]) -> Answer:
-    """Answer with a part of a list, and where the next one is."""
+    """Respond with a page of a list and a link to the next page."""
     start = int(asked.query.get("cursor", 0))
     end = start + min(site.page_size, int(asked.query.get("limit", site.page_size)))
-    more = (
-        {
-            "Link": f'<{site.url}{asked.path}?{urlencode({**asked.query, "cursor": end})}>; rel="next"'
-        }
-        if end < len(items)
-        else {}
-    )
+    more = {}
+    if end < len(items):
+        query = urlencode({**asked.query, "cursor": end})
+        more["Link"] = f'<{site.url}{asked.path}?{query}>; rel="next"'
     return as_json(list(items[start:end]), headers=more)
 
 

@@ -1,4 +1,4 @@
-"""How the Hub takes and gives the content of files: LFS uploads, Xet tokens, downloads."""
+"""Content of files on the Hub of the tests: LFS uploads, Xet tokens, downloads."""
 
 import hashlib
 import re
@@ -33,7 +33,7 @@ def lfs_batch(site: Site, asked: Asked, repo_id: str) -> Answer:
 
 
 def _lfs_object(site: Site, oid: str, size: int, *, multipart: bool) -> dict[str, object]:
-    """Say where an object goes; nowhere when it is there."""
+    """Respond with the upload URL of an object, or none when it is already stored."""
     about: dict[str, object] = {"oid": oid, "size": size}
     if site.contents.has_lfs(oid):
         return about
@@ -110,7 +110,7 @@ def resolve(site: Site, asked: Asked, repo_id: str, revision: str, path: str) ->
 
 
 def _range(site: Site, asked: Asked, entry: Entry, headers: dict[str, str]) -> Answer:
-    """Answer with a file, or with the range of it that was asked for."""
+    """Respond with a file or the requested range of it."""
     wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", asked.headers["Range"] or "")
     file = site.contents.path(entry) if asked.method == "GET" else None
     if wanted is None or wanted[0] == "bytes=-":

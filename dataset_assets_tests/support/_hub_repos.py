@@ -1,4 +1,4 @@
-"""What the Hub of the tests remembers: repositories and commits in memory, the content of files on disk."""
+"""State of the Hub of the tests: repositories and commits in memory, content of files on disk."""
 
 import hashlib
 import itertools
@@ -16,7 +16,7 @@ _numbers = itertools.count()
 
 
 class Refused(Exception):
-    """An error as the Hub sends it. `code` becomes `X-Error-Code`, which decides the exception of the client."""
+    """An error of the Hub. `code` becomes `X-Error-Code`, which selects the client's exception."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Commit:
 
 @dataclass(slots=True)
 class Change:
-    """What a commit is asked to do. A deleted folder ends with a slash."""
+    """The changes of a commit. A deleted folder ends with a slash."""
 
     title: str = ""
     message: str = ""
@@ -69,7 +69,7 @@ class Change:
     deleted: list[str] = field(default_factory=list)
 
     def apply(self, tree: Mapping[str, Entry]) -> dict[str, Entry]:
-        """Return the new tree. Raises Refused when a deleted file is not there."""
+        """Return the new tree. Raises Refused when a deleted file does not exist."""
         after = dict(tree)
         for name in self.deleted:
             gone = [
@@ -109,7 +109,7 @@ class Repo:
             commit = self.commits[commit.parent] if commit.parent else None
 
     def commit(self, branch: str, change: Change) -> Commit:
-        """Put one commit on a branch. Raises Refused 412 when the branch has moved away from `change.parent`."""
+        """Add a commit to a branch. Raises Refused 412 when its head is not `change.parent`."""
         if branch not in self.branches:
             raise Refused(404, f"Invalid rev id: {branch}", "RevisionNotFound")
         head = self.commits[self.branches[branch]]
@@ -120,7 +120,7 @@ class Repo:
     def put(
         self, branch: str, title: str, message: str, tree: dict[str, Entry], parent: str | None
     ) -> Commit:
-        """Put a tree on a branch, whatever was there."""
+        """Commit a tree to a branch, whatever its head is."""
         number = next(_numbers)
         date = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(EPOCH_S + number))
         identity = [
@@ -145,7 +145,7 @@ class Repo:
 
 
 class Contents:
-    """Blobs by git hash and LFS objects by sha256, as files; LFS objects may lie in a Xet store instead."""
+    """Blobs by git hash and LFS objects by sha256, as files; or LFS objects in a Xet store."""
 
     def __init__(self, folder: Path, xet: XetStore | None) -> None:
         self.blobs, self.lfs, self.xet = folder / "blobs", folder / "lfs", xet
@@ -153,13 +153,13 @@ class Contents:
         self.lfs.mkdir(exist_ok=True)
 
     def add_blob(self, data: bytes) -> Entry:
-        """Keep a regular file."""
+        """Store a regular file."""
         oid = git_hash(data)
         _write(self.blobs / oid, data)
         return Entry(len(data), oid)
 
     def add_lfs(self, sha256: str, data: bytes) -> Entry:
-        """Keep an LFS object. Raises Refused when the hash is not that of the data."""
+        """Store an LFS object. Raises Refused when the hash is not that of the data."""
         if hashlib.sha256(data).hexdigest() != sha256:
             raise Refused(400, "sha256 mismatch")
         _write(self.lfs / sha256, data)
@@ -170,7 +170,7 @@ class Contents:
         return (self.lfs / sha256).exists()
 
     def lfs_entry(self, sha256: str, size: int | None) -> Entry:
-        """Return the entry of an uploaded object, wherever it lies. `size` as the client says; without, from the disk."""
+        """Return the entry of an uploaded object. `size` is the client's; default: from disk."""
         stored = self.has_lfs(sha256)
         xet = self.xet.find(sha256) if self.xet and not stored else None
         if not stored and xet is None:
@@ -181,7 +181,7 @@ class Contents:
         return Entry(there, git_hash(pointer(sha256, there)), sha256, xet)
 
     def path(self, entry: Entry) -> Path:
-        """Return the file with an entry's content; fetches it from the Xet store the first time."""
+        """Return the file with an entry's content, copied from the Xet store the first time."""
         if entry.sha256 is None:
             return self.blobs / entry.oid
         path = self.lfs / entry.sha256
@@ -193,7 +193,7 @@ class Contents:
 
 
 class Site:
-    """All repositories of one Hub, and who may see them."""
+    """All repositories of one Hub, and their permissions."""
 
     def __init__(
         self,
@@ -210,7 +210,7 @@ class Site:
         self._roles = roles  # token -> "write" or "read"
 
     def sign_in(self, token: str | None, *, write: bool = False) -> str | None:
-        """Return the role of a token. Raises Refused for a wrong one, for none when writing, and for a reader who writes."""
+        """Return the role of a token. Raises Refused when it does not permit the request."""
         role = self._roles.get(token) if token else None
         if token and role is None:
             raise Refused(401, "Invalid credentials in Authorization header")
@@ -231,7 +231,7 @@ class Site:
         return repo
 
     def create(self, repo_id: str, *, private: bool = False) -> Repo:
-        """Make a repository with its first commit. Raises Refused 409 when it exists."""
+        """Create a repository with its first commit. Raises Refused 409 when it exists."""
         if repo_id in self.repos:
             raise Refused(409, "You already created this dataset repo")
         repo = self.repos[repo_id] = Repo(repo_id, private)
@@ -246,7 +246,7 @@ def git_hash(data: bytes) -> str:
 
 
 def pointer(sha256: str, size: int) -> bytes:
-    """Return the LFS pointer that git holds in place of an object."""
+    """Return the LFS pointer that git stores in place of an object."""
     return (
         f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
     )

@@ -1,4 +1,4 @@
-"""HTTP of the Hub of the tests: reads requests, finds who answers, breaks answers when told to, and remembers who asked for what."""
+"""HTTP of the Hub of the tests: routes requests, injects faults, and logs."""
 
 import contextlib
 import json
@@ -24,18 +24,18 @@ CUT_PAUSE_S = 0.05  # lets the client read what came before the break
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One request, for the log. Of a token only that there was one."""
+    """One request, for the log, without its token."""
 
     method: str
     path: str  # decoded, without the query
     query: str
-    status: int  # 0: no answer, or only a part of it
-    signed: bool  # it came with a token
+    status: int  # 0: no response, or only a part of it
+    signed: bool  # whether it had a token
 
 
 @dataclass(slots=True)
 class Fault:
-    """What goes wrong with the next `times` requests whose method and path match. See `HubServer.fault`."""
+    """A fault in the next `times` requests whose method and path match."""
 
     method: str
     pattern: str
@@ -70,7 +70,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer: either `body` or a range of a file."""
+    """A response: either `body` or a range of a file."""
 
     body: bytes = b""
     status: int = 200
@@ -96,19 +96,23 @@ class Answer:
 
 
 def as_json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
-    """Answer with JSON."""
+    """Respond with JSON."""
     return Answer(
         json.dumps(value).encode(), status, {"Content-Type": "application/json", **(headers or {})}
     )
 
 
 class Routes(list[tuple[str, re.Pattern[str], Callable[..., Answer]]]):
-    """Who answers what: method, pattern of the path, function."""
+    """Methods and path patterns with the functions that respond."""
 
     def on(
         self, method: str, pattern: str
     ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
-        """Register a function. `{repo}` stands for owner and name, any other `{x}` for what no slash is in; the function gets them unquoted."""
+        """Register a function.
+
+        `{repo}` matches owner and name, any other `{x}` text without a slash. The function gets
+        them unquoted.
+        """
         regex = re.compile(
             re.sub(r"\{\w+\}", "([^/]+)", pattern.replace("{repo}", "([^/]+/[^/]+?)"))
         )
@@ -120,7 +124,7 @@ class Routes(list[tuple[str, re.Pattern[str], Callable[..., Answer]]]):
         return register
 
     def answer(self, site: Site, asked: Asked) -> Answer:
-        """Answer a request. Raises Refused."""
+        """Respond to a request. Raises Refused."""
         method = "GET" if asked.method == "HEAD" else asked.method
         for known, regex, function in self:
             if known == method and (match := regex.fullmatch(asked.path)):
@@ -129,7 +133,7 @@ class Routes(list[tuple[str, re.Pattern[str], Callable[..., Answer]]]):
 
 
 class Server(ThreadingHTTPServer):
-    """The listening socket, and everything that the requests share."""
+    """The listening socket, and the state that all requests share."""
 
     daemon_threads = False  # `server_close` waits for them
     request_queue_size = 128
@@ -150,7 +154,7 @@ class Server(ThreadingHTTPServer):
         self._open: set[socket.socket] = set()
 
     def take_fault(self, method: str, path: str) -> Fault:
-        """Return what is to go wrong; a fault without effect when nothing is."""
+        """Return the fault of a request, or one without effect."""
         with self.lock:
             for fault in self.faults:
                 if (
@@ -173,7 +177,7 @@ class Server(ThreadingHTTPServer):
             )
 
     def look_for_leaks(self, asked: Asked, target: str) -> None:
-        """Remember every request that carries a token where none belongs."""
+        """Record a request that has a token anywhere but in `Authorization`."""
         places = {"url": target, "body": asked.body.decode("utf-8", "replace")}
         places |= {
             f"header {name}": value
@@ -197,7 +201,7 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def start(self) -> None:
-        """Begin to answer, on a thread."""
+        """Start to serve, on a thread."""
         threading.Thread(
             target=self.serve_forever,
             kwargs={"poll_interval": 0.02},
@@ -206,7 +210,7 @@ class Server(ThreadingHTTPServer):
         ).start()
 
     def stop(self) -> None:
-        """Close everything, connections that wait for a next request too."""
+        """Close everything, idle connections included."""
         self.stopping.set()
         self.shutdown()
         with self.lock:
@@ -215,7 +219,7 @@ class Server(ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep what went wrong in this server; a client that has gone is none of it."""
+        """Record an error of this server; disconnected clients are none."""
         if not isinstance(sys.exc_info()[1], OSError):
             self.errors.append(traceback.format_exc())
 
@@ -227,7 +231,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def log_message(self, *args: object) -> None:
-        """Say nothing: `Server.seen` is the log."""
+        """Log nothing: `Server.seen` is the log."""
 
     def _serve(self) -> None:
         fault = self.server.take_fault(self.command, unquote(urlsplit(self.path).path))
@@ -320,17 +324,17 @@ class Handler(BaseHTTPRequestHandler):
                 return
 
     def _reset(self) -> None:
-        """Break the connection off."""
+        """Abort the connection."""
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
 
     def _finish(self) -> None:
-        """Close the connection in order, before the answer is whole."""
+        """Close the connection before the response is complete."""
         self.close_connection = True
         _hang_up(self.connection)
 
 
 def _hang_up(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # it may have gone already
+    with contextlib.suppress(OSError):  # it may be closed already
         connection.shutdown(socket.SHUT_RDWR)

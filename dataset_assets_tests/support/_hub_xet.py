@@ -1,4 +1,7 @@
-"""A Xet store in a folder. The real client uses one when the Hub names it `local:///folder`; the Hub finds in it what was uploaded."""
+"""A Xet store in a folder.
+
+The real client uploads to it when the Hub calls it `local:///folder`; the Hub then reads it.
+"""
 
 import os
 import struct
@@ -11,7 +14,7 @@ END_OF_FILES = b"\xff" * 32
 
 
 class XetStore:
-    """The folder, and the files that its shards name."""
+    """The folder, and the files that its shards list."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -28,7 +31,7 @@ class XetStore:
         return self._hashes.get(sha256)
 
     def token(self) -> tuple[dict[str, object], dict[str, str]]:
-        """Return the body and the headers of a token answer."""
+        """Return the body and the headers of a token response."""
         expires = int(time.time()) + 3600
         headers = {
             "X-Xet-Cas-Url": self.url,
@@ -38,7 +41,7 @@ class XetStore:
         return {"accessToken": "xet", "exp": expires, "casUrl": self.url}, headers
 
     def fetch(self, xet_hash: str, size: int, path: Path) -> None:
-        """Write a file's content, for clients that ask without Xet."""
+        """Write a file's content, for clients without Xet."""
         import hf_xet
 
         part = path.with_suffix(".part")
@@ -50,8 +53,8 @@ class XetStore:
 def files_of_shard(shard: bytes) -> dict[str, str]:
     """Return sha256 -> Xet hash of the files in a metadata shard.
 
-    After the header comes, for each file: a record (hash, flags, number of segments), the segments, as many verification records when flagged,
-    and the sha256 when flagged. All are 48 bytes long.
+    After the header, each file has a record (hash, flags, number of segments), the segments, as
+    many verification records if flagged, and the sha256 if flagged. All are 48 bytes long.
     """
     found, at = {}, HEADER_BYTES
     while (file_hash := shard[at : at + 32]) != END_OF_FILES:

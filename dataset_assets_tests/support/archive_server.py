@@ -1,12 +1,13 @@
-"""A server of published archives for tests: files of a folder with ranges, validators, and everything that goes wrong with them.
+"""A server of archives for tests: serves files with ranges and validators, and injects faults.
 
     with ArchiveServer(folder) as server:
         server.cut_after("train2017.zip", 10_000, times=3)
         RangeFile(server.url("train2017.zip"))
         server.log, server.ranges("train2017.zip"), server.bytes_sent("train2017.zip")
 
-`CityscapesSite` has a login in front of them, as that site has: its files are named by their file name in every call here, and by a number in its urls.
-A fault concerns answers with a body; `times` counts the answers that it hit, `FOREVER` never ends.
+`CityscapesSite` requires a login, as the real site does. Its URLs contain the number of a file; the
+calls here take its name. A fault affects responses with a body. `times` counts the affected
+responses; `FOREVER` never ends.
 """
 
 import hashlib
@@ -37,7 +38,7 @@ class Seen:
     name: str  # of the file; "" for other pages
     range: str | None  # the header as sent
     headers: dict[str, str]  # of the request, lower case names
-    status: int = 0  # 0: no answer
+    status: int = 0  # 0: no response
     sent: int = 0  # bytes of the body
 
 
@@ -51,7 +52,7 @@ class _Fault:
 
 
 class ArchiveServer:
-    """See the module."""
+    """Serves the files of a folder until it is closed."""
 
     def __init__(self, folder: Path | str, *, latency_s: float = 0.0) -> None:
         self.folder, self.latency_s = Path(folder), latency_s
@@ -76,13 +77,13 @@ class ArchiveServer:
         self._thread.join(10)
 
     def url(self, name: str = "") -> str:
-        """Return the url of a file."""
+        """Return the URL of a file."""
         return f"http://{self.host}/{quote(name)}"
 
     # What happened
 
     def requests(self, name: str | None = None) -> int:
-        """Return how many requests came, or how many for a file."""
+        """Return the number of requests, or of those for a file."""
         return sum(name in {None, seen.name} for seen in self.log)
 
     def bytes_sent(self, name: str) -> int:
@@ -94,27 +95,27 @@ class ArchiveServer:
         return [seen.range for seen in self.log if seen.name == name and seen.method == "GET"]
 
     def forget(self) -> None:
-        """Start to log anew."""
+        """Clear the log."""
         self.log.clear()
 
     # What goes wrong
 
     def cut_after(self, name: str, n_bytes: int, times: int = 1) -> None:
-        """Close the connection after so many bytes of a body that is longer."""
+        """Close the connection after a number of bytes of a longer body."""
         self._add(name, "cut_after", n_bytes, times)
 
     def cut_at(self, name: str, offset: int, times: int = 1) -> None:
-        """Close the connection before this byte of the file, when a body that began earlier reaches it."""
+        """Close the connection before a byte of the file, in a body that began earlier."""
         self._add(name, "cut_at", offset, times)
 
     def stall_after(self, name: str, n_bytes: int, times: int = 1) -> None:
-        """Say no more after so many bytes, and keep the connection."""
+        """Stall after a number of bytes, and keep the connection open."""
         self._add(name, "stall_after", n_bytes, times)
 
     def status(
         self, name: str, code: int, times: int = 1, retry_after: str | int | None = None
     ) -> None:
-        """Answer with an error."""
+        """Return an error."""
         self._add(
             name,
             "status",
@@ -124,11 +125,11 @@ class ArchiveServer:
         )
 
     def redirect(self, name: str, location: str, times: int = FOREVER, code: int = 302) -> None:
-        """Answer with another address."""
+        """Redirect to another URL."""
         self._add(name, "status", code, times, {"Location": location})
 
     def no_ranges(self, name: str, times: int = FOREVER) -> None:
-        """Send the whole file whatever range was asked."""
+        """Send the whole file and ignore the requested range."""
         self._add(name, "no_ranges", 0, times)
 
     def no_validators(self, name: str, times: int = FOREVER) -> None:
@@ -136,19 +137,19 @@ class ArchiveServer:
         self._add(name, "no_validators", 0, times)
 
     def no_length(self, name: str, times: int = FOREVER) -> None:
-        """Do not say how long the body is, and close after it."""
+        """Send no Content-Length, and close the connection after the body."""
         self._add(name, "no_length", 0, times)
 
     def corrupt(self, name: str, offset: int, times: int = 1) -> None:
-        """Flip a bit of this byte of the file when a body holds it."""
+        """Flip a bit of one byte of the file."""
         self._add(name, "corrupt", offset, times)
 
     def slow(self, name: str, bytes_per_s: int, times: int = FOREVER) -> None:
-        """Send a body at this pace."""
+        """Limit the speed of a body."""
         self._add(name, "slow", bytes_per_s, times)
 
     def heal(self) -> None:
-        """Take all faults back."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
 
@@ -159,7 +160,7 @@ class ArchiveServer:
             self._faults.append(_Fault(name, kind, value, times, headers or {}))
 
     def take(self, name: str, kind: str, start: int = 0, end: int = 1 << 62) -> _Fault | None:
-        """Use up a fault that concerns bytes `start` to `end` of a file."""
+        """Consume a fault that affects bytes `start` to `end` of a file."""
         with self._lock:
             for fault in self._faults:
                 place = {
@@ -181,7 +182,7 @@ class ArchiveServer:
     # What is served
 
     def answer(self, exchange: "Exchange") -> None:
-        """Answer a request: here, a file by its path."""
+        """Respond to a request with the file of its path."""
         if exchange.method == "POST":
             exchange.reply(b"", 405)
         else:
@@ -189,14 +190,14 @@ class ArchiveServer:
 
 
 class CityscapesSite(ArchiveServer):
-    """The site of Cityscapes: every zip of a folder is a package, numbered from 1 in the order of names."""
+    """The site of Cityscapes: the zips of a folder are packages, numbered from 1 by name."""
 
     def __init__(
         self, folder: Path | str, username: str = "user", password: str = "secret", **options: Any
     ) -> None:
         super().__init__(folder, **options)
         self.username, self.password = username, password
-        self.wrong_md5: set[str] = set()  # names whose published checksum is another
+        self.wrong_md5: set[str] = set()  # names with a wrong published checksum
         self._sessions: dict[str, bool] = {}  # cookie -> logged in
 
     @property
@@ -212,15 +213,15 @@ class CityscapesSite(ArchiveServer):
         return f"http://{self.host}"
 
     def package_url(self, name: str) -> str:
-        """Return the url that a package is downloaded from."""
+        """Return the URL of a package."""
         return f"{self.base_url}/file-handling/?packageID={self.packages[name]}"
 
     def expire_sessions(self) -> None:
-        """Forget who is logged in."""
+        """Log out every client."""
         self._sessions.clear()
 
     def answer(self, exchange: "Exchange") -> None:
-        """See `ArchiveServer.answer`."""
+        """Respond to a request for the login form, the list of packages, or a package."""
         path, _, query = exchange.path.partition("?")
         path = path.rstrip("/")
         if path == "/login":
@@ -293,11 +294,11 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Exchange)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that go away are no news."""
+        """Ignore clients that disconnect."""
 
 
 class Exchange(BaseHTTPRequestHandler):
-    """One connection; `answer` of the site is called with it for each request."""
+    """One connection. Each request is passed to the site's `answer`."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -310,7 +311,7 @@ class Exchange(BaseHTTPRequestHandler):
         return self.command
 
     def log_message(self, *_: Any) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         self.body = self.rfile.read(int(self.headers["Content-Length"] or 0))
@@ -329,14 +330,14 @@ class Exchange(BaseHTTPRequestHandler):
         return found.value if found else ""
 
     def reply(self, body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> None:
-        """Send a small answer."""
+        """Send a small response."""
         self._head(status, {**(headers or {}), "Content-Length": str(len(body))})
         if self.method != "HEAD":
             self.wfile.write(body)
             self.seen.sent = len(body)
 
     def send_file(self, name: str, headers: dict[str, str] | None = None) -> None:
-        """Send a file, or the range of it that was asked."""
+        """Send a file or the requested range of it."""
         site, path = self.server.site, self.server.site.folder / name
         self.seen.name = name
         if fault := site.take(name, "status"):
@@ -413,7 +414,7 @@ class Exchange(BaseHTTPRequestHandler):
 
 
 def _range(header: str | None, size: int) -> tuple[int, int]:
-    """Return first byte and end; an empty range when it can not be served."""
+    """Return first byte and end; an empty range when it cannot be served."""
     found = re.fullmatch(r"bytes=(\d*)-(\d*)", header or "")
     if not found or found[0] == "bytes=-":
         return 0, size

@@ -1,4 +1,4 @@
-"""A local HTTP(S) server for tests: serves files, misbehaves on request, and remembers what it was asked.
+"""A local HTTP(S) server for tests: serves files, injects faults, and logs requests.
 
     with HttpServer() as server:
         server.add("/a.jpg", body=jpeg, content_type="image/jpeg")
@@ -6,9 +6,10 @@
         server.url("/fault/truncated")      # every name in FAULTS
         server.hits["/a.jpg"], server.peak, server.log
 
-Raw asyncio on a thread of its own, so that it can also send what is not HTTP. The same requests always get the same answers.
+It is plain asyncio on its own thread, so it can also send invalid HTTP. Equal requests get equal
+responses.
 
-    /bytes/<n>            n bytes             /status/<code>        an answer with that status
+    /bytes/<n>            n bytes             /status/<code>        a response with that status
     /slow/<seconds>/<n>   n bytes, late       /flaky/<n>/<code>/x   n times that status, then 200
     /redirect/<n>         n hops to /bytes/100
 """
@@ -42,7 +43,7 @@ class Seen:
 
 @dataclass(slots=True)
 class Route:
-    """A fixed answer."""
+    """A fixed response."""
 
     body: bytes
     status: int
@@ -51,7 +52,7 @@ class Route:
 
 
 class Exchange:
-    """One request, and the means to answer it, well or badly."""
+    """One request, and the means to send a valid or an invalid response."""
 
     def __init__(
         self,
@@ -60,10 +61,8 @@ class Exchange:
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         sent: Counter[str],
     ) -> None:
-        self.seen, self.number = (
-            seen,
-            number,
-        )  # number: this is the n-th request for the path, from 1
+        self.seen = seen
+        self.number = number  # of this request among those for the path, from 1
         self.path, self.query = seen.path, parse_qs(urlsplit(seen.target).query)
         self.keep_alive = True
         self._reader, self._writer = streams
@@ -84,7 +83,7 @@ class Exchange:
         await self.send(f"HTTP/1.1 {status} {phrase}\r\n{lines}\r\n".encode("latin-1"))
 
     async def reply(self, body: bytes = b"", status: int = 200, headers: Headers = ()) -> None:
-        """Send a whole, correct answer."""
+        """Send a complete, valid response."""
         await self.head(status, [("Content-Length", str(len(body))), *headers])
         await self.send(body)
 
@@ -99,11 +98,11 @@ class Exchange:
         return bool(self._writer.get_extra_info("ssl_object").session_reused)
 
     def close(self) -> None:
-        """Close the connection after this answer."""
+        """Close the connection after this response."""
         self.keep_alive = False
 
     def reset(self) -> None:
-        """Break the connection off."""
+        """Abort the connection."""
         self.keep_alive = False
         self._writer.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
@@ -116,7 +115,10 @@ Handler = Callable[[Exchange], Awaitable[None]]
 
 @dataclass
 class HttpServer:
-    """See the module. `handler` gets the first look at every request; it returns False to leave it to the routes."""
+    """A running server.
+
+    `handler` gets every request first. It returns False to leave the request to the routes.
+    """
 
     host: str = "127.0.0.1"
     tls: ssl.SSLContext | None = None
@@ -126,7 +128,7 @@ class HttpServer:
     hits: Counter[str] = field(default_factory=Counter)  # requests by path
     sent: Counter[str] = field(default_factory=Counter)  # bytes by path
     connections: int = 0
-    peak: int = 0  # most requests being answered at one time
+    peak: int = 0  # largest number of concurrent requests
     port: int = 0
 
     def add(
@@ -139,22 +141,22 @@ class HttpServer:
         headers: Headers = (),
         delay_s: float = 0,
     ) -> str:
-        """Serve a file; return its url."""
+        """Serve a file; return its URL."""
         self.routes[path] = Route(body, status, (("Content-Type", content_type), *headers), delay_s)
         return self.url(path)
 
     def url(self, path: str = "/", host: str | None = None) -> str:
-        """Return the url of a path; `host`: another name for this server."""
+        """Return the URL of a path. `host` is another name of this server."""
         name = host or (f"[{self.host}]" if ":" in self.host else self.host)
         return f"{'https' if self.tls else 'http'}://{name}:{self.port}{path}"
 
     @property
     def requests(self) -> int:
-        """How many requests came."""
+        """Number of requests."""
         return len(self.log)
 
     def forget(self) -> None:
-        """Start to count anew."""
+        """Reset all counts."""
         self.log.clear()
         self.hits.clear()
         self.sent.clear()
@@ -281,7 +283,7 @@ async def _redirect(exchange: Exchange, hops: str, *_: str) -> None:
     await exchange.reply(b"", 302, [("Location", there)])
 
 
-#: first part of a path -> handler of the rest
+#: First part of a path -> handler of the rest.
 PATTERNS: dict[str, Callable[..., Awaitable[None]]] = {
     "bytes": _bytes,
     "status": _status,
@@ -353,7 +355,8 @@ _raw(
 _raw(
     "html",
     _OK
-    + b"Content-Type: text/html; charset=utf-8\r\nContent-Length: 24\r\n\r\n<!doctype html><p>hi</p>",
+    + b"Content-Type: text/html; charset=utf-8\r\nContent-Length: 24\r\n\r\n"
+    + b"<!doctype html><p>hi</p>",
     close=False,
 )
 _raw(
@@ -377,7 +380,7 @@ _location("to_metadata", "http://169.254.169.254/latest/meta-data/")
 
 @fault
 async def hang(exchange: Exchange) -> None:
-    """Say nothing."""
+    """Send nothing."""
     await exchange.gone()
 
 
@@ -409,7 +412,7 @@ async def stalled(exchange: Exchange) -> None:
 
 @fault
 async def endless(exchange: Exchange) -> None:
-    """Send a body without end."""
+    """Send an endless body."""
     await exchange.head(200, [("Transfer-Encoding", "chunked")])
     while True:
         await exchange.send(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
@@ -417,7 +420,7 @@ async def endless(exchange: Exchange) -> None:
 
 @fault
 async def reset(exchange: Exchange) -> None:
-    """Break off in the middle of a body."""
+    """Abort in the middle of a body."""
     await exchange.head(200, [("Content-Length", "1000")])
     await exchange.send(b"x" * 10)
     await asyncio.sleep(0.02)
@@ -426,7 +429,7 @@ async def reset(exchange: Exchange) -> None:
 
 @fault
 async def opt_out_then_body(exchange: Exchange) -> None:
-    """Ask robots to stay away, wait, and send a body only to who is still there."""
+    """Send an opt-out header, wait, and send the body to a client that is still connected."""
     await exchange.head(200, [("X-Robots-Tag", "noai"), ("Content-Length", "10000000")])
     await asyncio.sleep(0.3)
     await exchange.send(b"x" * 10_000_000)
@@ -434,6 +437,6 @@ async def opt_out_then_body(exchange: Exchange) -> None:
 
 @fault
 async def closes_idle(exchange: Exchange) -> None:
-    """Answer well, then close the connection although it was to be kept."""
+    """Send a valid response, then close the connection in spite of keep-alive."""
     await exchange.reply(payload(100))
     exchange.close()

@@ -1,14 +1,15 @@
-"""A Hugging Face Hub for tests, on this machine: what the real clients need to publish a dataset and to read it back.
+"""A local Hugging Face Hub for tests: what the real clients need to publish and read a dataset.
 
     with HubServer(tmp_path / "hub") as hub:
-        in_process(monkeypatch, hub)        # or subprocess.run(..., env=os.environ | hub.environment())
+        in_process(monkeypatch, hub)    # or subprocess.run(..., env=os.environ | hub.environment())
         hub.fault("POST", "/commit/", after=True)
         ...
         hub.files("org/name"), hub.commits("org/name"), hub.log
 
-Content goes through LFS, in one piece or (`multipart_over`) in parts; with `xet=True` through a Xet store in a folder, by the real `hf_xet`.
-It was shaped by what the clients accept; which files are LFS, the texts of errors and the commit ids are its own. Two tokens are known: `token`, and
-`read_token`, which may not write. It holds datasets only.
+Content is uploaded with LFS, in one piece or (`multipart_over`) in parts; with `xet=True` to a Xet
+store in a folder, by the real `hf_xet`. The server does what the clients accept: which files are
+LFS, the texts of errors and the commit ids are its own. It knows two tokens: `token`, and
+`read_token`, which cannot write. It holds datasets only.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ from dataset_assets_tests.support._hub_xet import XetStore
 
 
 class HubServer:
-    """See the module."""
+    """A running Hub, with its repositories in a folder."""
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class HubServer:
 
     @property
     def seen(self) -> list[Seen]:
-        """Every request so far; `status` is 0 when the whole answer was not sent."""
+        """Every request so far. `status` is 0 when the response was not sent completely."""
         return list(self._server.seen)
 
     @property
@@ -72,7 +73,10 @@ class HubServer:
         return list(self._server.leaks)
 
     def count(self, method: str, regex: str, *, signed: bool | None = None) -> int:
-        """Count the requests of a method (a regular expression, too); `signed`: only those with a token, or without."""
+        """Count the requests whose method and path match regular expressions.
+
+        `signed` counts only those with a token, or without.
+        """
         return sum(
             bool(re.fullmatch(method, one.method) and re.search(regex, one.path))
             and signed in {None, one.signed}
@@ -80,20 +84,23 @@ class HubServer:
         )
 
     def forget(self) -> None:
-        """Start to log anew."""
+        """Clear the log."""
         self._server.seen.clear()
 
     # What goes wrong
 
     def fault(self, method: str, regex: str, times: int = 1, **how: Any) -> Fault:
-        """Let the next `times` requests whose method and path match go wrong; `.times` tells later how many are left.
+        """Inject a fault into the next `times` requests whose method and path match.
+
+        The returned fault's `.times` is the number of requests that it will still affect.
 
         Args:
-            method: A regular expression for the whole method.
-            regex: A regular expression somewhere in the decoded path.
-            times: How many requests.
-            **how: status, headers: refuse so, without doing anything. close: break the connection before anything is done. after: do it, then
-                break the connection. cut_after: send so many bytes of the answer, then break the connection; with fin, close it in order.
+            method: regular expression for the whole method.
+            regex: regular expression for a part of the decoded path.
+            times: number of requests.
+            **how: status, headers: return these without doing anything. close: abort the connection
+                before doing anything. after: do it, then abort the connection. cut_after: send a
+                number of bytes of the response, then abort the connection, or with fin close it.
                 delay_s: wait first. action: call this first.
         """
         fault = Fault(method, regex, times, **how)
@@ -101,7 +108,7 @@ class HubServer:
         return fault
 
     def tamper(self, repo_id: str, path: str, data: bytes, *, lfs: bool | None = None) -> None:
-        """Change a file of the head commit behind everyone's back: the commit keeps its id."""
+        """Change a file of the head commit without changing the commit's id."""
         with self._server.lock:
             tree = self._site.repos[repo_id].resolve("main").tree
             old = tree.get(path)
@@ -111,7 +118,7 @@ class HubServer:
     # What is there
 
     def create(self, repo_id: str, *, private: bool = False) -> None:
-        """Make a repository."""
+        """Create a repository."""
         with self._server.lock:
             self._site.create(repo_id, private=private)
 
@@ -123,7 +130,7 @@ class HubServer:
         title: str = "Someone else",
         lfs: bool = False,
     ) -> str:
-        """Commit to main as somebody else would; None deletes. Returns the commit id."""
+        """Commit to main as another writer; None deletes a file. Returns the commit id."""
         added = {path: self._add(data, lfs=lfs) for path, data in files.items() if data is not None}
         change = Change(
             title, added=added, deleted=[path for path, data in files.items() if data is None]
@@ -175,7 +182,10 @@ class HubServer:
     # How clients find it
 
     def environment(self, *, signed_in: bool = True) -> dict[str, str]:
-        """Return the variables for a process that takes this for the Hub; it writes below the folder only."""
+        """Return environment variables for a process that uses this Hub.
+
+        The process writes below the folder only.
+        """
         home = self.folder / "home"
         return {
             "HF_ENDPOINT": self.url,
@@ -205,7 +215,10 @@ class HubServer:
 
 
 def in_process(monkeypatch: Any, hub: HubServer, *, signed_in: bool = True) -> HubServer:
-    """Let the clients in this process take `hub` for the Hub until the test ends. They read the environment once, when they are imported."""
+    """Make the clients in this process use `hub` until the test ends.
+
+    They read the environment only once, when they are imported.
+    """
     environment = hub.environment(signed_in=signed_in)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -232,7 +245,7 @@ def in_process(monkeypatch: Any, hub: HubServer, *, signed_in: bool = True) -> H
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
     monkeypatch.setattr(hf_api.api, "endpoint", hub.url)
-    monkeypatch.setattr(_xet, "XET_CONNECTION_INFO_CACHE", {})  # by url: a port may come again
+    monkeypatch.setattr(_xet, "XET_CONNECTION_INFO_CACHE", {})  # keyed by URL, and ports are reused
     monkeypatch.setattr(datasets.config, "HF_ENDPOINT", hub.url)
     monkeypatch.setattr(
         datasets.config,
@@ -251,9 +264,8 @@ def in_process(monkeypatch: Any, hub: HubServer, *, signed_in: bool = True) -> H
         "EXTRACTED_DATASETS_PATH",
         Path(environment["HF_DATASETS_EXTRACTED_DATASETS_PATH"]),
     )
-    monkeypatch.setattr(
-        datasets.config, "USE_PARQUET_EXPORT", False
-    )  # otherwise it asks a second host
+    # Otherwise it asks a second host.
+    monkeypatch.setattr(datasets.config, "USE_PARQUET_EXPORT", False)
     monkeypatch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", False)
     monkeypatch.setattr(datasets.config, "STREAMING_READ_RETRY_INTERVAL", 0)
     return hub

@@ -72,7 +72,8 @@ def write_tables(folder, rows: int = 10):
         )
         pq.write_table(table, folder / "data" / f"train-0000{index}-of-00002.parquet")
     (folder / "README.md").write_text(
-        "---\nlicense: mit\nconfigs:\n- config_name: default\n  data_files: data/train-*.parquet\n---\n# Numbers\n"
+        "---\nlicense: mit\nconfigs:\n- config_name: default\n"
+        "  data_files: data/train-*.parquet\n---\n# Numbers\n"
     )
     return folder
 
@@ -403,7 +404,8 @@ from datasets import load_dataset
 api = HfApi()
 api.create_repo("org/vids", repo_type="dataset")
 commit = api.upload_folder(repo_id="org/vids", repo_type="dataset", folder_path=sys.argv[1])
-print(sum(1 for row in load_dataset("org/vids", split="train", streaming=True, revision=commit.oid)))
+rows = load_dataset("org/vids", split="train", streaming=True, revision=commit.oid)
+print(sum(1 for row in rows))
 """
 
 

@@ -206,6 +206,8 @@ class Dispatcher:
             and transfer.status == 200
             and (reason is None or reason.cause in _READABLE)
         ):
-            self._gates.rules_loaded(job.robots_of, transfer.body())
+            self._gates.store_rules(job.robots_of, transfer.body())
         elif reason is not None:
-            self._gates.rules_failed(job.robots_of, transfer.status if transfer else 0, reason)
+            self._gates.store_missing_rules(
+                job.robots_of, transfer.status if transfer else 0, reason
+            )

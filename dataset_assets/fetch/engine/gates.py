@@ -62,14 +62,15 @@ class Gates:
         name = self._resolver.names.get(job.target.origin.authority)
         if name is None or name.pin is None:
             return None
-        pin, name.pin = name.pin, None
+        pin = name.pin
+        name.pin = None
         return pin
 
     def record_end(self, job: Job, end: RequestEnd, now: float) -> None:
         """Record how a request ended, and admit jobs that wait for its host."""
         host = job.host
         job.host = None
-        host = self._hosts.ended(job.target.origin.site, host, end, now)
+        host = self._hosts.record_end(job.target.origin.site, host, end, now)
         if host is not None and host.queue:
             self._release(host, now)
 
@@ -100,16 +101,16 @@ class Gates:
                 self.waiting -= 1
                 self.ready.append(item)
 
-    def rules_loaded(self, root: str, body: bytes) -> None:
+    def store_rules(self, root: str, body: bytes) -> None:
         """Store a robots.txt, and release the jobs that wait for it."""
         if self._robots is not None:
-            self._robots.loaded(root, body)
+            self._robots.store(root, body)
         self.ready.extend(self._pop(self._for_rules, root))
 
-    def rules_failed(self, root: str, status: int, reason: Failure) -> None:
+    def store_missing_rules(self, root: str, status: int, reason: Failure) -> None:
         """Store that there is no robots.txt, or none for now, and release the jobs."""
         if self._robots is not None:
-            self._robots.failed(root, status, reason)
+            self._robots.store_failure(root, status, reason)
         self.ready.extend(self._pop(self._for_rules, root))
 
     def _pop(self, waiting: dict[str, list[Job]], key: str) -> list[Job]:
@@ -159,7 +160,7 @@ class Gates:
         return refusal is None
 
     def _has_slot(self, job: Job, now: float) -> bool:
-        host = self._hosts.entered(job.target.origin.site, now)
+        host = self._hosts.limited_host(job.target.origin.site, now)
         if host is None:
             return True
         if now < host.given_up_until:
@@ -174,7 +175,7 @@ class Gates:
 
     def _admit(self, job: Job, host: Host, now: float) -> None:
         job.host = host
-        self._hosts.started(host, now)
+        self._hosts.record_start(host, now)
 
     def _set_timer(self, host: Host, now: float) -> None:
         wait_s = host.wait_s(now)

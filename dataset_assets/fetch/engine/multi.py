@@ -152,7 +152,8 @@ class Engine:
             ended += [self._owner[easy] for easy in succeeded]
             for easy, code, text in failed:
                 transfer = self._owner[easy]
-                transfer.code, transfer.error = code, text
+                transfer.code = code
+                transfer.error = text
                 ended.append(transfer)
         return ended
 
@@ -185,7 +186,8 @@ class Engine:
                 return None
             return self._first_byte_timeout(transfer, now)
         if transfer.size != transfer.seen_size:
-            transfer.seen_size, transfer.seen_at = transfer.size, now
+            transfer.seen_size = transfer.size
+            transfer.seen_at = now
         elif now - transfer.seen_at > options.timeout_s:
             return Cause.TOO_SLOW
         if now - transfer.window_at < options.low_speed_time_s:

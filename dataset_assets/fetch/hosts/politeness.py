@@ -101,17 +101,17 @@ class Hosts:
             host.queue.clear()
         self.hosts = {site: host for site, host in self.hosts.items() if host.is_busy(now)}
 
-    def entered(self, site: str, now: float) -> Host | None:
+    def limited_host(self, site: str, now: float) -> Host | None:
         """Return the host whose limits apply to a request, or None when it may start."""
         return self._enter(site, now) if self._has_limits else self.hosts.get(site)
 
-    def started(self, host: Host, now: float) -> None:
+    def record_start(self, host: Host, now: float) -> None:
         """Count a request."""
         host.active += 1
         if self._gap_s:
             host.next_start = max(now, host.next_start) + self._gap_s
 
-    def ended(self, site: str, host: Host | None, end: RequestEnd, now: float) -> Host | None:
+    def record_end(self, site: str, host: Host | None, end: RequestEnd, now: float) -> Host | None:
         """Record how a request ended; return the host when jobs may wait for it.
 
         `host` is the one that has admitted the request, if any.

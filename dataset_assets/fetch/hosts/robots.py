@@ -75,12 +75,12 @@ class RobotsCache:
             return None
         return failure(Cause.ROBOTS_TXT)
 
-    def loaded(self, root: str, body: bytes) -> None:
+    def store(self, root: str, body: bytes) -> None:
         """Cache the rules of a robots.txt."""
         file = Protego.parse(body.decode("utf-8", "replace"))
         self._cache(root, Rules(self._clock() + LIFETIME_S, file=file))
 
-    def failed(self, root: str, status: int, reason: Failure) -> None:
+    def store_failure(self, root: str, status: int, reason: Failure) -> None:
         """Cache what it means that there is no robots.txt."""
         if status in _ALLOWED_STATUSES and status != 429:
             self._cache(root, Rules(self._clock() + LIFETIME_S))
