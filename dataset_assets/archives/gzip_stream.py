@@ -53,7 +53,7 @@ class GzipReader(SeekableStream):
     """
 
     def __init__(self, file: BinaryIO, name: str, limits: ArchiveLimits | None = None) -> None:
-        """Read a file from its begin.
+        """Read a file from its start.
 
         Args:
             file: the gzip file; any position.
@@ -72,16 +72,16 @@ class GzipReader(SeekableStream):
             ShardCorrupt: a file of our own is cut, altered or followed by other bytes.
             ArchiveCorrupt: a published file is cut, damaged, or unpacks to an absurd size.
         """
-        if position < self._at:
+        if position < self._produced:
             self._rewind()
-        while self._at < position:
-            if not self._next(min(_CHUNK, position - self._at)):
+        while self._produced < position:
+            if not self._next(min(_CHUNK, position - self._produced)):
                 return b""
         return self._next(length)
 
     def _rewind(self) -> None:
-        self._taken = 0  # packed bytes
-        self._at = 0  # unpacked bytes
+        self._consumed = 0  # packed bytes
+        self._produced = 0  # unpacked bytes
         self._pending = b""
         self._inflate = zlib.decompressobj(zlib.MAX_WBITS + 16)
 
@@ -111,19 +111,19 @@ class GzipReader(SeekableStream):
         except zlib.error as exc:
             raise self._corrupt(f"not a valid gzip file: {exc}") from exc
         self._pending = self._inflate.unused_data or self._inflate.unconsumed_tail
-        self._at += len(unpacked)
-        if self._limits is not None and self._limits.is_bomb(self._taken, self._at):
-            raise self._corrupt(f"{self._taken:,} bytes that unpack to {self._at:,}")
+        self._produced += len(unpacked)
+        if self._limits is not None and self._limits.is_bomb(self._consumed, self._produced):
+            raise self._corrupt(f"{self._consumed:,} bytes that unpack to {self._produced:,}")
         return unpacked
 
     def _more(self) -> bytes:
-        self._source.seek(self._taken)
+        self._source.seek(self._consumed)
         data = self._source.read(_CHUNK)
-        self._taken += len(data)
+        self._consumed += len(data)
         return data
 
     def _corrupt(self, why: str) -> ArchiveCorrupt | ShardCorrupt:
-        where = f"{self.name}: before byte {self._taken:,}: {why}"
+        where = f"{self.name}: before byte {self._consumed:,}: {why}"
         if self._limits is None:
             return ShardCorrupt(where)
         return ArchiveCorrupt(f"{where}; download the archive again")

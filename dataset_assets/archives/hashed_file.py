@@ -22,7 +22,7 @@ _STATES = 64
 
 
 class HashedFile(io.BufferedReader):
-    """A file that hashes what is read from it, if that is everything from its begin on.
+    """A file that hashes what is read from it, if that is everything from the start on.
 
     Closes the file below when it is closed.
     """
@@ -44,12 +44,12 @@ class _Hashing(SeekableStream):
         self._bytes = file.seek(0, io.SEEK_END)
         super().__init__(file, str(getattr(file, "name", "file")), self._bytes)
         self._digest = hashlib.new(algorithm, usedforsecurity=False)
-        self._hashed = 0  # bytes, from the begin on
+        self._hashed = 0  # bytes, from the start on
         self._states = deque([(0, self._digest.copy())], maxlen=_STATES)
 
     def read_at(self, position: int, length: int) -> bytes:
         """Read from the file below, and hash what continues the hashed part."""
-        self._go_back(position)
+        self._rewind_hash(position)
         if 0 < position - self._hashed <= _MAX_GAP:
             self._hash_up_to(position)
         self._source.seek(position)
@@ -59,7 +59,7 @@ class _Hashing(SeekableStream):
         return data
 
     def hexdigest(self, max_unread: int) -> str | None:
-        """Hash what is missing at the end, if that is little."""
+        """Hash the bytes that are missing at the end, if they are few."""
         if self._bytes - self._hashed <= max_unread:
             self._hash_up_to(self._bytes)
         return self._digest.hexdigest() if self._hashed == self._bytes else None
@@ -69,7 +69,7 @@ class _Hashing(SeekableStream):
         super().close()
         self._source.close()
 
-    def _go_back(self, position: int) -> None:
+    def _rewind_hash(self, position: int) -> None:
         """Forget the hash of bytes that are read again: they may differ this time.
 
         Bytes before the oldest kept state stay hashed.
@@ -96,9 +96,9 @@ class _Hashing(SeekableStream):
 
 
 def check_md5(name: str, file: HashedFile, expected: str | None, *, from_begin: bool) -> None:
-    """Compare an archive that was read from begin to end with its published md5.
+    """Compare an archive that was read from start to end with its published md5.
 
-    A run that began in the middle, or needs only some members, has not seen all bytes and does not
+    A run that started in the middle, or needs only some members, has not seen all bytes and does not
     read them for this: the CRC-32 of each member was checked.
 
     Raises:

@@ -19,7 +19,7 @@ from dataset_assets.archives.published_zip import ZipArchive
 from dataset_assets.archives.tar_header import BLOCK
 from dataset_assets.errors import ArchiveCorrupt, DiskFull
 
-__all__ = ["Archive", "ArchiveLimits", "HashedFile", "open_archive", "spooled"]
+__all__ = ["Archive", "ArchiveLimits", "HashedFile", "open_archive", "spool"]
 
 
 def open_archive(file: BinaryIO, name: str, limits: ArchiveLimits | None = None) -> Archive:
@@ -52,7 +52,7 @@ def _shown(head: bytes) -> str:
     return f"{head[:16]!r}..."
 
 
-def spooled(file: BinaryIO) -> BinaryIO:
+def spool(file: BinaryIO) -> BinaryIO:
     """Copy a stream into an unnamed temporary file, for an archive in an archive.
 
     Closes the stream.

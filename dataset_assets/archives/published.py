@@ -79,7 +79,7 @@ def check_name(archive: str, name: str, offset: int) -> str:
     """
     if not is_safe_name(name):
         shown = repr(name) if len(name) <= 200 else f"{name[:200]!r}..."
-        raise refused(
+        raise refusal(
             archive,
             shown,
             offset,
@@ -89,7 +89,7 @@ def check_name(archive: str, name: str, offset: int) -> str:
     return name
 
 
-def refused(archive: str, member: str, offset: int, why: str) -> ArchiveCorrupt:
+def refusal(archive: str, member: str, offset: int, why: str) -> ArchiveCorrupt:
     """Return the error for a member that is not read."""
     return ArchiveCorrupt(
         f"{archive}: member {member} at byte {offset:,}: {why}; download the archive again"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 from dataset_assets.archives.gzip_stream import GzipReader
-from dataset_assets.archives.published import MIB, ArchiveLimits, check_name, refused
+from dataset_assets.archives.published import MIB, ArchiveLimits, check_name, refusal
 from dataset_assets.archives.published_tar_header import Header, read_header
 from dataset_assets.archives.seekable import Window, drop_buffers
 from dataset_assets.archives.tar_header import BLOCK, Damaged
@@ -59,7 +59,7 @@ class TarArchive:
             if not header.is_file or not wanted(header.name):
                 continue
             if hash(header.name) in names:
-                raise refused(
+                raise refusal(
                     self.name, repr(header.name), header.offset, "another member has this name"
                 )
             names.add(hash(header.name))
@@ -81,7 +81,7 @@ class TarArchive:
     def _find(self, member: ArchiveMember) -> Header:
         header = self._header(member.offset)
         if header is None or (header.name, header.bytes) != (member.name, member.bytes):
-            raise refused(self.name, repr(member.name), member.offset, "it is not there")
+            raise refusal(self.name, repr(member.name), member.offset, "it is not there")
         return header
 
     def _header(self, offset: int) -> Header | None:
@@ -108,11 +108,11 @@ class TarArchive:
     def _data(self, header: Header) -> bytes:
         if header.bytes > self._limits.max_member_bytes:
             why = f"{header.bytes:,} bytes, expected at most {self._limits.max_member_bytes:,}"
-            raise refused(self.name, repr(header.name), header.offset, why)
+            raise refusal(self.name, repr(header.name), header.offset, why)
         self._file.seek(header.data)
         data = self._file.read(header.bytes)
         if len(data) != header.bytes:
-            raise refused(self.name, repr(header.name), header.offset, "the file ends within it")
+            raise refusal(self.name, repr(header.name), header.offset, "the file ends within it")
         return data
 
     def _check_end(self, offset: int) -> None:

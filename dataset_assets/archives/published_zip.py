@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import BinaryIO, TypeVar
 
-from dataset_assets.archives.published import MIB, ArchiveLimits, refused
+from dataset_assets.archives.published import MIB, ArchiveLimits, refusal
 from dataset_assets.archives.seekable import SeekableStream, drop_buffers
 from dataset_assets.archives.zip_directory import DEFLATED, LOCAL, STORED, Entry, read_directory
 from dataset_assets.errors import ArchiveCorrupt
@@ -62,21 +62,21 @@ class ZipArchive:
         entry = self._entries[member.offset]
         if max(entry.packed, entry.unpacked) > self._limits.max_member_bytes:
             limit = self._limits.max_member_bytes
-            raise self._refused(entry, f"{entry.unpacked:,} bytes, expected at most {limit:,}")
-        return self._twice(entry, self._read)
+            raise self._refusal(entry, f"{entry.unpacked:,} bytes, expected at most {limit:,}")
+        return self._with_retry(entry, self._read)
 
     def open(self, member: ArchiveMember) -> BinaryIO:
         """Open a member as a stream; its CRC-32 is checked when all of it is read in order."""
         entry = self._entries[member.offset]
-        begin = self._twice(entry, self._begin)
-        stream = _MemberStream(self._file, entry, begin, self._refused)
+        begin = self._with_retry(entry, self._seek_data)
+        stream = _MemberStream(self._file, entry, begin, self._refusal)
         return io.BufferedReader(stream, _CHUNK)
 
-    def _refused(self, entry: Entry, why: str) -> ArchiveCorrupt:
-        return refused(self.name, repr(entry.name), entry.offset, why)
+    def _refusal(self, entry: Entry, why: str) -> ArchiveCorrupt:
+        return refusal(self.name, repr(entry.name), entry.offset, why)
 
-    def _begin(self, entry: Entry) -> int:
-        """Move to the data of a member; return its offset."""
+    def _seek_data(self, entry: Entry) -> int:
+        """Seek to the data of a member; return its offset."""
         self._file.seek(entry.offset)
         head = self._file.read(LOCAL.size)
         if len(head) < LOCAL.size or head[:4] != b"PK\3\4":
@@ -93,7 +93,7 @@ class ZipArchive:
         return int(begin)
 
     def _read(self, entry: Entry) -> bytes:
-        self._begin(entry)
+        self._seek_data(entry)
         data = self._file.read(entry.packed)
         if entry.method == DEFLATED:
             data = _inflate(data, entry.unpacked)
@@ -103,7 +103,7 @@ class ZipArchive:
             raise _Damaged(f"CRC-32 {found:08x}, expected {entry.crc32:08x}")
         return data
 
-    def _twice(self, entry: Entry, action: Callable[[Entry], _T]) -> _T:
+    def _with_retry(self, entry: Entry, action: Callable[[Entry], _T]) -> _T:
         try:
             return action(entry)
         except _Damaged:
@@ -111,7 +111,7 @@ class ZipArchive:
         try:
             return action(entry)
         except _Damaged as exc:
-            raise self._refused(entry, f"{exc}, also when read again") from exc
+            raise self._refusal(entry, f"{exc}, also when read again") from exc
 
 
 def _inflate(data: bytes, size: int) -> bytes:
@@ -142,8 +142,8 @@ class _MemberStream(SeekableStream):
         self._entry = entry
         self._begin = begin
         self._refuse = refuse
-        self._taken = 0  # packed bytes
-        self._at = 0  # unpacked bytes
+        self._consumed = 0  # packed bytes
+        self._produced = 0  # unpacked bytes
         self._crc32: int | None = 0  # of what was unpacked; None where some was skipped
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
 
@@ -153,36 +153,36 @@ class _MemberStream(SeekableStream):
         Raises:
             ArchiveCorrupt: the data is damaged.
         """
-        if position < self._at:
+        if position < self._produced:
             self._rewind()
-        if self._entry.method == STORED and self._at != position:
-            self._at = position
+        if self._entry.method == STORED and self._produced != position:
+            self._produced = position
             self._crc32 = None
-        while self._at < position:
-            self._next(min(_CHUNK, position - self._at))
+        while self._produced < position:
+            self._next(min(_CHUNK, position - self._produced))
         return self._next(length)
 
     def _rewind(self) -> None:
-        self._taken = 0
-        self._at = 0
+        self._consumed = 0
+        self._produced = 0
         self._crc32 = 0
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
 
     def _next(self, length: int) -> bytes:
         data = self._stored(length) if self._entry.method == STORED else self._inflated(length)
-        self._at += len(data)
+        self._produced += len(data)
         if self._crc32 is not None:
             self._crc32 = zlib.crc32(data, self._crc32)
-        is_complete = self._at == self._entry.unpacked
+        is_complete = self._produced == self._entry.unpacked
         differs = is_complete and self._crc32 not in (self._entry.crc32, None)
-        if differs or self._at > self._entry.unpacked:
+        if differs or self._produced > self._entry.unpacked:
             raise self._refuse(
                 self._entry, f"its data does not have the CRC-32 {self._entry.crc32:08x}"
             )
         return data
 
     def _stored(self, length: int) -> bytes:
-        if data := self._some(self._at, length):
+        if data := self._read_packed(self._produced, length):
             return data
         raise self._refuse(self._entry, "the file ends within it")
 
@@ -190,8 +190,8 @@ class _MemberStream(SeekableStream):
         while not self._inflate.eof:
             data = self._inflate.unconsumed_tail
             if not data:
-                data = self._some(self._taken, _CHUNK)
-                self._taken += len(data)
+                data = self._read_packed(self._consumed, _CHUNK)
+                self._consumed += len(data)
             try:
                 unpacked = self._inflate.decompress(data, length)
             except zlib.error as exc:
@@ -200,9 +200,11 @@ class _MemberStream(SeekableStream):
                 return unpacked
             if not data:
                 break
-        raise self._refuse(self._entry, f"{self._at:,} bytes, expected {self._entry.unpacked:,}")
+        raise self._refuse(
+            self._entry, f"{self._produced:,} bytes, expected {self._entry.unpacked:,}"
+        )
 
-    def _some(self, at: int, length: int) -> bytes:
+    def _read_packed(self, at: int, length: int) -> bytes:
         """Read packed bytes of the member."""
         self._source.seek(self._begin + at)
         return self._source.read(min(length, self._entry.packed - at))

@@ -132,7 +132,7 @@ def _count(names: Iterator[str]) -> tuple[int, tuple[int, int]]:
 
 
 class _Source:
-    """A tar that is read from begin to end, and the position in it."""
+    """A tar that is read from start to end, and the position in it."""
 
     def __init__(self, file: BinaryIO, label: str, kind: str) -> None:
         is_packed = one_of("kind of archive", kind, KINDS) == "tar.gz"

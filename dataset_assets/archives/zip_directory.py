@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
-from dataset_assets.archives.published import ArchiveLimits, check_name, refused
+from dataset_assets.archives.published import ArchiveLimits, check_name, refusal
 from dataset_assets.errors import ArchiveCorrupt
 
 STORED = 0
@@ -136,11 +136,11 @@ def _entries(data: bytes, place: _Location, name: str, limits: ArchiveLimits) ->
             check_name(name, entry.name[:-1], entry.offset)
             continue
         if entry.name in names:
-            raise refused(name, repr(entry.name), entry.offset, "another member has this name")
+            raise refusal(name, repr(entry.name), entry.offset, "another member has this name")
         names.add(check_name(name, entry.name, entry.offset))
         if limits.is_bomb(entry.packed, entry.unpacked):
             why = f"{entry.packed:,} bytes that unpack to {entry.unpacked:,}"
-            raise refused(name, repr(entry.name), entry.offset, why)
+            raise refusal(name, repr(entry.name), entry.offset, why)
         yield entry
     if found != place.count or at != place.size:
         raise ArchiveCorrupt(
@@ -164,8 +164,8 @@ def _entry(data: bytes, at: int, archive: str) -> tuple[Entry, int]:
         packed, unpacked, offset = _zip64(extra, (unpacked, packed, offset))
     name = raw_name.decode("utf-8" if flags & _UTF8 else "cp437")
     mode = attributes >> 16 if system == _UNIX else 0
-    if why := _refusal(flags, method, mode, packed == unpacked):
-        raise refused(archive, repr(name), offset, why)
+    if why := _why_unsupported(flags, method, mode, packed == unpacked):
+        raise refusal(archive, repr(name), offset, why)
     return Entry(name, raw_name, method, crc32, packed, unpacked, offset, 0), end
 
 
@@ -186,7 +186,7 @@ def _zip64(extra: bytes, sizes: tuple[int, int, int]) -> tuple[int, int, int]:
     return sizes[1], sizes[0], sizes[2]
 
 
-def _refusal(flags: int, method: int, mode: int, same_size: bool) -> str:
+def _why_unsupported(flags: int, method: int, mode: int, same_size: bool) -> str:
     if flags & _ENCRYPTED:
         return "it is encrypted"
     if method not in (STORED, DEFLATED):
@@ -203,7 +203,7 @@ def _without_overlaps(entries: list[Entry], place: _Location, name: str) -> list
     end = place.offset
     for entry in reversed(entries):
         if entry.offset + LOCAL.size + len(entry.raw_name) + entry.packed > end:
-            raise refused(name, repr(entry.name), entry.offset, "it overlaps what follows it")
+            raise refusal(name, repr(entry.name), entry.offset, "it overlaps what follows it")
         checked.append(entry._replace(end=end))
         end = entry.offset
     checked.reverse()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_assets.archives.opening import ArchiveLimits, open_archive, spooled
+from dataset_assets.archives.opening import ArchiveLimits, open_archive, spool
 from dataset_assets.errors import ArchiveCorrupt
 from dataset_assets_tests.staging.published import DEFLATED, STORED, photos, zipped
 
@@ -312,7 +312,7 @@ def test_zip_in_a_zip_is_read_when_spooled_or_in_place(method):
         )
     )
     member = outer.members()[1]
-    inner = open_archive(spooled(outer.open(member)), "panoptic_val2017.zip")
+    inner = open_archive(spool(outer.open(member)), "panoptic_val2017.zip")
 
     assert {one.name: data for one, data in inner.walk()} == files
     assert {

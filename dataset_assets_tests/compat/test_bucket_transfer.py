@@ -135,7 +135,7 @@ def test_links_are_followed_when_they_lead_to_files(tmp_path):
     assert [name for name, _ in list_files(folder)] == ["file", "sub/x"]
 
 
-def test_error_names_the_entry_when_it_can_not_be_uploaded(s3, bucket, tmp_path):
+def test_error_names_the_entry_when_it_cannot_be_uploaded(s3, bucket, tmp_path):
     (tmp_path / "a").write_bytes(b"x")
     (tmp_path / "z").symlink_to(tmp_path / "nowhere")
     with pytest.raises(SourceError, match="expected a file to upload, got .*z, a broken link"):

@@ -288,6 +288,6 @@ def test_credentials_are_equal_when_they_come_back_from_another_process():
 @pytest.mark.parametrize(
     "change", [{"addressing_style": "host"}, {"endpoint_url": "h:9000"}, {"secret_key": "b"}]
 )
-def test_credentials_are_refused_when_they_can_not_work(change):
+def test_credentials_are_refused_when_they_cannot_work(change):
     with pytest.raises(ConfigurationError, match="^x: expected"):
         S3Credentials(source="x", **change)

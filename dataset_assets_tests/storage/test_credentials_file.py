@@ -167,7 +167,7 @@ def test_error_names_file_place_and_key_when_the_file_is_wrong(written, text, ex
 
 
 @pytest.mark.parametrize("name", ["creds.yaml", "creds.json"])
-def test_no_secret_is_told_when_the_line_with_it_can_not_be_parsed(written, name):
+def test_no_secret_is_told_when_the_line_with_it_cannot_be_parsed(written, name):
     broken = (
         filled_in().replace("secret key: ", "secret key: : ")
         if name == "creds.yaml"

@@ -35,7 +35,7 @@ def test_password_is_never_shown_but_kept_for_connecting():
     assert "hunter2" not in str(caught.value)
 
 
-def test_file_system_is_made_anew_when_the_process_forks():
+def test_file_system_is_created_again_when_the_process_forks():
     store = open_store("memory://fork")
     store.write("a", b"1")
     assert store._opened[0] == os.getpid()

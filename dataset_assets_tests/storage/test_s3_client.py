@@ -113,7 +113,7 @@ def test_a_client_that_crosses_a_fork_does_harm_so_that_the_test_above_can_fail(
         counts += run_workers(multiprocessing.get_context("fork"), shared.read, size, 200)
         if counts["wrong"]:
             return
-    pytest.fail(f"the server, or the reading, can not show the fault: {counts}")
+    pytest.fail(f"the server, or the reading, cannot show the fault: {counts}")
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 
-from dataset_assets.archives.opening import spooled
+from dataset_assets.archives.opening import spool
 from dataset_assets.errors import ArchiveCorrupt
 from dataset_assets.json_stream import Buffer, JsonError, JsonStream
 
@@ -219,7 +219,7 @@ def as_local_file(file: BinaryIO) -> BinaryIO:
     try:
         file.fileno()
     except (OSError, AttributeError):
-        return spooled(file)
+        return spool(file)
     return file
 
 
