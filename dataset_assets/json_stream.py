@@ -15,7 +15,7 @@ BLOCK = 1 << 20  # characters
 # Characters after a value: a number that is cut at its "." or "e+" looks like a shorter one.
 _UNCERTAIN = 3
 _BOM = b"\xef\xbb\xbf"
-_scan = json.JSONDecoder().scan_once
+_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # missing in the stubs
 _skip_space = re.compile(r"[ \t\n\r]*").match
 
 

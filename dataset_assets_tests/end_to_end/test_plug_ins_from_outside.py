@@ -11,6 +11,7 @@ import pytest
 
 from dataset_assets import registry
 from dataset_assets_tests.end_to_end.conftest import jpeg
+from dataset_assets_tests.orchestration.yaml_datasets import write_dataset
 from dataset_assets_tests.support.distribution import write_distribution
 
 ROOT = Path(__file__).parents[2]
@@ -204,6 +205,36 @@ class HubTarget(directory.HubTarget):
     kind = "mirror"
 """
 
+#: A stage of the graph: `census:` in a `defs.yaml` counts the tars of the shards.
+CENSUS = '''
+import dagster as dg
+
+from dataset_assets.orchestration.common.section import Section
+from dataset_assets.orchestration.common.stage import Stage
+from dataset_assets.orchestration.resources.storage import StorageResource
+
+
+class Census(Section):
+    """How to count."""
+
+    suffix: str
+    """Suffix of the files to count."""
+
+
+def build(spec, upstream):
+    @dg.asset(key=spec.key("census"), deps=[spec.key(upstream.name)], group_name=spec.name)
+    def census(storage: StorageResource) -> dg.MaterializeResult[None]:
+        files = storage.store(spec.name, upstream.name).list()
+        suffix = spec.section(Census).suffix
+        count = sum(info.key.endswith(suffix) for info in files)
+        return dg.MaterializeResult(metadata={"counted": count})
+
+    return dg.Definitions(assets=[census])
+
+
+STAGE = Stage(name="census", key="census", section=Census, after=("shards",), build=build)
+'''
+
 PLUG_INS = {
     "input_format": {"pipes": PIPES},
     "output_format": {"lines": LINES},
@@ -211,6 +242,7 @@ PLUG_INS = {
     "staging_source": {"album": ALBUM},
     "split_source": {"objects": OBJECTS},
     "hub_target": {"mirror": MIRROR},
+    "stage": {"census": CENSUS},
 }
 
 DOWNLOAD_SCRIPT = """
@@ -244,6 +276,39 @@ target = open_target("mirror", "me/photos", TargetOptions(root=folder))
 options = PublishOptions(license="cc0-1.0")
 published = publish(open_store("shelf://split"), target, options)
 print(json.dumps([report.dataset.samples, manifest.samples, published.target, published.changed]))
+"""
+
+GRAPH_SCRIPT = """
+import json
+import sys
+from pathlib import Path
+
+import dagster as dg
+
+from dataset_assets.orchestration.build import build_defs
+from dataset_assets.orchestration.environment import Environment
+from dataset_assets.orchestration.materialize import materialize_dataset
+
+folder = Path(json.loads(sys.argv[1])["folder"])
+definitions = build_defs(Environment(root=str(folder / "data"), catalog=(folder / "catalog",)))
+with dg.DagsterInstance.ephemeral() as instance:
+    result = materialize_dataset("photos", instance=instance, definitions=definitions)
+    event = instance.get_latest_materialization_event(dg.AssetKey(["photos", "census"]))
+print(json.dumps([list(result.problems), event.asset_materialization.metadata["counted"].value]))
+"""
+
+DATASET = """
+type: dataset_assets.Dataset
+attributes:
+  source:
+    urls: {path: lists/*.txt}
+  shards:
+    samples_per_shard: 2
+    distributor: serial
+    processes: 1
+    image: {size: 32}
+    allow_private_networks: [127.0.0.0/8, "::1/128"]
+  census: {suffix: .tar}
 """
 
 
@@ -352,6 +417,14 @@ def test_staging_split_and_publication_use_sources_and_a_target_from_outside(run
     assert "staged.json" in names(shelf / "staged")
     assert [name for name in names(folder / "me" / "photos") if name.endswith("/README.md")]
     assert run(STAGE_SCRIPT, folder=str(folder)) == [6, 6, "mirror", False]
+
+
+def test_graph_has_a_stage_from_outside(run, gallery, tmp_path):
+    write_dataset(tmp_path / "catalog", "photos", DATASET)
+    lists = tmp_path / "data" / "lists"
+    lists.mkdir(parents=True)
+    (lists / "a.txt").write_text("".join(f"{gallery.url(number)}\n" for number in range(5)))
+    assert run(GRAPH_SCRIPT, folder=str(tmp_path)) == [[], 3]
 
 
 def test_every_role_has_a_plug_in_here():
