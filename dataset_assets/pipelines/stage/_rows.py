@@ -80,6 +80,7 @@ class RowMaker:
 
         A bad image becomes a row without a payload.
         """
+        # A sample whose image turns out bad still gives its key and columns to the row.
         sample = None
         try:
             sample = self._partition.make_sample(item)

@@ -49,6 +49,7 @@ def _draw_one(label_map: LabelMap, segmentation: Any, label: Any) -> None:
             if len(polygon) >= _MIN_COORDINATES:
                 label_map.paint(fill_box(polygon, height, width), label)
         return
+    # Crowds have run lengths: {"counts": list or text, "size": [height, width]}.
     if list(segmentation["size"]) != [height, width]:
         raise ValueError(
             f"expected run lengths of the size {[height, width]} of the image, "

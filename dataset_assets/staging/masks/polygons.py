@@ -137,5 +137,6 @@ def _changes(
     is_middle = left % _SCALE == _SCALE // 2
     is_in_image = (left >= 0) & (left < _SCALE * width)
     passed = np.flatnonzero((x[1:] != x[:-1]) & is_middle & is_in_image)
+    # The first row whose center is not above the boundary: ceil((y - 2) / 5).
     rows = (np.minimum(y[passed], y[passed + 1]) + 2) // _SCALE
     return left[passed] // _SCALE, np.clip(rows, 0, height)

@@ -75,6 +75,7 @@ class CityscapesPartition:
         self._label_files = self._find_label_files()
         without_labels = sum(stem not in self._label_files for stem in stems)
         self.warnings = {"images without label map": without_labels} if without_labels else {}
+        # Only a run that starts with the first image reads all bytes, which the md5 needs.
         self._from_begin = True
         self.archives = {each.name: each.digest for each in (self._images, self._labels)}
         inputs = ["cityscapes", name, self.archives, SCHEMA_VERSION]
@@ -101,6 +102,7 @@ class CityscapesPartition:
         for member in self._labels.members():
             if not member.name.startswith(f"{kind}/{self.name}/"):
                 continue
+            # <kind>/<partition>/<city>/<city>_<sequence>_<frame>_<kind>_<what>.<extension>
             stem, marker, _ = member.name.rpartition(f"_{kind}_")
             if marker:
                 found.setdefault(stem.removeprefix(f"{kind}/"), []).append(member)

@@ -63,8 +63,10 @@ class CocoPartition:
         inputs = ["coco", self.name, list(files.annotations), dict(files.digests), SCHEMA_VERSION]
         self.fingerprint = fingerprint_of(inputs)
         self.warnings: Mapping[str, int] = dict(_count_irregularities(files.annotations))
+        # Only a run that starts with the first image reads all bytes, which the md5 needs.
         self._from_begin = True
         self.count: int | None = None
+        # A tar has no directory: its images are matched while it is read.
         if self._images.kind == "zip":
             self._match_directory()
 

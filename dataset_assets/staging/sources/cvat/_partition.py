@@ -165,6 +165,7 @@ class CvatPartition:
         tags = _tags_of(document)
         counts = {self._ids[tag]: 1 for tag in tags if tag in self._ids}
         counts |= label_map.count_pixels()
+        # Positions are the keys: names may repeat between subsets, and may have dots and spaces.
         return StagedSample(
             f"{item.index:06d}",
             _EXTENSIONS[info.format],

@@ -126,6 +126,7 @@ class ImagenetPartition:
 
     def make_sample(self, item: StageItem) -> StagedSample:
         """Look up the class and the boxes of an image."""
+        # The tables name images without folder and extension.
         key = item.path.rpartition("/")[2].rpartition(".")[0]
         boxes = self._boxes.get(key, ())
         wnid = self._wnid_of(item, boxes)
