@@ -117,15 +117,9 @@ class SplitSource:
         return cls(only_folder(cls.kind, stores), options)
 
     def samples(self) -> Sequence[SourceSample]:
-        """Return all samples, sorted by key."""
         return self._samples
 
     def read(self, sample: SourceSample) -> list[bytes]:
-        """Return the one payload of a sample.
-
-        Raises:
-            ObjectMissing, ShardCorrupt: the source has changed since it was listed.
-        """
         return _scan.read_all(self._store, [sample.location])
 
     def _sample(self, key: str, info: ObjectInfo, columns: dict[str, Any]) -> SourceSample:

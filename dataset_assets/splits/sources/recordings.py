@@ -99,15 +99,9 @@ class SplitSource:
         return cls(only_folder(cls.kind, stores), options)
 
     def samples(self) -> Sequence[SourceSample]:
-        """Return all videos, sorted by key."""
         return self._samples
 
     def read(self, sample: SourceSample) -> list[bytes]:
-        """Return the frames of a video in playing order.
-
-        Raises:
-            ObjectMissing, ShardCorrupt: the source has changed since it was listed.
-        """
         return _scan.read_all(self._store, sample.location)
 
     def _columns(self) -> dict[str, str]:

@@ -97,15 +97,9 @@ class SplitSource:
         return cls([each for store in stores for each in shard_sets(store) or [store]])
 
     def samples(self) -> Sequence[SourceSample]:
-        """Return all samples, sorted by key."""
         return self._samples
 
     def read(self, sample: SourceSample) -> list[bytes]:
-        """Return the one payload of a sample. Reading in key order is fast.
-
-        Raises:
-            ObjectMissing, ShardCorrupt: the source has changed since it was listed.
-        """
         return [self._payloads.read(sample.location)]
 
 
