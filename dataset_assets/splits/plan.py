@@ -48,7 +48,7 @@ class ArchiveOptions:
     layout: str = "webdataset"
     """Names in the tars: `webdataset`, or `frames` for a folder per video."""
     compression: str = "auto"
-    """Compression of the tars: `none`, `gz`, or `auto` for gz where no payload is compressed already."""
+    """Compression of the tars: `none`, `gz`, or `auto` (gz if no payload is compressed already)."""
     max_archive_bytes: int = 512 * _MB
     """Bytes of a tar before compression, at most. Only a single sample may exceed it."""
     archives: bool = True

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,16 +125,19 @@ def _write_index(
 ) -> ShardFile:
     """Write the rows that have a sample, shard by shard, and count the labels of all rows."""
     sink: ParquetSink | None = None
-    for shard_id, table in _read_tables(store, records, [*columns, "status"]):
-        labels.add(table.column(LABEL_COUNTS).to_pylist())
-        rows = table.filter(pc.equal(table.column("status"), SUCCESS)).select(columns)
-        shard = pa.array([shard_id] * len(rows), pa.int32())
-        rows = rows.add_column(1, pa.field("shard", pa.int32()), shard)
-        sink = sink or ParquetSink(store.stage(INDEX_FILE), rows.schema, compression="zstd")
-        sink.write(rows.combine_chunks())
-    if sink is None:
-        return _write_file(store, INDEX_FILE, b"")
-    sink.commit()
+    with ExitStack() as opened:
+        for shard_id, table in _read_tables(store, records, [*columns, "status"]):
+            labels.add(table.column(LABEL_COUNTS).to_pylist())
+            rows = table.filter(pc.equal(table.column("status"), SUCCESS)).select(columns)
+            shard = pa.array([shard_id] * len(rows), pa.int32())
+            rows = rows.add_column(1, pa.field("shard", pa.int32()), shard)
+            if sink is None:
+                staged = store.stage(INDEX_FILE)
+                sink = opened.enter_context(ParquetSink(staged, rows.schema, compression="zstd"))
+            sink.write(rows.combine_chunks())
+        if sink is None:
+            return _write_file(store, INDEX_FILE, b"")
+        sink.commit()
     return ShardFile(INDEX_FILE, sink.staged.bytes, sink.staged.sha256)
 
 
