@@ -127,7 +127,7 @@ def run_all(code: Path, out: Path, inputs: Path) -> None:
             "save_additional_columns": ["license"],
             "number_sample_per_shard": 64,
             "output_folder": name,
-            "timeout": 5,
+            "timeout": 60,
             "allow_private_networks": True,
             **more,
         }
