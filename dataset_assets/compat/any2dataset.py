@@ -70,7 +70,10 @@ def download(  # noqa: PLR0913, PLR0917 - any2dataset's arguments, in its order
         DatasetAssetsError: what `dataset_assets.download` raises.
 
     Example:
-        >>> download("urls.txt", "files", thread_count=64)  # doctest: +SKIP
+        >>> from dataset_assets import download_any
+        >>> report = download_any("urls.parquet", "files", input_format="parquet")
+        >>> report.rows
+        120
     """
     del disable_all_reencoding, file_size
     options.setdefault("compute_hash", "md5" if compute_md5 else None)

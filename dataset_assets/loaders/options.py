@@ -79,6 +79,7 @@ class LoaderOptions:
         ConfigurationError: a value is invalid, or two values contradict each other.
 
     Example:
+        >>> from dataset_assets import LoaderOptions
         >>> LoaderOptions(global_batch_size=64, rank=1, world_size=4).batch_size
         16
     """

@@ -14,7 +14,7 @@ from dataset_assets.demo.photo_server import PhotoServer
 from dataset_assets.hub.target import TargetOptions, open_target
 from dataset_assets.pipelines.publish.publish import PublishOptions, publish
 from dataset_assets.storage.store import open_store
-from dataset_assets_tests.loaders.staged_sets import stage_cityscapes, stage_coco, stage_imagenet
+from dataset_assets_tests.loaders.staged_datasets import stage_cityscapes, stage_coco, stage_imagenet
 from dataset_assets_tests.pipelines.sources import write_recordings
 from dataset_assets_tests.support.s3_server import ACCESS_KEY, SECRET_KEY
 from dataset_assets_tests.support.tiny_coco import write_coco

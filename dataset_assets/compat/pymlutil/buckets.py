@@ -51,11 +51,12 @@ class s3store:
     """The buckets of one endpoint. Picklable; its `repr` has no secret.
 
     Example:
-        >>> s3 = s3store("127.0.0.1:9000", "key", "secret")  # doctest: +SKIP
-        >>> s3.PutDir("datasets", "photos", "data/photos")  # doctest: +SKIP
+        >>> from dataset_assets import Connect
+        >>> s3, _, _ = Connect("creds.yaml")
+        >>> s3.PutDir("imgml", "lists", "copies/lists")
         True
-        >>> s3.ListObjects("datasets", "data/photos/")  # doctest: +SKIP
-        ['data/photos/1.jpg', 'data/photos/2.jpg']
+        >>> s3.ListObjects("imgml", "copies/lists/")
+        ['copies/lists/urls.parquet']
     """
 
     def __init__(
@@ -328,8 +329,9 @@ def Connect(
         ConfigurationError: the file cannot be read, or has no such store.
 
     Example:
-        >>> s3, creds, entry = Connect("creds.yaml")  # doctest: +SKIP
-        >>> entry["sets"]["dataset"]["bucket"]  # doctest: +SKIP
+        >>> from dataset_assets import Connect
+        >>> s3, creds, entry = Connect("creds.yaml")
+        >>> entry["sets"]["dataset"]["bucket"]
         'imgml'
     """
     file = read_credentials_file(credentials_filename)

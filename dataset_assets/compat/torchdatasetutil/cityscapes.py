@@ -127,11 +127,14 @@ def CreateCityscapesLoaders(
         ConfigurationError: an option is invalid.
 
     Example:
-        >>> loaders = CreateCityscapesLoaders(  # doctest: +SKIP
-        ...     s3, s3def, src="data/cityscapes", dest="/data/cityscapes", batch_size=8
+        >>> from dataset_assets import Connect, CreateCityscapesLoaders
+        >>> s3, _, s3def = Connect("creds.yaml")
+        >>> loaders = CreateCityscapesLoaders(
+        ...     s3, s3def, src="data/cityscapes", dest="cityscapes", batch_size=2, num_workers=0
         ... )
-        >>> for inputs, labels, mean, stdev in loaders[0]["dataloader"]:  # doctest: +SKIP
-        ...     train(inputs, labels)
+        >>> inputs, labels, mean, stdev = next(iter(loaders[0]["dataloader"]))
+        >>> inputs.shape[:2], labels.shape[0]
+        (torch.Size([2, 3]), 2)
     """
     if borderType != _BORDER_CONSTANT:
         raise ConfigurationError(

@@ -118,11 +118,16 @@ def CreateCocoLoaders(
         ConfigurationError: an option is invalid.
 
     Example:
-        >>> loaders = CreateCocoLoaders(  # doctest: +SKIP
-        ...     s3, "imgml", class_dict="data/coco/coco.json", batch_size=16, num_workers=4
+        >>> from dataset_assets import Connect, CreateCocoLoaders
+        >>> s3, _, _ = Connect("creds.yaml")
+        >>> loaders = CreateCocoLoaders(
+        ...     s3, "imgml", class_dict="coco", batch_size=4, num_workers=0, height=64, width=96
         ... )
-        >>> for inputs, labels, mean, stdev in loaders[0]["dataloader"]:  # doctest: +SKIP
-        ...     train(inputs, labels)
+        >>> [loader["set"] for loader in loaders]
+        ['train', 'test']
+        >>> inputs, labels, mean, stdev = next(iter(loaders[0]["dataloader"]))
+        >>> tuple(inputs.shape), tuple(labels.shape)
+        ((4, 3, 64, 96), (4, 64, 96))
     """
     store = open_bucket(s3, bucket)
     dictionary = read_dictionary(class_dict, store)

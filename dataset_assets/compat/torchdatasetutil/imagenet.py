@@ -150,11 +150,14 @@ def CreateImagenetLoaders(
         ConfigurationError: an option is invalid.
 
     Example:
-        >>> loaders = CreateImagenetLoaders(  # doctest: +SKIP
-        ...     s3, s3def, src="data/imagenet", dest="/data/imagenet", batch_size=256
+        >>> from dataset_assets import Connect, CreateImagenetLoaders
+        >>> s3, _, s3def = Connect("creds.yaml")
+        >>> loaders = CreateImagenetLoaders(
+        ...     s3, s3def, src="data/imagenet", dest="imagenet", batch_size=2, num_workers=0
         ... )
-        >>> for images, labels in loaders[0]["dataloader"]:  # doctest: +SKIP
-        ...     train(images, labels)
+        >>> images, labels = next(iter(loaders[0]["dataloader"]))
+        >>> tuple(images.shape)
+        (2, 3, 256, 256)
     """
     store = open_bucket(s3, bucket_name(bucket, s3def))
     call = CallArguments(

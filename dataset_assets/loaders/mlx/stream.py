@@ -42,10 +42,12 @@ def hf_dataset_to_mlx_stream(dataset: Any, shuffle: bool = False, **options: Any
         MissingDependency: mlx-data is not installed.
 
     Example:
-        >>> stream = hf_dataset_to_mlx_stream(ds["train"], shuffle=True)  # doctest: +SKIP
-        >>> for batch in stream:  # doctest: +SKIP
-        ...     train(batch["image"], batch["label"])
-        >>> stream.reset()  # doctest: +SKIP
+        >>> from dataset_assets import hf_dataset_to_mlx_stream, load_published
+        >>> photos = load_published("published/me/photos", "train")
+        >>> stream = hf_dataset_to_mlx_stream(photos, shuffle=True, batch_size=8, label_key=None)
+        >>> next(stream)["image"].shape
+        (8, 64, 64, 3)
+        >>> stream.reset()  # the next epoch
     """
     chosen = StreamOptions(**options)
     return MlxStream(open_dataset(dataset, chosen), chosen, shuffle=shuffle)
@@ -76,9 +78,10 @@ def shards_to_mlx_stream(
         MissingDependency: mlx-data is not installed.
 
     Example:
-        >>> stream = shards_to_mlx_stream("s3://data/photos/splits", "train")  # doctest: +SKIP
-        >>> next(stream)["image"].shape  # doctest: +SKIP
-        (32, 256, 256, 3)
+        >>> from dataset_assets import shards_to_mlx_stream
+        >>> stream = shards_to_mlx_stream("shards", shuffle=True, batch_size=8)
+        >>> next(stream)["image"].shape
+        (8, 64, 64, 3)
     """
     chosen = StreamOptions(**options)
     opened = open_store(store) if isinstance(store, str) else store

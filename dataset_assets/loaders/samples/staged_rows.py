@@ -49,9 +49,10 @@ class StagedRows:
         ShardCorrupt: a file differs from the manifest.
 
     Example:
-        >>> rows = StagedRows("s3://data/coco/staged/val2017")  # doctest: +SKIP
-        >>> rows.key(0), rows.column("width")[0]  # doctest: +SKIP
-        ('000000000139', 640)
+        >>> from dataset_assets import StagedRows
+        >>> rows = StagedRows("shards")
+        >>> rows.key(0), int(rows.column("width")[0])
+        ('000000000', 64)
     """
 
     def __init__(self, store: Store | str) -> None:

@@ -81,14 +81,15 @@ class ShardLoader(DataLoader[Any]):
         ConfigurationError: the options cannot work with these sources.
 
     Example:
-        >>> rows = StagedRows("s3://data/coco/staged/train2017")  # doctest: +SKIP
-        >>> options = LoaderOptions(global_batch_size=64, num_workers=4)  # doctest: +SKIP
-        >>> loader = ShardLoader(rows, transform, options=options)  # doctest: +SKIP
-        >>> for epoch in range(loader.epoch, 90):  # doctest: +SKIP
-        ...     loader.set_epoch(epoch)
-        ...     for batch in loader:
-        ...         train(batch)
-        ...         state = loader.state_dict()  # valid after any batch
+        >>> from dataset_assets import LoaderOptions, ShardLoader, StagedRows
+        >>> def transform(sample, rng):
+        ...     return sample.image(), len(sample.key)
+        >>> options = LoaderOptions(global_batch_size=16, seed=7)
+        >>> loader = ShardLoader(StagedRows("shards"), transform, options=options)
+        >>> for images, lengths in loader:
+        ...     state = loader.state_dict()  # resumes after this batch
+        >>> tuple(images.shape[1:])
+        (64, 64, 3)
     """
 
     def __init__(

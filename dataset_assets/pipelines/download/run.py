@@ -31,7 +31,14 @@ _STARTED = "started"
 
 @dataclass(frozen=True, slots=True)
 class DownloadReport:
-    """What a download left behind."""
+    """What a download left behind.
+
+    Example:
+        >>> from dataset_assets import download
+        >>> report = download("urls.parquet", input_format="parquet", output_folder="again")
+        >>> report.rows == report.successes + sum(report.causes.values())
+        True
+    """
 
     manifest: Manifest
     """The whole output, earlier runs included."""

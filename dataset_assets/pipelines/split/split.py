@@ -53,10 +53,10 @@ def split(
 
     Example:
         >>> from dataset_assets import split
-        >>> ratios = {"train": 0.9, "test": 0.1}
-        >>> manifest = split("photos", "photos-split", ratios=ratios, seed=7)
-        >>> {name: count.samples for name, count in manifest.splits.items()}
-        {'train': 90, 'test': 10}
+        >>> halves = {"train": 0.5, "test": 0.5}
+        >>> manifest = split("shards", "halves", ratios=halves, group_by="sample")
+        >>> list(manifest.splits)
+        ['train', 'test']
     """
     given = dict(options)
     split_options = SplitOptions(**_take(given, SplitOptions))

@@ -58,8 +58,8 @@ def stage(
         >>> from dataset_assets import stage
         >>> from dataset_assets.pipelines.stage.open_staging import open_staging
         >>> from dataset_assets.storage.store import open_store
-        >>> source = open_staging("coco", {"folder": "coco", "partitions": ["val2017"]})
-        >>> report = stage(source, open_store("out/staged/val2017"), partition="val2017")
+        >>> source = open_staging("coco", {"folder": "archives", "partitions": ["val2017"]})
+        >>> report = stage(source, open_store("coco/staged/val2017"), partition="val2017")
         >>> report.dataset.license.redistributable
         True
     """

@@ -21,10 +21,9 @@ def verify(folder: str, *, quick: bool = False) -> list[str]:
         StorageError: the store cannot be read.
 
     Example:
-        >>> from dataset_assets import split, verify
-        >>> manifest = split("photos", "photos-split")
-        >>> verify("photos-split", quick=True)
-        []
+        >>> from dataset_assets import verify
+        >>> verify("shards"), verify("splits", quick=True)
+        ([], [])
     """
     store = open_store(folder)
     verify_contents = verify_split if is_split(store) else verify_set
