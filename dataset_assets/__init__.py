@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dataset_assets.loaders.torch.loader import LoaderOptions, ShardLoader, StagedRows
     from dataset_assets.pipelines.download.download import download
     from dataset_assets.pipelines.download.run import DownloadReport
+    from dataset_assets.pipelines.publish.publish import publish
     from dataset_assets.pipelines.split.split import split
     from dataset_assets.pipelines.stage.stage import stage
     from dataset_assets.pipelines.verify.verify import verify
@@ -55,6 +56,7 @@ _HOMES = {
     "video_dataset": "hub.loading",
     "hf_dataset_to_mlx_stream": "loaders.mlx.stream",
     "shards_to_mlx_stream": "loaders.mlx.stream",
+    "publish": "pipelines.publish.publish",
     "split": "pipelines.split.split",
     "stage": "pipelines.stage.stage",
     "verify": "pipelines.verify.verify",
@@ -84,6 +86,7 @@ __all__ = [
     "download_any",
     "hf_dataset_to_mlx_stream",
     "load_published",
+    "publish",
     "s3store",
     "shards_to_mlx_stream",
     "split",

@@ -8,13 +8,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from dataset_assets import Connect, download, split
+from dataset_assets import Connect, download, publish, split
 from dataset_assets.demo.lists import url_table
 from dataset_assets.demo.photo_server import PhotoServer
-from dataset_assets.hub.target import TargetOptions, open_target
-from dataset_assets.pipelines.publish.publish import PublishOptions, publish
-from dataset_assets.storage.store import open_store
-from dataset_assets_tests.loaders.staged_datasets import stage_cityscapes, stage_coco, stage_imagenet
+from dataset_assets_tests.loaders.staged_datasets import (
+    stage_cityscapes,
+    stage_coco,
+    stage_imagenet,
+)
 from dataset_assets_tests.pipelines.sources import write_recordings
 from dataset_assets_tests.support.s3_server import ACCESS_KEY, SECRET_KEY
 from dataset_assets_tests.support.tiny_coco import write_coco
@@ -92,8 +93,7 @@ def example_datasets(tmp_path_factory, photo_server, moto):
     write_recordings(folder / "recordings", 6)
     split(str(folder / "recordings"), str(folder / "video-splits"), layout="frames")
     for source, repo in (("splits", "me/photos"), ("video-splits", "me/videos")):
-        target = open_target("directory", repo, TargetOptions(root=str(folder / "published")))
-        publish(open_store(str(folder / source)), target, PublishOptions(license="mit"))
+        publish(str(folder / source), repo, root=str(folder / "published"), license="mit")
     moto.bucket(BUCKET)
     credentials = CREDENTIALS.format(
         address=moto.url.removeprefix("http://"), access_key=ACCESS_KEY, secret_key=SECRET_KEY

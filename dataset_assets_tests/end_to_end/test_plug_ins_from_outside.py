@@ -262,7 +262,7 @@ import sys
 
 from dataset_assets import split, stage
 from dataset_assets.hub.target import TargetOptions, open_target
-from dataset_assets.pipelines.publish.publish import PublishOptions, publish
+from dataset_assets.pipelines.publish.publish_split import PublishOptions, publish_split
 from dataset_assets.pipelines.stage.open_staging import open_staging
 from dataset_assets.storage.store import open_store
 
@@ -274,7 +274,7 @@ manifest = split(
 )
 target = open_target("mirror", "me/photos", TargetOptions(root=folder))
 options = PublishOptions(license="cc0-1.0")
-published = publish(open_store("shelf://split"), target, options)
+published = publish_split(open_store("shelf://split"), target, options)
 print(json.dumps([report.dataset.samples, manifest.samples, published.target, published.changed]))
 """
 

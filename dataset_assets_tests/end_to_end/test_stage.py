@@ -8,7 +8,7 @@ import pytest
 
 from dataset_assets.errors import LoginRefused, NotRedistributable
 from dataset_assets.hub.targets import directory
-from dataset_assets.pipelines.publish.publish import PublishOptions, publish
+from dataset_assets.pipelines.publish.publish_split import PublishOptions, publish_split
 from dataset_assets.pipelines.split.split_archives import SplitOptions, load_split, split_archives
 from dataset_assets.pipelines.verify.shards import verify_set
 from dataset_assets.splits.sources import shards
@@ -100,11 +100,11 @@ def test_data_whose_license_forbids_it_is_not_published(tmp_path, published):
         assert load_split(split).options["redistributable"] is False
         for dry_run in (True, False):
             with pytest.raises(NotRedistributable, match=r"license|terms"):
-                publish(split, target, PublishOptions(license="other"), dry_run=dry_run)
+                publish_split(split, target, PublishOptions(license="other"), dry_run=dry_run)
         assert not (tmp_path / "hub").exists()
     else:
         assert "redistributable" not in load_split(split).options
-        assert publish(split, target, PublishOptions(license="other")).changed
+        assert publish_split(split, target, PublishOptions(license="other")).changed
         assert not {
             name
             for name in load_split(split).columns

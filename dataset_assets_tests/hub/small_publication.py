@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from dataset_assets.hub.targets import directory
-from dataset_assets.pipelines.publish.publish import PublishOptions, publish
+from dataset_assets.pipelines.publish.publish_split import PublishOptions, publish_split
 from dataset_assets.pipelines.split.split_archives import split_archives
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.splits.options import SplitOptions
@@ -65,7 +65,7 @@ def make_version(
 
 def publish_into(root: Path, split_folder: Path) -> Path:
     """Publish the current version of a split; return the snapshot."""
-    published = publish(
+    published = publish_split(
         Store(str(split_folder)),
         directory.HubTarget(str(root), REPO),
         PublishOptions(license="cc-by-4.0"),

@@ -13,10 +13,10 @@ from PIL import Image
 from dataset_assets.errors import ConfigurationError, HubError, ObjectMissing
 from dataset_assets.hub.retry import RetryOptions
 from dataset_assets.hub.targets import directory, huggingface
-from dataset_assets.pipelines.publish.publish import (
+from dataset_assets.pipelines.publish.publish_split import (
     PublishOptions,
     publication_files,
-    publish,
+    publish_split,
     verify_publication,
 )
 from dataset_assets.pipelines.split.split_archives import load_split, split_archives
@@ -74,7 +74,7 @@ def _rows(target, revision, cache, **options):
 def test_rows_are_those_of_the_source_when_published_and_loaded(
     target, split_store, recordings, tmp_path
 ):
-    published = publish(split_store, target, OPTIONS)
+    published = publish_split(split_store, target, OPTIONS)
     assert (published.changed, published.version, published.tag) == (
         True,
         load_split(split_store).version,
@@ -98,19 +98,19 @@ def test_rows_are_those_of_the_source_when_published_and_loaded(
 
 
 def test_nothing_changes_when_published_again(target, split_store):
-    first = publish(split_store, target, OPTIONS)
-    second = publish(split_store, target, OPTIONS)
+    first = publish_split(split_store, target, OPTIONS)
+    second = publish_split(split_store, target, OPTIONS)
     assert (second.changed, second.revision, second.added) == (False, first.revision, 0)
-    assert publish(split_store, target, OPTIONS, dry_run=True).is_empty
+    assert publish_split(split_store, target, OPTIONS, dry_run=True).is_empty
 
 
 def test_new_rows_are_loaded_when_another_version_is_published(
     target, split_store, recordings, tmp_path
 ):
-    first = publish(split_store, target, OPTIONS)
+    first = publish_split(split_store, target, OPTIONS)
     before = _rows(target, first.revision, tmp_path / "cache")
     _split(recordings, tmp_path / "split", seed=7)
-    second = publish(split_store, target, OPTIONS)
+    second = publish_split(split_store, target, OPTIONS)
     after = _rows(target, second.revision, tmp_path / "cache")
     assert second.revision != first.revision
     assert after["test"]["key"] != before["test"]["key"]
@@ -150,7 +150,7 @@ def test_script_is_left_out_when_asked(split_store):
 
 def test_plan_is_returned_and_nothing_is_written_when_run_dry(split_store, tmp_path):
     target = directory.HubTarget(str(tmp_path / "published"), REPO)
-    plan = publish(split_store, target, OPTIONS, dry_run=True)
+    plan = publish_split(split_store, target, OPTIONS, dry_run=True)
     assert set(plan.added) == {file.path for file in _files(split_store)}
     assert not (tmp_path / "published").exists()
 
@@ -158,14 +158,14 @@ def test_plan_is_returned_and_nothing_is_written_when_run_dry(split_store, tmp_p
 def test_split_is_refused_when_it_is_missing_or_has_no_tables(recordings, tmp_path):
     target = directory.HubTarget(str(tmp_path / "published"), REPO)
     with pytest.raises(ObjectMissing, match="no split"):
-        publish(open_store(str(tmp_path / "none")), target, OPTIONS)
+        publish_split(open_store(str(tmp_path / "none")), target, OPTIONS)
     with pytest.raises(ConfigurationError, match="no table"):
-        publish(_split(recordings, tmp_path / "split", tables=False), target, OPTIONS)
+        publish_split(_split(recordings, tmp_path / "split", tables=False), target, OPTIONS)
     assert target.head() is None
 
 
 def test_problem_is_named_when_a_publication_is_not_what_was_published(target, split_store):
-    published = publish(split_store, target, OPTIONS)
+    published = publish_split(split_store, target, OPTIONS)
     files = _files(split_store)
     other = [
         replace(file, sha256="0" * 64) if file.path.endswith(".tar") else file for file in files
@@ -187,7 +187,7 @@ def test_problem_is_named_when_datasets_can_not_load_it(split_store, tmp_path):
             return str(tmp_path / "nothing here")
 
     target = Silent(str(tmp_path / "published"), REPO)
-    published = publish(split_store, target, OPTIONS)
+    published = publish_split(split_store, target, OPTIONS)
     problems = verify_publication(target, published, _files(split_store))
     assert [problem.split(": ")[:3] for problem in problems] == [
         [REPO, f"datasets cannot load {name}", "FileNotFoundError"] for name in SPLITS
@@ -202,12 +202,12 @@ def test_readers_keep_the_old_version_when_publishing_fails(
         target = huggingface.HubTarget(
             REPO, token=hub.token, retry=RetryOptions(first_delay_s=0, attempts=2)
         )
-        first = publish(split_store, target, OPTIONS)
+        first = publish_split(split_store, target, OPTIONS)
         files = _files(split_store)
         _split(recordings, tmp_path / "split", seed=7)
         hub.fault("POST", "/commit/", 100, status=503)
         with pytest.raises(HubError, match="run again"):
-            publish(split_store, target, OPTIONS)
+            publish_split(split_store, target, OPTIONS)
         assert target.head() == first.revision
         assert target.verify(files, first.revision) == []
 

@@ -1,6 +1,3 @@
-import doctest
-from importlib import import_module
-
 import pytest
 
 from dataset_assets import split, verify
@@ -51,13 +48,3 @@ def test_verify_finds_nothing_in_a_sound_split_and_names_what_is_missing(recordi
 def test_verify_refuses_a_folder_that_holds_nothing(tmp_path):
     with pytest.raises(ObjectMissing):
         verify(str(tmp_path))
-
-
-@pytest.mark.parametrize("module", ["split.split", "verify.verify"])
-def test_example_runs_on_a_folder_of_photos(tmp_path, monkeypatch, module):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "photos").mkdir()
-    for number in range(100):
-        (tmp_path / "photos" / f"{number:03d}.jpg").write_bytes(bytes([number]))
-    failed, attempted = doctest.testmod(import_module(f"dataset_assets.pipelines.{module}"))
-    assert failed == 0 < attempted

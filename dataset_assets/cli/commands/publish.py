@@ -11,7 +11,7 @@ from dataset_assets.errors import ConfigurationError
 def add_flags_of_command(parser: argparse.ArgumentParser) -> None:
     """Add the split, the repository, the target, and the fields of the option class."""
     from dataset_assets import registry
-    from dataset_assets.pipelines.publish.publish import PublishOptions
+    from dataset_assets.pipelines.publish.publish_split import PublishOptions
 
     parser.add_argument("folder", help="folder or URL of a split")
     parser.add_argument("repo", help="org/name")
@@ -45,16 +45,21 @@ def add_flags_of_command(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Publish, and print what changed in the repository."""
-    from dataset_assets.hub.target import TargetOptions, is_remote, open_target
-    from dataset_assets.pipelines.publish.publish import PublishOptions, publish
+    from dataset_assets.hub.target import is_remote
+    from dataset_assets.pipelines.publish.publish import publish
+    from dataset_assets.pipelines.publish.publish_split import PublishOptions
     from dataset_assets.records.publications import PublishResult
-    from dataset_assets.storage.store import open_store
 
-    options = PublishOptions(**given_flags(arguments, PublishOptions))
-    token = _token() if is_remote(arguments.target) else None
-    target_options = TargetOptions(root=arguments.root, token=token, private=arguments.private)
-    target = open_target(arguments.target, arguments.repo, target_options)
-    result = publish(open_store(arguments.folder), target, options, dry_run=arguments.dry_run)
+    result = publish(
+        arguments.folder,
+        arguments.repo,
+        target=arguments.target,
+        root=arguments.root,
+        token=_token() if is_remote(arguments.target) else None,
+        private=arguments.private,
+        dry_run=arguments.dry_run,
+        **given_flags(arguments, PublishOptions),
+    )
     if isinstance(result, PublishResult):
         row = (result.added, result.deleted, result.bytes_added, result.revision, result.tag)
         print_table(("added", "deleted", "bytes", "revision", "tag"), [row])

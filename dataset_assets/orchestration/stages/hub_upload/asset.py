@@ -24,7 +24,11 @@ from dataset_assets.orchestration.stages.hub_upload.section import (
 from dataset_assets.orchestration.stages.hub_upload.sensor import build_hub_sensor
 from dataset_assets.orchestration.stages.hub_upload.target import open_repository
 from dataset_assets.orchestration.stages.split_archives.section import SPLIT_ARCHIVES
-from dataset_assets.pipelines.publish.publish import publication_files, publish, verify_publication
+from dataset_assets.pipelines.publish.publish_split import (
+    publication_files,
+    publish_split,
+    verify_publication,
+)
 from dataset_assets.pipelines.split.split_archives import load_split
 
 POOL = "uploads"
@@ -77,7 +81,7 @@ def upload_asset(spec: DatasetSpec, hub: Hub) -> dg.AssetsDefinition:
             manifest = load_split(store)
             target = open_repository(hub, storage)
             files = publication_files(store, manifest, hub.repo, options)
-            published = publish(store, target, options)
+            published = publish_split(store, target, options)
             changed = published.added + published.deleted
             context.log.info(
                 "%s is at %s, %d files changed", published.repo, published.revision, changed
