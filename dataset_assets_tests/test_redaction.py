@@ -1,4 +1,4 @@
-"""No secret is left in text: in URLs of any scheme, in signed parameters, and secrets that are named."""
+"""No secret is left in text: userinfo and signed parameters of URLs, and secrets by value."""
 
 import json
 from urllib.parse import quote, quote_plus

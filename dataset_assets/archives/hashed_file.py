@@ -98,8 +98,8 @@ class _Hashing(SeekableStream):
 def check_md5(name: str, file: HashedFile, expected: str | None, *, from_begin: bool) -> None:
     """Compare an archive that was read from start to end with its published md5.
 
-    A run that started in the middle, or needs only some members, has not seen all bytes and does not
-    read them for this: the CRC-32 of each member was checked.
+    A run that started in the middle, or needs only some members, has not read all bytes, and does
+    not read them for this: the CRC-32 of each member was checked.
 
     Raises:
         ArchiveCorrupt: the md5 differs.

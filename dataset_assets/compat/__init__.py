@@ -1,1 +1,4 @@
-"""What exists only to be called like another tool. No logic of its own: arguments and results are translated, the work is done elsewhere."""
+"""What exists only to be called like another tool.
+
+It translates arguments and results; the work is done elsewhere.
+"""

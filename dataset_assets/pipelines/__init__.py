@@ -1,1 +1,1 @@
-"""One public function per asset of the graph: each composes the folders below and adds no algorithm of its own. No Dagster here."""
+"""One public function per asset of the graph, which composes the folders below. No Dagster here."""

@@ -1,4 +1,4 @@
-"""Rules about modules and their imports, read from the source: private modules, cycles, docstrings, plug-ins."""
+"""Rules about modules: private imports, import cycles, docstrings, contract tests of plug-ins."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Rules about the source text that no linter of ours has: sizes, names, dangerous calls, addresses that belong to one machine."""
+"""Rules about source text that no linter has: sizes, names, dangerous calls, private addresses."""
 
 import ast
 import re

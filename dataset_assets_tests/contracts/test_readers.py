@@ -1,4 +1,4 @@
-"""What every list format promises: a new file in `urls/formats/` is tested once `WRITERS` has it."""
+"""What every list format promises. A file in `urls/formats/` is tested once `WRITERS` has it."""
 
 import bz2
 import csv

@@ -1,6 +1,6 @@
 """What every split source promises.
 
-A new one in `dataset_assets/splits/sources/` is tested as soon as `EXAMPLES` writes a folder for it.
+A new one in `dataset_assets/splits/sources/` is tested once `EXAMPLES` writes a folder for it.
 """
 
 from dataclasses import fields, is_dataclass

@@ -1,4 +1,4 @@
-"""Small pictures for the tests of this folder: photographs out of scikit-image's wheel, and files made by hand."""
+"""Small images: photographs from the wheel of scikit-image, and files built by hand."""
 
 import struct
 import zlib

@@ -85,5 +85,8 @@ def test_the_ends_of_the_range_are_accepted_when_given(given: dict[str, Any]) ->
 
 
 def test_no_heavy_package_is_loaded_when_options_are_imported() -> None:
-    code = "import sys, dataset_assets.images.options; sys.exit(bool({'cv2', 'numba', 'numpy', 'PIL'} & set(sys.modules)))"
+    code = (
+        "import sys, dataset_assets.images.options\n"
+        "sys.exit(bool({'cv2', 'numba', 'numpy', 'PIL'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -46,7 +46,8 @@ def test_input_format_has_the_spellings_of_img2dataset(name):
 def test_input_format_is_refused_with_what_there_is():
     with pytest.raises(
         UnknownName,
-        match=r"unknown input_format 'parqet': expected one of csv, json, jsonl, parquet, tsv, txt; did you mean 'parquet'",
+        match=r"unknown input_format 'parqet': expected one of csv, json, jsonl, parquet, tsv, txt"
+        r"; did you mean 'parquet'",
     ):
         ListOptions(input_format="parqet")
     with pytest.raises(ConfigurationError, match="expected one of gz"):

@@ -66,7 +66,7 @@ TEXTS = st.integers(1, 3).flatmap(
 
 @pytest.mark.parametrize("block", [1 << 20, 40])
 def test_both_parsers_agree_on_every_text_that_pyarrow_accepts(tmp_path, monkeypatch, block):
-    """Rows of pyarrow are used until it fails, so where it does not fail it must say what Python's csv says."""
+    """Rows of pyarrow are used until it fails, so they must equal those of the csv module."""
     monkeypatch.setattr("dataset_assets.urls.formats.csv._BLOCK", block)
     compared = []
 

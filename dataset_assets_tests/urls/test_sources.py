@@ -105,7 +105,8 @@ def test_nothing_found_says_what_is_there_and_what_to_do(place):
     write("c.json.gz")
     with pytest.raises(
         EmptyList,
-        match=r"No file found at path .* with extension parquet: there is 2 \.csv, 1 \.json\.gz\. Set input_format",
+        match=r"No file found at path .* with extension parquet: there is 2 \.csv, 1 \.json\.gz\. "
+        "Set input_format",
     ):
         names(root, "parquet")
     with pytest.raises(
@@ -187,7 +188,8 @@ def test_reading_error_tells_row_and_what_to_do(tmp_path):
     (found,) = open_lists(str(path), ListOptions())
     with pytest.raises(
         UnreadableList,
-        match=r"a\.txt\.gz cannot be read as txt after row 0: .*; check that the file is complete, or correct input_",
+        match=r"a\.txt\.gz cannot be read as txt after row 0: .*; "
+        "check that the file is complete, or correct input_",
     ):
         list(found.read())
 
