@@ -17,7 +17,7 @@ from dataset_assets_tests.support.http_server import HttpServer
 
 @cache
 def jpeg(number: int) -> bytes:
-    """Return a small picture of its own, the same every time."""
+    """Return a small image for this number, the same every time."""
     random = np.random.default_rng(number)
     height, width = (int(side) for side in random.integers(80, 200, 2))
     coarse = Image.fromarray(random.integers(0, 255, (6, 6, 3), np.uint8))
@@ -32,7 +32,7 @@ class Gallery:
     folder: Path
 
     def url(self, number: int) -> str:
-        """Return the url of a picture, served from now on."""
+        """Return the URL of an image, served from now on."""
         return self.server.add(f"/{number}.jpg", jpeg(number), content_type="image/jpeg")
 
     def table(

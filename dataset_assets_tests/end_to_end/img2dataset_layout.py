@@ -1,4 +1,5 @@
-"""What the tests of compatibility share: `download` as users of img2dataset call it, lists as pandas writes them, and what came out."""
+"""Helpers of the compatibility tests: `download` of img2dataset, lists as pandas writes them, and
+what was written."""
 
 import csv
 import functools
@@ -10,9 +11,8 @@ import tarfile
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import dataset_assets
+from dataset_assets.compat.img2dataset import download
 
-download = functools.partial(dataset_assets.download, layout="img2dataset")
 quickly = functools.partial(download, distributor="serial", thread_count=8)
 
 COLUMNS = [

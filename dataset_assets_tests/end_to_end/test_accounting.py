@@ -1,4 +1,5 @@
-"""Whatever the answers, every input row is accounted for: once, in its place, as a sample or with a cause."""
+"""Every input row is accounted for, whatever the answers: once, in its place, as a sample or with a
+cause."""
 
 import io
 import tarfile

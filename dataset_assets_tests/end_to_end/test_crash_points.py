@@ -1,8 +1,11 @@
-"""Die at every step that a download takes on its stores, run again: nothing is lost, mixed or fetched twice, and the bytes are those of a clean run.
+"""Die at each step that a download takes on its stores, and run again.
 
-A point is the n-th step of a name, because a shard is committed while the next one is being written: steps of one shard have a fixed order, steps of
-two have not. There are two ways to die. Within this process every kind of step can be tried in seconds: from it on, nothing that the dead code does has
-an effect. A real SIGKILL of a process of its own proves that this stands for the real thing: at some points by default, at all with `-m slow`.
+Nothing is lost, mixed or fetched twice, and the bytes are those of a clean run. A point is the n-th
+step of a name, because a shard is committed while the next one is being written: the steps of one
+shard have a fixed order, those of two shards do not. There are two ways to die. Within this process,
+every kind of step is tried in seconds: from that step on, nothing that the dead code does has an
+effect. SIGKILL of a separate process proves that this is realistic: at some points by default, at all
+points with `-m slow`.
 """
 
 import gc
@@ -32,7 +35,7 @@ from dataset_assets_tests.support.failing_store import FailingStore, Killed, Ste
 
 ROWS, ROWS_PER_SHARD = 16, 8
 GONE = frozenset({3})
-BUSY = (5, 12)  # one row of each shard: 503 at first, a picture later
+BUSY = (5, 12)  # one row of each shard: 503 at first, an image later
 OPTIONS = {
     "input_format": "parquet",
     "caption_col": "caption",
@@ -52,7 +55,7 @@ EVERY_STEP = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 class PointSteps(Steps):
-    """Ends the run before one step, from whichever thread it comes: within this process, or for real."""
+    """Ends the run before one step, on any thread: within this process, or by SIGKILL."""
 
     def __init__(self, point=None, *, for_real=False):
         super().__init__()
@@ -153,7 +156,7 @@ def kinds_of(points):
 
 
 def spread(points, some):
-    """Choose about `some` of them: the first, one while the list is planned, and so on to the last."""
+    """Choose about `some` of them: the first, one during planning, and so on to the last."""
     planning = [point for point in points if point[0].startswith("append part")]
     return list(
         dict.fromkeys(
@@ -166,7 +169,7 @@ def spread(points, some):
 
 
 def data(out):
-    """Return the hash of every file of the set, but for the records, which have times, and what is not of the set."""
+    """Return the hash of every file of the set, except the records, which contain times."""
     found = [
         path
         for path in out.rglob("*")
@@ -282,7 +285,7 @@ class Retries:
         return folder if folder.exists() else shutil.copytree(self.before, folder)
 
     def check(self, point):
-        """Run again without asking for anything anew: no sample may be missing, none may be fetched. Then retry."""
+        """Run again without retries: no sample may be missing or fetched. Then retry."""
         out = self.out(point)
         self.gallery.server.forget()
         assert run(self.source, out, self.output_format, **SECOND).skipped == 2
@@ -358,7 +361,7 @@ def test_next_run_makes_it_whole_when_the_process_was_killed(gallery, case, outp
 
 
 def check_tidy(runs, point):
-    """Only open files of dead writers stay, and versions that were put in place, and those for a day."""
+    """Only open files and replaced versions of dead writers stay, and those for a day."""
     out = runs.out(point)
     assert {path.name for path in out.glob("_*")} <= {"_tmp", "_replace"}
     yesterday = time.time() - 25 * 3600

@@ -1,5 +1,8 @@
-"""`dataset-assets demo` as a user runs it: every row is accounted for by the cause that the photo server was told to give, every sample is split and
-published, and some are streamed back; again, it fetches, writes and publishes nothing."""
+"""`dataset-assets demo` as a user runs it.
+
+Every row has the cause that the photo server was told to give, every sample is split and published,
+and some are streamed back. A second run fetches, writes and publishes nothing.
+"""
 
 import os
 import re

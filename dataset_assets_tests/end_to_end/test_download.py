@@ -125,7 +125,8 @@ import datasets, webdataset
 tars = sys.argv[1:]
 keys = [(sample["__key__"], sample["txt"], sample["jpg"].shape) for sample in
         webdataset.WebDataset(tars, shardshuffle=False).decode("rgb8")]
-rows = [(row["__key__"], row["txt"], row["jpg"].size) for row in datasets.load_dataset("webdataset", data_files=tars, split="train", streaming=True)]
+dataset = datasets.load_dataset("webdataset", data_files=tars, split="train", streaming=True)
+rows = [(row["__key__"], row["txt"], row["jpg"].size) for row in dataset]
 print(json.dumps([[key for key, *_ in keys], [key for key, *_ in rows], keys[7][1], rows[7][1]]))
 """
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(gallery.folder / "hf")}

@@ -1,4 +1,4 @@
-"""`download` into a folder that has something already: resuming, the modes, retries of failed rows."""
+"""`download` into a folder that has shards: resuming, the modes, retries of failed rows."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`download` when input, output, network or a worker is not as it should be: one clear error, nothing lost."""
+"""`download` with a bad input, output, network or worker: one clear error, nothing lost."""
 
 import os
 import subprocess
@@ -140,7 +140,8 @@ def kill_a_worker():
     os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 if __name__ == "__main__":
     threading.Thread(target=kill_a_worker, daemon=True).start()
-    report = download({source!r}, output_folder={str(gallery.folder / "out")!r}, number_sample_per_shard=10, processes_count=2, thread_count=4,
+    report = download({source!r}, output_folder={str(gallery.folder / "out")!r},
+                      number_sample_per_shard=10, processes_count=2, thread_count=4,
                       input_format="parquet", output_format="webdataset")
     print(report.rows, report.successes, report.made)
 """

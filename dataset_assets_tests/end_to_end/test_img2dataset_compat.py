@@ -1,6 +1,7 @@
-"""What users of img2dataset and any2dataset rely on, with `download = functools.partial(dataset_assets.download, layout="img2dataset")`.
+"""What users of img2dataset and any2dataset rely on, with `dataset_assets.compat`.
 
-The expectations are literals: they were taken once from img2dataset 1.47, run beside ours on the same answers.
+The expectations are literals: they were recorded once from img2dataset 1.47, which was run on the
+same answers.
 """
 
 import inspect
@@ -275,7 +276,7 @@ SIZES = {
 def test_sizes_are_those_of_img2dataset_when_resized(
     gallery, out, resize_mode, only_if_bigger, skip_reencode
 ):
-    bodies = [picture(width, height) for width, height in ORIGINALS]
+    bodies = [encoded_image(width, height) for width, height in ORIGINALS]
     urls = [
         gallery.server.add(f"/{number}.jpg", body, content_type="image/jpeg")
         for number, body in enumerate(bodies)
@@ -298,7 +299,7 @@ def test_sizes_are_those_of_img2dataset_when_resized(
         ]
 
 
-def picture(width, height, mode="RGB", name="JPEG", **options):
+def encoded_image(width, height, mode="RGB", name="JPEG", **options):
     image = Image.open(io.BytesIO(jpeg(width))).resize((width, height)).convert(mode)
     out = io.BytesIO()
     image.save(out, name, **options)
@@ -306,7 +307,7 @@ def picture(width, height, mode="RGB", name="JPEG", **options):
 
 
 def test_statuses_and_messages_are_those_of_img2dataset_when_answers_are_bad(gallery, out):
-    """The messages of HTTP answers and of bad images are img2dataset's own; those of broken connections are ours."""
+    """Messages of HTTP answers and bad images are img2dataset's; ours are of broken connections."""
     server = gallery.server
     answers = [
         (gallery.url(0), "success", None),
@@ -337,9 +338,17 @@ def test_statuses_and_messages_are_those_of_img2dataset_when_answers_are_bad(gal
             "failed_to_resize",
             "Image decoding error",
         ),
-        (server.add("/small.jpg", picture(79, 90)), "failed_to_resize", "image too small"),
-        (server.add("/large.jpg", picture(500, 300)), "failed_to_resize", "image area too large"),
-        (server.add("/long.jpg", picture(300, 90)), "failed_to_resize", "aspect ratio too large"),
+        (server.add("/small.jpg", encoded_image(79, 90)), "failed_to_resize", "image too small"),
+        (
+            server.add("/large.jpg", encoded_image(500, 300)),
+            "failed_to_resize",
+            "image area too large",
+        ),
+        (
+            server.add("/long.jpg", encoded_image(300, 90)),
+            "failed_to_resize",
+            "aspect ratio too large",
+        ),
         (
             server.add("/no.jpg", jpeg(2), headers=[("X-Robots-Tag", "noai")]),
             "failed_to_download",
@@ -393,7 +402,7 @@ def test_our_own_layout_says_what_came_when_it_is_no_image(gallery, out):
 
 
 def test_members_and_table_have_the_exact_text_and_types_when_columns_are_kept(gallery, out):
-    body = picture(120, 90, exif=camera())
+    body = encoded_image(120, 90, exif=camera())
     url = gallery.server.add("/camera.jpg", body, content_type="image/jpeg")
     table = pa.table(
         {
@@ -438,7 +447,8 @@ def test_members_and_table_have_the_exact_text_and_types_when_columns_are_kept(g
         '    "height": 32,\n'
         '    "original_width": 120,\n'
         '    "original_height": 90,\n'
-        '    "exif": "{\\"Image Make\\": \\"A camera\\", \\"Image Orientation\\": \\"Rotated 90 CW\\"}",\n'
+        '    "exif": "{\\"Image Make\\": \\"A camera\\", '
+        '\\"Image Orientation\\": \\"Rotated 90 CW\\"}",\n'
         f'    "sha256": "{digest}"\n'
         "}"
     )

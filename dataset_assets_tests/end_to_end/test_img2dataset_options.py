@@ -1,4 +1,4 @@
-"""What arguments do, as users of img2dataset and any2dataset know them. See `test_img2dataset_compat`."""
+"""What arguments do, as users of img2dataset and any2dataset know them."""
 
 import functools
 import io

@@ -1,4 +1,7 @@
-"""SIGKILL at random moments, then one clean run: nothing is lost, nothing is fetched twice, and the bytes are those of an uninterrupted run."""
+"""SIGKILL at random moments, then one clean run.
+
+Nothing is lost or fetched twice, and the bytes are those of an uninterrupted run.
+"""
 
 import os
 import random
@@ -26,9 +29,12 @@ def start(source: str, out: Path) -> subprocess.Popen:
     script = (
         "import signal\n"
         "from dataset_assets import download\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored by what a shell starts in the background, such as these tests
-        f"download({source!r}, output_folder={str(out)!r}, input_format='parquet', caption_col='caption', output_format='webdataset',\n"
-        f"         save_additional_columns=['number'], number_sample_per_shard={ROWS_PER_SHARD}, image_size=64, processes_count=2, thread_count=2)\n"
+        # Processes that a shell starts in the background ignore SIGINT.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"download({source!r}, output_folder={str(out)!r}, input_format='parquet',\n"
+        "         caption_col='caption', save_additional_columns=['number'],\n"
+        f"         number_sample_per_shard={ROWS_PER_SHARD}, output_format='webdataset',\n"
+        "         image_size=64, processes_count=2, thread_count=2)\n"
     )
     return subprocess.Popen(
         [sys.executable, "-c", script],
@@ -77,7 +83,7 @@ def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(gallery, kills)
         run.wait(30)
         again = done & set(gallery.server.hits)
         assert not again, f"fetched again although committed: {sorted(again)[:5]}"
-        if len(list_records(open_store(str(out)))) == SHARDS:  # so many shards so soon: begin anew
+        if len(list_records(open_store(str(out)))) == SHARDS:  # it is complete too soon: start over
             wait_for_orphans(run.pid)
             subprocess.run(["rm", "-r", str(out)], check=True)
     assert killed["in time"] == kills

@@ -39,7 +39,8 @@ if __name__ == "__main__":
 def records(path: Path) -> Iterator[Record]:
     """Yield the records of a run's file: protocol buffers in LevelDB's log format.
 
-    Format: https://github.com/google/leveldb/blob/main/doc/log_format.md, after a header of seven bytes.
+    A header of seven bytes comes first.
+    Format: https://github.com/google/leveldb/blob/main/doc/log_format.md
     """
     data, position, record = path.read_bytes(), HEADER, b""
     while position < len(data):
@@ -56,7 +57,8 @@ def records(path: Path) -> Iterator[Record]:
 
 @pytest.fixture
 def logged(gallery):
-    """Download ten rows in a process of its own, with secrets in every place that has room for one; return the folder of the run."""
+    """Download ten rows in a separate process, with secrets wherever one fits; return the folder of
+    the run."""
     urls = [gallery.url(number) for number in range(8)] + [
         gallery.server.url("/gone"),
         gallery.server.url("/fault/html"),
@@ -148,7 +150,7 @@ def test_speed_and_statuses_are_logged_under_the_keys_of_img2dataset_and_no_secr
 
 
 def test_nothing_is_sent_when_offline(gallery, logged):
-    """The server stands for the address of Weights & Biases, and for the proxy on the way to every other."""
+    """The server has the address of Weights & Biases, and is the proxy to every other address."""
     assert {seen.path for seen in gallery.server.log} == {
         *(f"/{number}.jpg" for number in range(8)),
         "/gone",

@@ -1,4 +1,4 @@
-"""Options are checked when they are made, and only what shapes bytes is part of their fingerprint."""
+"""Options are validated on construction; their fingerprint covers what shapes bytes."""
 
 from dataclasses import replace
 
