@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets.images.header import DECODE_MESSAGE, Header, list_png_chunks
+from dataset_assets.images.header import DECODE_MESSAGE, ImageHeader, list_png_chunks
 from dataset_assets.images.pixels import Pixels, RefusedImage
 from dataset_assets.records.causes import Cause
 
@@ -31,7 +31,7 @@ _PILLOW = {
 }
 
 
-def decode(body: bytes, header: Header, *, reduction: int = 1) -> tuple[Pixels, bool]:
+def decode(body: bytes, header: ImageHeader, *, reduction: int = 1) -> tuple[Pixels, bool]:
     """Return the pixels, and whether alpha was composed on white.
 
     Args:
@@ -65,7 +65,7 @@ def _still(body: bytes) -> bytes:
     return body[:8] + b"".join(chunks)
 
 
-def _opencv(body: bytes, header: Header, reduction: int) -> NDArray[Any] | None:
+def _opencv(body: bytes, header: ImageHeader, reduction: int) -> NDArray[Any] | None:
     flags = cv2.IMREAD_UNCHANGED
     if reduction > 1:
         flags = _REDUCED[reduction][header.channels == 1] | cv2.IMREAD_IGNORE_ORIENTATION
@@ -76,7 +76,7 @@ def _opencv(body: bytes, header: Header, reduction: int) -> NDArray[Any] | None:
     return image
 
 
-def _pillow(body: bytes, header: Header) -> NDArray[Any] | None:
+def _pillow(body: bytes, header: ImageHeader) -> NDArray[Any] | None:
     module, name = _PILLOW[header.format]
     try:
         with (

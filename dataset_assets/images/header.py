@@ -68,7 +68,7 @@ _FOREIGN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class ImageHeader:
     """What the first bytes of an image say."""
 
     format: str  # one of options.FORMATS
@@ -84,7 +84,7 @@ class Header:
         return self.width * self.height
 
 
-def read_header(body: bytes) -> Header:
+def read_header(body: bytes) -> ImageHeader:
     """Read format and size.
 
     Raises:
@@ -131,7 +131,7 @@ def _foreign(body: bytes) -> RefusedImage:
     return RefusedImage(Cause.NOT_IMAGE, "unknown content")
 
 
-def _jpeg(body: bytes) -> Header:
+def _jpeg(body: bytes) -> ImageHeader:
     position = 2
     has_exif = False
     for _ in range(_MAX_SEGMENTS):
@@ -139,7 +139,7 @@ def _jpeg(body: bytes) -> Header:
         marker = body[position + 1]
         if marker in _JPEG_FRAMES:
             height, width, channels = struct.unpack_from(">HHB", body, position + 5)
-            return Header("jpeg", width, height, has_exif, channels)
+            return ImageHeader("jpeg", width, height, has_exif, channels)
         if marker in _JPEG_DATA_OR_END:
             break
         if marker == 0xFF:  # fill byte
@@ -152,12 +152,14 @@ def _jpeg(body: bytes) -> Header:
     raise ValueError("no frame header")
 
 
-def _png(body: bytes) -> Header:
+def _png(body: bytes) -> ImageHeader:
     kinds = [kind for kind, _, _ in list_png_chunks(body)]
     if kinds[0] != b"IHDR":
         raise ValueError("no IHDR")
     width, height = struct.unpack_from(">II", body, 16)
-    return Header("png", width, height, has_exif=b"eXIf" in kinds, is_animated=b"acTL" in kinds)
+    return ImageHeader(
+        "png", width, height, has_exif=b"eXIf" in kinds, is_animated=b"acTL" in kinds
+    )
 
 
 def list_png_chunks(body: bytes) -> list[tuple[bytes, int, int]]:
@@ -182,30 +184,30 @@ def list_png_chunks(body: bytes) -> list[tuple[bytes, int, int]]:
     raise ValueError("no IEND")
 
 
-def _webp(body: bytes) -> Header:
+def _webp(body: bytes) -> ImageHeader:
     kind = body[12:16]
     if kind == b"VP8X":
         width = int.from_bytes(body[24:27], "little") + 1
         height = int.from_bytes(body[27:30], "little") + 1
-        return Header("webp", width, height, has_exif=bool(body[20] & 8))
+        return ImageHeader("webp", width, height, has_exif=bool(body[20] & 8))
     if kind == b"VP8L":
         bits: int = struct.unpack_from("<I", body, 21)[0]
-        return Header("webp", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
+        return ImageHeader("webp", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
     width, height = struct.unpack_from("<HH", body, 26)
-    return Header("webp", width & 0x3FFF, height & 0x3FFF)
+    return ImageHeader("webp", width & 0x3FFF, height & 0x3FFF)
 
 
-def _gif(body: bytes) -> Header:
-    return Header("gif", *struct.unpack_from("<HH", body, 6))
+def _gif(body: bytes) -> ImageHeader:
+    return ImageHeader("gif", *struct.unpack_from("<HH", body, 6))
 
 
-def _bmp(body: bytes) -> Header:
+def _bmp(body: bytes) -> ImageHeader:
     old = struct.unpack_from("<I", body, 14)[0] == 12
     width, height = struct.unpack_from("<HH" if old else "<ii", body, 18)
-    return Header("bmp", abs(width), abs(height))  # a negative height: rows from the top
+    return ImageHeader("bmp", abs(width), abs(height))  # a negative height: rows from the top
 
 
-def _tiff(body: bytes) -> Header:
+def _tiff(body: bytes) -> ImageHeader:
     tags = dict(_tiff_tags(body))
     width = tags.get(256, 0)
     height = tags.get(257, 0)
@@ -213,7 +215,7 @@ def _tiff(body: bytes) -> Header:
         raise RefusedImage(Cause.UNSUPPORTED_FORMAT, "image/tiff of more than 16 bits")
     if tags.get(322, 0) * tags.get(323, 0) > max(width * height, 2**20):
         raise ValueError("tiles are far larger than the image")  # a decoder allocates them
-    return Header("tiff", width, height, has_exif=True)
+    return ImageHeader("tiff", width, height, has_exif=True)
 
 
 def _tiff_tags(body: bytes) -> Iterator[tuple[int, int]]:
@@ -232,7 +234,7 @@ def _tiff_tags(body: bytes) -> Iterator[tuple[int, int]]:
         yield tag, struct.unpack_from(f"{order}{number}", body, where)[0]
 
 
-_READERS: dict[str, Callable[[bytes], Header]] = {
+_READERS: dict[str, Callable[[bytes], ImageHeader]] = {
     "jpeg": _jpeg,
     "png": _png,
     "webp": _webp,

@@ -11,7 +11,12 @@ from dataset_assets.images.blur import Box, blur_boxes, check_boxes
 from dataset_assets.images.decode import decode
 from dataset_assets.images.encode import encode
 from dataset_assets.images.exif import read_exif
-from dataset_assets.images.header import DECODE_MESSAGE, Header, count_trailing_bytes, read_header
+from dataset_assets.images.header import (
+    DECODE_MESSAGE,
+    ImageHeader,
+    count_trailing_bytes,
+    read_header,
+)
 from dataset_assets.images.options import ImageOptions
 from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.images.resize import (
@@ -102,7 +107,7 @@ class ImageTransform:
         return read_exif(body) if self.options.extract_exif else None
 
 
-def _check_limits(header: Header, options: ImageOptions) -> None:
+def _check_limits(header: ImageHeader, options: ImageOptions) -> None:
     """Refuse by format and size, with the messages of img2dataset."""
     shorter, longer = sorted((header.width, header.height))
     if header.format not in options.formats:
@@ -117,7 +122,7 @@ def _check_limits(header: Header, options: ImageOptions) -> None:
         raise RefusedImage(Cause.ASPECT_RATIO_TOO_LARGE, "aspect ratio too large")
 
 
-def _reduction(header: Header, target: TargetSize | None, options: ImageOptions) -> int:
+def _reduction(header: ImageHeader, target: TargetSize | None, options: ImageOptions) -> int:
     """Return how many times smaller to decode; refuse what would grow beyond `max_pixels`.
 
     A line of one pixel grows so much if its shorter side is scaled.

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dataset_assets.images.decode import decode
-from dataset_assets.images.header import Header, read_header
+from dataset_assets.images.header import ImageHeader, read_header
 from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.records.causes import Cause
 from dataset_assets_tests.images import images
@@ -206,7 +206,7 @@ def test_the_image_is_refused_when_a_chunk_claims_gigabytes() -> None:
 
 def test_the_image_is_refused_when_its_pixels_have_another_size_than_its_header() -> None:
     with pytest.raises(RefusedImage):
-        decode(file(PHOTO, "jpg"), Header("jpeg", 65, 48))
+        decode(file(PHOTO, "jpg"), ImageHeader("jpeg", 65, 48))
 
 
 @pytest.mark.parametrize("compression", ["zstd", "lzma"])
@@ -243,7 +243,7 @@ def test_pillow_gives_the_same_kinds_of_pixels_when_it_stands_in(mode: str, chan
 def test_the_image_is_refused_when_its_pixels_are_fractions() -> None:
     body = file(np.ones((4, 4), np.float32), "tiff")
     with pytest.raises(RefusedImage) as caught:
-        decode(body, Header("tiff", 4, 4))
+        decode(body, ImageHeader("tiff", 4, 4))
     assert (caught.value.cause, str(caught.value)) == (Cause.UNSUPPORTED_FORMAT, "float32 pixels")
     with pytest.raises(RefusedImage) as caught:
         read_header(body)

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from dataset_assets.images.header import Header, count_trailing_bytes, read_header
+from dataset_assets.images.header import ImageHeader, count_trailing_bytes, read_header
 from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.records.causes import Cause
 from dataset_assets_tests.images import images
@@ -35,9 +35,9 @@ def test_format_and_size_are_read_when_the_body_is_an_image(body: bytes, expecte
 def test_size_is_read_when_a_bitmap_is_old_or_stored_from_the_top() -> None:
     body = bytearray(images.pillow(PHOTO, "BMP"))
     struct.pack_into("<i", body, 22, -17)
-    assert read_header(bytes(body)) == Header("bmp", 31, 17)
+    assert read_header(bytes(body)) == ImageHeader("bmp", 31, 17)
     core = b"BM" + bytes(12) + struct.pack("<IHHHH", 12, 31, 17, 1, 24)
-    assert read_header(core) == Header("bmp", 31, 17)
+    assert read_header(core) == ImageHeader("bmp", 31, 17)
 
 
 def test_size_is_read_when_segments_and_fill_bytes_stand_before_the_frame() -> None:
@@ -45,7 +45,7 @@ def test_size_is_read_when_segments_and_fill_bytes_stand_before_the_frame() -> N
     extra = (
         b"\xff\xfe\x00\x06\xff\xc0ab" + b"\xff\xff\xff\xe2\x00\x04\xff\xd9"
     )  # a comment and a profile that hold marker bytes
-    assert read_header(body[:2] + extra + body[2:]) == Header("jpeg", 31, 17, channels=3)
+    assert read_header(body[:2] + extra + body[2:]) == ImageHeader("jpeg", 31, 17, channels=3)
 
 
 @pytest.mark.parametrize(("channels", "expected"), [(1, 1), (3, 3)])
@@ -139,7 +139,7 @@ def tiff(**tags: int) -> bytes:
 
 
 def test_tiff_tags_are_read_when_the_byte_order_is_the_other_one() -> None:
-    assert read_header(tiff(width=31, height=17)) == Header("tiff", 31, 17, has_exif=True)
+    assert read_header(tiff(width=31, height=17)) == ImageHeader("tiff", 31, 17, has_exif=True)
     assert (
         read_header(tiff(width=31, height=17, bits=16, tile_width=1024, tile_height=1024)).width
         == 31

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.images.header import Header, read_header
+from dataset_assets.images.header import ImageHeader, read_header
 from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.records.causes import SUCCESS, Cause
 from dataset_assets.records.shards import Row
@@ -91,7 +91,7 @@ class RowMaker:
             return StagedImage(self._failed_row(item, sample, exc.cause, str(exc)))
         return StagedImage(self._row(item, sample, header), objects)
 
-    def _check_image(self, payload: bytes) -> Header:
+    def _check_image(self, payload: bytes) -> ImageHeader:
         header = read_header(payload)
         if header.pixels > MAX_PIXELS:
             raise RefusedImage(Cause.TOO_MANY_PIXELS, f"more than {MAX_PIXELS} pixels")
@@ -99,7 +99,7 @@ class RowMaker:
             self._decode(payload, header)
         return header
 
-    def _row(self, item: StageItem, sample: StagedSample, header: Header) -> Row:
+    def _row(self, item: StageItem, sample: StagedSample, header: ImageHeader) -> Row:
         outcome = {
             "status": SUCCESS,
             "error_message": None,
@@ -154,7 +154,7 @@ class RowMaker:
         return columns
 
 
-def _import_decoder() -> Callable[[bytes, Header], Any]:
+def _import_decoder() -> Callable[[bytes, ImageHeader], Any]:
     from dataset_assets.images.decode import decode  # imports OpenCV
 
     return decode
