@@ -1,4 +1,4 @@
-"""A backfill through a real daemon and webserver leaves the bytes that a run in this process leaves."""
+"""A backfill by a real daemon and web server writes the same bytes as a run in this process."""
 
 import json
 import os

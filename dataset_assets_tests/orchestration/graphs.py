@@ -1,4 +1,4 @@
-"""A graph to run in a test: a dataset from YAML, a Dagster instance in memory, and the demo's photo server."""
+"""A graph for tests: a dataset from YAML, a Dagster instance in memory, and the photo server."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from dataset_assets.demo.lists import url_table
 from dataset_assets.orchestration.partitions import range_tags
 from dataset_assets_tests.orchestration.yaml_datasets import load, write_dataset
 
-#: 17 rows in two lists: shards 00000, 00001, 00002 and 00003. `busy` answers 503 once, then a photograph.
+#: 17 rows in two lists: shards 00000 to 00003. `busy` returns 503 once, then a photograph.
 LISTS = {
     "a": ["photos"] * 5 + ["missing", "busy", "photos", "optout", "private"] + ["photos"] * 2,
     "b": ["html", "photos", "photos", "moved", "photos"],
@@ -38,7 +38,7 @@ attributes:
   automation: {enabled: true, watch_every_s: 30, retry_failed: {cron: "0 3 * * *"}, step_retries: 0}
 """
 
-#: What is made of the photographs.
+#: The photographs, split and published.
 PUBLISHED = (
     PHOTOS
     + """
@@ -62,7 +62,7 @@ attributes:
 
 
 def write_recordings(folder: Path, count: int, *, first: int = 0) -> None:
-    """Write recordings of two cameras with three frames each; every frame is one of its own."""
+    """Write recordings of two cameras with three frames each; all frames differ."""
     for recording in range(first, first + count):
         for camera in range(2):
             video = folder / f"recording_{recording:02d}" / f"camera_{camera}"
@@ -73,7 +73,7 @@ def write_recordings(folder: Path, count: int, *, first: int = 0) -> None:
 
 
 def write_list(folder: Path, name: str, kinds: Sequence[str], port: int) -> Path:
-    """Write a list of urls that no other list has, each answered as a kind of the demo says."""
+    """Write a list of unique URLs of the given kinds; the photo server answers by kind."""
     rows = [next(_ROWS) for _ in kinds]
     urls = [
         f"http://127.0.0.1:{port}/{kind}/{row['url'].split('/photos/')[1]}"
@@ -96,7 +96,7 @@ def write_list(folder: Path, name: str, kinds: Sequence[str], port: int) -> Path
 
 @dataclass
 class Graph:
-    """The dataset `photos` and what runs it."""
+    """The dataset `photos`, and the Dagster that runs it."""
 
     root: Path
     port: int
@@ -113,7 +113,7 @@ class Graph:
         text: str = PHOTOS,
         lists: Mapping[str, Sequence[str]] | Path = LISTS,
     ) -> "Graph":
-        """Write the YAML and the lists: of these kinds, or those of a folder."""
+        """Write the YAML, and lists of the given kinds or copies of those in a folder."""
         write_dataset(folder / "catalog", "photos", text)
         root = folder / "data"
         if isinstance(lists, Path):
@@ -141,13 +141,13 @@ class Graph:
         return self._run("staged", range_tags(partition, partition), None)
 
     def run(self, stage: str, **config: object) -> dg.ExecuteInProcessResult:
-        """Materialize what is made of the whole dataset."""
+        """Materialize an unpartitioned asset."""
         return self._run(
             stage, {}, {"ops": {f"photos__{stage}": {"config": config}}} if config else None
         )
 
     def checks(self, result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
-        """Return what the checks of a run said."""
+        """Return the check evaluations of a run, by name."""
         return {check.check_name: check for check in result.get_asset_check_evaluations()}
 
     def _run(self, stage: str, tags: dict[str, str], config: object) -> dg.ExecuteInProcessResult:
@@ -183,12 +183,12 @@ def failure_of(result: dg.ExecuteInProcessResult) -> str:
 
 
 def partitions_of(result: dg.ExecuteInProcessResult) -> list[str]:
-    """Return the partitions that a run recorded as made."""
+    """Return the partitions that a run materialized."""
     return sorted(event.partition for event in result.get_asset_materialization_events())
 
 
 def files_of(root: Path) -> dict[str, bytes]:
-    """Return every committed byte below a folder that does not depend on the clock."""
+    """Return the committed files below a folder that do not depend on the clock."""
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in sorted(root.rglob("*"))

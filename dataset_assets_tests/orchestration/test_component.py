@@ -220,7 +220,10 @@ def test_template_is_rendered_when_it_names_the_environment(tmp_path, monkeypatc
             "  freshness:",
             "  embeddings: {encoder: clip}\n  freshness:",
             8,
-            "attributes.embeddings: unknown key 'embeddings': expected one of name, source, shards, staged, loader_preview, splits, hub",
+            (
+                "attributes.embeddings: unknown key 'embeddings': expected one of name, source, shards, "
+                "staged, loader_preview, splits, hub"
+            ),
         ),
         (
             "image: {size: 512,",
@@ -281,7 +284,10 @@ def test_template_is_rendered_when_it_names_the_environment(tmp_path, monkeypatc
             "timeout_s: 3",
             "distributor: spark",
             19,
-            r"shards.distributor: unknown distributor 'spark': expected one of multiprocessing, serial",
+            (
+                r"shards.distributor: unknown distributor 'spark': expected one of multiprocessing, "
+                "serial"
+            ),
         ),
         (
             '"0 3 * * 1"',
@@ -395,7 +401,7 @@ def test_type_of_a_defs_yaml_is_the_component_when_imported():
 def test_schema_of_the_yaml_has_the_texts_and_defaults_of_the_options():
     definitions = Dataset.get_model_cls().model_json_schema()["$defs"]
     for section, options in ((Image, ImageOptions), (Fetching, FetchOptions)):
-        properties = definitions["Image" if section is Image else "Shards"]["properties"]
+        properties = definitions["Image" if section is Image else "ShardsSection"]["properties"]
         docs = field_docs(options)
         for key, field in section.mirrored[options].items():
             if field in docs and key not in ("robots_txt", "allow_private_networks"):
@@ -405,7 +411,7 @@ def test_schema_of_the_yaml_has_the_texts_and_defaults_of_the_options():
 
 
 def test_every_option_of_the_library_can_be_set_when_named():
-    """Options that the YAML does not offer are listed here, so that a new one is offered or left out on purpose."""
+    """Options that the YAML does not have are listed, so that a new one is omitted on purpose."""
     images = {field.name for field in dataclasses.fields(ImageOptions)}
     assert images == set(Image.mirrored[ImageOptions].values())
     fetching = {field.name for field in dataclasses.fields(FetchOptions)} - set(

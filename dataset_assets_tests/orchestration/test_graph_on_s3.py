@@ -1,4 +1,4 @@
-"""The graph with its root in a bucket: every asset and IO manager does there what it does in a folder."""
+"""The graph with its root in a bucket: assets and IO managers work as in a folder."""
 
 import dagster as dg
 import pytest

@@ -1,6 +1,6 @@
-"""The graph of the shipped catalog as one readable text: a change of keys, dependencies, partitions or schedules shows in review.
+"""The graph of the shipped catalog as text, so that a review shows changes of keys or dependencies.
 
-After a change that is meant, write the text anew and read the difference:
+After an intended change, write the text again and read the difference:
 
     python -m dataset_assets_tests.orchestration.test_graph_snapshot
 """
@@ -25,13 +25,12 @@ def describe(definitions: dg.Definitions) -> str:
             "",
         ]
     for sensor in sorted(definitions.sensors, key=lambda sensor: sensor.name):
-        lines.append(
-            f"sensor {sensor.name}: every {sensor.minimum_interval_seconds} s, {sensor.default_status.value.lower()}"
-        )
+        status = sensor.default_status.value.lower()
+        every_s = sensor.minimum_interval_seconds
+        lines.append(f"sensor {sensor.name}: every {every_s} s, {status}")
     for schedule in sorted(definitions.schedules, key=lambda schedule: schedule.name):
-        lines.append(
-            f"schedule {schedule.name}: {schedule.cron_schedule}, {schedule.default_status.value.lower()}"
-        )
+        status = schedule.default_status.value.lower()
+        lines.append(f"schedule {schedule.name}: {schedule.cron_schedule}, {status}")
     lines += [
         "",
         f"executor {definitions.executor.name}",

@@ -1,4 +1,4 @@
-"""IO managers: unit tests with hand-made contexts, then the three ways in which Dagster uses one (plain, partitioned, partitions mapped)."""
+"""IO managers, alone and as Dagster uses them: plain, partitioned, and with mapped partitions."""
 
 import json
 

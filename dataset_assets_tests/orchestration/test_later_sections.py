@@ -1,4 +1,4 @@
-"""`source`, `splits` and `hub` of a `defs.yaml`: what they mean to the library, and what is said about mistakes."""
+"""`source`, `splits` and `hub` of a `defs.yaml`: options of the library, and errors."""
 
 import dataclasses
 
@@ -82,7 +82,7 @@ def test_options_are_those_of_the_yaml_when_given():
     ],
 )
 def test_every_option_of_the_library_can_be_set_when_named(options, section, left_out):
-    """Options that the YAML does not offer are listed here, so that a new one is offered or left out on purpose."""
+    """Options that the YAML does not have are listed, so that a new one is omitted on purpose."""
     missing = {field.name for field in dataclasses.fields(options)} - set(
         section.mirrored[options].values()
     )
@@ -96,7 +96,10 @@ def test_every_option_of_the_library_can_be_set_when_named(options, section, lef
             "source:\n    recordings: {path: drives, fps: 10}",
             "source: {}",
             4,
-            r"source: expected exactly one of urls, cityscapes, coco, cvat, imagenet, files, recordings, shards; got none",
+            (
+                r"source: expected exactly one of urls, cityscapes, coco, cvat, imagenet, files, "
+                r"recordings, shards; got none"
+            ),
         ),
         (
             "recordings:",
@@ -270,6 +273,6 @@ def test_license_of_the_dataset_is_refused_when_the_hub_does_not_know_it(tmp_pat
     )
     with pytest.raises(
         ConfigurationError,
-        match=rf"^{file}:4: attributes.license: license: expected an identifier .* license of its own$",
+        match=rf"^{file}:4: attributes.license: license: expected an identifier .* of its own$",
     ):
         load(tmp_path)

@@ -1,4 +1,4 @@
-"""A credential is sent where it belongs and is found nowhere else."""
+"""A credential is sent to its host only, and is stored and logged nowhere."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,24 +34,24 @@ attributes:
 """
 
 
-def _picture():
+def _image():
     out = BytesIO()
     Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(out, "png")
     return out.getvalue()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers a picture to those who have the token, and tells everybody who asks what token they sent."""
+    """Returns an image if the token is right; otherwise the body repeats the token."""
 
     protocol_version = "HTTP/1.1"
-    picture = _picture()
+    image = _image()
     seen: ClassVar[list[tuple[str, str | None]]] = []
 
     def do_GET(self):
         token = self.headers.get("Authorization")
         self.seen.append((self.path, token))
         allowed = token == f"Token {CANARY}" and "broken" not in self.path
-        body = self.picture if allowed else b"not with " + (token or "no token").encode()
+        body = self.image if allowed else b"not with " + (token or "no token").encode()
         self.send_response(200 if allowed else 403)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

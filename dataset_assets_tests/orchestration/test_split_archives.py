@@ -204,9 +204,7 @@ def test_shards_of_another_dataset_are_split_when_they_are_the_source(photos, tm
     assert load_split(_store(graph)).samples == 12
 
 
-def test_pictures_with_captions_are_split_when_files_are_the_source(
-    tmp_path, instance, photo_server
-):
+def test_images_with_captions_are_split_when_files_are_the_source(tmp_path, instance, photo_server):
     folder = tmp_path / "data" / "drives"
     write_recordings(folder, 3)
     for path in list(folder.rglob("*.pgm")):

@@ -77,7 +77,7 @@ def test_every_partition_is_a_shard_set_when_staged(made):
         assert verify_set(store_of(made, "staged", partition)) == []
 
 
-def test_classes_terms_and_pictures_are_shown_when_staged(made):
+def test_classes_terms_and_images_are_shown_when_staged(made):
     found = metadata_of(made, "staged", "train2017")
     manifest = read_manifest(store_of(made, "staged", "train2017"))
     assert (found["dagster/partition_row_count"], found["samples"]) == (
@@ -118,11 +118,11 @@ def test_a_batch_is_drawn_when_previewed(made):
     assert found["batch"].startswith("![samples](data:image/jpeg;base64,")
     assert found["loader"]["samples"] == 4
     assert sum(row.data["count"] for row in found["classes in the batch"].records) == 4 * 96 * 96
-    picture = cv2.imdecode(
+    drawing = cv2.imdecode(
         np.frombuffer(store_of(made, "loader_preview").read("batch.jpg"), np.uint8),
         cv2.IMREAD_COLOR,
     )
-    assert picture.shape[1] > picture.shape[0]  # four pairs beside each other
+    assert drawing.shape[1] > drawing.shape[0]  # four pairs in a row
 
 
 def test_splits_are_made_of_all_partitions_when_asked_for(made):

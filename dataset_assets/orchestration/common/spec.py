@@ -29,7 +29,7 @@ def check_name(name: str) -> str:
     return name
 
 
-class Source(Section):
+class SourceSection(Section):
     """Where a dataset comes from: exactly one kind of source."""
 
     @model_validator(mode="after")
@@ -62,7 +62,7 @@ class DatasetHead(Section):
 
     Left out: the name of the folder with the `defs.yaml`.
     """
-    source: Source
+    source: SourceSection
 
 
 class DatasetSpec(DatasetHead):

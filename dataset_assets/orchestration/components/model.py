@@ -8,7 +8,7 @@ from pydantic import create_model, model_validator
 
 from dataset_assets import registry
 from dataset_assets.orchestration.common.section import Problem, create_section, errors_at_keys
-from dataset_assets.orchestration.common.spec import DatasetHead, DatasetSpec, Source
+from dataset_assets.orchestration.common.spec import DatasetHead, DatasetSpec, SourceSection
 from dataset_assets.orchestration.common.stage import Stage, in_order, stages_of
 
 ROLE = "stage"
@@ -49,7 +49,7 @@ def _stage_keys(stages: Sequence[Stage]) -> dict[str, Any]:
     kinds: dict[str, Any] = {
         kind: (section | None, None) for stage in stages for kind, section in stage.sources.items()
     }
-    source = create_section(Source.__name__, Source, Source.__doc__, kinds)
+    source = create_section(SourceSection.__name__, SourceSection, SourceSection.__doc__, kinds)
     keys: dict[str, Any] = {"source": (source, ...)}
     for stage in stages:
         if stage.key is not None and stage.is_optional:

@@ -29,7 +29,7 @@ from dataset_assets.orchestration.stages.shards.runs import (
     run_options,
 )
 from dataset_assets.orchestration.stages.shards.schedule import retry_schedules
-from dataset_assets.orchestration.stages.shards.section import SHARDS, Shards
+from dataset_assets.orchestration.stages.shards.section import SHARDS, ShardsSection
 from dataset_assets.pipelines.verify.shards import read_manifest, verify_set
 from dataset_assets.records.causes import parse_causes
 from dataset_assets.records.plans import Plan
@@ -57,14 +57,14 @@ class ShardsConfig(dg.Config):
 
 def build(spec: DatasetSpec, _: Stage | None) -> dg.Definitions:
     """Build the stage."""
-    shards = spec.section(Shards)
+    shards = spec.section(ShardsSection)
     return dg.Definitions(
         assets=[shards_asset(spec, shards)],
         schedules=retry_schedules(spec, shards.max_partitions_per_run),
     )
 
 
-def shards_asset(spec: DatasetSpec, section: Shards) -> dg.AssetsDefinition:
+def shards_asset(spec: DatasetSpec, section: ShardsSection) -> dg.AssetsDefinition:
     """Build the asset."""
     key = spec.key(SHARDS)
 
@@ -112,7 +112,7 @@ def shards_asset(spec: DatasetSpec, section: Shards) -> dg.AssetsDefinition:
     return shards
 
 
-def _backfill_policy(section: Shards) -> dg.BackfillPolicy:
+def _backfill_policy(section: ShardsSection) -> dg.BackfillPolicy:
     most = section.max_partitions_per_run
     return dg.BackfillPolicy.single_run() if most == "all" else dg.BackfillPolicy.multi_run(most)
 

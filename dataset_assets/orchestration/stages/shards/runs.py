@@ -12,7 +12,7 @@ from dataset_assets.orchestration.environment import read_environment, read_secr
 from dataset_assets.orchestration.partitions import load_partitioning
 from dataset_assets.orchestration.resources.storage import StorageResource
 from dataset_assets.orchestration.stages.raw_urls.section import RAW_URLS, Urls
-from dataset_assets.orchestration.stages.shards.section import SHARDS, Shards
+from dataset_assets.orchestration.stages.shards.section import SHARDS, ShardsSection
 from dataset_assets.pipelines.download.options import DownloadOptions
 from dataset_assets.pipelines.download.progress import LogReporter
 from dataset_assets.pipelines.verify.shards import read_manifest
@@ -138,7 +138,7 @@ def run_options(spec: DatasetSpec) -> DownloadOptions:
     """
     for name in spec.requires.env:
         read_secret(name)
-    shards = spec.section(Shards)
+    shards = spec.section(ShardsSection)
     networks = (*shards.allow_private_networks, *read_environment().allow_private_networks)
     fetch: dict[str, Any] = {"allow_private_networks": networks}
     if (credential := shards.credential) is not None:

@@ -89,7 +89,7 @@ class Fetching(Section):
 
 
 @mirrors(DownloadOptions, renamed={"processes": "processes_count"}, omit=_NO_DOWNLOAD_KEYS)
-class Shards(Fetching, Planning):
+class ShardsSection(Fetching, Planning):
     """How rows become shards."""
 
     media: Literal["image", "any"] = "image"
@@ -113,7 +113,7 @@ class Shards(Fetching, Planning):
         check_by(self.base_options, self)
         if self.media == "any" and "image" in self.model_fields_set:
             text = "expected no `image` with `media: any`: files are stored unchanged"
-            raise errors_at_keys("Shards", [("image", self.image, text)])
+            raise errors_at_keys("ShardsSection", [("image", self.image, text)])
         return self
 
     def base_options(self, **more: Any) -> DownloadOptions:
@@ -150,6 +150,6 @@ def problems(spec: DatasetSpec) -> Iterator[Problem]:
         yield "automation", spec.automation, text
     if urls is not None:
         try:
-            spec.section(Shards).download_options(urls)
+            spec.section(ShardsSection).download_options(urls)
         except ConfigurationError as exc:
             yield "source", spec.source, str(exc)

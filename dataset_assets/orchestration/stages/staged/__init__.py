@@ -4,13 +4,17 @@ from dataset_assets import registry
 from dataset_assets.orchestration.common.stage import Stage
 from dataset_assets.orchestration.stages.staged.asset import build
 from dataset_assets.orchestration.stages.staged.runs import partition_sets
-from dataset_assets.orchestration.stages.staged.section import STAGED, Staged, published_source
+from dataset_assets.orchestration.stages.staged.section import (
+    STAGED,
+    StagedSection,
+    published_source,
+)
 from dataset_assets.pipelines.stage.open_staging import ROLE
 
 STAGE = Stage(
     name=STAGED,
     key="staged",
-    section=Staged,
+    section=StagedSection,
     is_optional=True,
     sources={kind: published_source(kind) for kind in registry.names(ROLE)},
     refusal="expected no `{key}` with `source.{kind}`: only published datasets are staged",

@@ -18,7 +18,11 @@ from dataset_assets.orchestration.environment import source_credentials
 from dataset_assets.orchestration.resources.storage import StorageResource
 from dataset_assets.orchestration.stages.staged.checks import staged_checks, staged_results
 from dataset_assets.orchestration.stages.staged.page import staged_metadata
-from dataset_assets.orchestration.stages.staged.section import STAGED, PublishedSource, Staged
+from dataset_assets.orchestration.stages.staged.section import (
+    STAGED,
+    PublishedSource,
+    StagedSection,
+)
 from dataset_assets.orchestration.stages.staged.sensor import build_archive_sensors
 from dataset_assets.pipelines.stage.stage import StoreAccess, stage
 from dataset_assets.records.shards import Manifest
@@ -57,7 +61,7 @@ def published_archives(spec: DatasetSpec, published: PublishedSource) -> dg.Asse
 def staged_asset(spec: DatasetSpec, published: PublishedSource) -> dg.AssetsDefinition:
     """Build the asset."""
     key = spec.key(STAGED)
-    section = spec.section(Staged)
+    section = spec.section(StagedSection)
     options = section.options()
     source = published.source()
     redistributable = str(source.license.redistributable).lower()

@@ -78,7 +78,7 @@ def _resolved(value: Any, resolve: Callable[[str], Any]) -> Any:
 
 
 @mirrors(StageOptions, renamed={"max_shard_mb": "max_shard_bytes"}, omit={"objects_url"})
-class Staged(Section):
+class StagedSection(Section):
     """How staged shards are written."""
 
     max_shard_mb: Annotated[float, Field(gt=0)] | None = None
@@ -101,5 +101,5 @@ def layout_problems(spec: DatasetSpec, key: str) -> Iterator[Problem]:
     section = getattr(spec, key)
     if section is None or spec.find(PublishedSource) is None:
         return
-    if spec.section(Staged).options().layout == "objects":
+    if spec.section(StagedSection).options().layout == "objects":
         yield key, section, f"expected no `{key}` with the layout `objects`: it reads shards"
