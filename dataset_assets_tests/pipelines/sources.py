@@ -1,4 +1,4 @@
-"""Sources and stores for tests of splits: recordings on disk, samples in memory, everything that a store holds."""
+"""Sources for tests of splits: recordings on disk, samples in memory; and what a store holds."""
 
 import random
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ SMALL = ArchiveOptions(max_archive_bytes=8_000, max_table_bytes=3_000, row_group
 def write_recordings(
     folder: Path, recordings: int, cameras: int = 2, *, first: int = 0, shuffle: int | None = None
 ) -> str:
-    """Write `rec_00/cam_0/frame_0.pgm` and so on, in any order; every frame differs from all others."""
+    """Write `rec_00/cam_0/frame_0.pgm` and so on, in any order; no two frames are equal."""
     paths = [
         folder / f"rec_{recording:02d}" / f"cam_{camera}" / f"frame_{frame}.pgm"
         for recording in range(first, first + recordings)

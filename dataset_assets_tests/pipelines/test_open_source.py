@@ -30,7 +30,10 @@ def test_options_reach_the_source_when_they_are_its_own(tmp_path):
         (
             "recording",
             {},
-            "kind of source: expected one of auto, files, recordings, shards, got 'recording'; did you mean",
+            (
+                "kind of source: expected one of auto, files, recordings, shards, got 'recording'; "
+                "did you mean"
+            ),
         ),
         ("recordings", {"pattern": "*"}, "pattern: not an option of recordings"),
         ("files", {"fps": 3.0}, "fps: not an option of files"),

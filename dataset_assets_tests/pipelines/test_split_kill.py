@@ -1,4 +1,7 @@
-"""Die at every step that a split takes on its store, run again: the bytes are those of a run that nobody disturbed, and the pointer never lies."""
+"""Kill a split at every step on its store and run it again.
+
+The bytes are those of an uninterrupted run, and the pointer never names a partial version.
+"""
 
 import os
 import random
@@ -36,7 +39,7 @@ def _no_fsync(monkeypatch):
 
 @pytest.fixture
 def clean(tmp_path):
-    """What is in a store after both versions were made in peace, and the steps that the second took."""
+    """The contents of a store after two uninterrupted runs, and the steps of the second."""
     store, steps = open_store(str(tmp_path / "clean")), Steps()
     run(store, FIRST)
     run(FailingStore(store, steps))

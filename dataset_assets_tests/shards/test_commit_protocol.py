@@ -25,7 +25,7 @@ FORMATS = ("webdataset", "files", "parquet", "tfrecord")
 
 
 def run(store, output_format="webdataset"):
-    """Do what a download does: write the shards that do not exist, then the manifest; return the shards written."""
+    """Write the shards that do not exist, then the manifest; return the shards written."""
     missing = [name for name in SHARDS if read_record(store, name) is None]
     for name in missing:
         write_shard(store, output_format, SHARDS[name], name=name)

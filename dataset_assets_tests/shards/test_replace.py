@@ -192,7 +192,8 @@ def test_message_says_what_to_do_when_the_new_version_is_damaged(store, damage):
         folder.write("00003.tar", bytes(data[: len(data) - 512 * (damage == "cut")]))
     with pytest.raises(
         ShardCorrupt,
-        match=f"{folder.url}: the new version of a shard is damaged: .*; delete that folder and run again",
+        match=f"{folder.url}: the new version of a shard is damaged: .*; "
+        "delete that folder and run again",
     ):
         roll_forward(store)
     store.delete_tree("_replace/00003")

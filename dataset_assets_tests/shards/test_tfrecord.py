@@ -1,4 +1,4 @@
-"""The reader here follows the published formats on its own, bit by bit, and shares nothing with the writer."""
+"""The reader here follows the published formats and shares nothing with the writer."""
 
 import struct
 import sys

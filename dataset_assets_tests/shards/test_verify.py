@@ -51,7 +51,10 @@ def test_sizes_are_named_when_files_are_cut_or_gone(store, deep):
     store.write("00003.tar", store.read("00003.tar")[:-512])
     store.delete("00003.parquet")
     assert verify_shard(store, record, deep=deep) == [
-        f"shard 00003: 00003.tar: expected {record.files[0].bytes} bytes, got {record.files[0].bytes - 512}",
+        (
+            f"shard 00003: 00003.tar: expected {record.files[0].bytes} bytes, "
+            f"got {record.files[0].bytes - 512}"
+        ),
         "shard 00003: 00003.parquet is missing",
     ]
 
@@ -138,8 +141,8 @@ def test_reason_is_named_when_a_file_of_a_sample_is_gone(store):
         == "shard 00003: 00003: sample 00003001 has 2 bytes at None, the index says 1 bytes at None"
     )
     assert (
-        "expected one payload and one 00003002.json for sample 00003002, got 00003/00003002.json, 00003/00003002.txt"
-        in problems[1]
+        "expected one payload and one 00003002.json for sample 00003002, "
+        "got 00003/00003002.json, 00003/00003002.txt" in problems[1]
     )
 
 

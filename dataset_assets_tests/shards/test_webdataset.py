@@ -139,13 +139,18 @@ def test_bytes_are_those_of_img2dataset_when_its_layout_is_asked_for(store):
     ]
     assert found["00000000.txt"] == b"caf\xc3\xa9 \xf0\x9f\x98\x80\x00"
     assert found["00000000.json"] == (
-        b'{\n    "score": 0.0,\n    "n": 0,\n    "tags": [\n        "a",\n        "0"\n    ],\n    "caption": "caf\\u00e9 \\ud83d\\ude00\\u0000",\n'
-        b'    "url": "http://127.0.0.1/0",\n    "key": "00000000",\n    "status": "success",\n    "error_message": null,\n    "width": 32,\n'
-        b'    "height": 32,\n    "original_width": 60,\n    "original_height": 40,\n    "exif": "{}",\n    "sha256": "ab"\n}'
+        b'{\n    "score": 0.0,\n    "n": 0,\n    "tags": [\n        "a",\n        "0"\n    ],\n'
+        b'    "caption": "caf\\u00e9 \\ud83d\\ude00\\u0000",\n'
+        b'    "url": "http://127.0.0.1/0",\n    "key": "00000000",\n'
+        b'    "status": "success",\n    "error_message": null,\n    "width": 32,\n'
+        b'    "height": 32,\n    "original_width": 60,\n    "original_height": 40,\n'
+        b'    "exif": "{}",\n    "sha256": "ab"\n}'
     )
     assert str(pq.read_schema(store.locate("00000.parquet"))) == (
-        "score: double\nn: int64\ntags: list<element: string>\n  child 0, element: string\ncaption: string\nurl: string\nkey: string\n"
-        "status: string\nerror_message: string\nwidth: int32\nheight: int32\noriginal_width: int32\noriginal_height: int32\n"
+        "score: double\nn: int64\ntags: list<element: string>\n  child 0, element: string\n"
+        "caption: string\nurl: string\nkey: string\n"
+        "status: string\nerror_message: string\nwidth: int32\nheight: int32\n"
+        "original_width: int32\noriginal_height: int32\n"
         "exif: string\nsha256: string"
     )
     with tarfile.open(store.locate("00000.tar")) as tar:

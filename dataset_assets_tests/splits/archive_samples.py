@@ -1,4 +1,4 @@
-"""Samples and payloads of archives, small and predictable, and what other programs make of the same members."""
+"""Small, predictable samples of archives, and what other programs read from the same members."""
 
 import gzip
 import io

@@ -223,7 +223,8 @@ def test_every_split_has_a_group_when_there_are_just_enough():
 def test_too_few_groups_are_refused_with_a_way_out_when_exact():
     with pytest.raises(
         ConfigurationError,
-        match=r"each of the 3 splits \(train, validation, test\), got 2 group\(s\).*group_by: sample",
+        match=r"each of the 3 splits \(train, validation, test\), got 2 group\(s\)"
+        r".*group_by: sample",
     ):
         assign([group("a"), group("b")], SplitOptions())
     assert set(assign([group("a"), group("b")], SplitOptions(method="stable"))) == {"a", "b"}

@@ -146,7 +146,10 @@ def test_ignored_files_and_folders_are_not_seen_when_patterns_match(make_store):
         (["r1/a/5"], r"r1/a/5: not a frame"),
         (
             ["r1/stray_1.pgm"],
-            r"r1/stray_1\.pgm: expected <recording>/<camera>/<frame>.*, got another path.*cameras: false",
+            (
+                r"r1/stray_1\.pgm: expected <recording>/<camera>/<frame>.*, got another path"
+                r".*cameras: false"
+            ),
         ),
         (["stray_1.pgm"], r"stray_1\.pgm: expected <recording>.*, got another path"),
         (["r1/a/deep/1.pgm"], r"r1/a/deep/1\.pgm: expected .*, got another path"),
@@ -213,7 +216,8 @@ def test_nothing_found_says_what_was_expected_when_the_folder_is_empty_or_absent
     for folder in ("empty", "absent"):
         with pytest.raises(
             UnreadableSource,
-            match=rf"{folder}/: expected <recording>/<camera>/<frame>\.pgm\|png.*, got no recordings",
+            match=rf"{folder}/: expected <recording>/<camera>/<frame>\.pgm\|png"
+            r".*, got no recordings",
         ):
             SplitSource(open_store(str(tmp_path / folder)))
 

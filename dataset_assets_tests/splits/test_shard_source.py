@@ -25,7 +25,7 @@ ROWS, MISSING = 11, frozenset({3, 8})
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A function that downloads a gallery in a format and a layout, once, and returns the folder."""
+    """A function that downloads a gallery in a format and layout once, and returns the folder."""
     folder = tmp_path_factory.mktemp("shards")
     with HttpServer() as server, pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)

@@ -40,7 +40,7 @@ def store(tmp_path, monkeypatch):
 
 
 def write_all(store, media, *, test_split=False):
-    """Write the tables of a planned set, the last three samples into the test split; return the records."""
+    """Write the tables of a plan, with the last three samples in the test split."""
     samples, columns = KINDS[media]
     plain = [sample for sample, _ in samples]
     splits = (
