@@ -22,7 +22,7 @@ class Reader:
         self._columns = Columns(options)
 
     def read(self, file: ListFile) -> Iterator[pa.Table]:
-        """See `_base.Reader`."""
+        """Yield the rows of a list in order."""
         notes = Notes(file.name)
         row = 1
         with (
