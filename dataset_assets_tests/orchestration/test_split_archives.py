@@ -168,8 +168,8 @@ def test_missing_partitions_are_counted_and_named_when_shards_are_not_all_made(p
     photos.make_shards("00001", "00001")
     message = failure_of(photos.run("split_archives"))
     assert (
-        message
-        == "3 of 4 partitions of photos/shards are missing (00000, 00002, 00003): materialize them first"
+        message == "3 of 4 partitions of photos/shards are missing (00000, 00002, 00003): "
+        "materialize them first"
     )
     assert not (photos.root / "photos" / "split_archives").exists()
 
