@@ -199,7 +199,8 @@ def _case(results: Results, case: Case) -> str:
         lines += [
             "",
             (
-                f"Not judged: the baseline runs on Python {version}, which creates a TLS context per "
+                f"Not judged: the baseline runs on Python {version}, which creates a TLS context "
+                "per "
                 "request."
             ),
         ]
@@ -334,11 +335,13 @@ def _reading(results: Results, cases: list[Case], facts: dict[str, Any]) -> str:
         f"- {medians} to the fastest img2dataset setting.",
         f"- Single runs: {', '.join(single) or 'none'}. Pixels are checked once.",
         (
-            "- images/s is URLs processed (including failures) by the wall clock of the whole process, "
+            "- images/s is URLs processed (including failures) by the wall clock of the whole "
+            "process, "
             "including start-up; steady excludes start-up and end."
         ),
         (
-            "- CPU and memory are those of the tool's process tree, without the server. Peak PSS is "
+            "- CPU and memory are those of the tool's process tree, without the server. Peak PSS "
+            "is "
             "sampled every 50 ms."
         ),
         (

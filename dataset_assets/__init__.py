@@ -2,25 +2,25 @@
 
 The map, by floors; an import runs down or stays, never up:
 
-    9 definitions     what Dagster opens
+    8 definitions     what Dagster opens
       cli             the command line                     file in commands/ = command
-    8 demo            the photo server and the run behind `make demo`
-    7 orchestration   the only folder that imports Dagster folder in stages/ = stage of the graph
+    7 demo            the photo server and the run behind `make demo`
+    6 orchestration   the only folder that imports Dagster folder in stages/ = stage of the graph
       compat          called like img2dataset, any2dataset, torchdatasetutil, pymlutil
-    6 pipelines       one public function per asset: download, stage, split, publish, verify
-    5 loaders         batches out, for torch and MLX
-    4 urls            URL lists in                         file in formats/ = input_format
+    5 pipelines       one public function per asset: download, stage, split, publish, verify
+    4 loaders         batches out, for torch and MLX
+    3 urls            URL lists in                         file in formats/ = input_format
       fetch           one URL -> bytes or a reason
       shards          samples <-> shard files              file in formats/ = output_format
       splits          who goes where                       file in sources/ = source of a split
       staging         a published dataset -> shards        folder in sources/ = source
       hub             publish and load                     file in targets/ = target
       distribute      one function, many shards            file = distributor
-    3 images          bytes -> bytes, pixels, metadata
+    2 images          bytes -> bytes, pixels, metadata
       archives        the one place that reads and writes tar, zip and gzip
-    2 storage         where bytes live                     file in stores/ = URL scheme
+      storage         where bytes live                     file in stores/ = URL scheme
     1 records         what travels between folders
-      errors, checks, option_docs, redaction, registry
+      errors, checks, json_stream, option_docs, redaction, registry
 
 Importing this package loads none of them.
 """

@@ -1,4 +1,7 @@
-"""What all tests share: S3 servers, one of each for a session, started when a test asks for them; and properties that are never timed."""
+"""S3 servers for all tests, started once per process when a test asks for one.
+
+Property tests have no deadline: a busy machine must not fail them.
+"""
 
 from hypothesis import settings
 

@@ -28,6 +28,7 @@ def download(
         DatasetAssetsError: what `dataset_assets.download` raises.
 
     Example:
-        >>> download("urls.txt", output_folder="images", thread_count=64)  # doctest: +SKIP
+        >>> from dataset_assets.compat.img2dataset import download
+        >>> report = download("urls.txt", output_folder="images", thread_count=64)  # doctest: +SKIP
     """
     return library.download(url_list, *args, layout=layout, **options)

@@ -46,7 +46,9 @@ PACKAGE_INDEX = re.compile(
 
 
 def _text_files():
-    files = [path for path in ROOT.iterdir() if path.is_file() and path.name != ".env"]
+    files = [
+        path for path in ROOT.iterdir() if path.is_file() and path.name not in (".env", ".git")
+    ]
     for folder in FOLDERS:
         files += [
             path

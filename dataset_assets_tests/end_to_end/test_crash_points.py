@@ -2,10 +2,10 @@
 
 Nothing is lost, mixed or fetched twice, and the bytes are those of a clean run. A point is the n-th
 step of a name, because a shard is committed while the next one is being written: the steps of one
-shard have a fixed order, those of two shards do not. There are two ways to die. Within this process,
-every kind of step is tried in seconds: from that step on, nothing that the dead code does has an
-effect. SIGKILL of a separate process proves that this is realistic: at some points by default, at all
-points with `-m slow`.
+shard have a fixed order, those of two shards do not. There are two ways to die. Within this
+process, every kind of step is tried in seconds: from that step on, nothing that the dead code does
+has an effect. SIGKILL of a separate process proves that this is realistic: at some points by
+default, at all points with `-m slow`.
 """
 
 import gc

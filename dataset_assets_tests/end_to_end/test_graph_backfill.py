@@ -22,10 +22,18 @@ TEXT = PHOTOS.replace("distributor: serial", "distributor: multiprocessing")
 TIMEOUT_S = 240
 _LAUNCH = """
 mutation Launch($parameters: LaunchBackfillParams!) {
-  launchPartitionBackfill(backfillParams: $parameters) { __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } }
+  launchPartitionBackfill(backfillParams: $parameters) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
 }
 """
-_STATUS = "query Status($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
+_STATUS = """
+query Status($id: String!) {
+  partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } }
+}
+"""
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def place(request, monkeypatch, tmp_path):
 
 
 def data_of(url):
-    """Return the hash of every object that holds data: all but the records and manifests, which have times."""
+    """Return the hash of every object but records and manifests, which hold times."""
     store = open_store(url)
     return {
         info.key: hashlib.sha256(store.read(info.key)).hexdigest()

@@ -46,7 +46,7 @@ attributes:
     refresh: "0 3 * * 1"
     retry_failed: {cron: "0 4 * * *", causes: [timeout_total, transient]}
     step_retries: 5
-"""
+"""  # noqa: E501
 
 
 @pytest.fixture
@@ -202,7 +202,10 @@ def test_template_is_rendered_when_it_names_the_environment(tmp_path, monkeypatc
             "output_format: tfrecord",
             "output_format: webdatset",
             13,
-            r"shards.output_format: unknown output_format 'webdatset': expected one of .*webdataset",
+            (
+                r"shards.output_format: unknown output_format 'webdatset': "
+                r"expected one of .*webdataset"
+            ),
         ),
         (
             "output_format: tfrecord",
@@ -221,7 +224,8 @@ def test_template_is_rendered_when_it_names_the_environment(tmp_path, monkeypatc
             "  embeddings: {encoder: clip}\n  freshness:",
             8,
             (
-                "attributes.embeddings: unknown key 'embeddings': expected one of name, source, shards, "
+                "attributes.embeddings: unknown key 'embeddings': "
+                "expected one of name, source, shards, "
                 "staged, loader_preview, splits, hub"
             ),
         ),
@@ -285,7 +289,8 @@ def test_template_is_rendered_when_it_names_the_environment(tmp_path, monkeypatc
             "distributor: spark",
             19,
             (
-                r"shards.distributor: unknown distributor 'spark': expected one of multiprocessing, "
+                r"shards.distributor: unknown distributor 'spark': "
+                r"expected one of multiprocessing, "
                 "serial"
             ),
         ),

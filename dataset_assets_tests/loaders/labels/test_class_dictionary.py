@@ -135,7 +135,8 @@ def test_sample_weights_are_read_when_given():
         (
             a_dictionary(objects=[an_object(1, 3)]),
             (
-                r"objects\[0\].trainId \('n1'\): expected 0 to 2 \(classes is 3\) or 255 \(ignore\), "
+                r"objects\[0\].trainId \('n1'\): "
+                r"expected 0 to 2 \(classes is 3\) or 255 \(ignore\), "
                 r"got 3"
             ),
         ),
