@@ -182,7 +182,7 @@ def _context(preload: tuple[str, ...]) -> BaseContext:
 
 def _run_worker(connection: Connection, work: Work) -> None:
     """Run the work in a worker process, and send its events to the parent."""
-    # What workers share is no garbage, and a collection would copy its pages.
+    # What workers share is not garbage, and a collection would copy its pages.
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLD)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

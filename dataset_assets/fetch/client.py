@@ -17,7 +17,7 @@ from typing import Any, Self, overload
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch.engine.backlog import Backlog, RequestFeed
 from dataset_assets.fetch.engine.dispatch import FetchStats
-from dataset_assets.fetch.engine.loop import FetcherState, Loop
+from dataset_assets.fetch.engine.fetch_loop import FetcherState, FetchLoop
 from dataset_assets.fetch.hosts.resolver import Lookup, system_lookup
 from dataset_assets.fetch.options import FetchOptions
 from dataset_assets.records.fetching import FetchOutcome, Request
@@ -44,7 +44,7 @@ class Fetcher:
         lookup: Lookup = system_lookup,
     ) -> None:
         self._state = FetcherState(options, seed=seed, clock=clock, lookup=lookup)
-        self._loop: Loop | None = None
+        self._loop: FetchLoop | None = None
         self._backlog: Backlog | None = None
         self._thread: Thread | None = None
         self._in_use = Lock()
@@ -105,7 +105,7 @@ class Fetcher:
     ) -> Generator[FetchOutcome | None]:
         loop = self._loop
         if loop is None or loop.closed:
-            loop = self._loop = Loop(self._state)
+            loop = self._loop = FetchLoop(self._state)
         self._backlog = loop.new_backlog()
         self._thread = Thread(
             target=loop.serve, args=(feed, self._backlog), name="fetch", daemon=True

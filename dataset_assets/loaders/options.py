@@ -71,9 +71,10 @@ class LoaderSource:
 class LoaderOptions:
     """Options of `ShardLoader`, validated on construction.
 
-    The global batches depend on global_batch_size, seed, shuffle, window_shards, drop_last, stop
-    and repeats only. Batch n of a rank is a slice of global batch n. All ranks have the same number
-    of batches, and batches of equal size.
+    The global batches depend on the sources and their weights, and on global_batch_size, seed,
+    shuffle, window_shards, samples_per_epoch, drop_last, stop and repeats only. Batch n of a rank
+    is a slice of global batch n. All ranks have the same number of batches, and batches of equal
+    size.
 
     Raises:
         ConfigurationError: a value is invalid, or two values contradict each other.

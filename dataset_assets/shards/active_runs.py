@@ -60,7 +60,7 @@ class ActiveRun:
         dead, others = dead_runs(self._store, self._folder)
         for path in dead:
             self._store.delete_tree(path)
-        # Staged bytes do not say whose they are: with another run at work, only old ones go.
+        # Uncommitted objects have no owner: while another run is active, only old ones are deleted.
         self._store.sweep(older_than_s=ABANDONED_S if others else 0.0)
         self._store.write(f"{self._path}/{_STARTED}", b"", durable=False)
         return self

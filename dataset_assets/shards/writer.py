@@ -48,8 +48,8 @@ class WriterOptions:
         for part in self.parts:
             if "." not in part or member_extension(part) != part or not self.with_index:
                 raise ConfigurationError(
-                    "parts: expected two extensions such as 'seg.png', in a shard with an index, "
-                    f"got {part!r}"
+                    "parts: expected an extension with a dot, such as 'seg.png', in a shard with "
+                    f"an index, got {part!r}"
                 )
         names = self.table_schema.names
         repeated = sorted({name for name in names if names.count(name) > 1})

@@ -8,9 +8,9 @@ from time import time
 
 from dataset_assets.fetch._causes import Failure, failure
 from dataset_assets.fetch._target import Target, parse
+from dataset_assets.fetch.engine.event_loop import EventLoop
 from dataset_assets.fetch.engine.gates import Gates
 from dataset_assets.fetch.engine.jobs import Job, failure_of, outcome_of, redirect_of
-from dataset_assets.fetch.engine.multi import Engine
 from dataset_assets.fetch.engine.transfer import ACCEPT_PLAIN, Transfer
 from dataset_assets.fetch.hosts.politeness import RequestEnd, retry_after_s
 from dataset_assets.fetch.hosts.robots import MAX_BYTES as MAX_ROBOTS_BYTES
@@ -42,7 +42,7 @@ class Dispatcher:
     def __init__(
         self,
         options: FetchOptions,
-        engine: Engine,
+        engine: EventLoop,
         gates: Gates,
         *,
         put: Callable[[FetchOutcome], None],

@@ -34,7 +34,7 @@ class Stage:
     """Second part of its asset keys, and its folder below the folder of the dataset."""
 
     build: Callable[[DatasetSpec, Optional["Stage"]], dg.Definitions]
-    """Build its assets (one or several), external assets, sensors and schedules.
+    """Build its assets (one or several), checks, external assets, sensors and schedules.
 
     The second argument is the upstream stage that it reads; None: it reads the source.
     """

@@ -4,7 +4,8 @@ asset      the assets of the stage, and `build`, which returns all its definitio
 section    its section of a `defs.yaml`, and its name
 checks     asset checks
 page       metadata for the pages of the UI
-sensor     sensors
+sensor     sensors, and `schedule` its schedules
+source     the sections of `source:` that begin with this stage; `target` opens its repository
 runs       one run of the asset, where that is more than a call of the library
 
 What several stages use is in `dataset_assets.orchestration.common`. A stage may import those that

@@ -91,9 +91,8 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
 ) -> "DownloadReport":
     """Download the URLs of a list into shards.
 
-    Idempotent: shards that are committed with the same rows and options stay as they are, so that
-        an
-    interrupted download resumes when it is run again.
+    Idempotent: shards committed with the same rows and options stay as they are, so an interrupted
+    download resumes when it is run again.
 
     Args:
         url_list: a path or URL of a file, folder or glob, on any fsspec file system; or, in memory,
@@ -229,7 +228,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     )
     # fmt: on
     causes = parse_causes(retry_failed)
-    options.start_workers()
+    options.new_distributor()
     # What follows takes as long to import as the workers take to start, which they do meanwhile.
     from dataset_assets.pipelines.download.run import run_download
 
@@ -255,7 +254,7 @@ def _directives(given: Sequence[str] | None) -> tuple[str, ...]:
 def _private_networks(given: Sequence[str] | bool | None) -> tuple[str, ...]:
     """Return the networks that may be reached besides public ones.
 
-    This is the one option of the library that an environment variable can set: tests and closed
+    This is the one option of `download` that an environment variable can set: tests and closed
     networks need it in programs that they cannot change.
     """
     if given is None:

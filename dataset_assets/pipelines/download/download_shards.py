@@ -36,9 +36,8 @@ def download_shards(
 ) -> Iterator[ShardResult]:
     """Make the shards of `tasks` and yield how each ended, committed ones first with `skipped`.
 
-    Idempotent: shards that are committed with the same rows and options are not changed. The
-        manifest
-    of every folder is written at the end, also after an error.
+    Idempotent: shards committed with the same rows and options are not changed. The manifest of
+    every folder is written at the end, also after an error.
 
     Args:
         plan: the plan that the tasks are from.
@@ -137,7 +136,7 @@ class _Run:
 
     def _attempt(self, tasks: Sequence[ShardTask]) -> Iterator[ShardResult]:
         options = self.options
-        distributor = options.start_workers(min(options.processes_count, len(tasks)))
+        distributor = options.new_distributor(min(options.processes_count, len(tasks)))
         fingerprints = {task.shard_id: self.fingerprint(task.shard_id) for task in tasks}
         work = partial(
             _make_shards, self.plan_url, self.plan, options, fingerprints, self.retry_failed

@@ -124,7 +124,7 @@ class DownloadOptions:
         threads = len(os.sched_getaffinity(0)) // self.processes_count
         return threads if threads > 1 else 0
 
-    def start_workers(self, count: int = 1) -> Distributor:
+    def new_distributor(self, count: int = 1) -> Distributor:
         """Return the distributor for `count` workers.
 
         The first call starts to load what workers need, in another process, and returns at once.

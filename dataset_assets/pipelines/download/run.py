@@ -1,4 +1,4 @@
-"""One call of `download`: plan the lists, make the missing shards, report what came of it."""
+"""One call of `download`: plan the lists, make the missing shards, report the result."""
 
 import re
 from collections.abc import Iterator

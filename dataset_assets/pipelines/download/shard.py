@@ -93,7 +93,7 @@ class OpenShard:
         return Sample(media, digest if media.cause is None else None)
 
     def add(self, index: int, outcome: FetchOutcome, sample: Sample) -> None:
-        """Take what became of a row, and write the rows that are now in order."""
+        """Add the result of a row, and write the rows that are now in order."""
         self._missing -= 1
         self._tally.requests += outcome.requests
         self._tally.bytes_downloaded += outcome.bytes_read

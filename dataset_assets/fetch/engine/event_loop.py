@@ -21,7 +21,7 @@ from dataset_assets.records.causes import Cause
 _LAG_S = 0.5
 
 
-class Engine:
+class EventLoop:
     """Runs transfers. All methods but `wake` belong to one thread."""
 
     def __init__(

@@ -7,8 +7,8 @@ from dataset_assets.fetch.addresses import AddressGuard
 from dataset_assets.fetch.engine.backlog import Backlog, RequestFeed
 from dataset_assets.fetch.engine.descriptors import budget
 from dataset_assets.fetch.engine.dispatch import Dispatcher, FetchStats
+from dataset_assets.fetch.engine.event_loop import EventLoop
 from dataset_assets.fetch.engine.gates import Gates
-from dataset_assets.fetch.engine.multi import Engine
 from dataset_assets.fetch.engine.transfer import TransferFactory
 from dataset_assets.fetch.hosts.politeness import Hosts
 from dataset_assets.fetch.hosts.resolver import Lookup, Resolver
@@ -34,7 +34,7 @@ class FetcherState:
         self.robots = RobotsCache(options.robot_name, clock) if options.robots_txt else None
 
 
-class Loop:
+class FetchLoop:
     """One set of connections and looked-up names, and the thread function that uses them."""
 
     def __init__(self, state: FetcherState) -> None:
@@ -45,7 +45,7 @@ class Loop:
         self.closed = False
         self._state = state
         self._meter = factory.meter
-        self._engine = Engine(options, factory, connections=connections, clock=state.clock)
+        self._engine = EventLoop(options, factory, connections=connections, clock=state.clock)
         self._resolver = Resolver(
             state.lookup,
             guard,
