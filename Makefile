@@ -36,7 +36,7 @@ demo: $(INSTALLED_DEMO) $(INSTANCE) ## download the demo dataset through Dagster
 ui: $(INSTALLED_DEMO) $(INSTANCE) ## open the Dagster UI and daemon on 127.0.0.1, port UI_PORT
 	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(UI_PORT)
 
-test: $(INSTALLED_DEV) ## run the tests except the slow ones, one process per core; PYTEST_ARGS are passed on
+test: $(INSTALLED_DEV) ## run the tests except the slow ones, in parallel; PYTEST_ARGS are passed on
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 test-slow: $(INSTALLED_DEV) ## run the slow crash and scale tests
