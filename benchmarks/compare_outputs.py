@@ -1,4 +1,4 @@
-"""Show that two commits write the same bytes: shards, splits, staged sets and publications.
+"""Show that two commits write the same bytes: shards, splits and staged sets.
 
     python benchmarks/compare_outputs.py REV [--keep FOLDER]
 
@@ -65,7 +65,6 @@ COMMANDS: dict[str, list[str]] = {
         *("stage", "cvat", "stage-cvat", "--line-width", "3", "--exports"),
         "images={inputs}/cvat/images.zip,video={inputs}/cvat/video.zip,coco={inputs}/cvat/coco.zip",
     ],
-    "publish": ["publish", "split-shards", "me/photos", "--license", "mit"],
 }
 DOWNLOAD = "import json, sys, dataset_assets; dataset_assets.download(**json.loads(sys.argv[1]))"
 COMMAND = "import sys; from dataset_assets.cli import main; sys.exit(main(sys.argv[1:]))"

@@ -85,10 +85,11 @@ def test_demo_installs_again_when_the_requirements_changed(project, name):
 
 def test_demo_needs_no_second_install_when_the_tests_are_installed(project):
     _make(project, "test")
-    torch, dev, tests = _calls(project)
+    torch, dev, tests, alone = _calls(project)
     assert torch.endswith("-c constraints.txt torch")
     assert dev.endswith("-e .[dev]")
-    assert tests == "python -m pytest -n auto --dist worksteal"
+    assert tests == "python -m pytest -n auto --dist worksteal -m not slow and not alone"
+    assert alone == "python -m pytest -m alone"
     _make(project, "demo")
     assert _calls(project) == ["dataset-assets demo"]
 

@@ -45,6 +45,7 @@ def run_demo(folder) -> str:
     return shown.stdout
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 def test_the_demo_accounts_for_every_row_and_fetches_nothing_the_second_time(tmp_path):
     shown = run_demo(tmp_path)

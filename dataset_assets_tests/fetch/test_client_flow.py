@@ -12,7 +12,7 @@ import pytest
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch.client import Fetcher
-from dataset_assets.fetch.engine import multi as _engine
+from dataset_assets.fetch.engine import event_loop
 from dataset_assets.fetch.engine.poller import SelectorPoller
 from dataset_assets.records.fetching import Request
 from dataset_assets_tests.fetch.conftest import fetch_all, quick
@@ -282,7 +282,7 @@ def test_nothing_comes_when_nothing_is_asked() -> None:
 def test_bodies_arrive_whole_when_the_standard_selector_is_used(
     server: HttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_engine, "new_poller", SelectorPoller)
+    monkeypatch.setattr(event_loop, "new_poller", SelectorPoller)
     urls = [server.url(f"/bytes/{size}?{n}") for n in range(20) for size in (10, 300_000)] + [
         server.url("/fault/hang")
     ]

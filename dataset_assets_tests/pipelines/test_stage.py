@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from doctest import DocTestFinder, DocTestRunner
 
 import pyarrow.parquet as pq
 import pytest
@@ -34,7 +33,6 @@ from dataset_assets_tests.pipelines.zip_source import (
     run,
     write_zip,
 )
-from dataset_assets_tests.support.tiny_coco import write_coco
 
 COUNT = 12
 
@@ -340,11 +338,3 @@ def test_unknown_partition_is_refused(archive, store):
     with pytest.raises(ConfigurationError, match="expected one of train, empty, got 'test'"):
         stage(ZipSource(archive), store, SMALL, partition="test")
     assert list(store.list()) == []
-
-
-def test_example_of_the_docstring_runs(tmp_path, monkeypatch):
-    write_coco(tmp_path / "coco", images=2)
-    monkeypatch.chdir(tmp_path)
-    (example,) = DocTestFinder(recurse=False).find(stage, "stage")
-    assert DocTestRunner().run(example).failed == 0
-    assert read_staged(open_store(str(tmp_path / "out/staged/val2017"))).partition == "val2017"

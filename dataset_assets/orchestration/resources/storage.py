@@ -37,5 +37,5 @@ def check_level(name: str) -> str:
         ConfigurationError: it has a separator, or is `..`.
     """
     if "/" in name:
-        raise ConfigurationError(f"not a valid key: {name!r}; expected one name without '/'")
+        raise ConfigurationError(f"key: expected one name without '/', got {name!r}")
     return check_key(name)

@@ -137,6 +137,7 @@ def test_images_are_right_when_workers_share_a_client_that_was_used_before(
         assert all(torch.equal(one, two) for one, two in zip(batch, other, strict=True))
 
 
+@pytest.mark.alone
 def test_network_is_not_the_bottleneck_when_requests_take_20_ms(s3, moto, tmp_path):  # noqa: F811
     def seconds(name, latency_s):
         with CountingProxy(moto.url, latency_s=0) as proxy:
