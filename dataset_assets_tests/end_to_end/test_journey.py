@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 RUNS = 3
-#: The commit that this test was written against had 71 files, 461 functions and 578 moves.
+#: Ceilings just above the present counts. The aim is 45 files and 250 moves.
 MAX_FILES = 84
 MAX_FUNCTIONS = 490
 MAX_MOVES = 600
@@ -101,7 +102,11 @@ def test_download_passes_few_files_until_a_tar_has_its_first_byte(tmp_path):
     runs = []
     for run in range(RUNS):
         command = [sys.executable, __file__, str(tmp_path / str(run))]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=180, check=False
+        )
+        assert done.returncode == 0, done.stderr
         runs.append(json.loads(done.stdout))
         print("files, functions, moves:", *runs[-1])
         if runs[-1][2] <= MAX_MOVES:
