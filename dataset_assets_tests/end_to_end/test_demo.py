@@ -46,9 +46,6 @@ def run_demo(folder) -> str:
 
 
 @pytest.mark.alone
-@pytest.mark.xfail(
-    reason="open fault: one reset connection may end as timeout_first_byte", strict=False
-)
 @pytest.mark.timeout(600)
 def test_the_demo_accounts_for_every_row_and_fetches_nothing_the_second_time(tmp_path):
     shown = run_demo(tmp_path)
