@@ -21,9 +21,11 @@ _SECRET_PARAMETER = re.compile(
     r"|x-(?:amz|goog)-[a-z-]+|(?:[^=&\s]*[-_])?(?:api)?key|awsaccesskeyid|auth|sig))=)[^&\s'\"]+"
 )
 
+_AWS_KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b")
+
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return text without user names, passwords and signatures in URLs, and without the secrets.
+    """Return text without credentials in URLs, ids of AWS keys, and the secrets.
 
     Args:
         text: a URL, or any text that has URLs in it.
@@ -34,7 +36,9 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
             text = text.replace(form, MASK)
     if "@" in text:
         text = _USERINFO.sub("://", text)
-    return _SECRET_PARAMETER.sub(rf"\1{MASK}", text) if "=" in text else text
+    if "=" in text:
+        text = _SECRET_PARAMETER.sub(rf"\1{MASK}", text)
+    return _AWS_KEY_ID.sub(MASK, text)
 
 
 def without_userinfo(url: str) -> str:

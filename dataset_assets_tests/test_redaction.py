@@ -53,6 +53,11 @@ def test_secret_parameter_is_masked(name):
     assert redact(f"GET https://h/a?{name}=abc failed") == f"GET https://h/a?{name}={MASK} failed"
 
 
+def test_id_of_an_aws_key_is_masked_anywhere():
+    assert redact("key ASIAFAULTYFAULTY0000 has expired") == f"key {MASK} has expired"
+    assert redact("the continent ASIA, AKIA7") == "the continent ASIA, AKIA7"
+
+
 @pytest.mark.parametrize("name", ["width", "keyword", "monkey", "page", "author", "design"])
 def test_other_parameter_stays(name):
     assert redact(f"https://h/a?{name}=abc") == f"https://h/a?{name}=abc"

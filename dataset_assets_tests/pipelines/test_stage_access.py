@@ -17,8 +17,8 @@ def store(tmp_path):
 
 def test_archives_are_opened_by_path_and_by_url(tmp_path, store, monkeypatch):
     (tmp_path / "a.bin").write_bytes(b"0123456789")
-    memory = open_store("memory://archives")
-    memory.write("a.bin", b"0123456789")
+    for url in ("memory://", "memory://archives"):
+        open_store(url).write("a.bin", b"0123456789")
     monkeypatch.chdir(tmp_path)
     with ArchiveServer(tmp_path) as server:
         access = StoreAccess(store)
@@ -27,6 +27,7 @@ def test_archives_are_opened_by_path_and_by_url(tmp_path, store, monkeypatch):
             "a.bin",
             f"file://{tmp_path}/a.bin",
             "memory://archives/a.bin",
+            "memory://a.bin",
             server.url("a.bin"),
         ):
             with access.open(url) as file:

@@ -53,12 +53,12 @@ class StoreAccess:
         """Open a path, a store URL or an HTTP(S) URL for seekable reading."""
         if url.startswith(("http://", "https://")):
             return RangeFile(url, session=self.session(), options=self._ranges)
-        folder, _, name = url.rpartition("/")
+        name = url.rpartition("/")[2]
         if not name:
-            raise ConfigurationError(f"expected the path or URL of a file, got {redact(url)!r}")
-        if not folder:
-            folder = "/" if url.startswith("/") else "."
-        return open_store(folder).open_read(name)
+            raise ConfigurationError(
+                f"archive: expected the path or URL of a file, got {redact(url)!r}; name the file"
+            )
+        return open_store(url.removesuffix(name) or ".").open_read(name)
 
     def keep(self, name: str, read: Callable[[], BinaryIO], digest: str = "") -> BinaryIO:
         """Open the kept copy of a file; make the copy first where it is missing or outdated."""
