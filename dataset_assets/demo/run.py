@@ -22,11 +22,11 @@ from dataset_assets.orchestration.stages.hub_upload.target import HUB_FOLDER
 from dataset_assets.orchestration.stages.raw_urls.section import RAW_URLS
 from dataset_assets.orchestration.stages.shards.section import SHARDS
 from dataset_assets.orchestration.stages.split_archives.section import SPLIT_ARCHIVES
-from dataset_assets.pipelines.split.split_archives import load_split
-from dataset_assets.pipelines.verify.shards import sample_payloads
 from dataset_assets.records.shards import ShardRecord, add_counts
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.shards.commits import list_records
+from dataset_assets.shards.reading import read_samples
+from dataset_assets.splits.versions import load_split
 from dataset_assets.storage.store import Store, open_store
 
 # As in catalog/demo/defs.yaml.
@@ -139,10 +139,10 @@ def _show_places(console: Console, root: Path, sets: list[Store], home: Path) ->
 def _write_contact_sheet(root: Path, sets: list[Store]) -> Path:
     each = -(-_SHEET_TILES // max(len(sets), 1))
     samples = [
-        payload
+        sample.payload
         for store in sets
         for record in list_records(store)[:1]
-        for _, payload in sample_payloads(store, record, each)
+        for sample in islice(read_samples(store, record), each)
     ]
     open_store(str(root / DATASET)).write(CONTACT_SHEET, draw_contact_sheet(samples[:_SHEET_TILES]))
     return root / DATASET / CONTACT_SHEET

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from dataset_assets.cli import build_parser, main
-from dataset_assets.pipelines.split.split_archives import load_split, version_store
+from dataset_assets.splits.versions import load_split, version_store
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.pipelines.sources import write_recordings
 

@@ -10,9 +10,10 @@ import pytest
 from dataset_assets import registry
 from dataset_assets.errors import ConfigurationError, ShardCorrupt, StorageError
 from dataset_assets.pipelines.split.open_source import kinds, open_source, option_classes
-from dataset_assets.pipelines.split.split_archives import SplitOptions, split_archives
+from dataset_assets.pipelines.split.split_archives import split_archives
 from dataset_assets.pipelines.verify.split import verify_split
 from dataset_assets.shards.commits import write_manifest
+from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import MEDIA
 from dataset_assets.splits.source import check_sample_key
 from dataset_assets.splits.table import table_schema

@@ -20,9 +20,10 @@ from dataset_assets.images.options import ImageOptions
 from dataset_assets.pipelines.download.download_shards import download_shards
 from dataset_assets.pipelines.download.options import DownloadOptions
 from dataset_assets.pipelines.download.plan_urls import plan_urls
-from dataset_assets.pipelines.verify.shards import read_manifest, verify_set
+from dataset_assets.pipelines.verify.shards import verify_set
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.shards import ShardTask
+from dataset_assets.shards.commits import read_manifest
 from dataset_assets.storage.store import open_store
 from dataset_assets.urls.lists import ListOptions
 from dataset_assets_tests.end_to_end.conftest import jpeg

@@ -15,8 +15,10 @@ from PIL import Image
 
 from dataset_assets.demo.faults import KINDS
 from dataset_assets.demo.lists import ROWS
-from dataset_assets.pipelines.split.split_archives import load_split, verify_split
-from dataset_assets.pipelines.verify.shards import read_manifest, verify_set
+from dataset_assets.pipelines.verify.shards import verify_set
+from dataset_assets.pipelines.verify.split import verify_split
+from dataset_assets.shards.commits import read_manifest
+from dataset_assets.splits.versions import load_split
 from dataset_assets.storage.store import open_store
 
 #: Answers that are only bad the first time; the demo tries again.

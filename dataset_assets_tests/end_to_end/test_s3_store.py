@@ -9,12 +9,10 @@ import pytest
 
 from dataset_assets import download
 from dataset_assets.pipelines.split.open_source import open_source
-from dataset_assets.pipelines.split.split_archives import (
-    ArchiveOptions,
-    load_split,
-    split_archives,
-    verify_split,
-)
+from dataset_assets.pipelines.split.split_archives import split_archives
+from dataset_assets.pipelines.verify.split import verify_split
+from dataset_assets.splits.plan import ArchiveOptions
+from dataset_assets.splits.versions import load_split
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.end_to_end.downloads import PARQUET
 

@@ -9,9 +9,11 @@ import pytest
 from dataset_assets.errors import LoginRefused, NotRedistributable
 from dataset_assets.hub.targets import directory
 from dataset_assets.pipelines.publish.publish_split import PublishOptions, publish_split
-from dataset_assets.pipelines.split.split_archives import SplitOptions, load_split, split_archives
+from dataset_assets.pipelines.split.split_archives import split_archives
 from dataset_assets.pipelines.verify.shards import verify_set
+from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.sources import shards
+from dataset_assets.splits.versions import load_split
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.end_to_end.stagings import SERVERS, folder_and_bucket, s3_server
 from dataset_assets_tests.pipelines.zip_source import contents

@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from dataset_assets.hub.loading import load_published
-from dataset_assets.pipelines.split.split_archives import load_split
+from dataset_assets.splits.versions import load_split
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.orchestration.graphs import (
     RECORDINGS,

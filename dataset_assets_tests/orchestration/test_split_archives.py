@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataset_assets.orchestration.common.progress import progress_to
-from dataset_assets.pipelines.split.split_archives import load_split, verify_split, version_store
+from dataset_assets.pipelines.verify.split import verify_split
+from dataset_assets.splits.versions import load_split, version_store
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.orchestration.graphs import (
     PUBLISHED,

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.pipelines.verify.shards import read_manifest, verify_set
+from dataset_assets.pipelines.verify.shards import verify_set
+from dataset_assets.shards.commits import read_manifest
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.orchestration.graphs import Graph, failure_of
 from dataset_assets_tests.orchestration.yaml_datasets import load, write_dataset

@@ -7,8 +7,9 @@ from typing import Any
 
 from dataset_assets.archives.tar_header import SPLIT
 from dataset_assets.archives.tar_reader import read_tar
-from dataset_assets.pipelines.split.split_archives import ArchiveOptions, load_split, version_store
 from dataset_assets.records.splits import SourceSample
+from dataset_assets.splits.plan import ArchiveOptions
+from dataset_assets.splits.versions import load_split, version_store
 
 FRAMES = 3
 #: Several files of each kind, whatever the payloads.

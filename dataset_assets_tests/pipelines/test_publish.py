@@ -17,13 +17,14 @@ from dataset_assets.pipelines.publish.publish_split import (
     PublishOptions,
     publication_files,
     publish_split,
-    verify_publication,
 )
-from dataset_assets.pipelines.split.split_archives import load_split, split_archives
+from dataset_assets.pipelines.split.split_archives import split_archives
+from dataset_assets.pipelines.verify.publication import verify_publication
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import ArchiveOptions
 from dataset_assets.splits.sources.recordings import SplitSource
+from dataset_assets.splits.versions import load_split
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.hub.small_publication import REPO, SPLITS, write_recordings
 from dataset_assets_tests.support.hub_server import HubServer, in_process

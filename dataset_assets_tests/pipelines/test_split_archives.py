@@ -7,17 +7,14 @@ from dataclasses import replace
 import pytest
 
 from dataset_assets.errors import ConfigurationError, EmptyList, ObjectMissing, ShardCorrupt
-from dataset_assets.pipelines.split.split_archives import (
-    ArchiveOptions,
-    SplitOptions,
-    load_split,
-    split_archives,
-    verify_split,
-    version_store,
-)
+from dataset_assets.pipelines.split.split_archives import split_archives
+from dataset_assets.pipelines.verify.split import verify_split
 from dataset_assets.records.splits import SourceSample
 from dataset_assets.splits import versions
+from dataset_assets.splits.options import SplitOptions
+from dataset_assets.splits.plan import ArchiveOptions
 from dataset_assets.splits.sources import recordings
+from dataset_assets.splits.versions import load_split, version_store
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.pipelines.sources import (
     FRAMES,

@@ -13,12 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from dataset_assets.pipelines.split.split_archives import (
-    SplitOptions,
-    load_split,
-    split_archives,
-    verify_split,
-)
+from dataset_assets.pipelines.split.split_archives import split_archives
+from dataset_assets.pipelines.verify.split import verify_split
+from dataset_assets.splits.options import SplitOptions
+from dataset_assets.splits.versions import load_split
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.pipelines.sources import SMALL, contents, make_images
 from dataset_assets_tests.support.failing_store import FailingStore, Killed, Steps, die_at

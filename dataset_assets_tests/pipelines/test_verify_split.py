@@ -11,14 +11,11 @@ import pytest
 from dataset_assets.archives.tar_header import SPLIT
 from dataset_assets.archives.tar_reader import read_tar
 from dataset_assets.errors import ObjectMissing
-from dataset_assets.pipelines.split.split_archives import (
-    ArchiveOptions,
-    SplitOptions,
-    load_split,
-    split_archives,
-    version_store,
-)
+from dataset_assets.pipelines.split.split_archives import split_archives
 from dataset_assets.pipelines.verify.split import is_split, verify_split
+from dataset_assets.splits.options import SplitOptions
+from dataset_assets.splits.plan import ArchiveOptions
+from dataset_assets.splits.versions import load_split, version_store
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.pipelines.sources import SMALL, make_images
 

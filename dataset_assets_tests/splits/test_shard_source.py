@@ -9,10 +9,12 @@ import pytest
 from dataset_assets import download
 from dataset_assets.errors import ConfigurationError, ObjectMissing, ShardCorrupt, ShardIncomplete
 from dataset_assets.pipelines.split.open_source import open_source
-from dataset_assets.pipelines.split.split_archives import SplitOptions, split_archives, verify_split
+from dataset_assets.pipelines.split.split_archives import split_archives
+from dataset_assets.pipelines.verify.split import verify_split
 from dataset_assets.shards.commits import list_records
 from dataset_assets.shards.reading import read_samples
 from dataset_assets.splits._shard_columns import merge_columns, plain_value
+from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.source import check_sample_key
 from dataset_assets.splits.sources import shards
 from dataset_assets.storage.store import open_store

@@ -21,14 +21,11 @@ from dataset_assets.hub.target import (
     check_tag,
     default_tag,
 )
-from dataset_assets.pipelines.verify.publication import verify_publication
 from dataset_assets.records.publications import PublishFile, PublishResult
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.splits.table import features_of
 from dataset_assets.splits.versions import load_split, version_store
 from dataset_assets.storage.store import Store
-
-__all__ = ["PublishOptions", "publication_files", "publish_split", "verify_publication"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,6 @@ import pyarrow as pa
 from dataset_assets import checks
 from dataset_assets.errors import EmptyList, ShardCorrupt
 from dataset_assets.pipelines.split._writer import Progress, VersionWriter
-from dataset_assets.pipelines.verify.split import verify_split
 from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import SCHEMA_VERSION
 from dataset_assets.records.splits import ArchiveFile, SourceSample, SplitCount, SplitManifest
@@ -28,23 +27,12 @@ from dataset_assets.splits.versions import (
     MANIFEST,
     RECORDS,
     folder_of,
-    load_split,
     point_at,
     read_manifest,
-    version_store,
 )
 from dataset_assets.storage.abandoned import ABANDONED_S
 from dataset_assets.storage.parquet import ParquetSink
 from dataset_assets.storage.store import Store
-
-__all__ = [
-    "ArchiveOptions",
-    "SplitOptions",
-    "load_split",
-    "split_archives",
-    "verify_split",
-    "version_store",
-]
 
 logger = logging.getLogger(__name__)
 

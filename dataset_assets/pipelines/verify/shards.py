@@ -1,21 +1,12 @@
-"""Reads committed shards: a few samples of one, and whether a set agrees with its records."""
+"""`verify_set`: checks that the shards of a set agree with their records and the manifest."""
 
 from collections.abc import Iterator
-from itertools import islice
 
 from dataset_assets.pipelines.stage.objects import FORMAT, open_objects_store, verify_objects
-from dataset_assets.records.shards import Manifest, ShardRecord
+from dataset_assets.records.shards import Manifest
 from dataset_assets.shards.commits import list_records, read_manifest
-from dataset_assets.shards.reading import read_samples
 from dataset_assets.shards.verify import file_sha256, verify_shard
 from dataset_assets.storage.store import Store
-
-__all__ = ["read_manifest", "sample_payloads", "verify_set"]
-
-
-def sample_payloads(store: Store, record: ShardRecord, count: int) -> list[tuple[str, bytes]]:
-    """Return the keys and payloads of the first `count` samples of a shard."""
-    return [(sample.key, sample.payload) for sample in islice(read_samples(store, record), count)]
 
 
 def verify_set(

@@ -30,10 +30,11 @@ from dataset_assets.orchestration.stages.shards.runs import (
 )
 from dataset_assets.orchestration.stages.shards.schedule import retry_schedules
 from dataset_assets.orchestration.stages.shards.section import SHARDS, ShardsSection
-from dataset_assets.pipelines.verify.shards import read_manifest, verify_set
+from dataset_assets.pipelines.verify.shards import verify_set
 from dataset_assets.records.causes import parse_causes
 from dataset_assets.records.plans import Plan
 from dataset_assets.records.shards import Manifest
+from dataset_assets.shards.commits import read_manifest
 
 POOL = "downloads"
 _DESCRIPTION = (

@@ -1,15 +1,16 @@
 """Metadata of the partitions of `shards`: counts, causes, throughput, files and samples."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from dataset_assets.orchestration.common import metadata
 from dataset_assets.orchestration.common.contact_sheets import SAMPLES, contact_sheet_metadata
-from dataset_assets.pipelines.verify.shards import sample_payloads
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.shards import ShardRecord, add_counts
+from dataset_assets.shards.reading import read_samples
 from dataset_assets.storage.store import Store
 
 #: Read again by the schedule `retry_failed`.
@@ -74,5 +75,5 @@ def _contact_sheet(store: Store, record: ShardRecord | None) -> dict[str, Any]:
     if record is None:
         return {}
     return contact_sheet_metadata(
-        store, lambda: [payload for _, payload in sample_payloads(store, record, SAMPLES)]
+        store, lambda: [each.payload for each in islice(read_samples(store, record), SAMPLES)]
     )

@@ -15,10 +15,10 @@ from dataset_assets.orchestration.stages.raw_urls.section import RAW_URLS, Urls
 from dataset_assets.orchestration.stages.shards.section import SHARDS, ShardsSection
 from dataset_assets.pipelines.download.options import DownloadOptions
 from dataset_assets.pipelines.download.progress import LogReporter
-from dataset_assets.pipelines.verify.shards import read_manifest
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.plans import Plan
 from dataset_assets.records.shards import ShardRecord, ShardTask
+from dataset_assets.shards.commits import read_manifest
 from dataset_assets.storage.store import Store
 
 #: Seconds between two lines of progress; each is a row in Dagster's event log.

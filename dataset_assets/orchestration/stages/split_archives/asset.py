@@ -28,17 +28,14 @@ from dataset_assets.orchestration.stages.split_archives.section import SPLIT_ARC
 from dataset_assets.orchestration.stages.split_archives.sensor import build_folder_sensor
 from dataset_assets.orchestration.stages.split_archives.source import Folder
 from dataset_assets.pipelines.split.open_source import open_source
-from dataset_assets.pipelines.split.split_archives import (
-    load_split,
-    split_archives,
-    verify_split,
-    version_store,
-)
+from dataset_assets.pipelines.split.split_archives import split_archives
+from dataset_assets.pipelines.verify.split import verify_split
 from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import ArchiveOptions
 from dataset_assets.splits.source import SplitSource
 from dataset_assets.splits.sources import shards
+from dataset_assets.splits.versions import load_split, version_store
 from dataset_assets.storage.store import Store
 
 _DESCRIPTION = (

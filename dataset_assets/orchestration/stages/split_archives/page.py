@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 
 from dataset_assets.orchestration.common import metadata
 from dataset_assets.orchestration.common.contact_sheets import SAMPLES, contact_sheet_metadata
-from dataset_assets.pipelines.split.split_archives import version_store
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.splits.table import table_schema
+from dataset_assets.splits.versions import version_store
 from dataset_assets.storage.store import Store
 
 _VERSION_DIGITS = 12
