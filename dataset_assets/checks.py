@@ -133,10 +133,10 @@ def some_of(
     accepted = texts(name, values)
     unknown = [value for value in accepted if value not in known]
     if unknown or len(accepted) < at_least:
-        expected = ", ".join(known)
+        expected = f"some of {', '.join(known)}" if known else "none"
         got = ", ".join(map(repr, unknown)) or "none"
         hint = did_you_mean(unknown[0], known) if unknown else ""
-        raise ConfigurationError(f"{name}: expected some of {expected}, got {got}{hint}")
+        raise ConfigurationError(f"{name}: expected {expected}, got {got}{hint}")
     return accepted
 
 

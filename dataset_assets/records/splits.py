@@ -75,6 +75,7 @@ class SplitManifest:
             ValueError, TypeError, KeyError: `data` is not a manifest.
         """
         raw = json.loads(data)
+        raw["schema_version"] = int(raw["schema_version"])
         raw["files"] = tuple(ArchiveFile(**entry) for entry in raw["files"])
         raw["splits"] = {name: SplitCount(**count) for name, count in raw["splits"].items()}
         return cls(**raw)

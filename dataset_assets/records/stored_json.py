@@ -3,10 +3,11 @@
 What a record holds is known to its own class (`from_json`).
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+import json
+from collections.abc import Callable
+from typing import TypeVar
 
-from dataset_assets.errors import ConfigurationError, ShardCorrupt
+from dataset_assets.errors import ConfigurationError, ObjectMissing, ShardCorrupt
 from dataset_assets.records.shards import SCHEMA_VERSION
 
 #: What parsing raises when JSON is cut off, or has another shape than expected.
@@ -26,7 +27,7 @@ def parse_stored(
     """Parse the bytes of a stored record.
 
     Args:
-        data: the bytes of the file.
+        data: the bytes of the file, a JSON object.
         parse: turns them into a record.
         where: the address of the file, for the error.
         expected: what the file should be, such as "the manifest of a split".
@@ -34,9 +35,10 @@ def parse_stored(
 
     Raises:
         ShardCorrupt: the file is something else.
-        ConfigurationError: `parse` refuses the record for another reason.
+        ConfigurationError: a newer version of this package wrote it.
     """
     try:
+        _check_schema_version(data, where)
         return parse(data)
     except ConfigurationError:
         raise  # it is a ValueError, but says more than that the file is malformed
@@ -45,24 +47,24 @@ def parse_stored(
         raise ShardCorrupt(message) from exc
 
 
-def parse_or_none(data: bytes | None, parse: Callable[[bytes], Parsed]) -> Parsed | None:
-    """Parse a record that may be absent, cut off or foreign; return None in these cases."""
-    if data is None:
-        return None
-    try:
-        return parse(data)
-    except MALFORMED:
-        return None
+def read_or_none(
+    read: Callable[[str], bytes], key: str, parse: Callable[[bytes], Parsed]
+) -> Parsed | None:
+    """Read a record that may be absent, cut off or foreign; return None in these cases.
 
-
-def check_schema_version(raw: Mapping[str, Any], where: str) -> None:
-    """Refuse a record that a newer version of this package wrote.
-
-    Raises:
-        ConfigurationError: it did.
-        ValueError, TypeError, KeyError: the record has no schema version.
+    Args:
+        read: that of the store.
+        key: the record.
+        parse: turns the bytes into a record; `bytes` for any object.
     """
-    version = int(raw["schema_version"])
+    try:
+        return parse(read(key))
+    except (ObjectMissing, *MALFORMED):
+        return None
+
+
+def _check_schema_version(data: bytes, where: str) -> None:
+    version = json.loads(data).get("schema_version", SCHEMA_VERSION)
     if version > SCHEMA_VERSION:
         raise ConfigurationError(
             f"{where}: expected schema version {SCHEMA_VERSION} at most, got {version}; "

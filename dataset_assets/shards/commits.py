@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dataset_assets.errors import ObjectMissing, PlanMismatch, ShardIncomplete
+from dataset_assets.errors import PlanMismatch, ShardIncomplete
 from dataset_assets.records.causes import FAILED_TO_DOWNLOAD, FAILED_TO_RESIZE, Cause
 from dataset_assets.records.shards import Manifest, ShardFile, ShardRecord
-from dataset_assets.records.stored_json import check_schema_version, parse_or_none, parse_stored
+from dataset_assets.records.stored_json import parse_stored, read_or_none
 from dataset_assets.shards.naming import is_hidden
 from dataset_assets.storage.store import Store
 
@@ -95,7 +95,7 @@ def write_manifest(
         records = tuple(list_records(store))
         manifest = Manifest(records, fingerprint, output_format, extra_files=tuple(extra_files))
         data = manifest.to_json()
-        if _read_or_none(store, MANIFEST) == data:
+        if read_or_none(store.read, MANIFEST, bytes) == data:
             return manifest
         store.write(MANIFEST, data)
     raise PlanMismatch(
@@ -114,17 +114,10 @@ def read_manifest(store: Store) -> Manifest:
         ShardCorrupt: the file is not a manifest.
         ConfigurationError: a newer version of this package wrote it.
     """
-    where = store.locate(MANIFEST)
-
-    def parse(data: bytes) -> Manifest:
-        raw = json.loads(data)
-        check_schema_version(raw, where)
-        return _parse_manifest(raw)
-
     return parse_stored(
         store.read(MANIFEST),
-        parse,
-        where=where,
+        _parse_manifest,
+        where=store.locate(MANIFEST),
         expected="a manifest of this package",
         remedy="run the download again to write it",
     )
@@ -154,8 +147,11 @@ def _has_its_files(
 
 def _read_record(store: Store, name: str) -> ShardRecord | None:
     """Read a record without looking at its files; None when there is none, or it is foreign."""
-    data = _read_or_none(store, name + RECORD_SUFFIX)
-    return parse_or_none(data, lambda text: _checked_record(ShardRecord.from_json(text), name))
+    return read_or_none(
+        store.read,
+        name + RECORD_SUFFIX,
+        lambda data: _checked_record(ShardRecord.from_json(data), name),
+    )
 
 
 def _checked_record(record: ShardRecord, name: str) -> ShardRecord:
@@ -182,14 +178,8 @@ def _checked_record(record: ShardRecord, name: str) -> ShardRecord:
     return record
 
 
-def _read_or_none(store: Store, key: str) -> bytes | None:
-    try:
-        return store.read(key)
-    except ObjectMissing:
-        return None
-
-
-def _parse_manifest(raw: dict[str, Any]) -> Manifest:
+def _parse_manifest(data: bytes) -> Manifest:
+    raw = json.loads(data)
     return Manifest(
         shards=tuple(_parse_entry(entry) for entry in raw["shards"]),
         fingerprint=str(raw["fingerprint"]),

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from dataset_assets.errors import ObjectMissing, ShardCorrupt
 from dataset_assets.records.splits import SplitManifest
-from dataset_assets.records.stored_json import check_schema_version, parse_stored
+from dataset_assets.records.stored_json import parse_stored, read_or_none
 from dataset_assets.storage.abandoned import ABANDONED_S, folder_ages
 from dataset_assets.storage.store import Store
 
@@ -72,20 +72,13 @@ def read_manifest(folder: Store) -> SplitManifest | None:
         ShardCorrupt: the manifest is malformed.
         ConfigurationError: a newer version of this package wrote it.
     """
-    where = folder.locate(MANIFEST)
-
-    def parse(data: bytes) -> SplitManifest:
-        check_schema_version(json.loads(data), where)
-        return SplitManifest.from_json(data)
-
-    try:
-        data = folder.read(MANIFEST)
-    except ObjectMissing:
+    data = read_or_none(folder.read, MANIFEST, bytes)
+    if data is None:
         return None
     return parse_stored(
         data,
-        parse,
-        where=where,
+        SplitManifest.from_json,
+        where=folder.locate(MANIFEST),
         expected="the manifest of a split",
         remedy="delete it and split again",
     )
@@ -97,9 +90,8 @@ def read_pointer(store: Store) -> Pointer | None:
     Raises:
         ShardCorrupt: it is malformed.
     """
-    try:
-        data = store.read(CURRENT)
-    except ObjectMissing:
+    data = read_or_none(store.read, CURRENT, bytes)
+    if data is None:
         return None
     return parse_stored(
         data,

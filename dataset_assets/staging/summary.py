@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dataset_assets.errors import ObjectMissing, ShardCorrupt
+from dataset_assets.errors import ShardCorrupt
 from dataset_assets.records.causes import SUCCESS
 from dataset_assets.records.shards import Manifest, ShardFile, ShardRecord, add_counts
 from dataset_assets.records.staged import LABEL_COUNTS, StagedDataset
+from dataset_assets.records.stored_json import parse_stored, read_or_none
 from dataset_assets.shards.commits import read_manifest
 from dataset_assets.shards.reading import metadata_file
 from dataset_assets.staging.source import StagingPartition, StagingSource
@@ -102,17 +103,20 @@ def read_staged(store: Store, manifest: Manifest | None = None) -> StagedDataset
     file = next((each for each in manifest.extra_files if each.name == STAGED_FILE), None)
     if file is None:
         return None
-    try:
-        data = store.read(STAGED_FILE)
-        if hashlib.sha256(data).hexdigest() == file.sha256:
-            return StagedDataset.from_json(data)
-    except (ObjectMissing, ValueError, TypeError, KeyError) as exc:
+    where = store.locate(STAGED_FILE)
+    remedy = "stage again to write it"
+    data = read_or_none(store.read, STAGED_FILE, bytes)
+    if data is None or hashlib.sha256(data).hexdigest() != file.sha256:
+        got = "none" if data is None else "another"
         raise ShardCorrupt(
-            f"{store.locate(STAGED_FILE)} cannot be read ({exc}); stage again to write it"
-        ) from exc
-    raise ShardCorrupt(
-        f"{store.locate(STAGED_FILE)} is not the file that the manifest names; "
-        "stage again to write it"
+            f"{where}: expected the file that the manifest names, got {got}; {remedy}"
+        )
+    return parse_stored(
+        data,
+        StagedDataset.from_json,
+        where=where,
+        expected="the description of a staged partition",
+        remedy=remedy,
     )
 
 

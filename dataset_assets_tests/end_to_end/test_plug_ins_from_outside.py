@@ -262,7 +262,7 @@ import sys
 
 from dataset_assets import split, stage
 from dataset_assets.hub.target import TargetOptions, open_target
-from dataset_assets.pipelines.publish.publish_split import PublishOptions, publish_split
+from dataset_assets.pipelines.publish.publish import PublishOptions, publish_split
 from dataset_assets.pipelines.stage.open_staging import open_staging
 from dataset_assets.storage.store import open_store
 

@@ -8,7 +8,7 @@ import pytest
 
 from dataset_assets.errors import LoginRefused, NotRedistributable
 from dataset_assets.hub.targets import directory
-from dataset_assets.pipelines.publish.publish_split import PublishOptions, publish_split
+from dataset_assets.pipelines.publish.publish import PublishOptions, plan_publication, publish_split
 from dataset_assets.pipelines.split.split_archives import split_archives
 from dataset_assets.pipelines.verify.shards import verify_set
 from dataset_assets.splits.options import SplitOptions
@@ -100,9 +100,9 @@ def test_data_whose_license_forbids_it_is_not_published(tmp_path, published):
     target = directory.HubTarget(str(tmp_path / "hub"), "me/data")
     if published.kind in ("cityscapes", "imagenet"):
         assert load_split(split).options["redistributable"] is False
-        for dry_run in (True, False):
+        for publish_or_plan in (plan_publication, publish_split):
             with pytest.raises(NotRedistributable, match=r"license|terms"):
-                publish_split(split, target, PublishOptions(license="other"), dry_run=dry_run)
+                publish_or_plan(split, target, PublishOptions(license="other"))
         assert not (tmp_path / "hub").exists()
     else:
         assert "redistributable" not in load_split(split).options

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from dataset_assets.hub.targets import directory
-from dataset_assets.pipelines.publish.publish_split import PublishOptions, publish_split
+from dataset_assets.pipelines.publish.publish import PublishOptions, publish_split
 from dataset_assets.pipelines.split.split_archives import split_archives
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.splits.options import SplitOptions

@@ -10,7 +10,7 @@ from dataset_assets.hub import _published_version
 from dataset_assets.hub.loading import load_published, video_dataset
 from dataset_assets.hub.retry import RetryOptions
 from dataset_assets.hub.targets import huggingface
-from dataset_assets.pipelines.publish.publish_split import PublishOptions, publish_split
+from dataset_assets.pipelines.publish.publish import PublishOptions, publish_split
 from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.hub.old_datasets import environment_folder, load_with_old_datasets
 from dataset_assets_tests.hub.small_publication import (

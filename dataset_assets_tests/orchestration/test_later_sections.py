@@ -9,7 +9,7 @@ from dataset_assets.errors import ConfigurationError
 from dataset_assets.orchestration.stages.hub_upload.section import Hub
 from dataset_assets.orchestration.stages.split_archives.section import Archives, Splits
 from dataset_assets.orchestration.stages.split_archives.source import folder_source
-from dataset_assets.pipelines.publish.publish_split import PublishOptions
+from dataset_assets.pipelines.publish.publish import PublishOptions
 from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import ArchiveOptions
 from dataset_assets.splits.sources.files import FileOptions

@@ -35,9 +35,17 @@ def test_options_reach_the_source_when_they_are_its_own(tmp_path):
                 "did you mean"
             ),
         ),
-        ("recordings", {"pattern": "*"}, "pattern: not an option of recordings"),
-        ("files", {"fps": 3.0}, "fps: not an option of files"),
-        ("shards", {"fps": 3.0}, "fps: not an option of shards; expected none"),
+        (
+            "recordings",
+            {"pattern": "*"},
+            "options of recordings: expected some of extensions, ignore, fps, cameras",
+        ),
+        (
+            "files",
+            {"fps": 3.0},
+            "options of files: expected some of pattern, extensions, group, ignore",
+        ),
+        ("shards", {"fps": 3.0}, "options of shards: expected none, got 'fps'"),
     ],
 )
 def test_an_option_is_refused_when_the_kind_does_not_have_it(tmp_path, kind, options, said):

@@ -13,8 +13,9 @@ from PIL import Image
 from dataset_assets.errors import ConfigurationError, HubError, ObjectMissing
 from dataset_assets.hub.retry import RetryOptions
 from dataset_assets.hub.targets import directory, huggingface
-from dataset_assets.pipelines.publish.publish_split import (
+from dataset_assets.pipelines.publish.publish import (
     PublishOptions,
+    plan_publication,
     publication_files,
     publish_split,
 )
@@ -102,7 +103,7 @@ def test_nothing_changes_when_published_again(target, split_store):
     first = publish_split(split_store, target, OPTIONS)
     second = publish_split(split_store, target, OPTIONS)
     assert (second.changed, second.revision, second.added) == (False, first.revision, 0)
-    assert publish_split(split_store, target, OPTIONS, dry_run=True).is_empty
+    assert plan_publication(split_store, target, OPTIONS).is_empty
 
 
 def test_new_rows_are_loaded_when_another_version_is_published(
@@ -151,7 +152,7 @@ def test_script_is_left_out_when_asked(split_store):
 
 def test_plan_is_returned_and_nothing_is_written_when_run_dry(split_store, tmp_path):
     target = directory.HubTarget(str(tmp_path / "published"), REPO)
-    plan = publish_split(split_store, target, OPTIONS, dry_run=True)
+    plan = plan_publication(split_store, target, OPTIONS)
     assert set(plan.added) == {file.path for file in _files(split_store)}
     assert not (tmp_path / "published").exists()
 

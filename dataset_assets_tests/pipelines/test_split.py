@@ -32,7 +32,9 @@ def test_flat_options_reach_split_archives_and_source(recordings, tmp_path):
 
 
 def test_option_is_refused_when_nothing_has_it(recordings, tmp_path):
-    with pytest.raises(ConfigurationError, match="sead: not an option of recordings"):
+    with pytest.raises(
+        ConfigurationError, match="options of recordings: expected some of .*, got 'sead'"
+    ):
         split(recordings, str(tmp_path / "split"), sead=7)
 
 

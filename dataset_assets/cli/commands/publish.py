@@ -11,7 +11,7 @@ from dataset_assets.errors import ConfigurationError
 def add_flags_of_command(parser: argparse.ArgumentParser) -> None:
     """Add the split, the repository, the target, and the fields of the option class."""
     from dataset_assets import registry
-    from dataset_assets.pipelines.publish.publish_split import PublishOptions
+    from dataset_assets.pipelines.publish.publish import PublishOptions
 
     parser.add_argument("folder", help="folder or URL of a split")
     parser.add_argument("repo", help="org/name")
@@ -46,8 +46,7 @@ def add_flags_of_command(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Publish, and print what changed in the repository."""
     from dataset_assets.hub.target import is_remote
-    from dataset_assets.pipelines.publish.publish import publish
-    from dataset_assets.pipelines.publish.publish_split import PublishOptions
+    from dataset_assets.pipelines.publish.publish import PublishOptions, publish
     from dataset_assets.records.publications import PublishResult
 
     result = publish(

@@ -12,9 +12,9 @@ from typing import Self
 
 from dataset_assets.archives.tar_header import SPLIT
 from dataset_assets.archives.tar_writer import TarWriter
-from dataset_assets.errors import ObjectMissing, ShardCorrupt
+from dataset_assets.errors import ShardCorrupt
 from dataset_assets.records.splits import ArchiveFile, SourceSample
-from dataset_assets.records.stored_json import parse_or_none
+from dataset_assets.records.stored_json import read_or_none
 from dataset_assets.splits.plan import ArchiveOptions, FilePlan, sample_members
 from dataset_assets.splits.source import SplitSource
 from dataset_assets.splits.table import TableWriter
@@ -30,26 +30,18 @@ class VersionWriter:
     A context manager: after an error, no partial file stays.
     """
 
-    def __init__(
-        self,
-        folder: Store,
-        source: SplitSource,
-        options: ArchiveOptions,
-        known: Sequence[ArchiveFile] = (),
-    ) -> None:
+    def __init__(self, folder: Store, source: SplitSource, options: ArchiveOptions) -> None:
         """Prepare the writer.
 
         Args:
             folder: the folder of the version.
             source: where the payloads come from.
             options: what the files look like.
-            known: files of an earlier manifest of this version; they are kept if their size agrees.
         """
         self._folder = folder
         self._source = source
         self._options = options
-        self._known = {file.name: file for file in known}
-        self._open: dict[str, _TarFile | TableWriter] = {}
+        self._open: dict[str, TarWriter | TableWriter] = {}
 
     def write(
         self,
@@ -92,7 +84,11 @@ class VersionWriter:
         """Add a sample to its files; yield those that are complete with it."""
         payloads = self._read(sample)
         for plan in plans:
-            self._writer(plan).add(sample, payloads)
+            writer = self._writer(plan)
+            if isinstance(writer, TarWriter):
+                writer.add(sample_members(sample, payloads, self._options.layout))
+            else:
+                writer.add(sample, payloads)
             if plan.samples[-1].key == sample.key:
                 yield self._finish(plan)
 
@@ -108,7 +104,7 @@ class VersionWriter:
             )
         return payloads
 
-    def _writer(self, plan: FilePlan) -> "_TarFile | TableWriter":
+    def _writer(self, plan: FilePlan) -> TarWriter | TableWriter:
         writer = self._open.get(plan.name)
         if writer is None:
             if plan.kind == "parquet":
@@ -116,7 +112,7 @@ class VersionWriter:
                     self._folder, plan.name, self._source.media, self._source.columns, self._options
                 )
             else:
-                writer = _TarFile(self._folder, plan, self._options.layout)
+                writer = TarWriter(self._folder.stage(plan.name), SPLIT, plan.kind)
             self._open[plan.name] = writer
         return writer
 
@@ -130,17 +126,11 @@ class VersionWriter:
         return file
 
     def _committed(self, plan: FilePlan) -> ArchiveFile | None:
-        file = self._read_record(plan) or self._known.get(plan.name)
-        is_stored = file is not None and self._folder.size(file.name) == file.bytes
-        return file if is_stored else None
-
-    def _read_record(self, plan: FilePlan) -> ArchiveFile | None:
-        try:
-            data = self._folder.read(_record_name(plan))
-        except ObjectMissing:
-            return None  # not committed yet
-        file = parse_or_none(data, _parse_record)
-        return file if file is not None and file.name == plan.name else None
+        """Return the file if it is committed and has the size that its record says."""
+        file = read_or_none(self._folder.read, _record_name(plan), _parse_record)
+        if file is None or file.name != plan.name or self._folder.size(file.name) != file.bytes:
+            return None
+        return file
 
     def __enter__(self) -> Self:
         return self
@@ -149,23 +139,6 @@ class VersionWriter:
         for writer in self._open.values():
             writer.discard()
         self._open.clear()
-
-
-class _TarFile:
-    """An archive that takes samples."""
-
-    def __init__(self, folder: Store, plan: FilePlan, layout: str) -> None:
-        self._layout = layout
-        self._tar = TarWriter(folder.stage(plan.name), SPLIT, plan.kind)
-
-    def add(self, sample: SourceSample, payloads: Sequence[bytes]) -> None:
-        self._tar.add(sample_members(sample, payloads, self._layout))
-
-    def commit(self) -> tuple[int, str, int]:
-        return self._tar.commit()
-
-    def discard(self) -> None:
-        self._tar.discard()
 
 
 def _record_name(plan: FilePlan) -> str:

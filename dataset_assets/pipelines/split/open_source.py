@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from dataset_assets import checks, registry
-from dataset_assets.errors import ConfigurationError, ObjectMissing
+from dataset_assets.errors import ObjectMissing
 from dataset_assets.splits.source import SplitSource
 from dataset_assets.storage.store import Store, open_store
 
@@ -49,16 +49,10 @@ def open_source(kind: str, url: str | Sequence[str], **options: Any) -> SplitSou
         kind = _detect(stores[0])
         logger.info("%s: detected %s", stores[0].url, kind)
     source_class = _source_class(kind)
-    known = (
-        [] if (cls := source_class.options_class) is None else [each.name for each in fields(cls)]
-    )
-    unknown = sorted(options.keys() - set(known))
-    if unknown:
-        expected = ", ".join(known) or "none"
-        raise ConfigurationError(
-            f"{', '.join(unknown)}: not an option of {kind}; expected {expected}"
-        )
-    return source_class.open(stores, None if cls is None else cls(**options))
+    options_class = source_class.options_class
+    known = [] if options_class is None else [field.name for field in fields(options_class)]
+    checks.some_of(f"options of {kind}", list(options), known)
+    return source_class.open(stores, options_class and options_class(**options))
 
 
 def _source_class(kind: str) -> type[SplitSource]:

@@ -87,7 +87,7 @@ def split_archives(
     manifest = _read_known(folder)
     if manifest is None or not _is_complete(folder, manifest):
         rows = _assigned(source, options)
-        files = _write_files(source, folder, rows, options, archives, manifest, progress)
+        files = _write_files(source, folder, rows, options, archives, progress)
         _write_assignment(folder, rows)
         manifest = SplitManifest(
             version=version,
@@ -165,16 +165,15 @@ def _write_files(
     rows: Sequence[_Assigned],
     options: SplitOptions,
     archives: ArchiveOptions,
-    known: SplitManifest | None,
     progress: Progress | None,
 ) -> list[ArchiveFile]:
-    """Write the files that are missing; return all. `known` is an earlier, damaged version."""
+    """Write the files that are missing; return all."""
     splits: dict[str, list[SourceSample]] = {split: [] for split in options.ratios}
     for row in rows:
         splits[row.split].append(row.sample)
     plans = plan_files(splits, source.media, archives)
     folder.write(_STARTED, b"", durable=False)
-    with VersionWriter(folder, source, archives, known.files if known else ()) as writer:
+    with VersionWriter(folder, source, archives) as writer:
         return writer.write(plans, splits, progress)
 
 

@@ -8,18 +8,28 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Any, BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from dataset_assets.errors import ConfigurationError, ObjectMissing
+from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch.ranges import RangeFile, RangeOptions
 from dataset_assets.fetch.session import Session
 from dataset_assets.records.shards import ShardFile
+from dataset_assets.records.stored_json import read_or_none
 from dataset_assets.redaction import redact
 from dataset_assets.storage.store import Store, open_store
 
 KEPT_FOLDER = "annotations"
 _RECORD = f"{KEPT_FOLDER}/kept.json"
 _CHUNK_BYTES = 1 << 20
+
+
+class _KeptFile(NamedTuple):
+    """A kept copy of a file."""
+
+    bytes: int
+    sha256: str
+    digest: str
+    """Of the origin, as the source gave it."""
 
 
 class StoreAccess:
@@ -44,7 +54,8 @@ class StoreAccess:
         self._secret = secret
         self._session = session
         self._ranges = ranges
-        self._kept = _read_kept(store)
+        # Where the record is missing or damaged, the files are copied again.
+        self._kept = read_or_none(store.read, _RECORD, _parse_kept) or {}
 
     def __repr__(self) -> str:
         return f"StoreAccess({self._store.url!r})"
@@ -63,13 +74,8 @@ class StoreAccess:
     def keep(self, name: str, read: Callable[[], BinaryIO], digest: str = "") -> BinaryIO:
         """Open the kept copy of a file; make the copy first where it is missing or outdated."""
         path = f"{KEPT_FOLDER}/{name}"
-        known = self._kept.get(name)
-        is_current = (
-            known is not None
-            and known["digest"] == digest
-            and self._store.size(path) == known["bytes"]
-        )
-        if not is_current:
+        kept = self._kept.get(name)
+        if kept is None or kept.digest != digest or self._store.size(path) != kept.bytes:
             self._copy(name, read, digest)
         return self._store.open_read(path)
 
@@ -98,31 +104,22 @@ class StoreAccess:
     def kept_files(self) -> Sequence[ShardFile]:
         """Return the kept files, sorted by name."""
         return [
-            ShardFile(f"{KEPT_FOLDER}/{name}", entry["bytes"], entry["sha256"])
-            for name, entry in sorted(self._kept.items())
+            ShardFile(f"{KEPT_FOLDER}/{name}", kept.bytes, kept.sha256)
+            for name, kept in sorted(self._kept.items())
         ]
 
     def _copy(self, name: str, read: Callable[[], BinaryIO], digest: str) -> None:
         with closing(read()) as opened, self._store.stage(f"{KEPT_FOLDER}/{name}") as staged:
             shutil.copyfileobj(opened, staged, _CHUNK_BYTES)
             staged.commit()
-            self._kept[name] = {"bytes": staged.bytes, "sha256": staged.sha256, "digest": digest}
-        record = json.dumps(dict(sorted(self._kept.items())), indent=1)
-        self._store.write(_RECORD, record.encode())
+            self._kept[name] = _KeptFile(staged.bytes, staged.sha256, digest)
+        record = {name: kept._asdict() for name, kept in sorted(self._kept.items())}
+        self._store.write(_RECORD, json.dumps(record, indent=1).encode())
 
 
-def _read_kept(store: Store) -> dict[str, dict[str, Any]]:
-    """Read the record of kept files; {} where it is missing or damaged: they are copied again."""
-    try:
-        kept = json.loads(store.read(_RECORD))
-        return {str(name): _kept_entry(entry) for name, entry in kept.items()}
-    except (ObjectMissing, ValueError, TypeError, KeyError, AttributeError):
-        return {}
-
-
-def _kept_entry(raw: Any) -> dict[str, Any]:
+def _parse_kept(data: bytes) -> dict[str, _KeptFile]:
+    kept = json.loads(data)
     return {
-        "bytes": int(raw["bytes"]),
-        "sha256": str(raw["sha256"]),
-        "digest": str(raw["digest"]),
+        name: _KeptFile(int(entry["bytes"]), str(entry["sha256"]), str(entry["digest"]))
+        for name, entry in kept.items()
     }

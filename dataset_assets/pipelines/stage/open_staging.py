@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from dataset_assets import registry
-from dataset_assets.checks import did_you_mean
+from dataset_assets.checks import some_of
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.staging.source import StagingSource
 from dataset_assets.storage.credentials import CREDENTIALS_VARIABLE
@@ -40,12 +40,7 @@ def open_staging(kind: str, options: Mapping[str, Any]) -> StagingSource:
     """
     options_class = options_of(kind)
     known = [field.name for field in fields(options_class)]
-    for name in options:
-        if name not in known:
-            raise ConfigurationError(
-                f"options of {kind}: expected some of {', '.join(known)}, got {name!r}"
-                f"{did_you_mean(name, known)}"
-            )
+    some_of(f"options of {kind}", list(options), known)
     values = {
         name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
     }

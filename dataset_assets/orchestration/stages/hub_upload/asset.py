@@ -24,7 +24,7 @@ from dataset_assets.orchestration.stages.hub_upload.section import (
 from dataset_assets.orchestration.stages.hub_upload.sensor import build_hub_sensor
 from dataset_assets.orchestration.stages.hub_upload.target import open_repository
 from dataset_assets.orchestration.stages.split_archives.section import SPLIT_ARCHIVES
-from dataset_assets.pipelines.publish.publish_split import publication_files, publish_split
+from dataset_assets.pipelines.publish.publish import publication_files, publish_split
 from dataset_assets.pipelines.verify.publication import verify_publication
 from dataset_assets.splits.versions import load_split
 

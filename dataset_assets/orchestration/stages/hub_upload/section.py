@@ -15,7 +15,7 @@ from dataset_assets.orchestration.common.mirror import mirrors
 from dataset_assets.orchestration.common.section import Problem, Section, check_by
 from dataset_assets.orchestration.common.spec import DatasetSpec
 from dataset_assets.orchestration.stages.staged.section import PublishedSource
-from dataset_assets.pipelines.publish.publish_split import PublishOptions
+from dataset_assets.pipelines.publish.publish import PublishOptions
 
 HUB_UPLOAD = "hub_upload"
 #: Second part of the key of the repository, which is external.
