@@ -6,13 +6,14 @@ without a record are ignored. The manifest lists the records; readers open it fi
 """
 
 import json
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dataset_assets.errors import PlanMismatch, ShardIncomplete
-from dataset_assets.records.causes import FAILED_TO_DOWNLOAD, FAILED_TO_RESIZE, Cause
-from dataset_assets.records.shards import Manifest, ShardFile, ShardRecord
+from dataset_assets.records.causes import FAILED_TO_DOWNLOAD, FAILED_TO_RESIZE, SUCCESS, Cause
+from dataset_assets.records.shards import Manifest, Row, ShardFile, ShardRecord
 from dataset_assets.records.stored_json import parse_stored, read_or_none
 from dataset_assets.shards.naming import is_hidden
 from dataset_assets.storage.store import Store
@@ -20,6 +21,54 @@ from dataset_assets.storage.store import Store
 RECORD_SUFFIX = "_stats.json"
 MANIFEST = "manifest.json"
 _MANIFEST_ATTEMPTS = 100
+#: Distinct messages kept in a record; the causes are always complete.
+MAX_MESSAGES = 1000
+
+
+class Tally:
+    """Counts of one shard. Input rows = successes + failures by cause, by construction."""
+
+    def __init__(self) -> None:
+        self._causes: Counter[str] = Counter()
+        self._statuses: Counter[str] = Counter()
+        self._messages: Counter[str] = Counter()
+        self._started = time.time()
+        self.requests = 0
+        self.bytes_downloaded = 0
+
+    def add(self, row: Row) -> None:
+        """Count a row as it is written."""
+        status = row.columns["status"]
+        self._statuses[status] += 1
+        message = SUCCESS if status == SUCCESS else row.columns["error_message"] or status
+        if message in self._messages or len(self._messages) < MAX_MESSAGES:
+            self._messages[message] += 1
+        if row.cause is not None:
+            self._causes[row.cause] += 1
+
+    def record(
+        self, name: str, shard_id: int, fingerprint: str, files: tuple[ShardFile, ...]
+    ) -> ShardRecord:
+        """Return the record of the shard, whose files are committed and whose rows are counted."""
+        now = time.time()
+        return ShardRecord(
+            count=self._statuses.total(),
+            successes=self._statuses[SUCCESS],
+            failed_to_download=self._statuses[FAILED_TO_DOWNLOAD],
+            failed_to_resize=self._statuses[FAILED_TO_RESIZE],
+            duration=now - self._started,
+            start_time=self._started,
+            end_time=now,
+            status_dict=dict(self._messages.most_common()),
+            name=name,
+            shard_id=shard_id,
+            fingerprint=fingerprint,
+            causes={str(cause): rows for cause, rows in self._causes.most_common()},
+            files=files,
+            requests=self.requests,
+            bytes_downloaded=self.bytes_downloaded,
+            bytes_stored=sum(file.bytes for file in files),
+        )
 
 
 def read_record(store: Store, name: str) -> ShardRecord | None:

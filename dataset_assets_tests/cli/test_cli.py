@@ -187,7 +187,7 @@ def test_the_token_is_asked_for_when_the_hub_is_the_target(split, monkeypatch, c
         (("--ratios", "train=-1,test=2"), "ratios"),
         (("--group-by", "city"), "'city'"),
         (("--kind", "shards"), "no shards in"),
-        (("--pattern", "*"), "pattern: not an option of recordings"),
+        (("--pattern", "*"), "options of recordings: expected some of"),
         (("--keep-versions", "0"), "keep_versions"),
         (("--archives", "False", "--tables", "False"), "archives and tables"),
     ],

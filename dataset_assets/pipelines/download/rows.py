@@ -1,10 +1,9 @@
-"""The columns of a shard's rows, and the counts of them.
+"""The columns of a shard's rows.
 
 First come the columns of the list, then img2dataset's under its names and in its order, then those
 of this package.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +12,10 @@ import pyarrow as pa
 
 from dataset_assets.images.header import DECODE_MESSAGE
 from dataset_assets.pipelines.download.options import DownloadOptions
-from dataset_assets.records.causes import FAILED_TO_DOWNLOAD, FAILED_TO_RESIZE, SUCCESS, Cause
+from dataset_assets.records.causes import SUCCESS, Cause
 from dataset_assets.records.fetching import FetchOutcome, Media
 from dataset_assets.records.shards import Row
 
-#: Distinct messages kept in a record; the causes are always complete.
-MAX_MESSAGES = 1000
 #: Columns that are added to img2dataset's.
 EXTRA = ("cause", "http_status", "content_type", "final_url", "extension", "trailing_bytes")
 # img2dataset has one message for everything that its decoder cannot read; ours name the reason.
@@ -98,40 +95,6 @@ class RowFields:
             for name in ("content_type", "final_url", "extension"):
                 yield pa.field(name, pa.string())
             yield pa.field("trailing_bytes", pa.int64())
-
-
-class Tally:
-    """Counts of one shard. Input rows = successes + failures by cause, by construction."""
-
-    def __init__(self) -> None:
-        self._causes: Counter[str] = Counter()
-        self._statuses: Counter[str] = Counter()
-        self._messages: Counter[str] = Counter()
-        self.requests = 0
-        self.bytes_downloaded = 0
-
-    def add(self, row: Row) -> None:
-        """Count a row as it is written."""
-        status = row.columns["status"]
-        self._statuses[status] += 1
-        message = SUCCESS if status == SUCCESS else row.columns["error_message"] or status
-        if message in self._messages or len(self._messages) < MAX_MESSAGES:
-            self._messages[message] += 1
-        if row.cause is not None:
-            self._causes[row.cause] += 1
-
-    def counts(self) -> dict[str, Any]:
-        """Return the counts under the names of `ShardRecord`."""
-        return {
-            "count": self._statuses.total(),
-            "successes": self._statuses[SUCCESS],
-            "failed_to_download": self._statuses[FAILED_TO_DOWNLOAD],
-            "failed_to_resize": self._statuses[FAILED_TO_RESIZE],
-            "status_dict": dict(self._messages.most_common()),
-            "causes": {str(cause): rows for cause, rows in self._causes.most_common()},
-            "requests": self.requests,
-            "bytes_downloaded": self.bytes_downloaded,
-        }
 
 
 def _extra_columns(outcome: FetchOutcome, media: Media) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Answers arrive in any order; rows are written in the order of the list. The shar
 """
 
 import hashlib
-import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,11 @@ from dataset_assets import registry
 from dataset_assets.fetch.media_types import extension_for
 from dataset_assets.images.transform import ImageTransform
 from dataset_assets.pipelines.download.options import DownloadOptions
-from dataset_assets.pipelines.download.rows import EXTRA, RowFields, Sample, Tally
+from dataset_assets.pipelines.download.rows import EXTRA, RowFields, Sample
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.fetching import FetchOutcome, Media, Request
 from dataset_assets.records.shards import Row, ShardFile, ShardRecord, ShardTask
-from dataset_assets.shards.commits import write_record
+from dataset_assets.shards.commits import Tally, write_record
 from dataset_assets.shards.naming import sample_key, shard_name
 from dataset_assets.shards.reading import read_rows, read_values
 from dataset_assets.shards.reorder import ReorderBuffer
@@ -48,7 +47,6 @@ class OpenShard:
         self._fields = RowFields(table, options)
         self._reorder = ReorderBuffer(options.reorder_bytes, _spill_folder(store))
         self._tally = Tally()
-        self._started = time.time()
         self._missing: int = table.num_rows
         self._target = store
         # Imported before the first request, so that no answer waits for it.
@@ -147,18 +145,7 @@ class OpenShard:
 
     def _record(self, files: tuple[ShardFile, ...]) -> ShardRecord:
         self._reorder.close()
-        now = time.time()
-        return ShardRecord(
-            duration=now - self._started,
-            start_time=self._started,
-            end_time=now,
-            name=self.name,
-            shard_id=self.task.shard_id,
-            fingerprint=self._fingerprint,
-            files=files,
-            bytes_stored=sum(file.bytes for file in files),
-            **self._tally.counts(),
-        )
+        return self._tally.record(self.name, self.task.shard_id, self._fingerprint, files)
 
 
 class RetriedShard(OpenShard):

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 
@@ -38,14 +38,6 @@ MAX_PIXELS = 1 << 28
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_+=,@-]{0,79}")
 
 
-class StagedImage(NamedTuple):
-    """The row of an image and, in layout `objects`, its objects."""
-
-    row: Row
-    objects: tuple[tuple[str, bytes], ...] = ()
-    """Path and bytes of each object; none for a bad image."""
-
-
 def make_schema(columns: Mapping[str, str]) -> pa.Schema:
     """Return the schema of the rows of a partition.
 
@@ -65,17 +57,20 @@ def make_schema(columns: Mapping[str, str]) -> pa.Schema:
 
 
 class RowMaker:
-    """Makes the row of one image, and its objects when they are asked for."""
+    """Makes the row of one image.
+
+    Its parts are those of the sample or, if asked for, the objects of the image by their paths.
+    """
 
     def __init__(
         self, partition: StagingPartition, *, check_images: bool, with_objects: bool
     ) -> None:
         self._partition = partition
         self._with_objects = with_objects
-        self._no_columns = dict.fromkeys(partition.columns)
+        self._no_columns = dict.fromkeys([*_FIRST, *partition.columns])
         self._decode = _import_decoder() if check_images else None
 
-    def make(self, item: StageItem) -> StagedImage:
+    def make(self, item: StageItem) -> Row:
         """Make the sample, check the image and describe both.
 
         A bad image becomes a row without a payload.
@@ -86,10 +81,12 @@ class RowMaker:
             sample = self._partition.make_sample(item)
             _check_key(sample.key, item)
             header = self._check_image(sample.payload)
-            objects = tuple(self._partition.make_objects(item)) if self._with_objects else ()
+            parts = sample.parts
+            if self._with_objects:
+                parts = dict(self._partition.make_objects(item))
         except (SampleError, RefusedImage) as exc:
-            return StagedImage(self._failed_row(item, sample, exc.cause, str(exc)))
-        return StagedImage(self._row(item, sample, header), objects)
+            return self._failed_row(item, sample, exc.cause, str(exc))
+        return self._row(item, sample, header, parts)
 
     def _check_image(self, payload: bytes) -> ImageHeader:
         header = read_header(payload)
@@ -99,10 +96,15 @@ class RowMaker:
             self._decode(payload, header)
         return header
 
-    def _row(self, item: StageItem, sample: StagedSample, header: ImageHeader) -> Row:
+    def _row(
+        self,
+        item: StageItem,
+        sample: StagedSample,
+        header: ImageHeader,
+        parts: Mapping[str, bytes],
+    ) -> Row:
         outcome = {
             "status": SUCCESS,
-            "error_message": None,
             "width": header.width,
             "height": header.height,
             "sha256": hashlib.sha256(sample.payload).hexdigest(),
@@ -119,21 +121,15 @@ class RowMaker:
             extra,
             sample.payload,
             sample.extension,
-            parts=sample.parts,
+            parts=parts,
         )
 
     def _failed_row(
         self, item: StageItem, sample: StagedSample | None, cause: Cause, message: str
     ) -> Row:
         key = _key_of(item.path) if sample is None else sample.key
-        outcome = {
-            "status": cause.status,
-            "error_message": message,
-            "width": None,
-            "height": None,
-            "sha256": None,
-        }
-        extra = {"cause": cause, "extension": None, LABEL_COUNTS: None}
+        outcome = {"status": cause.status, "error_message": message}
+        extra = {**dict.fromkeys(_LAST), "cause": cause}
         columns = self._columns(item, key, outcome, sample)
         return Row(item.index, key, columns, extra, cause=cause)
 
@@ -141,17 +137,15 @@ class RowMaker:
         self, item: StageItem, key: str, outcome: Mapping[str, Any], sample: StagedSample | None
     ) -> dict[str, Any]:
         """Return the values of a row in the order of its schema."""
-        columns = {
+        return {
+            **self._no_columns,
             "key": key,
             "path": item.path,
             "archive": item.archive,
             "archive_offset": item.offset,
             **outcome,
-            **self._no_columns,
+            **({} if sample is None else sample.columns),
         }
-        if sample is not None:
-            columns |= sample.columns
-        return columns
 
 
 def _import_decoder() -> Callable[[bytes, ImageHeader], Any]:

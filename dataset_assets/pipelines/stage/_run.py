@@ -7,6 +7,9 @@ rows are written in archive order. The manifest is written last.
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+
+import pyarrow as pa
 
 from dataset_assets.errors import (
     ArchiveCorrupt,
@@ -17,12 +20,13 @@ from dataset_assets.errors import (
 )
 from dataset_assets.pipelines.stage._ordered_map import ordered_map
 from dataset_assets.pipelines.stage._rows import RowMaker, make_schema
-from dataset_assets.pipelines.stage._shards import ShardOutput, ShardPlan, TarOutput, write_shards
+from dataset_assets.pipelines.stage._shards import ShardOutput, ShardPlan, tar_bytes, write_shards
 from dataset_assets.pipelines.stage.access import StoreAccess
 from dataset_assets.pipelines.stage.objects import (
     LOCATION_FIELDS,
     MAX_GROUP,
     ObjectOutput,
+    objects_bytes,
     open_objects_store,
     write_kept_files,
 )
@@ -31,7 +35,8 @@ from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import SCHEMA_VERSION, Manifest, ShardRecord
 from dataset_assets.records.staged import StagedDataset
 from dataset_assets.shards.commits import list_records, read_manifest, write_manifest
-from dataset_assets.shards.writer import INDEX, part_columns
+from dataset_assets.shards.formats.webdataset import Writer
+from dataset_assets.shards.writer import INDEX, WriterOptions, part_columns
 from dataset_assets.staging.source import StagingPartition, StagingSource
 from dataset_assets.staging.summary import read_staged, write_summary
 from dataset_assets.storage.store import Store
@@ -124,17 +129,9 @@ class StageRun:
             if progress is not None:
                 progress(row, partition.count or 0)
 
-        images = ordered_map(partition.read_items(row), maker.make, threads=options.thread_count)
-        plan = self._plan()
-        with closing(images):
-            made = write_shards(
-                images,
-                self._store,
-                plan,
-                lambda name: self._open_output(name, plan),
-                first=len(done),
-                on_row=count_row,
-            )
+        rows = ordered_map(partition.read_items(row), maker.make, threads=options.thread_count)
+        with closing(rows):
+            made = write_shards(rows, self._store, self._plan(), first=len(done), on_row=count_row)
         self._verify_archives()
         return made
 
@@ -143,17 +140,18 @@ class StageRun:
         if self._has_objects:
             max_samples = min(max_samples, MAX_GROUP)
         return ShardPlan(
-            schema=make_schema(self._partition.columns),
-            parts=tuple(self._partition.parts),
+            open_output=partial(self._open_output, make_schema(self._partition.columns)),
+            size_of=objects_bytes if self._has_objects else tar_bytes,
             fingerprint=self._fingerprint,
             max_bytes=self._options.max_shard_bytes,
             max_samples=max_samples,
         )
 
-    def _open_output(self, name: str, plan: ShardPlan) -> ShardOutput:
+    def _open_output(self, schema: pa.Schema, name: str) -> ShardOutput:
         if self._has_objects:
-            return ObjectOutput(self._store, name, plan, self._objects())
-        return TarOutput(self._store, name, plan)
+            return ObjectOutput(self._store, name, schema, self._objects())
+        parts = tuple(self._partition.parts)
+        return Writer(self._store, WriterOptions(name=name, schema=schema, parts=parts))
 
     def _objects(self) -> Store:
         return open_objects_store(self._store, self._options.objects_url)

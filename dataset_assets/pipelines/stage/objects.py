@@ -12,10 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pyarrow as pa
 
-from dataset_assets.pipelines.stage._rows import StagedImage
-from dataset_assets.pipelines.stage._shards import ShardPlan
 from dataset_assets.records.causes import SUCCESS
-from dataset_assets.records.shards import ShardFile, ShardRecord
+from dataset_assets.records.shards import Row, ShardFile, ShardRecord
 from dataset_assets.shards.commits import accounting_problem
 from dataset_assets.shards.reading import metadata_file
 from dataset_assets.shards.sidecar import SUFFIX, ShardTable, read_table
@@ -47,31 +45,31 @@ def open_objects_store(store: Store, url: str | None = None) -> Store:
     return open_store(url or store.url.rstrip("/").rsplit("/", 2)[0])
 
 
+def objects_bytes(row: Row) -> int:
+    """Return the bytes of the objects of an image."""
+    return sum(map(len, row.parts.values()))
+
+
 class ObjectOutput:
     """A group of images: sends their objects, and writes their rows as a table."""
 
-    def __init__(self, store: Store, name: str, plan: ShardPlan, objects: Store) -> None:
+    def __init__(self, store: Store, name: str, schema: pa.Schema, objects: Store) -> None:
         self._objects = objects
-        schema = pa.schema([*plan.schema, *LOCATION_FIELDS])
-        self._table = ShardTable(store.stage(name + SUFFIX), schema)
+        self._table = ShardTable(store.stage(name + SUFFIX), pa.schema([*schema, *LOCATION_FIELDS]))
         self._senders = ThreadPoolExecutor(_SENDERS, thread_name_prefix="objects")
         self._pending: deque[Future[None]] = deque()
 
-    def size_of(self, image: StagedImage) -> int:
-        """Return the bytes of the objects of an image."""
-        return sum(len(data) for _, data in image.objects)
-
-    def write(self, image: StagedImage) -> None:
-        """Send the objects of an image in the background and append its row."""
-        for path, data in image.objects:
+    def write(self, row: Row) -> None:
+        """Send the objects of an image, its parts, in the background and append its row."""
+        for path, data in row.parts.items():
             self._pending.append(self._senders.submit(self._objects.write, path, data))
             if len(self._pending) > _MAX_PENDING:
                 self._pending.popleft().result()
         locations = {
-            "object_paths": [path for path, _ in image.objects],
-            "object_bytes": [len(data) for _, data in image.objects],
+            "object_paths": list(row.parts),
+            "object_bytes": [len(data) for data in row.parts.values()],
         }
-        self._table.append({**image.row.columns, **image.row.extra, **locations})
+        self._table.append({**row.columns, **row.extra, **locations})
 
     def commit(self) -> tuple[ShardFile, ...]:
         """Wait until all objects are sent, then commit the table."""
