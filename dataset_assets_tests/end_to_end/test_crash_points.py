@@ -11,17 +11,16 @@ default, at all points with `-m slow`.
 import gc
 import hashlib
 import json
+import multiprocessing
 import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Lock
 
 import pytest
@@ -109,29 +108,27 @@ def run(source, out, output_format, steps=None, **options):
         )
 
 
-def die(arguments):
-    """Run in a process of its own."""
-    source, out, output_format, point, options = json.loads(arguments)
-    run(source, out, output_format, PointSteps(tuple(point), for_real=True), **options)
+def die(source, out, output_format, point, options):
+    """Run in a process of its own, and be killed there."""
+    run(source, out, output_format, PointSteps(point, for_real=True), **options)
 
 
 def kill_for_real(runs, points, **options):
-    """Start a run for each point that is killed there; two at a time."""
-    root = Path(__file__).parents[2]
-    running = []
-    for point in points:
-        arguments = json.dumps(
-            [runs.source, str(runs.out(point)), runs.output_format, point, options]
-        )
-        command = [sys.executable, "-c", f"from {__name__} import die; die({arguments!r})"]
-        running.append(
-            subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        )
-        if len(running) == 2 or point == points[-1]:
-            for process in running:
-                _, said = process.communicate(timeout=60)
-                assert process.returncode == -9, said.decode()
-            running.clear()
+    """Start a run for each point that is killed there; two at a time.
+
+    The processes are forked from one that has imported everything: a start takes longer than a run.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    for first in range(0, len(points), 2):
+        running = []
+        for point in points[first : first + 2]:
+            arguments = (runs.source, str(runs.out(point)), runs.output_format, point, options)
+            running.append(context.Process(target=die, args=arguments))
+            running[-1].start()
+        for process in running:
+            process.join(timeout=60)
+            assert process.exitcode == -signal.SIGKILL
 
 
 def points_of(names):

@@ -1,9 +1,7 @@
 """accelerate, which builds a loader from the parts of ours, and Lightning accept our loaders."""
 
-import lightning
 import pytest
 import torch
-from accelerate import Accelerator
 
 from dataset_assets.compat.torchdatasetutil.coco import CreateCocoLoaders
 from dataset_assets.storage.stores.local import Store
@@ -34,28 +32,36 @@ def equal(found, expected):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_accelerate_gets_the_same_batches_when_it_prepares_a_loader(root, workers):
     expected = [part.clone() for batch in train_loader(root, workers) for part in batch]
+    from accelerate import Accelerator
+
     prepared = Accelerator(cpu=True).prepare(train_loader(root, workers))
     assert equal([part.clone() for batch in prepared for part in batch], expected)
 
 
-class Recorder(lightning.LightningModule):
-    """Trains one layer, and keeps its batches."""
+def recorder():
+    """Make a module that trains one layer, and keeps its batches."""
+    from lightning import LightningModule  # here: every worker collects, one of them needs it
 
-    def __init__(self):
-        super().__init__()
-        self.layer = torch.nn.Conv2d(3, 1, 1)
-        self.seen = []
+    class Recorder(LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Conv2d(3, 1, 1)
+            self.seen = []
 
-    def training_step(self, batch, _):
-        self.seen += [part.clone() for part in batch]
-        return self.layer(batch[0]).mean()
+        def training_step(self, batch, _):
+            self.seen += [part.clone() for part in batch]
+            return self.layer(batch[0]).mean()
 
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1)
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    return Recorder()
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_lightning_gets_the_same_batches_when_it_trains_for_two_epochs(root, tmp_path):
+    from lightning import Trainer
+
     loader = train_loader(root, 0)
     expected = [part.clone() for _ in range(EPOCHS) for batch in loader for part in batch]
     options = {
@@ -64,7 +70,7 @@ def test_lightning_gets_the_same_batches_when_it_trains_for_two_epochs(root, tmp
         "enable_progress_bar": False,
         "enable_model_summary": False,
     }
-    trainer = lightning.Trainer(
+    trainer = Trainer(
         max_epochs=EPOCHS,
         accelerator="cpu",
         devices=1,
@@ -72,6 +78,6 @@ def test_lightning_gets_the_same_batches_when_it_trains_for_two_epochs(root, tmp
         default_root_dir=tmp_path,
         **options,
     )
-    module = Recorder()
+    module = recorder()
     trainer.fit(module, train_loader(root, 0))
     assert equal(module.seen, expected)
