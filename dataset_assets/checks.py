@@ -7,7 +7,7 @@ Rules about two options belong to the class that has both.
 import math
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeGuard
 
 from dataset_assets.errors import ConfigurationError
 
@@ -54,8 +54,7 @@ def number(
     """
     if not _is_number(value) or not _is_within(value, low, high):
         raise ConfigurationError(f"{name}: expected a number{_range(low, high)}, got {value!r}")
-    accepted: int | float = value
-    return accepted
+    return value
 
 
 def positive(name: str, value: Any) -> int | float:
@@ -66,8 +65,7 @@ def positive(name: str, value: Any) -> int | float:
     """
     if not _is_number(value) or not 0 < value < math.inf:
         raise ConfigurationError(f"{name}: expected a number above 0, got {value!r}")
-    accepted: int | float = value
-    return accepted
+    return value
 
 
 def not_negative(name: str, value: Any) -> int | float:
@@ -78,8 +76,7 @@ def not_negative(name: str, value: Any) -> int | float:
     """
     if not _is_number(value) or not 0 <= value < math.inf:
         raise ConfigurationError(f"{name}: expected a number of at least 0, got {value!r}")
-    accepted: int | float = value
-    return accepted
+    return value
 
 
 def boolean(name: str, value: Any) -> bool:
@@ -140,7 +137,7 @@ def some_of(
     return accepted
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and not math.isnan(value)
 

@@ -9,7 +9,8 @@ Specification: https://www.rfc-editor.org/rfc/rfc8259
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol, Self
+from mmap import mmap
+from typing import Any, NamedTuple, Self
 
 BLOCK = 1 << 20  # characters
 # Characters after a value: a number that is cut at its "." or "e+" looks like a shorter one.
@@ -17,14 +18,6 @@ _UNCERTAIN = 3
 _BOM = b"\xef\xbb\xbf"
 _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # missing in the stubs
 _skip_space = re.compile(r"[ \t\n\r]*").match
-
-
-class Buffer(Protocol):
-    """Bytes, or a file that is mapped to memory."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, part: slice, /) -> bytes: ...
 
 
 class JsonError(ValueError):
@@ -66,7 +59,7 @@ class JsonStream:
         self._is_utf8 = False  # whether the characters are the bytes of UTF-8
 
     @classmethod
-    def of_bytes(cls, data: Buffer, *, largest: int) -> Self:
+    def of_bytes(cls, data: bytes | mmap, *, largest: int) -> Self:
         """Read a document in UTF-8, with or without a byte order mark."""
         start = position = len(_BOM) if data[: len(_BOM)] == _BOM else 0
 

@@ -28,6 +28,7 @@ _EVENT = "event"
 _ERROR = "error"
 _DONE = "done"
 _STOP_AFTER_S = 5.0
+_OPENBLAS_THREADS = "OPENBLAS_NUM_THREADS"
 #: Workers hold thousands of rows and make few reference cycles: the default costs 8 % of the time.
 _GC_THRESHOLD = 50_000, 20, 100
 
@@ -154,29 +155,21 @@ def _main_module_hidden() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-@contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    """Set an environment variable for a process that starts meanwhile, unless it is set."""
-    if name in os.environ:
-        yield
-        return
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        del os.environ[name]
-
-
 def _context(preload: tuple[str, ...]) -> BaseContext:
     """Return a context that forks from a single-threaded server: the parent may have threads."""
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
-    # There is a process per core, and idle threads of OpenBLAS spin.
-    with _environment("OPENBLAS_NUM_THREADS", "1"):
+    # There is a process per core, and idle threads of OpenBLAS spin: the server gets one.
+    was_set = _OPENBLAS_THREADS in os.environ
+    os.environ.setdefault(_OPENBLAS_THREADS, "1")
+    try:
         # The server imports while the caller does something else.
         forkserver.ensure_running()
+    finally:
+        if not was_set:
+            del os.environ[_OPENBLAS_THREADS]
     return context
 
 

@@ -21,7 +21,7 @@ def open_content(file: PublishFile) -> BinaryIO:
     """
     if file.text is not None:
         return io.BytesIO(file.text.encode())
-    return open_store(file.store_url).open_read(file.key)
+    return open_store(file.store_url).open_read(file.path)
 
 
 def local_path(file: PublishFile) -> Path | None:
@@ -29,7 +29,7 @@ def local_path(file: PublishFile) -> Path | None:
     if file.text is not None:
         return None
     store = open_store(file.store_url)
-    return Path(store.locate(file.key)) if isinstance(store, LocalStore) else None
+    return Path(store.locate(file.path)) if isinstance(store, LocalStore) else None
 
 
 def check_content(file: PublishFile, sha256: str) -> None:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 class PublishFile:
     """One file to publish: an object of a store, or generated text."""
 
-    path: str  # in the repository
+    path: str  # in the repository, and in the store
     bytes: int
     sha256: str
-    store_url: str = ""  # with `key`: where its bytes are
-    key: str = ""
+    store_url: str = ""  # where its bytes are
     text: str | None = None  # instead of an object: the card, the legacy script
 
 

@@ -10,6 +10,8 @@ from dataset_assets.records.shards import SCHEMA_VERSION
 
 #: Column of sidecars and of the index: JSON of `StagedSample.label_counts`.
 LABEL_COUNTS = "label_counts"
+#: The part of a sample that is its label map.
+LABEL_MAP = "seg.png"
 
 
 @dataclass(frozen=True, slots=True)

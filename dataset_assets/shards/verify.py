@@ -45,15 +45,19 @@ def verify_shard(store: Store, record: ShardRecord, *, deep: bool = True) -> lis
     return [f"shard {record.name}: {problem}" for problem in problems]
 
 
+def size_problem(where: str, expected: int, found: int | None) -> str | None:
+    """Say how the size of a stored file differs from its record; None if it does not."""
+    if found is None:
+        return f"{where} is missing"
+    return None if found == expected else f"{where}: expected {expected} bytes, got {found}"
+
+
 def _record_problems(store: Store, record: ShardRecord) -> Iterator[str]:
     if problem := accounting_problem(record):
         yield f"the record counts {problem}"
     for file in record.files:
-        size = stored_size(store, file)
-        if size is None:
-            yield f"{file.name} is missing"
-        elif size != file.bytes:
-            yield f"{file.name}: expected {file.bytes} bytes, got {size}"
+        if problem := size_problem(file.name, file.bytes, stored_size(store, file)):
+            yield problem
 
 
 def _content_problems(store: Store, record: ShardRecord) -> Iterator[str]:

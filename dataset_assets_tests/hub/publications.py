@@ -10,7 +10,7 @@ from dataset_assets.records.publications import PublishFile
 def stored(store, path, data):
     store.write(path, data, durable=False)
     return PublishFile(
-        path=path, bytes=len(data), sha256=sha256(data).hexdigest(), store_url=store.url, key=path
+        path=path, bytes=len(data), sha256=sha256(data).hexdigest(), store_url=store.url
     )
 
 

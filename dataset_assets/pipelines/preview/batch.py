@@ -23,10 +23,9 @@ from dataset_assets.loaders.torch.augment_options import AugmentOptions
 from dataset_assets.loaders.torch.loader import LoaderOptions, ShardLoader, StagedRows
 from dataset_assets.loaders.torch.transforms import ClassificationTransform, SegmentationTransform
 from dataset_assets.pipelines.preview._drawing import draw_images, draw_pairs
-from dataset_assets.records.staged import StagedDataset
+from dataset_assets.records.staged import LABEL_MAP, StagedDataset
 from dataset_assets.storage.store import Store
 
-LABEL_MAP = "seg.png"
 _GRAY = (128, 128, 128)
 _IGNORE = 255
 #: `ignore` for dictionaries with more classes than fit into a byte.
@@ -135,16 +134,6 @@ def _identity(image: Any) -> Any:
     return image
 
 
-class _KeyedTransform:
-    """A transform that returns the key of each sample first."""
-
-    def __init__(self, transform: SegmentationTransform | ClassificationTransform) -> None:
-        self._transform = transform
-
-    def __call__(self, sample: LoadedSample, rng: np.random.Generator) -> tuple[Any, ...]:
-        return sample.key, *self._transform(sample, rng)
-
-
 def _collate(samples: Sequence[tuple[Any, ...]], rng: np.random.Generator) -> list[Any]:
     """Return the keys as texts and everything else as arrays."""
     del rng
@@ -162,6 +151,10 @@ def _load_batch(
     columns: tuple[str, ...] = (),
 ) -> tuple[list[Any], dict[str, Any]]:
     """Return the first batch, keys first, and the metrics of the loader."""
+
+    def keyed(sample: LoadedSample, rng: np.random.Generator) -> tuple[Any, ...]:
+        return sample.key, *transform(sample, rng)
+
     loader_options = LoaderOptions(
         global_batch_size=max(min(options.batch_size, len(rows)), 1),
         seed=options.seed,
@@ -170,7 +163,7 @@ def _load_batch(
         bad_samples="skip",
         max_bad_fraction=1,
     )
-    loader = ShardLoader(rows, _KeyedTransform(transform), _collate, options=loader_options)
+    loader = ShardLoader(rows, keyed, _collate, options=loader_options)
     batch = next(iter(loader), None)
     if batch is None:
         raise SourceError(

@@ -10,12 +10,11 @@ import numpy as np
 from dataset_assets.errors import ShardCorrupt
 from dataset_assets.images.overlay import overlay
 from dataset_assets.records.shards import Manifest
-from dataset_assets.records.staged import StagedDataset
+from dataset_assets.records.staged import LABEL_MAP, StagedDataset
 from dataset_assets.shards.reading import read_samples
 from dataset_assets.shards.writer import StoredSample
 from dataset_assets.storage.store import Store
 
-LABEL_MAP = "seg.png"
 #: Longer side. Contact sheets do not show more.
 _MAX_SIDE_PX = 256
 

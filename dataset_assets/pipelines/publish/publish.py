@@ -187,16 +187,7 @@ def publication_files(
         texts[script] = legacy_script(manifest, repo, revision=tag)
     folder = version_store(split_store, manifest)
     return [
-        *(
-            PublishFile(
-                path=file.name,
-                bytes=file.bytes,
-                sha256=file.sha256,
-                store_url=folder.url,
-                key=file.name,
-            )
-            for file in stored
-        ),
+        *(PublishFile(file.name, file.bytes, file.sha256, folder.url) for file in stored),
         *(_text_file(path, text) for path, text in texts.items()),
     ]
 

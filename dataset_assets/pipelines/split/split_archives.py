@@ -5,7 +5,7 @@ interrupted, the next one writes what is missing. `current.json` points at compl
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -87,14 +87,15 @@ def split_archives(
     manifest = _read_known(folder)
     if manifest is None or not _is_complete(folder, manifest):
         rows = _assigned(source, options)
-        files = _write_files(source, folder, rows, options, archives, progress)
+        by_split = {split: [row for row in rows if row.split == split] for split in options.ratios}
+        files = _write_files(source, folder, by_split, archives, progress)
         _write_assignment(folder, rows)
         manifest = SplitManifest(
             version=version,
             source_fingerprint=source.fingerprint,
             media=source.media,
             columns=dict(source.columns),
-            splits={split: _count(rows, split) for split in options.ratios},
+            splits={split: _count(of_split) for split, of_split in by_split.items()},
             files=tuple(sorted(files, key=lambda file: file.name)),
             options={
                 **options.to_json(),
@@ -162,15 +163,12 @@ def _assigned(source: SplitSource, options: SplitOptions) -> list[_Assigned]:
 def _write_files(
     source: SplitSource,
     folder: Store,
-    rows: Sequence[_Assigned],
-    options: SplitOptions,
+    rows_by_split: Mapping[str, Sequence[_Assigned]],
     archives: ArchiveOptions,
     progress: Progress | None,
 ) -> list[ArchiveFile]:
     """Write the files that are missing; return all."""
-    splits: dict[str, list[SourceSample]] = {split: [] for split in options.ratios}
-    for row in rows:
-        splits[row.split].append(row.sample)
+    splits = {split: [row.sample for row in rows] for split, rows in rows_by_split.items()}
     plans = plan_files(splits, source.media, archives)
     folder.write(_STARTED, b"", durable=False)
     with VersionWriter(folder, source, archives) as writer:
@@ -184,36 +182,22 @@ def _license_terms(source: SplitSource) -> dict[str, Any]:
     return {"redistributable": False, "source_license": asdict(source.restriction)}
 
 
-def _count(rows: Sequence[_Assigned], split: str) -> SplitCount:
-    samples = 0
-    size = 0
-    groups = set()
-    for row in rows:
-        if row.split == split:
-            samples += 1
-            size += row.sample.bytes
-            groups.add(row.group.name)
-    return SplitCount(samples, len(groups), size)
+def _count(rows: Sequence[_Assigned]) -> SplitCount:
+    groups = {row.group.name for row in rows}
+    return SplitCount(len(rows), len(groups), sum(row.sample.bytes for row in rows))
 
 
 def _write_assignment(folder: Store, rows: Sequence[_Assigned]) -> None:
     """Write the table of which split each sample is in, and why."""
-    values = list(map(_assignment_row, rows))
-    columns = list(map(list, zip(*values, strict=True)))
-    table = pa.Table.from_arrays(list(map(pa.array, columns, _SCHEMA.types)), schema=_SCHEMA)
+    columns = {
+        "key": [row.sample.key for row in rows],
+        "group": [row.group.name for row in rows],
+        "split": [row.split for row in rows],
+        "stratum": [row.group.stratum for row in rows],
+        "digest": [digest_of(row.sample) for row in rows],
+        "bytes": [row.sample.bytes for row in rows],
+    }
+    table = pa.table(columns, schema=_SCHEMA)
     with ParquetSink(folder.stage(ASSIGNMENT), _SCHEMA, compression="zstd") as sink:
         sink.write(table)
         sink.commit()
-
-
-def _assignment_row(row: _Assigned) -> tuple[str, str, str, str, str, int]:
-    """Return the values of a sample in the columns of `_SCHEMA`."""
-    sample = row.sample
-    return (
-        sample.key,
-        row.group.name,
-        row.split,
-        row.group.stratum,
-        digest_of(sample),
-        sample.bytes,
-    )

@@ -72,6 +72,7 @@ class StageRun:
         self._options = options
         self._access = access
         self._has_objects = options.layout == "objects"
+        self._objects = open_objects_store(store, options.objects_url)
         self._fingerprint = _fingerprint(source, partition, options)
 
     def run(self, progress: Callable[[int, int], None] | None) -> StageReport:
@@ -149,12 +150,9 @@ class StageRun:
 
     def _open_output(self, schema: pa.Schema, name: str) -> ShardOutput:
         if self._has_objects:
-            return ObjectOutput(self._store, name, schema, self._objects())
+            return ObjectOutput(self._store, name, schema, self._objects)
         parts = tuple(self._partition.parts)
         return Writer(self._store, WriterOptions(name=name, schema=schema, parts=parts))
-
-    def _objects(self) -> Store:
-        return open_objects_store(self._store, self._options.objects_url)
 
     def _verify_archives(self) -> None:
         """Verify what was read; where it is not the published data, drop all shards made of it."""
@@ -174,7 +172,7 @@ class StageRun:
             )
         kept = self._access.kept_files()
         if self._has_objects:
-            write_kept_files(self._store, kept, self._objects())
+            write_kept_files(self._store, kept, self._objects)
         files = write_summary(
             self._store, self._source, self._partition, records, self._location_columns()
         )
@@ -189,10 +187,8 @@ class StageRun:
         """Return the columns that say where a sample is, those of its payload first."""
         if self._has_objects:
             return [field.name for field in LOCATION_FIELDS]
-        columns = [field.name for field in INDEX]
-        for part in self._partition.parts:
-            columns += part_columns(part)
-        return columns
+        parts = (name for part in self._partition.parts for name in part_columns(part))
+        return [*(field.name for field in INDEX), *parts]
 
     def _valid_manifest(self, records: Sequence[ShardRecord]) -> Manifest | None:
         """Return the manifest if it is of this run and everything that it names exists."""
@@ -215,19 +211,19 @@ def _fingerprint(source: StagingSource, partition: StagingPartition, options: St
 
     Where archives and shards are does not count.
     """
-    shape = [
-        options.layout,
-        options.max_shard_bytes,
-        options.max_shard_samples,
-        options.check_images,
-    ]
-    inputs = [
-        SCHEMA_VERSION,
-        source.kind,
-        partition.name,
-        partition.fingerprint,
-        dict(partition.columns),
-        list(partition.parts),
-        shape,
-    ]
-    return fingerprint_of(inputs)
+    return fingerprint_of(
+        [
+            SCHEMA_VERSION,
+            source.kind,
+            partition.name,
+            partition.fingerprint,
+            dict(partition.columns),
+            list(partition.parts),
+            [
+                options.layout,
+                options.max_shard_bytes,
+                options.max_shard_samples,
+                options.check_images,
+            ],
+        ]
+    )

@@ -7,16 +7,18 @@ is written after all of its objects.
 import hashlib
 import shutil
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pyarrow as pa
 
 from dataset_assets.records.causes import SUCCESS
 from dataset_assets.records.shards import Row, ShardFile, ShardRecord
+from dataset_assets.records.stored_json import read_or_none
 from dataset_assets.shards.commits import accounting_problem
 from dataset_assets.shards.reading import metadata_file
 from dataset_assets.shards.sidecar import SUFFIX, ShardTable, read_table
+from dataset_assets.shards.verify import size_problem
 from dataset_assets.storage.store import Store, open_store
 
 FORMAT = "objects"
@@ -120,25 +122,10 @@ def verify_objects(
             f"got {len(rows)} with {len(successes)}"
         )
     for row in successes:
-        sizes = dict(zip(row["object_paths"], row["object_bytes"], strict=True))
-        yield from _wrong_sizes(objects, sizes)
+        for path, size in zip(row["object_paths"], row["object_bytes"], strict=True):
+            if problem := size_problem(objects.locate(path), size, objects.size(path)):
+                yield f"{problem}; stage again to write it"
         image = row["object_paths"][0]
-        if deep and _has_changed(objects, image, row["sha256"]):
+        data = read_or_none(objects.read, image, bytes) if deep else None
+        if data is not None and hashlib.sha256(data).hexdigest() != row["sha256"]:
             yield f"{objects.locate(image)} has changed: its sha256 differs; stage it again"
-
-
-def _wrong_sizes(objects: Store, sizes: Mapping[str, int]) -> Iterator[str]:
-    for path, size in sizes.items():
-        found = objects.size(path)
-        if found != size:
-            yield (
-                f"{objects.locate(path)}: expected {size} bytes, "
-                f"got {'no object' if found is None else found}; stage again to write it"
-            )
-
-
-def _has_changed(objects: Store, path: str, sha256: str) -> bool:
-    """Tell whether an object has other bytes. A missing one has not changed."""
-    if objects.size(path) is None:
-        return False
-    return hashlib.sha256(objects.read(path)).hexdigest() != sha256

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataset_assets.pipelines.stage.objects import FORMAT, open_objects_store, verify_objects
 from dataset_assets.records.shards import Manifest
 from dataset_assets.shards.commits import list_records, read_manifest
-from dataset_assets.shards.verify import file_sha256, verify_shard
+from dataset_assets.shards.verify import file_sha256, size_problem, verify_shard
 from dataset_assets.storage.store import Store
 
 
@@ -58,11 +58,8 @@ def verify_set(
 def _extra_file_problems(store: Store, manifest: Manifest, *, deep: bool) -> Iterator[str]:
     for file in manifest.extra_files:
         where = store.locate(file.name)
-        size = store.size(file.name)
-        if size is None:
-            yield f"{where} is missing; run again to make it"
-        elif size != file.bytes:
-            yield f"{where}: expected {file.bytes} bytes, got {size}; run again to make it"
+        if problem := size_problem(where, file.bytes, store.size(file.name)):
+            yield f"{problem}; run again to make it"
         elif deep and (found := file_sha256(store, file)) != file.sha256:
             yield (
                 f"{where} has changed: expected sha256 {file.sha256}, got {found}; "

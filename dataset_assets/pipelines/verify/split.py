@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from dataset_assets.archives.tar_reader import check_tar
 from dataset_assets.errors import ObjectMissing, ShardCorrupt
 from dataset_assets.records.splits import SplitManifest
+from dataset_assets.shards.verify import size_problem
 from dataset_assets.splits.assign import find_leaks
 from dataset_assets.splits.table import check_table
 from dataset_assets.splits.versions import ASSIGNMENT, CURRENT, load_split, version_store
@@ -62,11 +63,8 @@ def verify_split(store: Store, *, deep: bool = True) -> list[str]:
 
 def _size_problems(folder: Store, manifest: SplitManifest) -> Iterator[str]:
     for file in manifest.files:
-        size = folder.size(file.name)
-        if size is None:
-            yield f"{file.name} is missing; split again to make it"
-        elif size != file.bytes:
-            yield f"{file.name}: expected {file.bytes} bytes, got {size}; split again to make it"
+        if problem := size_problem(file.name, file.bytes, folder.size(file.name)):
+            yield f"{problem}; split again to make it"
 
 
 def _unknown_files(folder: Store, manifest: SplitManifest) -> Iterator[str]:

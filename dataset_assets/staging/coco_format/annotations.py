@@ -17,7 +17,7 @@ import numpy as np
 
 from dataset_assets.archives.opening import spool
 from dataset_assets.errors import ArchiveCorrupt
-from dataset_assets.json_stream import Buffer, JsonError, JsonStream
+from dataset_assets.json_stream import JsonError, JsonStream
 
 _SECTIONS = ("images", "annotations", "categories")
 _MAX_ID = 1 << 62
@@ -175,7 +175,7 @@ class _Annotations:
         return len(self._ids) - len(np.unique(np.array(self._ids, np.int64)))
 
 
-def elements(data: Buffer, name: str) -> Iterator[Element]:
+def elements(data: bytes | mmap.mmap, name: str) -> Iterator[Element]:
     """Yield the elements of all lists of a document, in its order.
 
     Needs a few MiB of memory, or several times the size of the largest element.
