@@ -20,7 +20,7 @@ from multiprocessing.context import BaseContext
 from types import ModuleType
 from typing import Any
 
-from dataset_assets.distribute import TaskLost, Work
+from dataset_assets.distribute import Ledger, TaskLost, Work
 
 # Kinds of messages from a worker.
 _NEXT = "next"
@@ -29,6 +29,8 @@ _ERROR = "error"
 _DONE = "done"
 _STOP_AFTER_S = 5.0
 _OPENBLAS_THREADS = "OPENBLAS_NUM_THREADS"
+#: So many workers may exit in a row before they ask for a task; then each exit loses one.
+_EARLY_EXITS = 3
 #: Workers hold thousands of rows and make few reference cycles: the default costs 8 % of the time.
 _GC_THRESHOLD = 50_000, 20, 100
 
@@ -42,12 +44,13 @@ class Distributor:
 
     def run(self, work: Work, tasks: Iterable[Any]) -> Iterator[Any]:
         """Yield the events of all workers, and a `TaskLost` for each task of one that exited."""
-        pool = _Pool(self._context, work, iter(tasks))
+        pool = _Pool(self._context, work, Ledger(tasks))
         try:
             pool.start(self._workers)
             while pool.workers:
                 for connection in wait(list(pool.workers)):
                     yield from pool.receive(connection)  # type: ignore[arg-type]
+            yield from pool.ledger.left()
         finally:
             pool.stop()
 
@@ -56,6 +59,8 @@ class Distributor:
 class _Worker:
     process: Any
     connection: Connection
+    first_task: Any
+    """The task for which it was started; None once it has asked for a task."""
     open_tasks: list[Any] = field(default_factory=list)
     is_finished: bool = False
 
@@ -63,41 +68,37 @@ class _Worker:
 class _Pool:
     """The workers and their tasks, on the side of the parent."""
 
-    def __init__(self, context: BaseContext, work: Work, tasks: Iterator[Any]) -> None:
+    def __init__(self, context: BaseContext, work: Work, ledger: Ledger) -> None:
         self._context = context
         self._work = work
-        self._tasks = tasks
-        self._next: list[Any] = []  # taken from `_tasks`, one for each worker that starts
+        self._early_exits = 0  # in a row
+        self.ledger = ledger
         self.workers: dict[Connection, _Worker] = {}
 
     def start(self, count: int) -> None:
         """Start up to `count` workers, no more than there are tasks left."""
         for _ in range(count):
-            task = next(self._tasks, None)
+            task = self.ledger.take()
             if task is None:
                 return
-            self._next.append(task)
             parent_end, worker_end = multiprocessing.Pipe()
-            process = self._context.Process(  # type: ignore[attr-defined]
-                target=_run_worker, args=(worker_end, self._work), daemon=True
-            )
-            with _main_module_hidden():
-                process.start()
+            process = self._start_process(worker_end)
             worker_end.close()
-            self.workers[parent_end] = _Worker(process, parent_end)
+            self.workers[parent_end] = _Worker(process, parent_end, task)
 
     def receive(self, connection: Connection) -> Iterator[Any]:
         """Handle one message of a worker, or its exit."""
         worker = self.workers[connection]
         try:
             kind, value = connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # OSError: it exited in the middle of a message
             yield from self._replace(worker)
             return
+        self._early_exits = 0
         if kind == _NEXT:
             self._hand_out(worker)
         elif kind == _EVENT:
-            task = getattr(value, "task", None)
+            task = self.ledger.end(value)
             if task is not None:
                 worker.open_tasks.remove(task)
             yield value
@@ -106,8 +107,23 @@ class _Pool:
         else:
             worker.is_finished = True
 
+    def _start_process(self, worker_end: Connection) -> Any:
+        try:
+            return self._start_once(worker_end)
+        except (EOFError, ConnectionError):  # the server that forks has died: it is started again
+            return self._start_once(worker_end)
+
+    def _start_once(self, worker_end: Connection) -> Any:
+        process = self._context.Process(  # type: ignore[attr-defined]
+            target=_run_worker, args=(worker_end, self._work), daemon=True
+        )
+        with _main_module_hidden():
+            process.start()
+        return process
+
     def _hand_out(self, worker: _Worker) -> None:
-        task = self._next.pop() if self._next else next(self._tasks, None)
+        task = worker.first_task if worker.first_task is not None else self.ledger.take()
+        worker.first_task = None
         if task is not None:
             worker.open_tasks.append(task)
         try:
@@ -122,8 +138,16 @@ class _Pool:
         worker.process.join(_STOP_AFTER_S)
         process = worker.process
         reason = f"worker process {process.pid} exited early with exit code {process.exitcode}"
+        if worker.first_task is not None and not worker.is_finished:
+            self._early_exits += 1
+            if self._early_exits <= _EARLY_EXITS:
+                self.ledger.give_back(worker.first_task)  # it has not seen the task
+            else:
+                worker.open_tasks.append(worker.first_task)
         for task in worker.open_tasks:
-            yield TaskLost(task, reason)
+            lost = TaskLost(task, reason)
+            self.ledger.end(lost)
+            yield lost
         if not worker.is_finished:
             self.start(1)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dataset_assets.distribute import Work
+from dataset_assets.distribute import Ledger, Work
 
 
 class Distributor:
@@ -13,5 +13,9 @@ class Distributor:
         del workers, preload
 
     def run(self, work: Work, tasks: Iterable[Any]) -> Iterator[Any]:
-        """Yield the events of the work."""
-        yield from work(iter(tasks))
+        """Yield the events of the work, and a `TaskLost` for each task that it left out."""
+        ledger = Ledger(tasks)
+        for event in work(iter(ledger.take, None)):
+            ledger.end(event)
+            yield event
+        yield from ledger.left()

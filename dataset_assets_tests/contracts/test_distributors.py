@@ -5,8 +5,9 @@ import multiprocessing
 import pytest
 
 from dataset_assets import registry
+from dataset_assets.distribute import TaskLost
 from dataset_assets.errors import DiskFull
-from dataset_assets_tests.distribute.work import Done, full_disk, overlap, square
+from dataset_assets_tests.distribute.work import Done, full_disk, leave_early, overlap, square
 
 NAMES = registry.names("distributor")
 
@@ -29,3 +30,12 @@ def test_an_exception_of_the_work_is_raised_to_the_caller(name):
     with pytest.raises(DiskFull, match="no space left for x"):
         list(registry.load("distributor", name)(2).run(full_disk, range(5)))
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("tasks", [1, 5])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_task_ends_when_the_work_leaves_some_out(name, tasks):
+    events = list(registry.load("distributor", name)(2).run(leave_early, range(tasks)))
+    assert sorted(event.task for event in events) == list(range(tasks))
+    assert any(isinstance(event, Done) for event in events)
+    assert all(isinstance(event, Done | TaskLost) for event in events)

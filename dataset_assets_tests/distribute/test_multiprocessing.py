@@ -2,14 +2,27 @@
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
+from multiprocessing import forkserver
 from pathlib import Path
+
+import pytest
 
 from dataset_assets import registry
 from dataset_assets.distribute import TaskLost
-from dataset_assets_tests.distribute.work import Done, die_on_three, slow, square
+from dataset_assets_tests.distribute.work import (
+    Big,
+    DieAtBirthOnce,
+    Done,
+    die_at_birth,
+    die_in_a_message,
+    die_on_three,
+    slow,
+    square,
+)
 
 
 def test_work_is_shared_by_processes():
@@ -27,6 +40,54 @@ def test_a_killed_worker_loses_only_its_tasks():
     done = [event.task for event in events if isinstance(event, Done)]
     assert sorted(done) == [0, 1, 2, *range(4, 10)]
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(("tasks", "workers"), [(1, 1), (3, 1), (4, 2), (9, 2)])
+def test_every_task_is_lost_when_all_workers_exit_before_they_ask(tasks, workers):
+    events = list(
+        registry.load("distributor", "multiprocessing")(workers).run(die_at_birth, range(tasks))
+    )
+    assert sorted(event.task for event in events) == list(range(tasks))
+    assert all(isinstance(event, TaskLost) for event in events)
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(("tasks", "workers"), [(1, 1), (3, 1), (4, 2), (2, 2)])
+def test_every_task_is_done_when_one_worker_exits_before_it_asks(tmp_path, tasks, workers):
+    distributor = registry.load("distributor", "multiprocessing")(workers)
+    events = list(distributor.run(DieAtBirthOnce(str(tmp_path)), range(tasks)))
+    done = [event.task for event in events if isinstance(event, Done)]
+    assert sorted(done) == list(range(tasks))
+    assert not any(isinstance(event, TaskLost) for event in events)
+
+
+def test_a_worker_killed_in_a_message_loses_only_its_tasks():
+    events = registry.load("distributor", "multiprocessing")(1).run(die_in_a_message, range(6))
+    seen = []
+    for event in events:
+        seen.append(event)
+        if event == "begun":
+            time.sleep(1.5)  # the worker fills the pipe and is killed meanwhile
+    assert not any(isinstance(event, Big) for event in seen)
+    assert [event.task for event in seen if isinstance(event, TaskLost)] == [3]
+    assert [event.task for event in seen if isinstance(event, Done)] == [0, 1, 2, 4, 5]
+
+
+def test_work_is_done_when_the_server_that_forks_is_killed():
+    distributor = registry.load("distributor", "multiprocessing")(2)
+    os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+    first = list(distributor.run(square, range(6)))
+    killed = []
+    second = []
+    for event in distributor.run(die_on_three, range(8)):
+        second.append(event)
+        if not killed:
+            killed.append(forkserver._forkserver._forkserver_pid)
+            os.kill(killed[0], signal.SIGKILL)
+    assert sorted(event.task for event in first if isinstance(event, Done)) == list(range(6))
+    ended = [event.task for event in second if isinstance(event, Done | TaskLost)]
+    assert sorted(ended) == list(range(8))
+    assert len([event for event in second if isinstance(event, TaskLost)]) <= 2
 
 
 def test_workers_end_when_the_caller_stops_listening():

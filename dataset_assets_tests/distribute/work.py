@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,3 +50,45 @@ def slow(tasks: Iterator[int]) -> Iterator[object]:
     for task in tasks:
         yield Done(task, os.getpid())
         time.sleep(60)
+
+
+def leave_early(tasks: Iterator[int]) -> Iterator[object]:
+    """End after one task, as a generator with a bug does."""
+    yield Done(next(tasks), os.getpid())
+
+
+def die_at_birth(tasks: Iterator[int]) -> Iterator[object]:
+    """Exit before the first task is asked for: no memory left, say."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    yield from map(Done, tasks)
+
+
+class DieAtBirthOnce:
+    """The first worker exits before it asks for a task."""
+
+    def __init__(self, folder: str) -> None:
+        self._mark = f"{folder}/born"
+
+    def __call__(self, tasks: Iterator[int]) -> Iterator[object]:
+        try:
+            os.close(os.open(self._mark, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return square(tasks)
+        return die_at_birth(tasks)
+
+
+@dataclass(frozen=True)
+class Big:
+    """An event that a pipe cannot hold at once: the rest waits until the parent reads."""
+
+    payload: bytes
+
+
+def die_in_a_message(tasks: Iterator[int]) -> Iterator[object]:
+    for task in tasks:
+        if task == 3:
+            yield "begun"
+            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
+            yield Big(bytes(16 << 20))
+            time.sleep(60)
+        yield Done(task, os.getpid())
