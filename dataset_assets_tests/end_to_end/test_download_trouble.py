@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from dataset_assets import download, download_any
+from dataset_assets import download, download_any, registry
+from dataset_assets.distribute.serial import Distributor as SerialDistributor
 from dataset_assets.errors import (
     ConfigurationError,
     DatasetAssetsError,
     EmptyList,
     MissingColumn,
     NotWritable,
+    ShardIncomplete,
     SourceError,
     UnknownName,
     UnreadableList,
@@ -154,3 +156,25 @@ if __name__ == "__main__":
         check=True,
     )
     assert done.stdout.split() == ["40", "39", "4"]
+
+
+class _Forgetful(SerialDistributor):
+    """A distributor from outside that forgets a task and says nothing."""
+
+    def run(self, work, tasks):
+        return super().run(work, list(tasks)[:-1])
+
+
+def test_a_shard_without_a_result_is_an_error_whatever_the_distributor_says(gallery, monkeypatch):
+    load = registry.load
+    monkeypatch.setattr(
+        registry,
+        "load",
+        lambda role, name: _Forgetful if role == "distributor" else load(role, name),
+    )
+    options = {"rows": 30, "number_sample_per_shard": 10}
+    with pytest.raises(ShardIncomplete, match="expected 30 rows in 3 shards, got 20 rows and no"):
+        make(gallery, **options)
+    monkeypatch.undo()
+    report = make(gallery, **options, allow_private_networks=True)
+    assert (report.rows, report.made, report.skipped) == (30, 1, 2)

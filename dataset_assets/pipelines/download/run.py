@@ -117,6 +117,7 @@ def run_download(
             ):
                 results.append(result)
                 reporter.result(result)
+    _reconcile(plan.rows, tasks, results)
     return _report(store, options, results)
 
 
@@ -132,13 +133,29 @@ def delete_shard_set(store: Store) -> None:
             store.delete(info.key)
 
 
-def _report(store: Store, options: DownloadOptions, results: list[ShardResult]) -> DownloadReport:
+def _reconcile(rows: int, tasks: list[ShardTask], results: list[ShardResult]) -> None:
+    """Compare what was done with what was planned.
+
+    Raises:
+        ShardIncomplete: a shard has no result, or the shards do not have the rows of the plan.
+    """
     failed = [result for result in results if result.error is not None]
     if failed:
         raise ShardIncomplete(
-            f"{len(failed)} of {len(results)} shards failed, the first with: {failed[0].error}. "
+            f"{len(failed)} of {len(tasks)} shards failed, the first with: {failed[0].error}. "
             "The other shards are committed; run again to resume"
         )
+    done = {result.task.shard_id for result in results}
+    missing = [task.shard_id for task in tasks if task.shard_id not in done]
+    counted = sum(result.record.count for result in results if result.record is not None)
+    if missing or counted != rows:
+        raise ShardIncomplete(
+            f"expected {rows:,} rows in {len(tasks)} shards, got {counted:,} rows and no result "
+            f"for {len(missing)} shards; run again to make what is missing"
+        )
+
+
+def _report(store: Store, options: DownloadOptions, results: list[ShardResult]) -> DownloadReport:
     records = tuple(list_records(store))
     manifest = Manifest(records, options.fingerprint, options.output_format)
     made = [result.record for result in results if result.record is not None and not result.skipped]
