@@ -5,7 +5,7 @@ interrupted, the next one writes what is missing. `current.json` points at compl
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from dataset_assets.errors import EmptyList, ShardCorrupt
 from dataset_assets.pipelines.split._writer import Progress, VersionWriter
 from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import SCHEMA_VERSION
-from dataset_assets.records.splits import ArchiveFile, SourceSample, SplitCount, SplitManifest
+from dataset_assets.records.splits import SourceSample, SplitCount, SplitManifest
 from dataset_assets.splits.assign import assign
 from dataset_assets.splits.groups import SampleGroup, digest_of, group_samples
 from dataset_assets.splits.options import SplitOptions
@@ -84,27 +84,9 @@ def split_archives(
     version = _version(source, options, archives)
     folder = folder_of(store, version)
     folder.sweep(older_than_s=ABANDONED_S)
-    manifest = _read_known(folder)
-    if manifest is None or not _is_complete(folder, manifest):
-        rows = _assigned(source, options)
-        by_split = {split: [row for row in rows if row.split == split] for split in options.ratios}
-        files = _write_files(source, folder, by_split, archives, progress)
-        _write_assignment(folder, rows)
-        manifest = SplitManifest(
-            version=version,
-            source_fingerprint=source.fingerprint,
-            media=source.media,
-            columns=dict(source.columns),
-            splits={split: _count(of_split) for split, of_split in by_split.items()},
-            files=tuple(sorted(files, key=lambda file: file.name)),
-            options={
-                **options.to_json(),
-                **asdict(archives),
-                "source": source.kind,
-                **_license_terms(source),
-            },
-        )
-        folder.write(MANIFEST, manifest.to_json())
+    manifest = _complete_manifest(folder)
+    if manifest is None:
+        manifest = _write_version(source, folder, version, options, archives, progress)
     point_at(store, version, keep_versions=keep_versions)
     return manifest
 
@@ -125,19 +107,17 @@ def _version(source: SplitSource, options: SplitOptions, archives: ArchiveOption
     return fingerprint_of(inputs)
 
 
-def _read_known(folder: Store) -> SplitManifest | None:
-    """Return the manifest of a version that an earlier run finished; None if it is unreadable."""
+def _complete_manifest(folder: Store) -> SplitManifest | None:
+    """Return the manifest of a version; None if it is unreadable, or if a file is missing."""
     try:
-        return read_manifest(folder)
+        manifest = read_manifest(folder)
     except ShardCorrupt as exc:
         logger.warning("%s", exc)
         return None
-
-
-def _is_complete(folder: Store, manifest: SplitManifest) -> bool:
-    if folder.size(ASSIGNMENT) is None:
-        return False
-    return all(folder.size(file.name) == file.bytes for file in manifest.files)
+    if manifest is None or folder.size(ASSIGNMENT) is None:
+        return None
+    is_complete = all(folder.size(file.name) == file.bytes for file in manifest.files)
+    return manifest if is_complete else None
 
 
 def _assigned(source: SplitSource, options: SplitOptions) -> list[_Assigned]:
@@ -160,19 +140,39 @@ def _assigned(source: SplitSource, options: SplitOptions) -> list[_Assigned]:
     return rows
 
 
-def _write_files(
+def _write_version(
     source: SplitSource,
     folder: Store,
-    rows_by_split: Mapping[str, Sequence[_Assigned]],
+    version: str,
+    options: SplitOptions,
     archives: ArchiveOptions,
     progress: Progress | None,
-) -> list[ArchiveFile]:
-    """Write the files that are missing; return all."""
-    splits = {split: [row.sample for row in rows] for split, rows in rows_by_split.items()}
-    plans = plan_files(splits, source.media, archives)
+) -> SplitManifest:
+    """Write the files that are missing, the assignment, then the manifest."""
+    rows = _assigned(source, options)
+    by_split = {split: [row for row in rows if row.split == split] for split in options.ratios}
+    samples = {split: [row.sample for row in of_split] for split, of_split in by_split.items()}
+    plans = plan_files(samples, source.media, archives)
     folder.write(_STARTED, b"", durable=False)
     with VersionWriter(folder, source, archives) as writer:
-        return writer.write(plans, splits, progress)
+        files = writer.write(plans, samples, progress)
+    _write_assignment(folder, rows)
+    manifest = SplitManifest(
+        version=version,
+        source_fingerprint=source.fingerprint,
+        media=source.media,
+        columns=dict(source.columns),
+        splits={split: _count(of_split) for split, of_split in by_split.items()},
+        files=tuple(sorted(files, key=lambda file: file.name)),
+        options={
+            **options.to_json(),
+            **asdict(archives),
+            "source": source.kind,
+            **_license_terms(source),
+        },
+    )
+    folder.write(MANIFEST, manifest.to_json())
+    return manifest
 
 
 def _license_terms(source: SplitSource) -> dict[str, Any]:

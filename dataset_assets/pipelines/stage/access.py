@@ -57,9 +57,6 @@ class StoreAccess:
         # Where the record is missing or damaged, the files are copied again.
         self._kept = read_or_none(store.read, _RECORD, _parse_kept) or {}
 
-    def __repr__(self) -> str:
-        return f"StoreAccess({self._store.url!r})"
-
     def open(self, url: str) -> BinaryIO:
         """Open a path, a store URL or an HTTP(S) URL for seekable reading."""
         if url.startswith(("http://", "https://")):
