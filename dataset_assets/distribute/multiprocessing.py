@@ -20,6 +20,8 @@ from multiprocessing.context import BaseContext
 from types import ModuleType
 from typing import Any
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
+
 from dataset_assets.distribute import Ledger, TaskLost, Work
 
 # Kinds of messages from a worker.
@@ -33,6 +35,15 @@ _OPENBLAS_THREADS = "OPENBLAS_NUM_THREADS"
 _EARLY_EXITS = 3
 #: Workers hold thousands of rows and make few reference cycles: the default costs 8 % of the time.
 _GC_THRESHOLD = 50_000, 20, 100
+
+
+#: The server that forks has died: it is started again, once the system has noticed.
+_retrying = Retrying(
+    retry=retry_if_exception_type((EOFError, ConnectionError)),
+    wait=wait_fixed(0.2),
+    stop=stop_after_attempt(10),
+    reraise=True,
+)
 
 
 class Distributor:
@@ -108,17 +119,11 @@ class _Pool:
             worker.is_finished = True
 
     def _start_process(self, worker_end: Connection) -> Any:
-        try:
-            return self._start_once(worker_end)
-        except (EOFError, ConnectionError):  # the server that forks has died: it is started again
-            return self._start_once(worker_end)
-
-    def _start_once(self, worker_end: Connection) -> Any:
         process = self._context.Process(  # type: ignore[attr-defined]
             target=_run_worker, args=(worker_end, self._work), daemon=True
         )
         with _main_module_hidden():
-            process.start()
+            _retrying(process.start)
         return process
 
     def _hand_out(self, worker: _Worker) -> None:
