@@ -6,11 +6,11 @@ Here: medians, ratios, texts. Not here: measuring.
 import dataclasses
 import datetime as dt
 import json
-import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from _figures import median, ratio, spread
 from _machine import machine, our_versions, their_versions
 from _photos import INTACT
 from _records import BASELINE, MIB, OURS, Case, Contender, Results, Run
@@ -49,30 +49,6 @@ def write_report(path: Path, results: Results, cases: list[Case], facts: dict[st
 
 
 # --- values ---
-
-
-def _median(runs: list[Run], value: Callable[[Run], float]) -> float:
-    return statistics.median(map(value, runs))
-
-
-def _spread(runs: list[Run], value: Callable[[Run], float], digits: int = 0) -> str:
-    """Format a median with the range it comes from."""
-    values = [value(run) for run in runs]
-    middle = f"{statistics.median(values):,.{digits}f}"
-    if len(values) == 1:
-        return middle
-    return f"{middle} [{min(values):,.{digits}f}-{max(values):,.{digits}f}]"
-
-
-def _ratio(ours: list[Run], theirs: list[Run], value: Callable[[Run], float]) -> tuple[float, str]:
-    """Return the ratio of medians, and a text with the range of the ratios of each round."""
-    ratio = _median(ours, value) / _median(theirs, value)
-    by_round = {run.round: value(run) for run in theirs}
-    pairs = [value(run) / by_round[run.round] for run in ours if run.round in by_round]
-    spread = " (single run)" if len(ours) == 1 else ""
-    if len(pairs) > 1:
-        spread = f" [{min(pairs):.2f}-{max(pairs):.2f}]"
-    return ratio, f"{ratio:.2f}{spread}"
 
 
 def _pss(run: Run) -> float:
@@ -142,11 +118,11 @@ def _case_targets(results: Results, cases: list[Case]) -> Iterator[tuple[str, st
             ours = results.of(case.name, number)
             if contender.tool != OURS or not ours:
                 continue
-            memory, memory_text = _ratio(ours, theirs, _pss)
+            memory, memory_text = ratio(ours, theirs, _pss)
             if contender.low_memory:
                 yield f"{case.name}: low-memory setting, peak PSS", "< 1 x", memory_text, memory < 1
                 continue
-            speed, speed_text = _ratio(ours, theirs, _per_s)
+            speed, speed_text = ratio(ours, theirs, _per_s)
             if case.min_speedup:
                 yield (
                     f"{case.name}: images/s",
@@ -217,19 +193,19 @@ def _contender_line(results: Results, case: Case, number: int, contender: Conten
     if reference is not None:
         is_reference = number == reference
         theirs = results.of(case.name, reference)
-        speed = "1" if is_reference else _ratio(runs, theirs, _per_s)[1]
-    rss = _median(runs, lambda run: run.cost.peak_rss_bytes / MIB)
+        speed = "1" if is_reference else ratio(runs, theirs, _per_s)[1]
+    rss = median(runs, lambda run: run.cost.peak_rss_bytes / MIB)
     last = runs[-1]
     others = sum(count for kind, count in last.ok.items() if kind != INTACT)
     return " | ".join(
         [
             f"| {name}",
             contender.settings_text,
-            _spread(runs, _per_s),
-            _spread(runs, lambda run: run.steady_per_s),
+            spread(runs, _per_s),
+            spread(runs, lambda run: run.steady_per_s),
             speed,
-            _spread(runs, lambda run: 1000 * run.cost.cpu_s / run.rows, 2),
-            f"{_spread(runs, _pss)} ({rss:,.0f})",
+            spread(runs, lambda run: 1000 * run.cost.cpu_s / run.rows, 2),
+            f"{spread(runs, _pss)} ({rss:,.0f})",
             f"{last.ok.get(INTACT, 0):,} of {last.seen.get(INTACT, 0):,}",
             f"{others} of {last.rows - last.seen.get(INTACT, 0)} |",
         ]

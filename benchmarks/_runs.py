@@ -171,7 +171,7 @@ def _run(bench: Bench, case: Case, contender: Contender, round_number: int) -> R
     failures = server.failures()
     cost = measure(
         command,
-        env=_environment(contender, server),
+        env={**tool_environment(contender.tool), "SSL_CERT_FILE": server.bundle},
         log=log,
         server=server.pids(),
         limit_s=RUN_LIMIT_S,
@@ -182,15 +182,14 @@ def _run(bench: Bench, case: Case, contender: Contender, round_number: int) -> R
     return run
 
 
-def _environment(contender: Contender, server: PhotoServer) -> dict[str, str]:
-    """Return the environment of a tool: without proxies, and with the server's certificate."""
+def tool_environment(tool: str) -> dict[str, str]:
+    """Return the environment of a tool: without proxies and settings of Python."""
     kept = {
         key: value
         for key, value in os.environ.items()
         if not key.lower().endswith("_proxy") and not key.startswith("PYTHON")
     }
-    kept["SSL_CERT_FILE"] = server.bundle
-    if contender.tool == BASELINE:
+    if tool == BASELINE:
         # otherwise every process queries the package index for updates
         return {**kept, "NO_ALBUMENTATIONS_UPDATE": "1"}
     return {**kept, "PYTHONPATH": str(HERE.parent)}

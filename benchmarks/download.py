@@ -16,10 +16,11 @@ import sys
 from pathlib import Path
 
 from _baseline import BaselineError, prepare_baseline
+from _nginx import ServerError, nginx_path
 from _photos import prepare_photos
 from _records import BASELINE, OURS, Case, Results
 from _runs import MEMORY, Bench, RunError, choose_cases, run_all
-from _server import LATENCY_S, PhotoServer, ServerError, nginx_path
+from _server import LATENCY_S, PhotoServer
 
 HERE = Path(__file__).resolve().parent
 
