@@ -18,7 +18,7 @@ from dataset_assets import checks
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.records.staged import License
 from dataset_assets.staging.source import SourceAccess
-from dataset_assets.staging.sources.cvat._export import ExportFiles
+from dataset_assets.staging.sources.cvat._export import Export
 from dataset_assets.staging.sources.cvat._partition import CvatPartition
 
 _PARTITION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
@@ -83,10 +83,6 @@ class CvatOptions:
         exports = {name: _as_export(name, raw) for name, raw in self.exports.items()}
         object.__setattr__(self, "exports", exports)
 
-    def export(self, partition: str) -> CvatExport:
-        """Return what a partition is made of."""
-        return _as_export(partition, self.exports[partition])
-
 
 def _as_export(name: str, raw: Any) -> CvatExport:
     try:
@@ -113,13 +109,11 @@ class Source:
 
     def open(self, partition: str, access: SourceAccess) -> CvatPartition:
         """Open an export and read its annotations."""
-        export = self.options.export(partition)
+        files = _as_export(partition, self.options.exports[partition])
         line_width = self.options.line_width
         with ExitStack() as undo:
             resources = undo.enter_context(ExitStack())
-            files = ExportFiles(export.annotations, export.images, access, resources)
-            opened = CvatPartition(
-                partition, files.read(line_width), export.subset, [line_width], resources
-            )
+            export = Export(files.annotations, files.images, line_width, access, resources)
+            opened = CvatPartition(partition, export, files.subset, line_width, resources)
             undo.pop_all()
         return opened

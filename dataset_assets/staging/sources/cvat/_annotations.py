@@ -87,7 +87,8 @@ class XmlAnnotations:
     def __init__(self, file: BinaryIO, name: str, paths: Sequence[str], line_width: float) -> None:
         self._name = name
         self._line_width = line_width
-        self._warnings: Counter[str] = Counter()
+        #: Counts of irregularities.
+        self.warnings: Counter[str] = Counter()
         self._labels = LabelTable(name)
         self._images: list[dict[str, Any]] = []
         #: Size of the frames of a video.
@@ -103,12 +104,7 @@ class XmlAnnotations:
     @property
     def classes(self) -> tuple[ClassLabel, ...]:
         """The labels of the head."""
-        return self._labels.classes
-
-    @property
-    def warnings(self) -> Mapping[str, int]:
-        """Counts of irregularities."""
-        return self._warnings
+        return tuple(self._labels.classes)
 
     def find(self, path: str) -> AnnotatedImage | None:
         """Find an image by its path.
@@ -216,11 +212,11 @@ class XmlAnnotations:
     def _warn_of_shape(self, kind: str, label: str) -> None:
         """Count a shape that is not drawn, with the reason. Tags never are: they have no area."""
         if kind not in KINDS:
-            self._warnings["shapes of unknown kinds"] += 1
+            self.warnings["shapes of unknown kinds"] += 1
         elif label not in self._labels.ids:
-            self._warnings["shapes with unknown labels"] += 1
+            self.warnings["shapes with unknown labels"] += 1
         elif kind in NOT_DRAWN - {"tag"} or (kind == "polyline" and not self._line_width):
-            self._warnings[f"{kind} not drawn"] += 1
+            self.warnings[f"{kind} not drawn"] += 1
 
     def _number_frames(self, paths: Sequence[str]) -> list[int]:
         """Keep which file is which frame; return the numbers of all frames, sorted.

@@ -20,18 +20,10 @@ class LabelTable:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self.classes: list[ClassLabel] = []
         self.ids: dict[str, int] = {}
-        self._colors: list[tuple[int, int, int] | None] = []
         #: False for files of other tools, whose head has no labels: shapes add them.
         self.has_head = False
-
-    @property
-    def classes(self) -> tuple[ClassLabel, ...]:
-        """The labels as a category table."""
-        return tuple(
-            ClassLabel(number, name, color=color)
-            for (name, number), color in zip(self.ids.items(), self._colors, strict=True)
-        )
 
     def add_element(self, element: Element) -> None:
         """Add a <label> of the head; not one that is part of a skeleton."""
@@ -54,4 +46,4 @@ class LabelTable:
         if len(self.ids) >= MAX_LABEL:
             raise ArchiveCorrupt(f"{self._name}: expected at most {MAX_LABEL} labels, got more")
         self.ids[name] = len(self.ids) + 1
-        self._colors.append(color)
+        self.classes.append(ClassLabel(self.ids[name], name, color=color))

@@ -3,18 +3,16 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
-from dataset_assets.archives.published import Archive
 from dataset_assets.errors import UnreadableSource
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import SCHEMA_VERSION
-from dataset_assets.records.staged import ClassLabel, SampleError, StagedSample, StageItem
+from dataset_assets.records.staged import SampleError, StagedSample, StageItem
 from dataset_assets.staging.image_info import read_image_info
-from dataset_assets.staging.masks.label_map import LabelMap
 from dataset_assets.staging.sources.cvat._annotations import AnnotatedImage
+from dataset_assets.staging.sources.cvat._export import Export
 
 _ANNOTATIONS = "annotations.json"
 _LABELS = "seg.png"
@@ -28,44 +26,6 @@ _EXTENSIONS = {
     "TIFF": "tif",
     "PPM": "ppm",
 }
-
-
-class CvatAnnotations(Protocol):
-    """What an export says of its images.
-
-    `draw` may be called from several threads, everything else from one.
-    """
-
-    @property
-    def classes(self) -> tuple[ClassLabel, ...]:
-        """The labels."""
-
-    @property
-    def warnings(self) -> Mapping[str, int]:
-        """Counts of irregularities."""
-
-    def find(self, path: str) -> AnnotatedImage | None:
-        """Find the annotations of an image by its path below `images/`."""
-
-    def count_missing(self, found: set[Any]) -> int:
-        """Count the annotated images whose keys are not among those found."""
-
-    def document(self, key: Any) -> bytes:
-        """Return what is known of an image as JSON, with its size in `image`."""
-
-    def draw(self, document: Mapping[str, Any], size: tuple[int, int]) -> LabelMap:
-        """Draw the shapes of a document into a map of (height, width)."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExportContent:
-    """What was found in an export."""
-
-    images: Archive
-    paths: Mapping[str, str]
-    """Path of an image in the archive -> its name in the annotations."""
-    annotations: CvatAnnotations
-    digests: Mapping[str, str]
 
 
 class CvatPartition:
@@ -83,18 +43,18 @@ class CvatPartition:
     def __init__(
         self,
         name: str,
-        content: ExportContent,
+        export: Export,
         subset: str | None,
-        shaping_options: Sequence[Any],
+        line_width: float,
         resources: ExitStack,
     ) -> None:
         self.name = name
-        self.archives = content.digests
-        self._images = content.images
-        self._annotations = content.annotations
-        self._paths = content.paths
+        self.archives = export.digests
+        self._images = export.images
+        self._annotations = export.annotations
+        self._paths = export.paths
         self._resources = resources
-        self.classes = content.annotations.classes
+        self.classes = export.annotations.classes
         self._ids = {label.name: label.id for label in self.classes}
         self._found = self._find_images()
         self.warnings = self._count_irregularities()
@@ -106,7 +66,7 @@ class CvatPartition:
             }
         self._check_not_empty(subset)
         self.count = len(self._found)
-        inputs = ["cvat", name, subset, list(shaping_options), dict(self.archives), SCHEMA_VERSION]
+        inputs = ["cvat", name, subset, [line_width], self.archives, SCHEMA_VERSION]
         self.fingerprint = fingerprint_of(inputs)
 
     def _find_images(self) -> dict[str, AnnotatedImage | None]:
