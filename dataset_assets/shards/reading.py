@@ -4,6 +4,7 @@ Only files that the record names are read: one sequential pass over the sample f
 the metadata. Nothing is extracted. `retry_failed` starts with this.
 """
 
+import hashlib
 from collections.abc import Collection, Iterator
 from itertools import chain
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 from dataset_assets import registry
 from dataset_assets.errors import ShardCorrupt
 from dataset_assets.records.causes import SUCCESS, Cause
-from dataset_assets.records.shards import Row, ShardFile, ShardRecord
+from dataset_assets.records.shards import Manifest, Row, ShardFile, ShardRecord
+from dataset_assets.records.stored_json import read_or_none
+from dataset_assets.shards.commits import MANIFEST
 from dataset_assets.shards.sidecar import SUFFIX, read_schema, read_table
 from dataset_assets.shards.writer import StoredSample, Writer, index_names
 from dataset_assets.storage.store import Store
@@ -97,6 +100,24 @@ def read_values(store: Store, record: ShardRecord) -> Iterator[dict[str, Any]]:
 def metadata_file(record: ShardRecord) -> ShardFile | None:
     """Return the Parquet file with the metadata of all rows."""
     return next((file for file in record.files if file.name == record.name + SUFFIX), None)
+
+
+def read_extra_file(store: Store, manifest: Manifest, name: str) -> bytes | None:
+    """Read a file that the manifest lists beside the shards; return None if it lists no such file.
+
+    Raises:
+        ShardCorrupt: the file is missing or has changed.
+    """
+    file = next((each for each in manifest.extra_files if each.name == name), None)
+    if file is None:
+        return None
+    where = store.locate(name)
+    data = read_or_none(store.read, name, bytes)
+    if data is None:
+        raise ShardCorrupt(f"{where} is missing, but {MANIFEST} lists it: stage it again")
+    if hashlib.sha256(data).hexdigest() != file.sha256:
+        raise ShardCorrupt(f"{where} differs from its sha256 in {MANIFEST}: stage it again")
+    return data
 
 
 def _row(

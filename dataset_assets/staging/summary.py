@@ -21,9 +21,9 @@ from dataset_assets.errors import ShardCorrupt
 from dataset_assets.records.causes import SUCCESS
 from dataset_assets.records.shards import Manifest, ShardFile, ShardRecord, add_counts
 from dataset_assets.records.staged import LABEL_COUNTS, StagedDataset
-from dataset_assets.records.stored_json import parse_stored, read_or_none
+from dataset_assets.records.stored_json import parse_stored
 from dataset_assets.shards.commits import read_manifest
-from dataset_assets.shards.reading import metadata_file
+from dataset_assets.shards.reading import metadata_file, read_extra_file
 from dataset_assets.staging.source import StagingPartition, StagingSource
 from dataset_assets.storage.parquet import ParquetSink
 from dataset_assets.storage.store import Store
@@ -100,23 +100,15 @@ def read_staged(store: Store, manifest: Manifest | None = None) -> StagedDataset
         ShardCorrupt: the manifest names a description that is missing or has changed.
     """
     manifest = manifest or read_manifest(store)
-    file = next((each for each in manifest.extra_files if each.name == STAGED_FILE), None)
-    if file is None:
+    data = read_extra_file(store, manifest, STAGED_FILE)
+    if data is None:
         return None
-    where = store.locate(STAGED_FILE)
-    remedy = "stage again to write it"
-    data = read_or_none(store.read, STAGED_FILE, bytes)
-    if data is None or hashlib.sha256(data).hexdigest() != file.sha256:
-        got = "none" if data is None else "another"
-        raise ShardCorrupt(
-            f"{where}: expected the file that the manifest names, got {got}; {remedy}"
-        )
     return parse_stored(
         data,
         StagedDataset.from_json,
-        where=where,
+        where=store.locate(STAGED_FILE),
         expected="the description of a staged partition",
-        remedy=remedy,
+        remedy="stage again to write it",
     )
 
 

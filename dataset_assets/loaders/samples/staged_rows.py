@@ -5,15 +5,13 @@ set of the format webdataset (its sidecars). Numbers are NumPy arrays and texts 
 forked workers share them, and reading them copies no page.
 """
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from dataset_assets.errors import ObjectMissing, ShardCorrupt
+from dataset_assets.errors import ShardCorrupt
 from dataset_assets.loaders.samples.index import (
     BYTES,
     OFFSET,
@@ -25,13 +23,11 @@ from dataset_assets.loaders.samples.index import (
 from dataset_assets.loaders.samples.rows import PAYLOAD, check_columns
 from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import Manifest, ShardFile, ShardRecord
-from dataset_assets.records.staged import StagedDataset
 from dataset_assets.shards.commits import MANIFEST, read_manifest
+from dataset_assets.shards.reading import read_extra_file
 from dataset_assets.shards.writer import part_columns
+from dataset_assets.staging.summary import INDEX_FILE, read_staged
 from dataset_assets.storage.store import Store, open_store
-
-INDEX_FILE = "index.parquet"
-DATASET_FILE = "staged.json"
 
 #: (member, offset in the tar, length), bytes.
 MemberRange = tuple[str, int, int]
@@ -64,9 +60,11 @@ class StagedRows:
         self.files: tuple[ShardFile, ...] = tuple(record.files[0] for record in records)
         self.shard_bytes = tuple(file.bytes for file in self.files)
         self.digest = _digest(records)
-        hashes = {file.name: file.sha256 for file in self.manifest.extra_files}
-        self.dataset = _read_dataset(self.store, hashes)
-        self._table = _read_table(self.store, self.manifest, records, hashes)
+        self.dataset = read_staged(self.store, self.manifest)
+        if index := read_extra_file(self.store, self.manifest, INDEX_FILE):
+            self._table = read_index(self.store.locate(INDEX_FILE), index, records)
+        else:
+            self._table = read_sidecars(self.store, self.manifest)
         self._keys = self._table["key"].combine_chunks()
         self._extensions: Any = None
         if "extension" in self._table.column_names:
@@ -191,48 +189,6 @@ def _digest(records: Iterable[ShardRecord]) -> str:
     files = [(record.files[0], record.successes) for record in records]
     values = [[file.name, file.bytes, file.sha256, samples] for file, samples in files]
     return fingerprint_of(values)[:16]
-
-
-def _read_extra(store: Store, hashes: Mapping[str, str | None], name: str) -> bytes | None:
-    """Return a file that the manifest lists beside the shards; None if it does not."""
-    if name not in hashes:
-        return None
-    try:
-        data = store.read(name)
-    except ObjectMissing as exc:
-        raise ShardCorrupt(
-            f"{store.locate(name)} is missing, but {MANIFEST} lists it: stage it again"
-        ) from exc
-    if hashlib.sha256(data).hexdigest() != hashes[name]:
-        raise ShardCorrupt(
-            f"{store.locate(name)} differs from its sha256 in {MANIFEST}: stage it again"
-        )
-    return data
-
-
-def _read_dataset(store: Store, hashes: Mapping[str, str | None]) -> StagedDataset | None:
-    data = _read_extra(store, hashes, DATASET_FILE)
-    if data is None:
-        return None
-    try:
-        return StagedDataset.from_json(data)
-    except (ValueError, TypeError, KeyError) as exc:
-        raise ShardCorrupt(
-            f"{store.locate(DATASET_FILE)} does not describe a staged partition ({exc}); "
-            "stage it again"
-        ) from exc
-
-
-def _read_table(
-    store: Store,
-    manifest: Manifest,
-    records: Sequence[ShardRecord],
-    hashes: Mapping[str, str | None],
-) -> pa.Table:
-    data = _read_extra(store, hashes, INDEX_FILE)
-    if data:
-        return read_index(store.locate(INDEX_FILE), data, records)
-    return read_sidecars(store, manifest)
 
 
 def _check_counts(rows: StagedRows, expected: Sequence[int]) -> None:

@@ -28,8 +28,6 @@ from dataset_assets.storage.store import Store
 
 _GRAY = (128, 128, 128)
 _IGNORE = 255
-#: `ignore` for dictionaries with more classes than fit into a byte.
-_IGNORE_16_BITS = 65535
 _MAX_TILE_PX = 256
 
 
@@ -205,12 +203,10 @@ def _make_dictionary(dataset: StagedDataset) -> ClassDictionary:
         }
         for number, label in enumerate(dataset.classes, 1)
     ]
-    count = len(objects) + 1
     return ClassDictionary.load(
         {
             "background": 0,
-            "ignore": _IGNORE if count <= _IGNORE else _IGNORE_16_BITS,
-            "classes": count,
+            "classes": len(objects) + 1,
             "objects": objects,
         }
     )

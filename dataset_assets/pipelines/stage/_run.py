@@ -81,15 +81,16 @@ class StageRun:
         made = 0
         manifest = self._valid_manifest(records)
         if manifest is None:
-            if not self._is_complete(records):
+            # Complete shards need no image to be read: only the manifest is missing.
+            if sum(record.count for record in records) != self._partition.count:
                 made = self._write_shards(records, progress)
                 records = self._committed()
             manifest = self._write_manifest(records)
         dataset = read_staged(self._store, manifest)
         if dataset is None:
             raise PlanMismatch(
-                f"{self._store.url}: another run wrote the manifest at the same time; "
-                "let one run finish"
+                f"{self._store.url}: expected the manifest of this run, got one that another run "
+                "wrote at the same time; let one run finish"
             )
         return StageReport(manifest, dataset, made, len(records) - made)
 
@@ -103,15 +104,11 @@ class StageRun:
         for record in records:
             if record.fingerprint != self._fingerprint:
                 raise PlanMismatch(
-                    f"{self._store.locate(record.record_name)} was staged from other archives, or "
-                    "with other options, than this run; stage into another folder, or delete this "
-                    "one"
+                    f"{self._store.locate(record.record_name)}: expected a shard of the same "
+                    "archives and options, got one of others; stage into another folder, or "
+                    "delete this one"
                 )
         return [record for number, record in enumerate(records) if record.shard_id == number]
-
-    def _is_complete(self, records: Sequence[ShardRecord]) -> bool:
-        """Tell whether every image has its row, without reading one."""
-        return sum(record.count for record in records) == self._partition.count
 
     def _write_shards(
         self, done: Sequence[ShardRecord], progress: Callable[[int, int], None] | None
@@ -196,14 +193,13 @@ class StageRun:
             manifest = read_manifest(self._store)
         except (ObjectMissing, ShardCorrupt):
             return None
-        if manifest.fingerprint != self._fingerprint:
-            return None
         named = [(shard.name, shard.files) for shard in manifest.shards]
-        if named != [(record.name, record.files) for record in records]:
+        committed = [(record.name, record.files) for record in records]
+        if manifest.fingerprint != self._fingerprint or named != committed:
             return None
-        if any(self._store.size(file.name) != file.bytes for file in manifest.extra_files):
-            return None
-        return manifest
+        extra = manifest.extra_files
+        has_extra = all(self._store.size(file.name) == file.bytes for file in extra)
+        return manifest if has_extra else None
 
 
 def _fingerprint(source: StagingSource, partition: StagingPartition, options: StageOptions) -> str:
