@@ -13,7 +13,9 @@ from rich.console import Console
 
 from dataset_assets.errors import DatasetAssetsError
 
-COMMANDS = ("download", "split", "stage", "publish", "verify", "s3", "demo")
+COMMANDS = ("download", "any", "split", "stage", "publish", "verify", "s3", "demo")
+#: Commands whose first argument may stand without its flag: `dataset-assets download urls.txt`.
+_FIRST_FLAGS = {"download": "--url_list", "any": "--url_list"}
 _INTERRUPTED = 130
 
 
@@ -24,8 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("dataset_assets").setLevel(logging.INFO)
-    words = sys.argv[1:] if argv is None else list(argv)
-    arguments = build_parser(words[0] if words else "").parse_args(words)
+    arguments = parse(sys.argv[1:] if argv is None else argv)
     errors = Console(stderr=True)
     try:
         status: int = arguments.run(arguments)
@@ -37,6 +38,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         errors.print("interrupted; committed shards are kept, run again to resume")
         return _INTERRUPTED
     return status
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line."""
+    command, *words = argv or ("",)
+    if words and not words[0].startswith("-"):
+        words = [*filter(None, [_FIRST_FLAGS.get(command)]), *words]
+    return build_parser(command).parse_args([command, *words] if argv else [])
 
 
 def build_parser(command: str) -> argparse.ArgumentParser:
@@ -53,6 +62,8 @@ def build_parser(command: str) -> argparse.ArgumentParser:
         module = import_module(f"{__name__}.commands.{name}")
         text = str(module.__doc__).strip().splitlines()[0]
         one = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        if name in _FIRST_FLAGS:
+            one.epilog = f"The first argument may be the list without {_FIRST_FLAGS[name]}."
         if name == command:
             module.add_flags_of_command(one)
             one.set_defaults(run=module.run)

@@ -1,8 +1,8 @@
 """The arguments of functions and of option classes as flags of a command line.
 
 Flags are written `--image_size 256`, `--image_size=256` or `--image-size 256`, with the values that
-img2dataset's command line takes: lists as `'["a","b"]'` or `a,b`, mappings as `'{"a": "x.zip"}'` or
-`a=x.zip`, `None`, and for switches `--extract_exif`, `--extract_exif False`.
+img2dataset's command line takes: lists as `'["a","b"]'`, `[a,b]` or `a,b`, mappings as
+`'{"a": "x.zip"}'` or `a=x.zip`, `None`, and for switches `--extract_exif`, `--extract_exif False`.
 
 What a flag means is written where the argument or the option is defined, and read from there.
 """
@@ -10,7 +10,7 @@ What a flag means is written where the argument or the option is defined, and re
 import argparse
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from dataset_assets.option_docs import argument_docs, field_docs
@@ -18,12 +18,17 @@ from dataset_assets.option_docs import argument_docs, field_docs
 _RATIOS = "train=0.75,validation=0.15,test=0.10"
 
 
-def add_flags(parser: argparse.ArgumentParser, *owners: Callable[..., Any]) -> None:
+def add_flags(
+    parser: argparse.ArgumentParser,
+    *owners: Callable[..., Any],
+    without: Collection[str] = (),
+) -> None:
     """Add a flag for each argument of functions and each field of option classes.
 
-    A name that several owners have, or that the parser has already, is one flag.
+    A name that several owners have, or that the parser has already, is one flag. Arguments
+    named in `without` have no flag.
     """
-    known = {action.dest for action in parser._actions}
+    known = {action.dest for action in parser._actions} | set(without)
     for owner in owners:
         docs = field_docs(owner) if isinstance(owner, type) else argument_docs(owner)
         for parameter, hint in _parameters(owner):
@@ -54,7 +59,8 @@ def ratios(value: str) -> dict[str, float]:
 def _parameters(owner: Callable[..., Any]) -> Iterator[tuple[inspect.Parameter, Any]]:
     hints = inspect.get_annotations(owner)
     for parameter in inspect.signature(owner).parameters.values():
-        yield parameter, hints.get(parameter.name, Any)
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            yield parameter, hints.get(parameter.name, Any)
 
 
 def _add_flag(
@@ -136,8 +142,13 @@ def _mapping(name: str, value: str) -> dict[str, Any]:
 
 
 def _list_or_mapping(name: str, value: str) -> Any:
-    """Return what JSON or `a,b` says."""
-    if value.startswith(("[", "{")):
+    """Return what JSON, `[a,b]` or `a,b` says."""
+    if value.startswith("["):
+        try:
+            return json.loads(value.replace("'", '"'))
+        except ValueError:  # a shell has taken the quotes
+            value = value.removeprefix("[").removesuffix("]")
+    if value.startswith("{"):
         return _json(name, value)
     return [part.strip() for part in value.split(",") if part.strip()]
 

@@ -29,6 +29,8 @@ def arguments(*flags: str) -> dict:
         (("--compute_hash", "None"), {"compute_hash": None}),
         (("--save_additional_columns", '["a","b"]'), {"save_additional_columns": ["a", "b"]}),
         (("--save_additional_columns", "a, b"), {"save_additional_columns": ["a", "b"]}),
+        (("--save_additional_columns", "[a,b]"), {"save_additional_columns": ["a", "b"]}),
+        (("--disallowed_header_directives", "[]"), {"disallowed_header_directives": []}),
         (("--max_aspect_ratio", "2.5"), {"max_aspect_ratio": 2.5}),
         (("--allow_private_networks", "True"), {"allow_private_networks": True}),
         (
