@@ -12,11 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataset_assets.errors import ConfigurationError, ShardCorrupt
+from dataset_assets.errors import ConfigurationError
 from dataset_assets.records.shards import Row, ShardFile
 from dataset_assets.shards._text import without_surrogates
 from dataset_assets.shards.writer import INDEX, WriterOptions, part_columns
-from dataset_assets.storage.parquet import ParquetSink, leaf_paths
+from dataset_assets.storage.parquet import ParquetSink, leaf_paths, translate_parquet_errors
 from dataset_assets.storage.store import Staged, Store
 
 SUFFIX = ".parquet"
@@ -126,14 +126,11 @@ def read_table(
     Raises:
         ShardCorrupt: it is not a Parquet file, or a truncated one.
     """
-    with store.open_read(key) as file:
-        try:
-            table = pq.ParquetFile(file)
-            for group in range(table.num_row_groups):
-                rows = table.read_row_group(group, columns=columns, use_threads=False)
-                yield from rows.to_pylist()
-        except (pa.ArrowException, OSError) as exc:
-            raise ShardCorrupt(f"{key}: not a readable Parquet file: {exc}") from exc
+    with store.open_read(key) as file, translate_parquet_errors(key):
+        table = pq.ParquetFile(file)
+        for group in range(table.num_row_groups):
+            rows = table.read_row_group(group, columns=columns, use_threads=False)
+            yield from rows.to_pylist()
 
 
 def read_schema(store: Store, key: str) -> pa.Schema:
@@ -142,11 +139,8 @@ def read_schema(store: Store, key: str) -> pa.Schema:
     Raises:
         ShardCorrupt: it is not a Parquet file, or a truncated one.
     """
-    with store.open_read(key) as file:
-        try:
-            return pq.read_schema(file)
-        except (pa.ArrowException, OSError) as exc:
-            raise ShardCorrupt(f"{key}: not a readable Parquet file: {exc}") from exc
+    with store.open_read(key) as file, translate_parquet_errors(key):
+        return pq.read_schema(file)
 
 
 def _encoding(schema: pa.Schema, payload: str | None) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from dataset_assets.records.stored_json import parse_stored
 from dataset_assets.shards.commits import read_manifest
 from dataset_assets.shards.reading import metadata_file, read_extra_file
 from dataset_assets.staging.source import StagingPartition, StagingSource
-from dataset_assets.storage.parquet import ParquetSink
+from dataset_assets.storage.parquet import ParquetSink, translate_parquet_errors
 from dataset_assets.storage.store import Store
 
 INDEX_FILE = "index.parquet"
@@ -153,9 +153,6 @@ def _read_tables(
                 f"{store.locate(record.name)}: expected a table of its rows, got none; stage again"
             )
         with store.open_read(file.name) as opened:
-            try:
-                yield record.shard_id, pq.read_table(opened, columns=columns, use_threads=False)
-            except (pa.ArrowException, OSError) as exc:
-                raise ShardCorrupt(
-                    f"{store.locate(file.name)}: expected a Parquet file, got {exc}"
-                ) from exc
+            with translate_parquet_errors(store.locate(file.name), "stage again to write it"):
+                table = pq.read_table(opened, columns=columns, use_threads=False)
+            yield record.shard_id, table

@@ -1,16 +1,33 @@
-"""Writes Parquet files into a store; everything in this package that stores Parquet uses it.
+"""Writes Parquet files into a store, and names the file that cannot be read as one.
 
 Callers decide what a file holds and how it is encoded.
 Format: https://parquet.apache.org/docs/file-format/
 """
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dataset_assets.errors import ShardCorrupt
 from dataset_assets.storage.store import Staged
+
+
+@contextmanager
+def translate_parquet_errors(where: str, remedy: str = "") -> Iterator[None]:
+    """Raise `ShardCorrupt` for a file that is not a Parquet file, or a truncated one.
+
+    Args:
+        where: the file, for the error.
+        remedy: what the reader of the error can do.
+    """
+    try:
+        yield
+    except (pa.ArrowException, OSError) as exc:
+        advice = f"; {remedy}" if remedy else ""
+        raise ShardCorrupt(f"{where}: not a readable Parquet file: {exc}{advice}") from exc
 
 
 class ParquetSink:

@@ -17,6 +17,7 @@ from dataset_assets.errors import ConfigurationError, ShardCorrupt
 from dataset_assets.records.shards import Manifest, ShardRecord
 from dataset_assets.shards.reading import metadata_file
 from dataset_assets.shards.writer import INDEX, index_names, part_columns
+from dataset_assets.storage.parquet import translate_parquet_errors
 from dataset_assets.storage.store import Store
 
 OFFSET, BYTES = (field.name for field in INDEX)
@@ -121,13 +122,11 @@ def _sidecar(store: Store, record: ShardRecord, columns: Sequence[str] | None) -
 
 
 def _parquet(where: str, data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
-    try:
+    with translate_parquet_errors(where):
         file = pq.ParquetFile(pa.BufferReader(data))
         names = file.schema_arrow.names
         found = None if columns is None else [name for name in columns if name in names]
         return file.read(columns=found, use_threads=False).combine_chunks()
-    except (pa.ArrowException, OSError) as exc:
-        raise ShardCorrupt(f"{where}: not a readable parquet file: {exc}") from exc
 
 
 def _with_shard(table: pa.Table, position: Any) -> pa.Table:

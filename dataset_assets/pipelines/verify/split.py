@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_assets.archives.tar_reader import check_tar
@@ -14,6 +13,7 @@ from dataset_assets.shards.verify import size_problem
 from dataset_assets.splits.assign import find_leaks
 from dataset_assets.splits.table import check_table
 from dataset_assets.splits.versions import ASSIGNMENT, CURRENT, load_split, version_store
+from dataset_assets.storage.parquet import translate_parquet_errors
 from dataset_assets.storage.store import Store
 
 _FOLDERS = ("archives/", "data/")
@@ -90,13 +90,11 @@ def _count_problems(manifest: SplitManifest) -> Iterator[str]:
 
 
 def _read_rows(folder: Store) -> _Rows:
-    try:
-        with folder.open_read(ASSIGNMENT) as file:
-            rows: _Rows = pq.read_table(file, use_threads=False).to_pylist()
-    except (pa.ArrowException, OSError) as exc:
-        raise ShardCorrupt(
-            f"{ASSIGNMENT}: not a readable Parquet file: {exc}; delete it and split again"
-        ) from exc
+    with (
+        translate_parquet_errors(ASSIGNMENT, "delete it and split again"),
+        folder.open_read(ASSIGNMENT) as file,
+    ):
+        rows: _Rows = pq.read_table(file, use_threads=False).to_pylist()
     if rows and not rows[0].keys() >= _COLUMNS:
         raise ShardCorrupt(
             f"{ASSIGNMENT}: expected columns {', '.join(sorted(_COLUMNS))}, "
