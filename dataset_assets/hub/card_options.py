@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from dataset_assets import checks
 from dataset_assets.errors import ConfigurationError
 
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
@@ -31,6 +32,8 @@ class CardOptions:
     """Markdown below the title."""
 
     def __post_init__(self) -> None:
+        for name in ("tags", "languages", "source_urls"):
+            checks.texts(name, getattr(self, name))
         if not _LICENSE.fullmatch(self.license):
             raise ConfigurationError(
                 "license: expected an identifier such as 'cc-by-4.0', 'mit' or 'other', "

@@ -140,6 +140,8 @@ class LoaderOptions:
     def __post_init__(self) -> None:
         for name, lowest in _LOWEST.items():
             checks.integer(name, getattr(self, name), lowest)
+        checks.texts("parts", self.parts or ())
+        checks.texts("columns", self.columns)
         checks.number("timeout_s", self.timeout_s, 0)
         checks.number("max_bad_fraction", self.max_bad_fraction, 0, 1)
         checks.one_of("bad_samples", self.bad_samples, BAD_SAMPLES)

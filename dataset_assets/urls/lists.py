@@ -13,6 +13,7 @@ from typing import BinaryIO, Protocol
 import pyarrow as pa
 
 from dataset_assets import registry
+from dataset_assets.checks import texts
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.storage.store import ObjectInfo, Store
 
@@ -69,6 +70,7 @@ class ListOptions:
     def __post_init__(self) -> None:
         if self.input_format != AUTO:
             registry.check("input_format", split_format(self.input_format)[0])
+        texts("save_additional_columns", self.save_additional_columns)
         named = [*self.save_additional_columns, *([self.bbox_col] if self.bbox_col else [])]
         reserved = sorted(RESERVED.intersection(named))
         if reserved:

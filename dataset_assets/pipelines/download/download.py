@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from dataset_assets.checks import one_of
+from dataset_assets.checks import one_of, texts
+from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch.options import OPT_OUT_DIRECTIVES, FetchOptions, user_agent
 from dataset_assets.images.options import ImageOptions
 from dataset_assets.pipelines.download.options import DownloadOptions
@@ -215,14 +216,15 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         user_agent=user_agent(user_agent_token, contact), user_agent_token=user_agent_token,
         disallowed_directives=_directives(disallowed_header_directives), robots_txt=robots_txt,
         allow_private_networks=_private_networks(allow_private_networks),
-        headers=tuple((request_headers or {}).items()), header_hosts=tuple(request_header_hosts),
+        headers=tuple((request_headers or {}).items()),
+        header_hosts=texts("request_header_hosts", request_header_hosts),
         ca_file=ca_file, verify_tls=not ignore_ssl_certificate,
     )
     options = DownloadOptions(
         image=image, fetch=fetch, layout=layout, output_format=output_format,
         samples_per_shard=number_sample_per_shard, oom_shard_count=oom_shard_count,
         compute_hash=compute_hash, bbox_col=bbox_col,
-        verify_hash=None if verify_hash is None else (verify_hash[0], verify_hash[-1]),
+        verify_hash=_verify_hash(verify_hash),
         distributor=distributor, processes_count=processes_count, codec_threads=codec_threads,
         max_shard_retry=max_shard_retry, reorder_bytes=max_buffered_bytes // 2,
     )
@@ -232,7 +234,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     # What follows takes as long to import as the workers take to start, which they do meanwhile.
     from dataset_assets.pipelines.download.run import run_download
 
-    columns = caption_col, tuple(save_additional_columns or ())
+    columns = caption_col, texts("save_additional_columns", save_additional_columns or ())
     lists = _list_options(url_list, input_format, url_col, columns, options)
     return run_download(
         url_list,
@@ -248,7 +250,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
 def _directives(given: Sequence[str] | None) -> tuple[str, ...]:
     if given is None:
         return OPT_OUT_DIRECTIVES
-    return tuple(directive.strip() for directive in given)
+    return tuple(each.strip() for each in texts("disallowed_header_directives", given))
 
 
 def _private_networks(given: Sequence[str] | bool | None) -> tuple[str, ...]:
@@ -262,7 +264,17 @@ def _private_networks(given: Sequence[str] | bool | None) -> tuple[str, ...]:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     if isinstance(given, bool):
         return ("all",) if given else ()
-    return (given,) if isinstance(given, str) else tuple(given)
+    return (given,) if isinstance(given, str) else texts("allow_private_networks", given)
+
+
+def _verify_hash(given: Sequence[str] | None) -> tuple[str, str] | None:
+    """Return the column and the type of the hash to verify."""
+    if given is None:
+        return None
+    pair = texts("verify_hash", given)
+    if len(pair) != 2:
+        raise ConfigurationError(f"verify_hash: expected [column, type], got {list(pair)!r}")
+    return pair[0], pair[1]
 
 
 def _list_options(
