@@ -1,6 +1,6 @@
-"""The virtual environment of the baseline: img2dataset with pinned dependencies.
+"""The virtual environments of the baselines, img2dataset and Daft, with pinned dependencies.
 
-Here: finding a Python, creating the environment once in the cache. Not here: running it
+Here: finding a Python, creating an environment once in the cache. Not here: running it
 (`_measure`).
 """
 
@@ -11,16 +11,22 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-IMG2DATASET = "1.47.0"
-#: What pip resolved for it when the targets were set; pinned so that the baseline does not drift.
-PINS = (
-    "albumentations==1.4.24",
-    "opencv-python-headless==4.14.0.94",
-    "numpy==2.4.6",
-    "pandas==2.3.3",
-    "pyarrow==26.0.1",
-    "webdataset==0.2.111",
-)
+from _records import BASELINE, DAFT
+
+#: Tool -> the tool, and what pip resolved for it when the targets were set; pinned so that the
+#: baseline does not drift.
+PINS = {
+    BASELINE: (
+        "img2dataset==1.47.0",
+        "albumentations==1.4.24",
+        "opencv-python-headless==4.14.0.94",
+        "numpy==2.4.6",
+        "pandas==2.3.3",
+        "pyarrow==26.0.1",
+        "webdataset==0.2.111",
+    ),
+    DAFT: ("daft==0.7.26", "pyarrow==25.0.1"),  # it wants pyarrow below 26
+}
 _VERSION = "import sys; print(sys.executable); print('%d.%d' % sys.version_info[:2])"
 _REPORT = (
     "import importlib.metadata as m, json, sys; "
@@ -34,8 +40,10 @@ class BaselineError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """A Python with img2dataset."""
+    """A Python with img2dataset or Daft."""
 
+    tool: str
+    """BASELINE or DAFT."""
     python: str
     """Path."""
     python_version: str
@@ -46,12 +54,13 @@ class Baseline:
     """Why this is not the requested Python."""
 
 
-def prepare_baseline(cache: Path, wanted: str) -> Baseline:
-    """Return an environment with img2dataset on a Python; install it into `cache` if necessary.
+def prepare_baseline(cache: Path, wanted: str, tool: str = BASELINE) -> Baseline:
+    """Return an environment with a tool on a Python; install it into `cache` if necessary.
 
     Args:
         cache: folder of environments.
         wanted: command or path of the Python.
+        tool: a key of PINS.
 
     Raises:
         BaselineError: pip or the first import failed.
@@ -59,22 +68,21 @@ def prepare_baseline(cache: Path, wanted: str) -> Baseline:
     base, version = find_python(wanted)
     note = ""
     if version not in wanted and wanted != base:
-        note = f"`{wanted}` was not found: the baseline runs on Python {version}"
-    folder = cache / f"img2dataset-{IMG2DATASET}-python{version}"
+        note = f"`{wanted}` was not found: {tool} runs on Python {version}"
+    pins = PINS[tool]
+    release = pins[0].replace("==", "-")
+    folder = cache / f"{release}-python{version}"
     python = folder / "bin" / "python"
     ready = folder / "ready.json"
     if not ready.exists():
-        print(
-            f"installing img2dataset {IMG2DATASET} on Python {version} into {folder} (once)",
-            flush=True,
-        )
+        print(f"installing {release} on Python {version} into {folder} (once)", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         _run([base, "-m", "venv", str(folder)])
-        _run([str(python), "-m", "pip", "install", "--quiet", f"img2dataset=={IMG2DATASET}", *PINS])
-        _run([str(python), "-c", "import img2dataset"], env={"NO_ALBUMENTATIONS_UPDATE": "1"})
-        names = ["img2dataset", *(pin.split("==")[0] for pin in PINS)]
+        _run([str(python), "-m", "pip", "install", "--quiet", *pins])
+        _run([str(python), "-c", f"import {tool}"], env={"NO_ALBUMENTATIONS_UPDATE": "1"})
+        names = [pin.split("==")[0] for pin in pins]
         ready.write_text(_run([str(python), "-c", _REPORT, *names]))
-    return Baseline(str(python), version, json.loads(ready.read_text()), note)
+    return Baseline(tool, str(python), version, json.loads(ready.read_text()), note)
 
 
 def find_python(wanted: str) -> tuple[str, str]:

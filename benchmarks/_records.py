@@ -7,6 +7,7 @@ from typing import Any
 from _measure import Measurement
 
 BASELINE = "img2dataset"
+DAFT = "daft"
 OURS = "dataset_assets"
 MIB = 1 << 20
 
@@ -27,8 +28,12 @@ class Case:
     """Our settings."""
     low_memory: dict[str, Any] | None = None
     """Another setting of ours, judged by its memory."""
+    daft: dict[str, Any] | None = None
+    """Settings of Daft, in the cases that it takes part in."""
     min_speedup: float | None = None
     """Target for images/s, ratio of medians."""
+    min_daft_speedup: float | None = None
+    """The same, relative to Daft."""
     max_memory: float | None = None
     """Target for peak PSS, ratio of medians."""
     min_baseline_python: tuple[int, int] = (3, 9)
@@ -42,7 +47,7 @@ class Contender:
     """A tool with its settings, in one case."""
 
     tool: str
-    """BASELINE or OURS."""
+    """BASELINE, DAFT or OURS."""
     python: str
     python_version: str
     settings: dict[str, Any]
@@ -56,6 +61,8 @@ class Contender:
     @property
     def settings_text(self) -> str:
         """Describe the settings in one line."""
+        if self.tool == DAFT:
+            return ", ".join(f"{key}={value}" for key, value in self.settings.items())
         unit = "threads" if self.tool == BASELINE else "connections"
         rest = [
             f"{key}={value}"
@@ -113,12 +120,12 @@ class Results:
         """Return the successful runs of a contender."""
         return [run for run in self.runs.get((case, number), []) if run.succeeded]
 
-    def reference(self, case: str) -> int | None:
-        """Return the number of the fastest baseline setting in a case."""
+    def reference(self, case: str, tool: str = BASELINE) -> int | None:
+        """Return the number of the fastest setting of a baseline in a case."""
         known = [
             n
             for n, contender in enumerate(self.contenders[case])
-            if contender.tool == BASELINE and self.of(case, n)
+            if contender.tool == tool and self.of(case, n)
         ]
         return max(
             known,

@@ -13,7 +13,7 @@ from typing import Any
 from _figures import median, ratio, spread
 from _machine import machine, our_versions, their_versions
 from _photos import INTACT
-from _records import BASELINE, MIB, OURS, Case, Contender, Results, Run
+from _records import BASELINE, DAFT, MIB, OURS, Case, Contender, Results, Run
 
 MIN_PSNR_DB = 50.0
 SMALLEST_RUN = 10_000  # urls
@@ -73,7 +73,7 @@ def _head(facts: dict[str, Any]) -> str:
         "3 % of the URLs are 404, 2 % lead to broken files"
     )
     lines = [
-        "# dataset_assets.download beside img2dataset",
+        "# dataset_assets.download beside img2dataset and Daft",
         "",
         f"{now}. {machine(facts['work'])} Server and tools share these CPUs.",
         "",
@@ -130,6 +130,15 @@ def _case_targets(results: Results, cases: list[Case]) -> Iterator[tuple[str, st
                     speed_text,
                     speed >= case.min_speedup,
                 )
+            daft = results.reference(case.name, DAFT)
+            if case.min_daft_speedup and daft is not None:
+                speed, speed_text = ratio(ours, results.of(case.name, daft), _per_s)
+                yield (
+                    f"{case.name}: images/s, relative to Daft",
+                    f">= {case.min_daft_speedup} x",
+                    speed_text,
+                    speed >= case.min_daft_speedup,
+                )
             if case.max_memory:
                 yield (
                     f"{case.name}: peak PSS",
@@ -170,6 +179,7 @@ def _case(results: Results, case: Case) -> str:
     reference = results.reference(case.name)
     for number, contender in enumerate(results.contenders[case.name]):
         lines.append(_contender_line(results, case, number, contender))
+    lines += _beside_daft(results, case)
     if reference is not None and not _is_judged(case, results.contenders[case.name][reference]):
         version = results.contenders[case.name][reference].python_version
         lines += [
@@ -181,6 +191,19 @@ def _case(results: Results, case: Case) -> str:
             ),
         ]
     return "\n".join([*lines, *_case_notes(results, case)])
+
+
+def _beside_daft(results: Results, case: Case) -> Iterator[str]:
+    """Yield a line with our ratios to Daft, in the cases that it takes part in."""
+    daft = results.reference(case.name, DAFT)
+    ours = results.reference(case.name, OURS)
+    if daft is None or ours is None:
+        return
+    pair = results.of(case.name, ours), results.of(case.name, daft)
+    speed, memory = (ratio(*pair, value)[1] for value in (_per_s, _pss))
+    cpu = ratio(*pair, lambda run: run.cost.cpu_s / run.rows)[1]
+    yield ""
+    yield f"Ours relative to Daft: images/s {speed}, CPU an image {cpu}, peak PSS {memory}."
 
 
 def _contender_line(results: Results, case: Case, number: int, contender: Contender) -> str:

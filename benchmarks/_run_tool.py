@@ -1,8 +1,8 @@
 """Call `download` of one of the tools with arguments from a JSON file.
 
-    _run_tool.py img2dataset|dataset_assets arguments.json
+    _run_tool.py img2dataset|daft|dataset_assets arguments.json
 
-Runs in the environment of either tool, so it imports nothing else. The worker processes of both
+Runs in the environment of the tool, so it imports nothing else. The worker processes of two of them
 import this file: keep the guard.
 """
 
@@ -16,6 +16,8 @@ def main() -> None:
         arguments = json.load(file)
     if tool == "img2dataset":
         from img2dataset import download
+    elif tool == "daft":
+        from _run_daft import download_images as download
     else:
         from dataset_assets import download
     download(**arguments)

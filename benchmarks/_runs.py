@@ -16,11 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from _baseline import Baseline
 from _measure import Measurement, measure
 from _photos import PhotoSet, kind_of, read_into_page_cache, write_list
-from _records import BASELINE, OURS, Case, Contender, Results, Run
+from _records import BASELINE, DAFT, OURS, Case, Contender, Results, Run
 from _report import write_report
 from _server import PhotoServer
 
@@ -67,9 +68,9 @@ def choose_cases(bench: Bench, cases: dict[str, Case]) -> list[Case]:
 def contenders_of(case: Case, baselines: list[Baseline], tools: list[str]) -> list[Contender]:
     """Return the contenders of a case."""
     found = [
-        Contender(BASELINE, each.python, each.python_version, settings)
+        Contender(each.tool, each.python, each.python_version, settings)
         for each in baselines
-        for settings in case.baseline
+        for settings in (case.baseline if each.tool == BASELINE else filter(None, [case.daft]))
     ]
     if OURS in tools:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -151,13 +152,14 @@ def _run(bench: Bench, case: Case, contender: Contender, round_number: int) -> R
     url_list = bench.work / "urls.parquet"
     write_list(url_list, bench.photos, server.origins(case.origin), rows)
     arguments: dict[str, Any] = {
-        **bench.common,
-        **case.arguments,
         **contender.settings,
         "url_list": str(url_list),
         "output_folder": str(bench.work / "out"),
-        "number_sample_per_shard": options.shard if round_number else 100,
     }
+    if contender.tool != DAFT:
+        shard = options.shard if round_number else 100
+        common = {**bench.common, **case.arguments, "number_sample_per_shard": shard}
+        arguments = {**common, **arguments}
     if contender.tool == OURS:
         arguments |= {"allow_private_networks": ("127.0.0.0/8",), "ca_file": server.bundle}
     (bench.work / "arguments.json").write_text(json.dumps(arguments))
@@ -192,6 +194,8 @@ def tool_environment(tool: str) -> dict[str, str]:
     if tool == BASELINE:
         # otherwise every process queries the package index for updates
         return {**kept, "NO_ALBUMENTATIONS_UPDATE": "1"}
+    if tool == DAFT:
+        return {**kept, "DO_NOT_TRACK": "true"}  # it reports its use otherwise
     return {**kept, "PYTHONPATH": str(HERE.parent)}
 
 
@@ -200,11 +204,10 @@ def _outcome(
 ) -> Run:
     ok: Counter[str] = Counter()
     seen: Counter[str] = Counter()
-    for sidecar in out.glob("[0-9]*.parquet"):
-        table = pq.read_table(sidecar, columns=["url", "status"])
-        for url, status in zip(table["url"].to_pylist(), table["status"].to_pylist(), strict=True):
+    for file in out.glob("*.parquet"):
+        for url, is_stored in _stored(file):
             seen[kind_of(url)] += 1
-            ok[kind_of(url)] += status == "success"
+            ok[kind_of(url)] += is_stored
     records = [json.loads(path.read_text()) for path in out.glob("[0-9]*_stats.json")]
     start_s = min((record["start_time"] for record in records), default=0)
     span_s = max((record["end_time"] for record in records), default=0) - start_s
@@ -221,6 +224,18 @@ def _outcome(
         server_failures,
         tail,
     )
+
+
+def _stored(file: Path) -> Iterator[tuple[str, bool]]:
+    """Yield the URLs of a sidecar, or of a file of Daft, and whether there is an image."""
+    parquet = pq.ParquetFile(file)
+    if "status" in parquet.schema_arrow.names:
+        table = parquet.read(columns=["url", "status"])
+        stored = pc.equal(table["status"], "success")
+    else:
+        table = parquet.read(columns=["url", "image"])
+        stored = table["image"].is_valid()
+    yield from zip(table["url"].to_pylist(), stored.to_pylist(), strict=True)
 
 
 def _keep_for_pixels(bench: Bench, contender: Contender) -> None:

@@ -1,11 +1,11 @@
-"""Measure `dataset_assets.download` side by side with img2dataset, on one local server.
+"""Measure `dataset_assets.download` side by side with img2dataset and Daft, on one local server.
 
     python benchmarks/download.py           all cases with a target, 3 rounds, 20,000 URLs
     python benchmarks/download.py --quick   smoke test, about a minute
     python benchmarks/download.py --cases resize,https --rounds 1
 
 Writes benchmarks/results/download.md, and .json with every run. benchmarks/README.md says what is
-measured and how to read it. Here: the settings of both tools, the cases with their targets, the
+measured and how to read it. Here: the settings of the tools, the cases with their targets, the
 command line. Not here: the runs themselves (`_runs`).
 """
 
@@ -15,10 +15,10 @@ import signal
 import sys
 from pathlib import Path
 
-from _baseline import BaselineError, prepare_baseline
+from _baseline import PINS, BaselineError, prepare_baseline
 from _nginx import ServerError, nginx_path
 from _photos import prepare_photos
-from _records import BASELINE, OURS, Case, Results
+from _records import BASELINE, DAFT, OURS, Case, Results
 from _runs import MEMORY, Bench, RunError, choose_cases, run_all
 from _server import LATENCY_S, PhotoServer
 
@@ -51,6 +51,9 @@ THEIRS_LATENCY = (
     {"processes_count": 2, "thread_count": 256},
     {"processes_count": 2, "thread_count": 512},
 )
+
+# Daft: a process with threads of its own; max_connections is all that it can be told
+DAFT_SETTINGS = {"max_connections": 64}
 
 # dataset_assets: thread_count is connections per process; with codec_threads 0 the main thread of
 # each process decodes
@@ -120,6 +123,17 @@ CASES = {
             min_speedup=3.5,
         ),
         Case(
+            name="originals-parquet",
+            title="originals kept, parquet output, http",
+            origin="http",
+            arguments={**ORIGINALS, "output_format": "parquet"},
+            baseline=THEIRS,
+            ours=OUR_ORIGINALS,
+            daft=DAFT_SETTINGS,
+            min_speedup=3.0,
+            min_daft_speedup=1.8,
+        ),
+        Case(
             name="handshake",
             title="originals kept, https, a new connection for every url",
             origin="closing",
@@ -145,11 +159,21 @@ CASES = {
             arguments={**RESIZE, "output_format": "parquet"},
             baseline=THEIRS,
             ours=OUR_RESIZE,
+            daft={**DAFT_SETTINGS, "image_size": 256},
             single_run=True,
         ),
     )
 }
-DEFAULT_CASES = ("resize", "originals", "https", "https-originals", "latency", MEMORY)
+DEFAULT_CASES = (
+    "resize",
+    "originals",
+    "https",
+    "https-originals",
+    "latency",
+    "originals-parquet",
+    MEMORY,
+)
+TOOLS = (BASELINE, DAFT, OURS)
 
 
 def main() -> int:
@@ -160,8 +184,14 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that server and tools end too
     try:
         nginx_path()
-        wanted = options.baseline_python if BASELINE in options.tools else []
-        baselines = [prepare_baseline(cache, python) for python in wanted]
+        wanted = [tool for tool in options.tools if tool in PINS]
+        if not any(CASES[name].daft for name in options.cases if name != MEMORY):
+            wanted = [tool for tool in wanted if tool != DAFT]
+        baselines = [
+            prepare_baseline(cache, python, tool)
+            for tool in wanted
+            for python in options.baseline_python[: 1 if tool == DAFT else None]
+        ]
         photos = prepare_photos(cache, options.photos)
         if options.prepare:
             print("ready")
@@ -196,7 +226,7 @@ def _parse() -> argparse.Namespace:
         f"(default {','.join(DEFAULT_CASES)})",
     )
     parser.add_argument(
-        "--tools", default=f"{BASELINE},{OURS}", help="comma-separated; the default is both"
+        "--tools", default=",".join(TOOLS), help="comma-separated; the default is all three"
     )
     parser.add_argument(
         "--baseline-python",
@@ -233,8 +263,8 @@ def _parse() -> argparse.Namespace:
     options.baseline_python = options.baseline_python.split(",")
     if unknown := [name for name in options.cases if name not in CASES and name != MEMORY]:
         parser.error(f"--cases: expected {', '.join([*CASES, MEMORY])}, got {unknown[0]!r}")
-    if unknown := [name for name in options.tools if name not in (BASELINE, OURS)]:
-        parser.error(f"--tools: expected {BASELINE}, {OURS}, got {unknown[0]!r}")
+    if unknown := [name for name in options.tools if name not in TOOLS]:
+        parser.error(f"--tools: expected {', '.join(TOOLS)}, got {unknown[0]!r}")
     return options
 
 
