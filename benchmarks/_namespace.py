@@ -15,7 +15,10 @@ import sys
 from pathlib import Path
 
 _INSIDE = "BENCHMARK_NAMESPACE"  # environment variable: we were started inside
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _SIOCSIFADDR, _IFF_UP = 0x8913, 0x8914, 0x8916, 0x1
+#: For documentation only. With 127.0.0.1 alone, resolvers that look at the configured addresses
+#: (AI_ADDRCONFIG) find that there is no IPv4, and no name.
+_OWN_ADDRESS = "192.0.2.1"
 
 
 class NamespaceError(RuntimeError):
@@ -83,3 +86,6 @@ def _bring_up_loopback() -> None:
         request = struct.pack("16sh22x", b"lo", 0)
         flags = struct.unpack("16sh22x", fcntl.ioctl(control, _SIOCGIFFLAGS, request))[1]
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | _IFF_UP))
+        address = socket.inet_aton(_OWN_ADDRESS)
+        request = struct.pack("16sHH4s16x", b"lo:1", socket.AF_INET, 0, address)
+        fcntl.ioctl(control, _SIOCSIFADDR, request)
