@@ -17,8 +17,7 @@ from dataset_assets.hub.loading import load_published
 from dataset_assets.images.contact_sheet import draw_contact_sheet
 from dataset_assets.orchestration.environment import ensure_dagster_home, read_environment
 from dataset_assets.orchestration.materialize import materialize_dataset
-from dataset_assets.orchestration.stages.hub_upload.section import HUB_UPLOAD
-from dataset_assets.orchestration.stages.hub_upload.target import HUB_FOLDER
+from dataset_assets.orchestration.stages.hub_upload.section import HUB_FOLDER, HUB_UPLOAD
 from dataset_assets.orchestration.stages.raw_urls.section import RAW_URLS
 from dataset_assets.orchestration.stages.shards.section import SHARDS
 from dataset_assets.orchestration.stages.split_archives.section import SPLIT_ARCHIVES

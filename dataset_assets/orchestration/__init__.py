@@ -8,7 +8,7 @@ components/   `type: dataset_assets.Dataset`: walks the stages
 stages/       folder = stage: its asset, YAML section, checks, metadata and sensor
 common/       what stages share; never imports one
 partitions    which shards belong to which partition
-io_managers/  plans, manifests and tables between assets
+io_managers   plans, manifests and tables between assets
 resources/    where datasets are stored
 environment   the environment variables, read only there
 materialize   the same without the UI

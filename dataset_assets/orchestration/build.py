@@ -21,10 +21,12 @@ from pydantic import ValidationError
 from dataset_assets.errors import ConfigurationError, DatasetAssetsError
 from dataset_assets.orchestration.common.automation import automation_sensor
 from dataset_assets.orchestration.environment import Environment, read_environment
-from dataset_assets.orchestration.io_managers.manifests import ManifestIOManager
-from dataset_assets.orchestration.io_managers.plans import PlanIOManager
-from dataset_assets.orchestration.io_managers.tables import TableIOManager
-from dataset_assets.orchestration.io_managers.values import ValueIOManager
+from dataset_assets.orchestration.io_managers import (
+    ManifestIOManager,
+    PlanIOManager,
+    TableIOManager,
+    ValueIOManager,
+)
 from dataset_assets.orchestration.resources.storage import StorageResource
 
 CATALOG = "dataset_assets.orchestration.catalog"

@@ -7,10 +7,12 @@ import pyarrow as pa
 import pytest
 
 from dataset_assets.errors import ConfigurationError, StorageError
-from dataset_assets.orchestration.io_managers.manifests import ManifestIOManager
-from dataset_assets.orchestration.io_managers.plans import PlanIOManager
-from dataset_assets.orchestration.io_managers.tables import TableIOManager
-from dataset_assets.orchestration.io_managers.values import ValueIOManager
+from dataset_assets.orchestration.io_managers import (
+    ManifestIOManager,
+    PlanIOManager,
+    TableIOManager,
+    ValueIOManager,
+)
 from dataset_assets.orchestration.resources.storage import StorageResource
 from dataset_assets.records.plans import Plan, PlanPart
 from dataset_assets.records.shards import Manifest, ShardFile, ShardRecord

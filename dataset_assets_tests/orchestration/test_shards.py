@@ -267,7 +267,7 @@ def test_files_of_any_kind_are_kept_when_media_is_any(tmp_path, photo_server, in
 
 
 def test_manifest_is_what_downstream_gets_when_it_asks(made):
-    from dataset_assets.orchestration.io_managers.manifests import ManifestIOManager
+    from dataset_assets.orchestration.io_managers import ManifestIOManager
     from dataset_assets.orchestration.resources.storage import StorageResource
 
     manager = ManifestIOManager(storage=StorageResource(root=str(made.root)))

@@ -1,8 +1,9 @@
-"""Automation conditions, freshness policies and step retries of assets, from the YAML of a dataset.
+"""Automation conditions and freshness policies of assets, from the YAML of a dataset.
 
 Everything here is off until a `defs.yaml` switches it on. Three mechanisms retry, each for its own
-kind of failure: steps (here, when a store or the network did not answer), runs (`dagster.yaml`, for
-crashed workers only) and rows (`retry_failed`, for URLs that failed for transient causes).
+kind of failure: steps (in `assets`, when a store or the network did not answer), runs
+(`dagster.yaml`, for crashed workers only) and rows (`retry_failed`, for URLs that failed for
+transient causes).
 """
 
 from datetime import timedelta
@@ -55,14 +56,4 @@ def freshness_policy(spec: DatasetSpec) -> dg.FreshnessPolicy | None:
     return dg.FreshnessPolicy.time_window(
         fail_window=timedelta(hours=spec.freshness.fail_after_h),
         warn_window=timedelta(hours=warn_after_h) if warn_after_h is not None else None,
-    )
-
-
-def step_retries(spec: DatasetSpec) -> dg.RetryPolicy:
-    """Return how a failed step is retried; committed data is kept."""
-    return dg.RetryPolicy(
-        max_retries=spec.automation.step_retries,
-        delay=spec.automation.step_retry_delay_s,
-        backoff=dg.Backoff.EXPONENTIAL,
-        jitter=dg.Jitter.PLUS_MINUS,
     )

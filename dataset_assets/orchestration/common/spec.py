@@ -104,10 +104,6 @@ class DatasetSpec(DatasetHead):
         """Return the name of an op, sensor, schedule or partitions definition of this dataset."""
         return f"{self.name}__{thing}"
 
-    def describe(self, text: str) -> str:
-        """Return the description of an asset: that of the dataset, then `text`."""
-        return f"{self.description}\n\n{text}" if self.description else text
-
     @property
     def all_tags(self) -> dict[str, str]:
         """Tags of every asset: the given ones, the license, and what the dataset requires."""

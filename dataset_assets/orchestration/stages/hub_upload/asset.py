@@ -7,31 +7,36 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from dataset_assets.orchestration.common.automation import step_retries, whole_condition
-from dataset_assets.orchestration.common.external import external_asset
+from dataset_assets.orchestration.common.assets import external_asset, stage_asset
+from dataset_assets.orchestration.common.automation import whole_condition
+from dataset_assets.orchestration.common.checks import verification_check, verification_result
 from dataset_assets.orchestration.common.failures import as_failure
 from dataset_assets.orchestration.common.spec import DatasetSpec
 from dataset_assets.orchestration.common.stage import Stage
 from dataset_assets.orchestration.resources.storage import StorageResource
-from dataset_assets.orchestration.stages.hub_upload.checks import upload_check, upload_result
 from dataset_assets.orchestration.stages.hub_upload.page import upload_metadata
 from dataset_assets.orchestration.stages.hub_upload.section import (
     HUB_REPO,
     HUB_UPLOAD,
     Hub,
+    open_repository,
     publish_options,
 )
 from dataset_assets.orchestration.stages.hub_upload.sensor import build_hub_sensor
-from dataset_assets.orchestration.stages.hub_upload.target import open_repository
 from dataset_assets.orchestration.stages.split_archives.section import SPLIT_ARCHIVES
 from dataset_assets.pipelines.publish.publish import publication_files, publish_split
 from dataset_assets.pipelines.verify.publication import verify_publication
 from dataset_assets.splits.versions import load_split
 
 POOL = "uploads"
+UPLOAD_LOADS = "hub_upload_loads"
 _DESCRIPTION = (
     "The splits in the repository `{repo}`: one commit that includes the card, which "
     "`load_dataset` reads from anywhere."
+)
+_CHECKED = (
+    "At the published revision, every file has its hash, every split has its rows, and the first "
+    "rows stream."
 )
 
 
@@ -54,20 +59,16 @@ def hub_repo(spec: DatasetSpec, hub: Hub) -> dg.AssetSpec:
 
 def upload_asset(spec: DatasetSpec, hub: Hub) -> dg.AssetsDefinition:
     """Build the asset."""
-    key = spec.key(HUB_UPLOAD)
 
-    @dg.asset(
-        key=key,
+    @stage_asset(
+        spec,
+        HUB_UPLOAD,
+        _DESCRIPTION.format(repo=hub.repo),
         deps=[spec.key(SPLIT_ARCHIVES)],
-        check_specs=[upload_check(key)],
+        check_specs=[verification_check(UPLOAD_LOADS, spec.key(HUB_UPLOAD), _CHECKED)],
         automation_condition=whole_condition(spec),
-        retry_policy=step_retries(spec),
         pool=POOL,
-        group_name=spec.name,
         kinds={"huggingface"},
-        description=spec.describe(_DESCRIPTION.format(repo=hub.repo)),
-        owners=spec.owners,
-        tags=spec.all_tags,
     )
     def upload(
         context: dg.AssetExecutionContext, storage: StorageResource
@@ -85,10 +86,14 @@ def upload_asset(spec: DatasetSpec, hub: Hub) -> dg.AssetsDefinition:
             )
             problems = verify_publication(target, published, files)
             found = upload_metadata(published, manifest, files)
+        revision = published.revision
+        check = verification_result(
+            UPLOAD_LOADS, problems, f"Loads at revision {revision}.", revision=revision
+        )
         yield dg.MaterializeResult(
             metadata=found,
-            check_results=[upload_result(published, problems)],
-            data_version=dg.DataVersion(published.revision[:16]),
+            check_results=[check],
+            data_version=dg.DataVersion(revision[:16]),
         )
 
     return upload

@@ -6,12 +6,12 @@ from typing import Any
 import dagster as dg
 
 from dataset_assets.orchestration.common import metadata
+from dataset_assets.orchestration.stages.hub_upload.section import REVISION
 from dataset_assets.orchestration.stages.split_archives.page import splits_table
 from dataset_assets.records.publications import PublishFile, PublishResult
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.splits.table import features_of
 
-REVISION = "revision"
 CARD = "README.md"
 _CARD_CHARACTERS = 20_000
 

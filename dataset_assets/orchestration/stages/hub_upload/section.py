@@ -10,16 +10,29 @@ from pydantic import AfterValidator, Field, model_validator
 
 from dataset_assets import registry
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.hub.target import ROLE, check_repo, is_remote
+from dataset_assets.hub.target import (
+    ROLE,
+    PublishTarget,
+    TargetOptions,
+    check_repo,
+    is_remote,
+    open_target,
+)
 from dataset_assets.orchestration.common.mirror import mirrors
 from dataset_assets.orchestration.common.section import Problem, Section, check_by
 from dataset_assets.orchestration.common.spec import DatasetSpec
+from dataset_assets.orchestration.environment import read_hub_token
+from dataset_assets.orchestration.resources.storage import StorageResource
 from dataset_assets.orchestration.stages.staged.section import PublishedSource
 from dataset_assets.pipelines.publish.publish import PublishOptions
 
 HUB_UPLOAD = "hub_upload"
 #: Second part of the key of the repository, which is external.
 HUB_REPO = "hub_repo"
+#: Metadata key of the published revision, which the sensor `hub_drift` reads.
+REVISION = "revision"
+#: Folder of the target `directory`, below the root.
+HUB_FOLDER = "hub"
 
 
 def _known_target(kind: str) -> str:
@@ -68,6 +81,20 @@ def publish_options(spec: DatasetSpec) -> PublishOptions:
     defaults = {"license": spec.license, "text": spec.description}
     given = {name: value for name, value in defaults.items() if value}
     return spec.section(Hub).publish_options(**given)
+
+
+def open_repository(hub: Hub, storage: StorageResource) -> PublishTarget:
+    """Open the repository. The token is read here and passed to the target only.
+
+    Raises:
+        ConfigurationError: HF_TOKEN is not set, or the folder is not local.
+    """
+    options = TargetOptions(
+        root=storage.resolve(hub.root or HUB_FOLDER),
+        token=read_hub_token() if hub.is_remote else None,
+        private=hub.private,
+    )
+    return open_target(hub.target, hub.repo, options)
 
 
 def problems(spec: DatasetSpec) -> Iterator[Problem]:

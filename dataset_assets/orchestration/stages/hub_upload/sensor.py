@@ -11,9 +11,13 @@ from dataset_assets.orchestration.common.metadata import plain_text
 from dataset_assets.orchestration.common.sensors import MAX_SKIP_REASON, sensor_status
 from dataset_assets.orchestration.common.spec import DatasetSpec
 from dataset_assets.orchestration.resources.storage import StorageResource
-from dataset_assets.orchestration.stages.hub_upload.page import REVISION
-from dataset_assets.orchestration.stages.hub_upload.section import HUB_REPO, HUB_UPLOAD, Hub
-from dataset_assets.orchestration.stages.hub_upload.target import open_repository
+from dataset_assets.orchestration.stages.hub_upload.section import (
+    HUB_REPO,
+    HUB_UPLOAD,
+    REVISION,
+    Hub,
+    open_repository,
+)
 
 NOTHING = "none"
 _EVERY_S = 3600

@@ -3,23 +3,31 @@
 It shows a person whether labels fit the images.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import dagster as dg
 
 from dataset_assets.loaders.labels.class_dictionary import SHIPPED, ClassDictionary
-from dataset_assets.orchestration.common.automation import step_retries, whole_condition
+from dataset_assets.orchestration.common import metadata
+from dataset_assets.orchestration.common.assets import stage_asset
+from dataset_assets.orchestration.common.automation import whole_condition
 from dataset_assets.orchestration.common.failures import as_failure
 from dataset_assets.orchestration.common.spec import DatasetSpec
 from dataset_assets.orchestration.common.stage import Stage
 from dataset_assets.orchestration.resources.storage import StorageResource
-from dataset_assets.orchestration.stages.loader_preview.page import preview_metadata
 from dataset_assets.orchestration.stages.loader_preview.section import (
     LOADER_PREVIEW,
     LoaderPreview,
 )
-from dataset_assets.orchestration.stages.staged.runs import staged_sets
+from dataset_assets.orchestration.stages.staged.asset import staged_sets
 from dataset_assets.orchestration.stages.staged.section import STAGED, PublishedSource
-from dataset_assets.storage.store import open_store
+from dataset_assets.storage.store import Store, open_store
 
+if TYPE_CHECKING:
+    from dataset_assets.pipelines.preview.batch import Preview
+
+DRAWING = "batch.jpg"
+_INLINE_BYTES = 9000
 _DESCRIPTION = (
     "A batch of `{partition}` as a training loop gets it: augmented, with train ids, drawn."
 )
@@ -35,16 +43,13 @@ def loader_preview_asset(spec: DatasetSpec, section: LoaderPreview) -> dg.Assets
     partition = section.partition or spec.section(PublishedSource).partitions_made[0]
     mapping = dg.SpecificPartitionsPartitionMapping([partition])
 
-    @dg.asset(
-        key=spec.key(LOADER_PREVIEW),
+    @stage_asset(
+        spec,
+        LOADER_PREVIEW,
+        _DESCRIPTION.format(partition=partition),
         deps=[dg.AssetDep(spec.key(STAGED), partition_mapping=mapping)],
         automation_condition=whole_condition(spec),
-        retry_policy=step_retries(spec),
-        group_name=spec.name,
         kinds={"torch", "image"},
-        description=spec.describe(_DESCRIPTION.format(partition=partition)),
-        owners=spec.owners,
-        tags=spec.all_tags,
     )
     def loader_preview(storage: StorageResource) -> dg.MaterializeResult[None]:
         # Loads OpenCV and torch.
@@ -73,3 +78,28 @@ def _dictionary(name: str | None, storage: StorageResource) -> ClassDictionary |
         return name
     folder, _, file = storage.resolve(name).rpartition("/")
     return ClassDictionary.load(open_store(folder or "/").read(file), name)
+
+
+def preview_metadata(store: Store, preview: "Preview") -> dict[str, Any]:
+    """Describe a batch, and write its drawing to the store."""
+    from dataset_assets.images.contact_sheet import shrink_sheet  # loads OpenCV
+
+    store.write(DRAWING, preview.drawing)
+    total = sum(preview.labels.values())
+    by_count = sorted(preview.labels.items(), key=lambda item: -item[1])
+    classes = (
+        {"class": name, "count": count, "share": metadata.share(count, total)}
+        for name, count in by_count
+    )
+    ignored = (
+        {"label": label, "images": images} for label, images in preview.unknown_labels.items()
+    )
+    return {
+        "batch": metadata.inline_image(shrink_sheet(preview.drawing, max_bytes=_INLINE_BYTES)),
+        "image": metadata.link(store.locate(DRAWING)),
+        "keys": ", ".join(preview.keys),
+        **preview.shapes,
+        "classes in the batch": metadata.table(classes),
+        "ignored labels": metadata.table(ignored),
+        "loader": dg.MetadataValue.json(preview.metrics),
+    }

@@ -1,39 +1,46 @@
 """`<dataset>/raw_urls`: the plan that assigns the rows of URL lists to shards.
 
-It also registers the partitions of `shards` with Dagster.
+It also registers the partitions of `shards` with Dagster. The sensor `new_lists` plans again when
+lists are added or change.
 """
 
 import hashlib
+from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
 from dataset_assets.orchestration.common import metadata
-from dataset_assets.orchestration.common.automation import freshness_policy, step_retries
-from dataset_assets.orchestration.common.external import external_asset
+from dataset_assets.orchestration.common.assets import external_asset, stage_asset
+from dataset_assets.orchestration.common.automation import freshness_policy
 from dataset_assets.orchestration.common.failures import as_failure
+from dataset_assets.orchestration.common.sensors import build_source_sensor
 from dataset_assets.orchestration.common.spec import DatasetSpec
 from dataset_assets.orchestration.common.stage import Stage
 from dataset_assets.orchestration.partitions import (
+    Partitioning,
     extend_partitioning,
     load_partitioning,
     register,
 )
 from dataset_assets.orchestration.resources.storage import StorageResource
-from dataset_assets.orchestration.stages.raw_urls.page import plan_metadata
 from dataset_assets.orchestration.stages.raw_urls.section import (
     RAW_URLS,
     URL_LISTS,
     Planning,
     Urls,
 )
-from dataset_assets.orchestration.stages.raw_urls.sensor import build_list_sensor
-from dataset_assets.pipelines.download.plan_urls import plan_urls
+from dataset_assets.pipelines.download.plan_parts import read_shard
+from dataset_assets.pipelines.download.plan_urls import PLAN, plan_urls
 from dataset_assets.records.plans import Plan
+from dataset_assets.storage.store import Store
+from dataset_assets.urls.sources import open_lists
 
 _DESCRIPTION = (
     "The URL lists, cut into shards of {rows:,} rows. The assignment of rows to shards never "
     "changes; new lists add shards and partitions."
 )
+_PREVIEW_ROWS = 5
 
 
 def build(spec: DatasetSpec, _: Stage | None) -> dg.Definitions:
@@ -41,7 +48,7 @@ def build(spec: DatasetSpec, _: Stage | None) -> dg.Definitions:
     urls = spec.section(Urls)
     return dg.Definitions(
         assets=[url_lists(spec, urls), raw_urls_asset(spec, urls, spec.section(Planning))],
-        sensors=[build_list_sensor(spec, urls)],
+        sensors=[list_sensor(spec, urls)],
     )
 
 
@@ -56,16 +63,13 @@ def raw_urls_asset(spec: DatasetSpec, urls: Urls, planning: Planning) -> dg.Asse
     """Build the asset."""
     rows = planning.samples_per_shard
 
-    @dg.asset(
-        key=spec.key(RAW_URLS),
+    @stage_asset(
+        spec,
+        RAW_URLS,
+        _DESCRIPTION.format(rows=rows),
         deps=[spec.key(URL_LISTS)],
         io_manager_key="plans",
-        group_name=spec.name,
         kinds={"parquet"},
-        description=spec.describe(_DESCRIPTION.format(rows=rows)),
-        owners=spec.owners,
-        tags=spec.all_tags,
-        retry_policy=step_retries(spec),
         freshness_policy=freshness_policy(spec),
     )
     def raw_urls(
@@ -86,8 +90,45 @@ def raw_urls_asset(spec: DatasetSpec, urls: Urls, planning: Planning) -> dg.Asse
     return raw_urls
 
 
+def list_sensor(spec: DatasetSpec, urls: Urls) -> dg.SensorDefinition:
+    """Build the sensor that watches the lists."""
+
+    def listing(storage: StorageResource) -> Iterator[tuple[str, int | None, float | None]]:
+        for found in open_lists(storage.resolve(urls.path), urls.list_options()):
+            yield found.name, found.bytes, found.modified
+
+    return build_source_sensor(spec, RAW_URLS, "lists", listing, description="Plans new URL lists.")
+
+
 def plan_version(plan: Plan) -> str:
     """Return a version that changes if and only if rows or their shards change."""
     parts = [f"{part.first_shard}:{part.fingerprint}" for part in plan.parts]
     lines = [f"{plan.samples_per_shard}", *parts]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def plan_metadata(store: Store, plan: Plan, partitioning: Partitioning) -> dict[str, Any]:
+    """Describe what was planned, with a few rows of the lists."""
+    first = read_shard(store, plan, 0)
+    lists = (
+        {
+            "list": part.name,
+            "rows": part.rows,
+            "first shard": part.first_shard,
+            "shards": part.shard_count,
+            "bytes": part.source_bytes,
+        }
+        for part in plan.parts
+    )
+    preview = first.slice(0, _PREVIEW_ROWS).select(plan.columns[::-1])
+    return {
+        "dagster/row_count": plan.rows,
+        "dagster/column_schema": metadata.column_schema(first.schema),
+        "dagster/uri": store.url,
+        "plan": metadata.link(store.locate(PLAN)),
+        "shards": plan.shard_count,
+        "partitions": partitioning.count,
+        "lists": len(plan.parts),
+        "list table": metadata.table(lists),
+        "preview": metadata.table(preview.to_pylist()),
+    }

@@ -9,7 +9,8 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from dataset_assets.orchestration.common.automation import partition_condition, step_retries
+from dataset_assets.orchestration.common.assets import stage_asset
+from dataset_assets.orchestration.common.automation import partition_condition
 from dataset_assets.orchestration.common.failures import as_failure, failure
 from dataset_assets.orchestration.common.spec import DatasetSpec
 from dataset_assets.orchestration.common.stage import Stage
@@ -24,7 +25,7 @@ from dataset_assets.orchestration.stages.shards.checks import (
 from dataset_assets.orchestration.stages.shards.page import partition_metadata, run_metadata
 from dataset_assets.orchestration.stages.shards.runs import (
     ShardPartition,
-    download,
+    download_partitions,
     find_partitions,
     run_options,
 )
@@ -69,22 +70,19 @@ def shards_asset(spec: DatasetSpec, section: ShardsSection) -> dg.AssetsDefiniti
     """Build the asset."""
     key = spec.key(SHARDS)
 
-    @dg.asset(
-        key=key,
+    @stage_asset(
+        spec,
+        SHARDS,
+        _DESCRIPTION.format(format=section.output_format),
         ins={"plan": dg.AssetIn(spec.key(RAW_URLS))},
         partitions_def=partitions_of(spec.name),
         backfill_policy=_backfill_policy(section),
         io_manager_key="manifests",
         check_specs=shard_checks(key, section.min_success_rate),
         automation_condition=partition_condition(spec),
-        retry_policy=step_retries(spec),
         pool=POOL,
         code_version=section.download_options(spec.section(Urls)).fingerprint[:12],
-        group_name=spec.name,
         kinds={section.output_format, "image" if section.media == "image" else "files"},
-        description=spec.describe(_DESCRIPTION.format(format=section.output_format)),
-        owners=spec.owners,
-        tags=spec.all_tags,
     )
     def shards(
         context: dg.AssetExecutionContext,
@@ -100,15 +98,15 @@ def shards_asset(spec: DatasetSpec, section: ShardsSection) -> dg.AssetsDefiniti
                 for partition in partitions:
                     partition.store.delete_tree("")
             plan_store = storage.store(spec.name, RAW_URLS)
-            download(plan_store, plan, partitions, options, retry_failed, context.log)
-            done = describe(partitions, has_images=section.media == "image")
+            download_partitions(plan_store, plan, partitions, options, retry_failed, context.log)
+            done = partitions_metadata(partitions, has_images=section.media == "image")
             if failed := [partition for partition in partitions if partition.errors]:
                 for partition_key, found in done.items():
                     yield dg.AssetMaterialization(key, partition=partition_key, metadata=found)
                 raise failure(_reasons(failed, len(partitions)))
             for partition_key, found in done.items():
                 context.add_asset_metadata(found, partition_key=partition_key)
-            yield result(partitions, section.min_success_rate)
+            yield materialized(partitions, section.min_success_rate)
 
     return shards
 
@@ -118,7 +116,7 @@ def _backfill_policy(section: ShardsSection) -> dg.BackfillPolicy:
     return dg.BackfillPolicy.single_run() if most == "all" else dg.BackfillPolicy.multi_run(most)
 
 
-def describe(
+def partitions_metadata(
     partitions: Sequence[ShardPartition], *, has_images: bool
 ) -> dict[str, dict[str, Any]]:
     """Return the metadata of every partition without an error."""
@@ -133,7 +131,7 @@ def describe(
     }
 
 
-def result(
+def materialized(
     partitions: Sequence[ShardPartition], min_success_rate: float
 ) -> dg.MaterializeResult[dict[str, Manifest]]:
     """Return the manifests of the partitions of a run, and the results of the checks."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from dataset_assets.orchestration.common import metadata
+from dataset_assets.orchestration.common.checks import verification_check, verification_result
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.shards import ShardRecord, add_counts
 
@@ -21,11 +22,8 @@ _DNS = (Cause.DNS_NOT_FOUND, Cause.DNS_TEMPORARY)
 def shard_checks(key: dg.AssetKey, min_success_rate: float) -> list[dg.AssetCheckSpec]:
     """Declare the checks."""
     return [
-        dg.AssetCheckSpec(
-            READABLE,
-            asset=key,
-            blocking=True,
-            description="Files have the sizes in their records, and all input rows are counted.",
+        verification_check(
+            READABLE, key, "Files have the sizes in their records, and all input rows are counted."
         ),
         dg.AssetCheckSpec(
             SUCCESS_RATE,
@@ -41,13 +39,8 @@ def shard_checks(key: dg.AssetKey, min_success_rate: float) -> list[dg.AssetChec
 def readable_result(problems: Mapping[str, Sequence[str]]) -> dg.AssetCheckResult:
     """Report what verification found, by partition."""
     found = [f"{key}: {problem}" for key, entries in problems.items() for problem in entries]
-    return dg.AssetCheckResult(
-        check_name=READABLE,
-        passed=not found,
-        description=metadata.problem_list(found)
-        or "File sizes match the records, and all rows are counted.",
-        metadata={"partitions": len(problems), "problems": len(found)},
-    )
+    summary = "File sizes match the records, and all rows are counted."
+    return verification_result(READABLE, found, summary, partitions=len(problems))
 
 
 def success_result(records: Sequence[ShardRecord], min_success_rate: float) -> dg.AssetCheckResult:

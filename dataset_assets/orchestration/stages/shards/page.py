@@ -8,13 +8,12 @@ import pyarrow.parquet as pq
 
 from dataset_assets.orchestration.common import metadata
 from dataset_assets.orchestration.common.contact_sheets import SAMPLES, contact_sheet_metadata
+from dataset_assets.orchestration.stages.shards.section import CAUSES
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.shards import ShardRecord, add_counts
+from dataset_assets.shards.commits import MANIFEST
 from dataset_assets.shards.reading import read_samples
 from dataset_assets.storage.store import Store
-
-#: Read again by the schedule `retry_failed`.
-CAUSES = "causes"
 
 
 def partition_metadata(
@@ -58,7 +57,7 @@ def _files(store: Store, records: Sequence[ShardRecord]) -> dict[str, Any]:
     files = [file for record in records for file in record.files]
     found = {
         "dagster/uri": store.url,
-        "manifest": metadata.link(store.locate("manifest.json")),
+        "manifest": metadata.link(store.locate(MANIFEST)),
         "files": metadata.table(
             {"file": file.name, "bytes": file.bytes, "sha256": (file.sha256 or "")[:16]}
             for file in files

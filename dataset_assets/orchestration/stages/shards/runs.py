@@ -92,7 +92,7 @@ def _committed(store: Store) -> set[int]:
         return set()
 
 
-def download(
+def download_partitions(
     plan_store: Store,
     plan: Plan,
     partitions: Sequence[ShardPartition],

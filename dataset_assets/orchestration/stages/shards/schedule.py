@@ -13,8 +13,7 @@ from dataset_assets.orchestration.common.dataset_sections import RetryFailed
 from dataset_assets.orchestration.common.schedules import schedule_status
 from dataset_assets.orchestration.common.spec import DatasetSpec
 from dataset_assets.orchestration.partitions import consecutive, partitions_name, range_tags
-from dataset_assets.orchestration.stages.shards.page import CAUSES
-from dataset_assets.orchestration.stages.shards.section import SHARDS
+from dataset_assets.orchestration.stages.shards.section import CAUSES, SHARDS
 from dataset_assets.records.causes import parse_causes
 
 #: Further runs wait for the next tick.

@@ -19,6 +19,8 @@ from dataset_assets.orchestration.stages.raw_urls.section import Planning, Urls
 from dataset_assets.pipelines.download.options import DownloadOptions
 
 SHARDS = "shards"
+#: Metadata key of the failed rows by cause, which the schedule `retry_failed` reads.
+CAUSES = "causes"
 
 _IMAGE_KEYS = {"size": "image_size", "min_size": "min_image_size", "max_area": "max_image_area"}
 #: Set by `credential`, not for datasets that others share, or limits that need no tuning.

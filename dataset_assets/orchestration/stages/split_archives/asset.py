@@ -3,34 +3,33 @@
 The same data and options give the same bytes and the same version.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import dagster as dg
 from pydantic import Field
 
 from dataset_assets.errors import ObjectMissing, ShardCorrupt
-from dataset_assets.orchestration.common import metadata
-from dataset_assets.orchestration.common.automation import (
-    freshness_policy,
-    step_retries,
-    whole_condition,
-)
-from dataset_assets.orchestration.common.external import SOURCE, external_asset
+from dataset_assets.orchestration.common.assets import SOURCE, stage_asset
+from dataset_assets.orchestration.common.automation import freshness_policy, whole_condition
+from dataset_assets.orchestration.common.checks import verification_check, verification_result
 from dataset_assets.orchestration.common.failures import as_failure
 from dataset_assets.orchestration.common.progress import progress_to
 from dataset_assets.orchestration.common.spec import DatasetSpec
 from dataset_assets.orchestration.common.stage import Stage
 from dataset_assets.orchestration.resources.storage import StorageResource
-from dataset_assets.orchestration.stages.split_archives.checks import splits_check, splits_result
 from dataset_assets.orchestration.stages.split_archives.page import split_metadata
 from dataset_assets.orchestration.stages.split_archives.section import SPLIT_ARCHIVES, Splits
-from dataset_assets.orchestration.stages.split_archives.sensor import build_folder_sensor
-from dataset_assets.orchestration.stages.split_archives.source import Folder
+from dataset_assets.orchestration.stages.split_archives.source import (
+    Folder,
+    folder_asset,
+    folder_sensor,
+)
 from dataset_assets.pipelines.split.open_source import open_source
 from dataset_assets.pipelines.split.split_archives import split_archives
 from dataset_assets.pipelines.verify.split import verify_split
 from dataset_assets.records.fingerprint import fingerprint_of
+from dataset_assets.records.splits import SplitManifest
 from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import ArchiveOptions
 from dataset_assets.splits.source import SplitSource
@@ -42,6 +41,12 @@ _DESCRIPTION = (
     "The samples of {names} in archives and tables. Every change of the data or options makes a "
     "new version."
 )
+
+_CHECKED = (
+    "Every archive is complete and has its hash, counts add up, and no group or file is in two "
+    "splits."
+)
+SPLITS_SOUND = "split_archives_sound"
 
 
 class SplitConfig(dg.Config):
@@ -60,35 +65,25 @@ def build(spec: DatasetSpec, upstream: Stage | None) -> dg.Definitions:
         return dg.Definitions(assets=[asset])
     folder = spec.section(Folder)
     return dg.Definitions(
-        assets=[source_folder(spec, folder), asset], sensors=[build_folder_sensor(spec, folder)]
+        assets=[folder_asset(spec, folder), asset], sensors=[folder_sensor(spec, folder)]
     )
-
-
-def source_folder(spec: DatasetSpec, folder: Folder) -> dg.AssetSpec:
-    """Describe the source folder, which is external."""
-    path = metadata.plain_text(folder.path)
-    return external_asset(spec, SOURCE, f"{folder.kind.capitalize()} at `{path}`.", {"path": path})
 
 
 def split_asset(spec: DatasetSpec, splits: Splits, upstream: Stage | None) -> dg.AssetsDefinition:
     """Build the asset."""
-    key = spec.key(SPLIT_ARCHIVES)
     options = splits.split_options()
     archives = splits.archive_options()
 
-    @dg.asset(
-        key=key,
+    @stage_asset(
+        spec,
+        SPLIT_ARCHIVES,
+        _DESCRIPTION.format(names=", ".join(options.ratios)),
         deps=[_dependency(spec, upstream)],
-        check_specs=[splits_check(key)],
+        check_specs=[verification_check(SPLITS_SOUND, spec.key(SPLIT_ARCHIVES), _CHECKED)],
         automation_condition=whole_condition(spec),
-        retry_policy=step_retries(spec),
         freshness_policy=freshness_policy(spec) if upstream is None else None,
         code_version=_version(options, archives),
-        group_name=spec.name,
         kinds={"tar", "parquet"},
-        description=spec.describe(_DESCRIPTION.format(names=", ".join(options.ratios))),
-        owners=spec.owners,
-        tags=spec.all_tags,
     )
     def make_archives(
         context: dg.AssetExecutionContext, config: SplitConfig, storage: StorageResource
@@ -101,11 +96,11 @@ def split_asset(spec: DatasetSpec, splits: Splits, upstream: Stage | None) -> dg
             manifest = split_archives(
                 source, store, options, archives, progress=progress_to(context.log)
             )
-            problems = verify_split(store)
+            check = sound_result(manifest, verify_split(store))
             found = split_metadata(store, manifest)
         yield dg.MaterializeResult(
             metadata=found,
-            check_results=[splits_result(manifest, problems)],
+            check_results=[check],
             data_version=dg.DataVersion(manifest.version[:16]),
         )
 
@@ -126,6 +121,14 @@ def open_split_source(
     folder = spec.section(Folder)
     path = storage.resolve(folder.path)
     return open_source(spec.source.kind, path, **folder.given_options())
+
+
+def sound_result(manifest: SplitManifest, problems: Sequence[str]) -> dg.AssetCheckResult:
+    """Report what verification of the archives found. It blocks: bad archives are not published."""
+    files = len(manifest.files)
+    samples = manifest.samples
+    summary = f"{samples:,} samples in {files:,} files, {len(manifest.splits)} disjoint splits."
+    return verification_result(SPLITS_SOUND, problems, summary, files=files, samples=samples)
 
 
 def delete_version(store: Store) -> None:

@@ -10,7 +10,7 @@ from dataset_assets.orchestration.common import metadata
 from dataset_assets.orchestration.common.contact_sheets import SAMPLES, contact_sheet_metadata
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.splits.table import table_schema
-from dataset_assets.splits.versions import version_store
+from dataset_assets.splits.versions import MANIFEST, version_store
 from dataset_assets.storage.store import Store
 
 _VERSION_DIGITS = 12
@@ -25,7 +25,7 @@ def split_metadata(store: Store, manifest: SplitManifest) -> dict[str, Any]:
         "dagster/uri": store.url,
         "dagster/column_schema": metadata.column_schema(schema),
         "version": manifest.version[:_VERSION_DIGITS],
-        "manifest": metadata.link(folder.locate("manifest.json")),
+        "manifest": metadata.link(folder.locate(MANIFEST)),
         "splits": splits_table(manifest),
         "files": files_table(manifest),
         "file count": len(manifest.files),

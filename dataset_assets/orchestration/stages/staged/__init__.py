@@ -2,8 +2,7 @@
 
 from dataset_assets import registry
 from dataset_assets.orchestration.common.stage import Stage
-from dataset_assets.orchestration.stages.staged.asset import build
-from dataset_assets.orchestration.stages.staged.runs import partition_sets
+from dataset_assets.orchestration.stages.staged.asset import build, partition_sets
 from dataset_assets.orchestration.stages.staged.section import (
     STAGED,
     StagedSection,

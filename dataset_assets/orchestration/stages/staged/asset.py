@@ -1,17 +1,20 @@
 """`<dataset>/staged`: a published dataset as shards, one partition for each of its parts.
 
-If a run is interrupted, the next one resumes after the committed shards.
+If a run is interrupted, the next one resumes after the committed shards. The sensor `new_archives`
+stages all parts again when a copy of an archive or an export changes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
+from dataset_assets.errors import ConfigurationError
 from dataset_assets.orchestration.common import metadata
-from dataset_assets.orchestration.common.automation import partition_condition, step_retries
-from dataset_assets.orchestration.common.external import SOURCE, external_asset
+from dataset_assets.orchestration.common.assets import SOURCE, external_asset, stage_asset
+from dataset_assets.orchestration.common.automation import partition_condition
 from dataset_assets.orchestration.common.failures import as_failure
 from dataset_assets.orchestration.common.progress import progress_to
+from dataset_assets.orchestration.common.sensors import build_source_sensor
 from dataset_assets.orchestration.common.spec import DatasetSpec
 from dataset_assets.orchestration.common.stage import Stage
 from dataset_assets.orchestration.environment import source_credentials
@@ -23,10 +26,11 @@ from dataset_assets.orchestration.stages.staged.section import (
     PublishedSource,
     StagedSection,
 )
-from dataset_assets.orchestration.stages.staged.sensor import build_archive_sensors
 from dataset_assets.pipelines.stage.stage import StoreAccess, stage
 from dataset_assets.records.shards import Manifest
 from dataset_assets.records.staged import License
+from dataset_assets.shards.commits import MANIFEST
+from dataset_assets.storage.store import Store, open_store
 
 POOL = "downloads"
 _DESCRIPTION = "{kind}, read from its archives: {layout}. {terms}"
@@ -41,7 +45,7 @@ def build(spec: DatasetSpec, _: Stage | None) -> dg.Definitions:
     published = spec.section(PublishedSource)
     return dg.Definitions(
         assets=[published_archives(spec, published), staged_asset(spec, published)],
-        sensors=build_archive_sensors(spec, published),
+        sensors=archive_sensors(spec, published),
     )
 
 
@@ -69,21 +73,19 @@ def staged_asset(spec: DatasetSpec, published: PublishedSource) -> dg.AssetsDefi
         kind=source.kind, layout=_LAYOUTS[options.layout], terms=_terms(source.license)
     )
 
-    @dg.asset(
-        key=key,
+    @stage_asset(
+        spec,
+        STAGED,
+        description,
         deps=[spec.key(SOURCE)],
         partitions_def=dg.StaticPartitionsDefinition(list(source.partitions)),
         backfill_policy=dg.BackfillPolicy.multi_run(1),
         io_manager_key="manifests",
         check_specs=staged_checks(key, section.min_success_rate),
         automation_condition=partition_condition(spec),
-        retry_policy=step_retries(spec),
         pool=POOL,
-        group_name=spec.name,
         kinds={"image", "webdataset"} if options.layout == "shards" else {"image"},
-        description=spec.describe(description),
-        owners=spec.owners,
-        tags={**spec.all_tags, "redistributable": redistributable},
+        tags={"redistributable": redistributable},
     )
     def staged(
         context: dg.AssetExecutionContext, storage: StorageResource
@@ -111,3 +113,53 @@ def staged_asset(spec: DatasetSpec, published: PublishedSource) -> dg.AssetsDefi
 def _terms(terms: License) -> str:
     text = f"Terms: {terms.name}, {terms.url}."
     return text if terms.redistributable else f"{text} They forbid redistribution."
+
+
+def archive_sensors(spec: DatasetSpec, published: PublishedSource) -> list[dg.SensorDefinition]:
+    """Build the sensor if there are paths to watch: archives on the web do not change."""
+    paths = [path for path in published.given_paths if not path.startswith(("http://", "https://"))]
+    if not paths:
+        return []
+
+    def listing(storage: StorageResource) -> Iterator[tuple[str, str, int, float]]:
+        for path in paths:
+            folder, _, name = storage.resolve(path).rstrip("/").rpartition("/")
+            for info in open_store(folder or "/").list(name):
+                if info.key == name or info.key.startswith(f"{name}/"):
+                    yield path, info.key, info.bytes, info.modified
+
+    sensor = build_source_sensor(
+        spec,
+        STAGED,
+        "archives",
+        listing,
+        description="Stages all parts again when an archive or export has changed.",
+        partitions=published.partitions_made,
+    )
+    return [sensor]
+
+
+def partition_sets(spec: DatasetSpec, storage: StorageResource) -> list[Store]:
+    """Return the shard sets of all parts of a published dataset.
+
+    Raises:
+        ConfigurationError: some are not staged.
+    """
+    return staged_sets(spec, storage, spec.section(PublishedSource).partitions_made)
+
+
+def staged_sets(
+    spec: DatasetSpec, storage: StorageResource, partitions: Sequence[str]
+) -> list[Store]:
+    """Return the shard sets of some parts.
+
+    Raises:
+        ConfigurationError: some are not staged.
+    """
+    sets = {part: storage.store(spec.name, STAGED, part) for part in partitions}
+    if missing := [part for part, store in sets.items() if store.size(MANIFEST) is None]:
+        asset = spec.key(STAGED).to_user_string()
+        raise ConfigurationError(
+            f"partitions {', '.join(missing)} of {asset} are missing: materialize them first"
+        )
+    return list(sets.values())

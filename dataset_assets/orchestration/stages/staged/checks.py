@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import dagster as dg
 
 from dataset_assets.orchestration.common import metadata
+from dataset_assets.orchestration.common.checks import verification_check, verification_result
 from dataset_assets.pipelines.stage.stage import StageReport
 from dataset_assets.pipelines.verify.shards import verify_set
+from dataset_assets.staging.summary import STAGED_FILE
 from dataset_assets.storage.store import Store
 
 COMPLETE = "staged_complete"
@@ -17,11 +19,8 @@ IMAGES = "staged_images"
 def staged_checks(key: dg.AssetKey, min_success_rate: float) -> list[dg.AssetCheckSpec]:
     """Declare the checks."""
     return [
-        dg.AssetCheckSpec(
-            COMPLETE,
-            asset=key,
-            blocking=True,
-            description="Every shard matches its record, and every image has a row.",
+        verification_check(
+            COMPLETE, key, "Every shard matches its record, and every image has a row."
         ),
         dg.AssetCheckSpec(
             LABELS,
@@ -52,18 +51,15 @@ def _complete(problems: Sequence[str], report: StageReport) -> dg.AssetCheckResu
     manifest = report.manifest
     if (dataset.rows, dataset.samples) != (manifest.rows, manifest.successes):
         problem = (
-            f"staged.json: expected {manifest.rows} rows and {manifest.successes} samples as in "
+            f"{STAGED_FILE}: expected {manifest.rows} rows and {manifest.successes} samples as in "
             f"the manifest, got {dataset.rows} and {dataset.samples}"
         )
         problems = [*problems, problem]
     summary = (
         f"{dataset.rows:,} images, {dataset.samples:,} samples, {len(manifest.shards):,} shards."
     )
-    return dg.AssetCheckResult(
-        check_name=COMPLETE,
-        passed=not problems,
-        description=metadata.problem_list(problems) or summary,
-        metadata={"rows": dataset.rows, "samples": dataset.samples, "problems": len(problems)},
+    return verification_result(
+        COMPLETE, problems, summary, rows=dataset.rows, samples=dataset.samples
     )
 
 

@@ -10,6 +10,7 @@ from dataset_assets.orchestration.common import metadata
 from dataset_assets.orchestration.common.contact_sheets import SAMPLES, contact_sheet_metadata
 from dataset_assets.pipelines.stage.stage import StageReport
 from dataset_assets.records.staged import StagedDataset
+from dataset_assets.shards.commits import MANIFEST
 from dataset_assets.storage.store import Store
 
 _SHOWN_CLASSES = 50
@@ -37,7 +38,7 @@ def staged_metadata(store: Store, report: StageReport) -> dict[str, Any]:
                 {"archive": name, "digest": digest[:16]}
                 for name, digest in dataset.archives.items()
             ),
-            "manifest": metadata.link(store.locate("manifest.json")),
+            "manifest": metadata.link(store.locate(MANIFEST)),
             "shards": len(manifest.shards),
             "shards made": report.made,
             "shards kept": report.skipped,

@@ -1,19 +1,27 @@
-"""One object per asset or partition, at `<root>/<asset key>/[<partition>/]<file>`, on any store.
+"""IO managers: how assets pass values to each other. Nothing is pickled; shards never pass here.
 
-Writing is atomic, and skipped if the object already has the same bytes. An output is one value, or
-`{partition: value}` if a run makes several partitions, which Dagster's own file IO managers refuse.
-An input is one value, or `{partition: value}` if the parameter is annotated as a dict or several
-partitions are loaded.
+A value is one object per asset or partition, at `<root>/<asset key>/[<partition>/]<file>`, on any
+store. Writing is atomic, and skipped if the object already has the same bytes, as plans and
+manifests do, which the pipelines write. An output is one value, or `{partition: value}` if a run
+makes several partitions, which Dagster's own file IO managers refuse. An input is one value, or
+`{partition: value}` if the parameter is annotated as a dict or several partitions are loaded.
 """
 
+import json
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, get_origin
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from dataset_assets.errors import ObjectMissing, ShardError, StorageError
 from dataset_assets.orchestration.resources.storage import StorageResource
+from dataset_assets.pipelines.download.plan_urls import PLAN
+from dataset_assets.records.plans import Plan
+from dataset_assets.records.shards import Manifest
+from dataset_assets.shards.commits import MANIFEST, read_manifest
 from dataset_assets.storage.store import Store
 
 
@@ -23,13 +31,14 @@ class StoreIOManager(dg.ConfigurableIOManager):
     storage: dg.ResourceDependency[StorageResource]
 
     file_name: ClassVar[str]
+    value_type: ClassVar[type] = object
 
     @abstractmethod
     def dump(self, value: Any) -> bytes:
-        """Serialize.
+        """Serialize a value of `value_type`.
 
         Raises:
-            StorageError: the IO manager does not accept values of this type.
+            StorageError: the value cannot be serialized.
         """
 
     @abstractmethod
@@ -77,6 +86,8 @@ class StoreIOManager(dg.ConfigurableIOManager):
         return self.storage.store(*context.asset_key.path, *partition)
 
     def _write(self, store: Store, value: Any) -> None:
+        if not isinstance(value, self.value_type):
+            raise StorageError(f"expected a {self.value_type.__name__}, got {type(value).__name__}")
         data = self.dump(value)
         try:
             if store.read(self.file_name) == data:
@@ -97,6 +108,74 @@ class StoreIOManager(dg.ConfigurableIOManager):
             raise dg.Failure(
                 f"{where} is damaged ({exc}): materialize {name} again", allow_retries=False
             ) from exc
+
+
+class PlanIOManager(StoreIOManager):
+    """Passes the `Plan` of URL lists. Resource key: `plans`."""
+
+    file_name = PLAN
+    value_type = Plan
+
+    def dump(self, value: Plan) -> bytes:
+        """Serialize a plan."""
+        return value.to_json()
+
+    def read(self, store: Store) -> Plan:
+        """Read a plan."""
+        return Plan.from_json(store.read(self.file_name))
+
+
+class ManifestIOManager(StoreIOManager):
+    """Passes the `Manifest` of a shard set. Resource key: `manifests`."""
+
+    file_name = MANIFEST
+    value_type = Manifest
+
+    def dump(self, value: Manifest) -> bytes:
+        """Serialize a manifest."""
+        return value.to_json()
+
+    def read(self, store: Store) -> Manifest:
+        """Read a manifest."""
+        return read_manifest(store)
+
+
+class TableIOManager(StoreIOManager):
+    """Passes a small `pyarrow.Table` that belongs to no shard set. Resource key: `tables`."""
+
+    file_name = "table.parquet"
+    value_type = pa.Table
+
+    def dump(self, value: pa.Table) -> bytes:
+        """Serialize a table as Parquet."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(value, sink, compression="zstd")
+        return bytes(sink.getvalue())
+
+    def read(self, store: Store) -> pa.Table:
+        """Read a table."""
+        return pq.read_table(pa.BufferReader(store.read(self.file_name)))
+
+
+class ValueIOManager(StoreIOManager):
+    """Passes JSON values, the default for one-off assets. Resource key: `io_manager`."""
+
+    file_name = "value.json"
+
+    def dump(self, value: Any) -> bytes:
+        """Serialize a value as JSON."""
+        try:
+            text = json.dumps(value, indent=1, ensure_ascii=False)
+        except (TypeError, ValueError) as exc:
+            raise StorageError(
+                f"expected a JSON value, got {type(value).__name__}: {exc}; return a path or a "
+                "table, because nothing is pickled"
+            ) from exc
+        return text.encode("utf-8", "backslashreplace")
+
+    def read(self, store: Store) -> Any:
+        """Read a value."""
+        return json.loads(store.read(self.file_name))
 
 
 def _name(context: dg.OutputContext | dg.InputContext) -> str:
