@@ -45,8 +45,8 @@ def test_options_are_the_librarys_when_nothing_is_said():
         SplitOptions(),
         ArchiveOptions(),
     )
-    assert Recordings(path="x").options() == RecordingOptions()
-    assert Files(path="x").options() == FileOptions()
+    assert Recordings(path="x").build(RecordingOptions) == RecordingOptions()
+    assert Files(path="x").build(FileOptions) == FileOptions()
 
 
 def test_options_are_those_of_the_yaml_when_given():
@@ -62,9 +62,9 @@ def test_options_are_those_of_the_yaml_when_given():
     )
     assert splits.archive_options() == ArchiveOptions(compression="gz", max_archive_bytes=1_500_000)
     assert Splits(ratios={"a": 1, "b": 2}).split_options().ratios == {"a": 1, "b": 2}
-    assert Recordings(path="x", cameras=False, extensions=["png"]).options() == RecordingOptions(
-        cameras=False, extensions=("png",)
-    )
+    assert Recordings(path="x", cameras=False, extensions=["png"]).build(
+        RecordingOptions
+    ) == RecordingOptions(cameras=False, extensions=("png",))
     assert Hub(repo="me/x", tags=["a"]).publish_options(license="mit", text="t") == PublishOptions(
         license="mit", text="t", tags=("a",)
     )

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import dagster as dg
 from pydantic import (
@@ -30,6 +30,7 @@ from dataset_assets.option_docs import field_docs
 #: key, value, what is wrong with it
 Problem = tuple[str, Any, str]
 S = TypeVar("S", bound="Section")
+T = TypeVar("T")
 
 
 class Section(BaseModel):
@@ -59,6 +60,22 @@ class Section(BaseModel):
                 ((key, value[key], unknown_key(key, cls.model_fields)) for key in unknown),
             )
         return _rendered(cls.__name__, value)
+
+    @model_validator(mode="after")
+    def _check_values(self) -> Self:
+        check_by(self.check_options, self)
+        return self
+
+    def check_options(self) -> None:
+        """Build the options of the library, which checks the values.
+
+        Sections that build them from more than their own keys override this.
+
+        Raises:
+            ConfigurationError: the library rejects a value.
+        """
+        for options in self.mirrored:
+            self.build(options)
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -95,6 +112,10 @@ class Section(BaseModel):
             if value is not None:
                 values[field] = value
         return values
+
+    def build(self, options: type[T], **more: Any) -> T:
+        """Build the options of the library from the keys that are given; `more` replaces some."""
+        return options(**{**self.given(options), **more})
 
 
 def create_section(name: str, base: type[S], doc: str | None, keys: Mapping[str, Any]) -> type[S]:

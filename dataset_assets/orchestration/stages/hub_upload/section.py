@@ -4,9 +4,9 @@ The token is the environment variable HF_TOKEN, never a key here.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from dataset_assets import registry
 from dataset_assets.errors import ConfigurationError
@@ -19,7 +19,7 @@ from dataset_assets.hub.target import (
     open_target,
 )
 from dataset_assets.orchestration.common.mirror import mirrors
-from dataset_assets.orchestration.common.section import Problem, Section, check_by
+from dataset_assets.orchestration.common.section import Problem, Section
 from dataset_assets.orchestration.common.spec import DatasetSpec
 from dataset_assets.orchestration.environment import read_hub_token
 from dataset_assets.orchestration.resources.storage import StorageResource
@@ -61,10 +61,9 @@ class Hub(Section):
     watch_every_s: Annotated[int, Field(ge=30)] | None = None
     """Seconds between two checks whether somebody else has changed the repository."""
 
-    @model_validator(mode="after")
-    def _check_options(self) -> Self:
-        check_by(self.publish_options, self)
-        return self
+    def check_options(self) -> None:
+        """Build the options of the library, which checks the values."""
+        self.publish_options()
 
     @property
     def is_remote(self) -> bool:

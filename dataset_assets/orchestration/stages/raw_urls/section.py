@@ -1,11 +1,11 @@
 """`source: {urls: ...}` of a `defs.yaml`, and the keys of `shards:` that shape the plan."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from dataset_assets.orchestration.common.mirror import mirrors
-from dataset_assets.orchestration.common.section import Section, check_by
+from dataset_assets.orchestration.common.section import Section
 from dataset_assets.urls.lists import ListOptions
 
 RAW_URLS = "raw_urls"
@@ -41,15 +41,14 @@ class Urls(Section):
     """
     verify_hash: VerifyHash | None = None
 
-    @model_validator(mode="after")
-    def _check_options(self) -> Self:
-        check_by(self.list_options, self)
-        return self
+    def check_options(self) -> None:
+        """Build the options of the library, which checks the values."""
+        self.list_options()
 
     def list_options(self) -> ListOptions:
         """Build the options of the library."""
         column = self.verify_hash.column if self.verify_hash is not None else None
-        return ListOptions(verify_hash_col=column, **self.given(ListOptions))
+        return self.build(ListOptions, verify_hash_col=column)
 
 
 class Planning(Section):

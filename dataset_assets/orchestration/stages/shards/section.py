@@ -5,15 +5,15 @@ is honored by default here.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch.options import FetchOptions
 from dataset_assets.images.options import ImageOptions
 from dataset_assets.orchestration.common.mirror import mirrors
-from dataset_assets.orchestration.common.section import Problem, Section, check_by, errors_at_keys
+from dataset_assets.orchestration.common.section import Problem, Section, errors_at_keys
 from dataset_assets.orchestration.common.spec import DatasetSpec
 from dataset_assets.orchestration.stages.raw_urls.section import Planning, Urls
 from dataset_assets.pipelines.download.options import DownloadOptions
@@ -48,15 +48,6 @@ def _partitions_per_run(value: Any) -> Any:
 class Image(Section):
     """How images are resized, filtered and encoded."""
 
-    @model_validator(mode="after")
-    def _check_options(self) -> Self:
-        check_by(self.options, self)
-        return self
-
-    def options(self) -> ImageOptions:
-        """Build the options of the library."""
-        return ImageOptions(**self.given(ImageOptions))
-
 
 class Credential(Section):
     """A secret that is sent as a request header to one host, and to no other after a redirect."""
@@ -80,15 +71,6 @@ class Fetching(Section):
     DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS adds to it.
     """
 
-    @model_validator(mode="after")
-    def _check_fetch_options(self) -> Self:
-        check_by(self.fetch_options, self)
-        return self
-
-    def fetch_options(self, **override: Any) -> FetchOptions:
-        """Build the options of the library; `override` replaces some."""
-        return FetchOptions(**{**self.given(FetchOptions), **override})
-
 
 @mirrors(DownloadOptions, renamed={"processes": "processes_count"}, omit=_NO_DOWNLOAD_KEYS)
 class ShardsSection(Fetching, Planning):
@@ -110,21 +92,19 @@ class ShardsSection(Fetching, Planning):
     """The check `success_rate` warns below this share."""
     credential: Credential | None = None
 
-    @model_validator(mode="after")
-    def _check_download_options(self) -> Self:
-        check_by(self.base_options, self)
+    def check_options(self) -> None:
+        """Build the options of the library, which checks the values."""
+        self.base_options(fetch=self.build(FetchOptions))
         if self.media == "any" and "image" in self.model_fields_set:
             text = "expected no `image` with `media: any`: files are stored unchanged"
             raise errors_at_keys("ShardsSection", [("image", self.image, text)])
-        return self
 
     def base_options(self, **more: Any) -> DownloadOptions:
         """Build the options of the library, without what `source.urls` adds."""
-        image = self.image.options() if self.media == "image" else None
-        given = self.given(DownloadOptions)
+        image = self.image.build(ImageOptions) if self.media == "image" else None
         # `null` is a value here: no hash.
-        given["compute_hash"] = self.compute_hash
-        return DownloadOptions(**{"image": image, **given, **more})
+        more = {"image": image, "compute_hash": self.compute_hash, **more}
+        return self.build(DownloadOptions, **more)
 
     def download_options(self, urls: Urls, *, processes: int = 1, **fetch: Any) -> DownloadOptions:
         """Build the options of a whole download.
@@ -135,12 +115,11 @@ class ShardsSection(Fetching, Planning):
             fetch: replaces fetch options.
         """
         verify = urls.verify_hash
-        given = self.given(DownloadOptions)
         return self.base_options(
-            fetch=self.fetch_options(**fetch),
+            fetch=self.build(FetchOptions, **fetch),
             verify_hash=(verify.column, verify.type) if verify is not None else None,
             bbox_col=urls.list_options().bbox_col,
-            processes_count=given.get("processes_count", processes),
+            processes_count=self.given(DownloadOptions).get("processes_count", processes),
         )
 
 

@@ -4,7 +4,7 @@ A key that is left out has the library's default.
 """
 
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Self
 
 from pydantic import model_validator
 
@@ -36,15 +36,6 @@ class Archives(Section):
     row_group_mb: float | None = None
     """Payloads in one row group, 10^6 bytes; a reader holds one group in memory."""
 
-    @model_validator(mode="after")
-    def _check_options(self) -> Self:
-        check_by(self.options, self)
-        return self
-
-    def options(self) -> ArchiveOptions:
-        """Build the options of the library."""
-        return ArchiveOptions(**self.given(ArchiveOptions))
-
 
 @mirrors(SplitOptions)
 class Splits(Section):
@@ -58,7 +49,7 @@ class Splits(Section):
     archives: Archives = Archives()
 
     @model_validator(mode="after")
-    def _check_options(self) -> Self:
+    def _check_values(self) -> Self:
         usual = self._usual()
         if self.ratios is not None and usual:
             text = f"expected `ratios`, or shares of {', '.join(_USUAL)}, got both"
@@ -69,14 +60,12 @@ class Splits(Section):
 
     def split_options(self) -> SplitOptions:
         """Build the options of the library."""
-        given: dict[str, Any] = self.given(SplitOptions)
-        if usual := self._usual():
-            given["ratios"] = usual
-        return SplitOptions(**given)
+        usual = self._usual()
+        return self.build(SplitOptions, **({"ratios": usual} if usual else {}))
 
     def archive_options(self) -> ArchiveOptions:
         """Build the options of the library."""
-        return self.archives.options()
+        return self.archives.build(ArchiveOptions)
 
     def _usual(self) -> dict[str, float]:
         shares = {name: getattr(self, name) for name in _USUAL}

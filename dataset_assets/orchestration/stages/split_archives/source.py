@@ -6,16 +6,15 @@ A folder is an external asset; the sensor `new_data` splits again when it change
 
 import inspect
 from collections.abc import Iterator
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import dagster as dg
-from pydantic import model_validator
 
 from dataset_assets import registry
 from dataset_assets.orchestration.common import metadata
 from dataset_assets.orchestration.common.assets import SOURCE, external_asset
 from dataset_assets.orchestration.common.mirror import mirrors
-from dataset_assets.orchestration.common.section import Section, check_by, create_section
+from dataset_assets.orchestration.common.section import Section, create_section
 from dataset_assets.orchestration.common.sensors import build_source_sensor
 from dataset_assets.orchestration.common.spec import DatasetSpec
 from dataset_assets.orchestration.resources.storage import StorageResource
@@ -35,16 +34,6 @@ class Folder(Section):
 
     path: str
     """A folder on any store. Relative paths start at DATASET_ASSETS_ROOT."""
-
-    @model_validator(mode="after")
-    def _check_options(self) -> Self:
-        check_by(self.options, self)
-        return self
-
-    def options(self) -> Any:
-        """Build the options of the library; None: the source has none."""
-        options_class = _options_class(self.kind)
-        return None if options_class is None else options_class(**self.given(options_class))
 
     def given_options(self) -> dict[str, Any]:
         """Return the options of the library that are in the YAML."""

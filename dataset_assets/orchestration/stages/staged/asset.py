@@ -26,7 +26,7 @@ from dataset_assets.orchestration.stages.staged.section import (
     PublishedSource,
     StagedSection,
 )
-from dataset_assets.pipelines.stage.stage import StoreAccess, stage
+from dataset_assets.pipelines.stage.stage import StageOptions, StoreAccess, stage
 from dataset_assets.records.shards import Manifest
 from dataset_assets.records.staged import License
 from dataset_assets.shards.commits import MANIFEST
@@ -66,7 +66,7 @@ def staged_asset(spec: DatasetSpec, published: PublishedSource) -> dg.AssetsDefi
     """Build the asset."""
     key = spec.key(STAGED)
     section = spec.section(StagedSection)
-    options = section.options()
+    options = section.build(StageOptions)
     source = published.source()
     redistributable = str(source.license.redistributable).lower()
     description = _DESCRIPTION.format(

@@ -7,13 +7,13 @@ are copies or exports.
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from dataset_assets import registry
 from dataset_assets.orchestration.common.mirror import mirrors
-from dataset_assets.orchestration.common.section import Problem, Section, check_by, create_section
+from dataset_assets.orchestration.common.section import Problem, Section, create_section
 from dataset_assets.orchestration.common.spec import DatasetSpec
 from dataset_assets.pipelines.stage.open_staging import ROLE, open_staging, options_of
 from dataset_assets.pipelines.stage.stage import StageOptions
@@ -29,10 +29,9 @@ class PublishedSource(Section):
 
     kind: ClassVar[str]
 
-    @model_validator(mode="after")
-    def _check_options(self) -> Self:
-        check_by(self.source, self)
-        return self
+    def check_options(self) -> None:
+        """Create the source, which checks the values."""
+        self.source()
 
     def source(self, resolve: Callable[[str], str] = str) -> StagingSource:
         """Create the source; `resolve` turns relative paths into absolute ones."""
@@ -86,20 +85,11 @@ class StagedSection(Section):
     min_success_rate: Annotated[float, Field(ge=0, le=1)] = 0.99
     """The check `staged_images` warns below this share of images."""
 
-    @model_validator(mode="after")
-    def _check_options(self) -> Self:
-        check_by(self.options, self)
-        return self
-
-    def options(self) -> StageOptions:
-        """Build the options of the library."""
-        return StageOptions(**self.given(StageOptions))
-
 
 def layout_problems(spec: DatasetSpec, key: str) -> Iterator[Problem]:
     """Find a section of a later stage that reads shards, where the layout has none."""
     section = getattr(spec, key)
     if section is None or spec.find(PublishedSource) is None:
         return
-    if spec.section(StagedSection).options().layout == "objects":
+    if spec.section(StagedSection).build(StageOptions).layout == "objects":
         yield key, section, f"expected no `{key}` with the layout `objects`: it reads shards"
