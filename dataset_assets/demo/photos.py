@@ -1,7 +1,7 @@
 """The photographs of the demo: color images from the wheels of scikit-image and scikit-learn.
 
-`photos.yaml` describes them. No image library is imported here, so that the URL lists can be written
-without the packages.
+`photos.yaml` describes them. No image library is imported here, so that the URL lists can be
+written without the packages.
 """
 
 import re

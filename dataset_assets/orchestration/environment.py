@@ -86,10 +86,17 @@ def source_credentials() -> Callable[[str], str | None]:
 def read_hub_token() -> str:
     """Read the token of the Hugging Face Hub, which is passed to the target and to nothing else.
 
+    No command line has a flag for it: others can read command lines.
+
     Raises:
         ConfigurationError: HF_TOKEN is not set.
     """
-    return read_secret("HF_TOKEN")
+    if token := os.environ.get("HF_TOKEN"):
+        return token
+    raise ConfigurationError(
+        "the environment variable HF_TOKEN is not set: "
+        "expected a token with write permission for publishing to the Hub"
+    )
 
 
 def ensure_dagster_home(default: Path) -> Path:

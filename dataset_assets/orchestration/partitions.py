@@ -7,7 +7,7 @@ from the order of registration: keys are registered in ascending order and only 
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 import dagster as dg
@@ -160,14 +160,8 @@ def register(instance: dg.DagsterInstance, dataset: str, keys: Sequence[str]) ->
         for key in known:
             instance.delete_dynamic_partition(name, key)
         known = []
-    for chunk in _chunks(keys[len(known) :]):
-        instance.add_dynamic_partitions(name, chunk)
-
-
-def _chunks(keys: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (
-        keys[start : start + _REGISTER_AT_ONCE] for start in range(0, len(keys), _REGISTER_AT_ONCE)
-    )
+    for start in range(len(known), len(keys), _REGISTER_AT_ONCE):
+        instance.add_dynamic_partitions(name, keys[start : start + _REGISTER_AT_ONCE])
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:

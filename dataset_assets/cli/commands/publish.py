@@ -1,11 +1,9 @@
 """Publish a split to a local directory that load_dataset reads, or to the Hugging Face Hub."""
 
 import argparse
-import os
 
 from dataset_assets.cli.flags import add_flags, given_flags
 from dataset_assets.cli.tables import print_line, print_table
-from dataset_assets.errors import ConfigurationError
 
 
 def add_flags_of_command(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +44,7 @@ def add_flags_of_command(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Publish, and print what changed in the repository."""
     from dataset_assets.hub.target import is_remote
+    from dataset_assets.orchestration.environment import read_hub_token
     from dataset_assets.pipelines.publish.publish import PublishOptions, publish
     from dataset_assets.records.publications import PublishResult
 
@@ -54,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.repo,
         target=arguments.target,
         root=arguments.root,
-        token=_token() if is_remote(arguments.target) else None,
+        token=read_hub_token() if is_remote(arguments.target) else None,
         private=arguments.private,
         dry_run=arguments.dry_run,
         **given_flags(arguments, PublishOptions),
@@ -70,17 +69,3 @@ def run(arguments: argparse.Namespace) -> int:
     print_table(("would be", "path"), rows)
     print_line(f"{len(result.unchanged)} unchanged, {result.bytes_added:,} bytes to send")
     return 0
-
-
-def _token() -> str:
-    """Return the token of the Hub. There is no flag for it: others can read command lines.
-
-    Raises:
-        ConfigurationError: HF_TOKEN is not set.
-    """
-    if token := os.environ.get("HF_TOKEN"):
-        return token
-    raise ConfigurationError(
-        "the environment variable HF_TOKEN is not set: "
-        "expected a token with write permission for publishing to the Hub"
-    )

@@ -1,7 +1,6 @@
 """Stage COCO, Cityscapes, ImageNet or a CVAT export as shards, straight from its archives."""
 
 import argparse
-import os
 
 from dataset_assets.cli.flags import add_flags, given_flags
 from dataset_assets.cli.progress_bar import progress_bar
@@ -26,7 +25,8 @@ def add_flags_of_command(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Stage every partition, and print its images by outcome."""
-    from dataset_assets.pipelines.stage.open_staging import credentials, open_staging, options_of
+    from dataset_assets.orchestration.environment import source_credentials
+    from dataset_assets.pipelines.stage.open_staging import open_staging, options_of
     from dataset_assets.pipelines.stage.stage import StageOptions, StoreAccess, stage
     from dataset_assets.storage.store import open_store
 
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows = []
     for partition in source.partitions:
         store = open_store(f"{arguments.output.rstrip('/')}/staged/{partition}")
-        access = StoreAccess(store, secret=credentials(os.environ))
+        access = StoreAccess(store, secret=source_credentials())
         with progress_bar(f"staging {partition}") as progress:
             report = stage(
                 source, store, options, partition=partition, progress=progress, access=access

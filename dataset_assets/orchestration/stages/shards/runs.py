@@ -14,15 +14,14 @@ from dataset_assets.orchestration.resources.storage import StorageResource
 from dataset_assets.orchestration.stages.raw_urls.section import RAW_URLS, Urls
 from dataset_assets.orchestration.stages.shards.section import SHARDS, ShardsSection
 from dataset_assets.pipelines.download.options import DownloadOptions
-from dataset_assets.pipelines.download.progress import LogReporter
+from dataset_assets.pipelines.download.progress import LOG_EVERY_S, LogReporter
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.plans import Plan
 from dataset_assets.records.shards import ShardRecord, ShardTask
 from dataset_assets.shards.commits import read_manifest
 from dataset_assets.storage.store import Store
 
-#: Seconds between two lines of progress; each is a row in Dagster's event log.
-LOG_EVERY_S = 10.0
+#: Seconds between two lines of progress of a long run; each is a row in Dagster's event log.
 LOG_LONG_RUNS_EVERY_S = 60.0
 _LONG_RUN_ROWS = 100_000
 _SHOWN_PARTITIONS = 5
