@@ -37,7 +37,7 @@ def stage_asset(
         jitter=dg.Jitter.PLUS_MINUS,
     )
     text = f"{spec.description}\n\n{description}" if spec.description else description
-    return dg.asset(
+    decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         key=spec.key(stage),
         description=text,
         group_name=spec.name,
@@ -46,6 +46,7 @@ def stage_asset(
         retry_policy=retries,
         **own,
     )
+    return decorator
 
 
 def external_asset(
