@@ -7,12 +7,13 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import translate
 from typing import Any
 
 from dataset_assets.errors import ShardCorrupt, UnreadableSource
+from dataset_assets.splits.source import UNSAFE
 from dataset_assets.storage.store import ObjectInfo, Store
 from dataset_assets.storage.stores import local
 
@@ -21,8 +22,6 @@ JUNK = (".DS_Store", "Thumbs.db", "desktop.ini", "._*")
 #: Parallel reads on stores where each read is a request.
 _THREADS = 16
 _MAX_SHOWN = 3
-#: The last range is how Python shows bytes that are not UTF-8.
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 
 
 def extension_of(name: str) -> str:
@@ -35,46 +34,63 @@ def without_dots(extensions: Sequence[str]) -> tuple[str, ...]:
     return tuple(extension.lower().lstrip(".") for extension in extensions)
 
 
-def ignore_matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Return a function that tells whether a pattern matches a key, or one part of it."""
-    matches = re.compile("|".join(map(translate, patterns)) or "(?!)").match
-    return lambda key: any(map(matches, (*key.split("/"), key)))
-
-
 def unsafe_name_problem(name: str) -> str:
     """Say why a name cannot be part of the key of a sample; "" when it can."""
     if name.startswith((".", "__")):
         return "hidden: readers of archives skip names that begin with '.' or '__'"
-    if _UNSAFE.search(name):
+    if UNSAFE.search(name):
         return "a name with a backslash, a control character or bytes that are not UTF-8"
     return ""
-
-
-def colliding_keys(keys: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield pairs of keys that are one name on disks that ignore case or the form of accents."""
-    seen: dict[str, str] = {}
-    for key in keys:
-        first = seen.setdefault(unicodedata.normalize("NFC", key).casefold(), key)
-        if first != key:
-            yield first, key
 
 
 def printable_location(store: Store, key: str) -> str:
     """Return the address of an object as text that can be printed, whatever its name is."""
     text = f"{store.url}/{key}"
-    return repr(text) if _UNSAFE.search(text) else text
+    return repr(text) if UNSAFE.search(text) else text
 
 
-def raise_problems(problems: Sequence[str]) -> None:
-    """Refuse a source that has problems.
+class Listing:
+    """One listing of a folder, which collects everything that is wrong with it."""
 
-    Raises:
-        UnreadableSource: it has; the message has the first few.
-    """
-    if problems:
-        more = len(problems) - _MAX_SHOWN
-        shown = "; ".join(problems[:_MAX_SHOWN])
-        raise UnreadableSource(f"{shown}; and {more} more" if more > 0 else shown)
+    def __init__(self, store: Store, ignore: Sequence[str]) -> None:
+        self._store = store
+        self._matches_ignored = re.compile("|".join(map(translate, ignore)) or "(?!)").match
+        self._problems: list[str] = []
+
+    def _is_ignored(self, key: str) -> bool:
+        """Tell whether a pattern matches a key, or one part of it."""
+        return any(map(self._matches_ignored, (*key.split("/"), key)))
+
+    def _add_problem(self, path: str, problem: str) -> None:
+        self._problems.append(f"{printable_location(self._store, path)}: {problem}")
+
+    def _check_collisions(self, paths: Mapping[str, str], what: str) -> None:
+        """Find keys that are one name on disks that ignore case or the form of accents.
+
+        Args:
+            paths: the path of each key.
+            what: what the paths lead to.
+        """
+        seen: dict[str, str] = {}
+        for key, path in paths.items():
+            first = seen.setdefault(unicodedata.normalize("NFC", key).casefold(), key)
+            if first != key:
+                self._add_problem(
+                    path,
+                    f"differs from {first} only in case or accents, so both would be one {what} on "
+                    "some disks; rename one",
+                )
+
+    def _raise_problems(self) -> None:
+        """Refuse a folder that has problems.
+
+        Raises:
+            UnreadableSource: it has; the message has the first few.
+        """
+        if self._problems:
+            more = len(self._problems) - _MAX_SHOWN
+            shown = "; ".join(self._problems[:_MAX_SHOWN])
+            raise UnreadableSource(f"{shown}; and {more} more" if more > 0 else shown)
 
 
 def listing_fingerprint(settings: Any, infos: Iterable[ObjectInfo]) -> str:

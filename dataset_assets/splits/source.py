@@ -1,8 +1,9 @@
-"""The contract of a source that can be split, and which keys are safe in an archive.
+"""The contract of a source that can be split, and what its keys and media may be.
 
 A source is a module in `sources/` with a class `SplitSource`.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, Self
 
@@ -10,6 +11,14 @@ from dataset_assets.errors import ConfigurationError
 from dataset_assets.records.splits import SourceSample
 from dataset_assets.records.staged import License
 from dataset_assets.storage.store import Store
+
+#: Extensions of payloads that are images.
+IMAGES = frozenset(
+    {"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "pbm", "pgm", "ppm", "pnm"}
+)
+
+#: Characters that no key may have. The last range is how Python shows bytes that are not UTF-8.
+UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 
 
 class SplitSource(Protocol):
@@ -84,7 +93,7 @@ def check_sample_key(key: str) -> str:
     """
     parts = key.split("/")
     is_hidden = any(part.startswith((".", "__")) for part in parts)
-    if not all(parts) or is_hidden or "." in parts[-1] or not all(map(_is_safe, key)):
+    if not all(parts) or is_hidden or "." in parts[-1] or UNSAFE.search(key):
         raise ConfigurationError(
             f"sample key: expected folders and a name without dots, none of them hidden or empty, "
             f"in a relative path, got {key!r}"
@@ -92,8 +101,6 @@ def check_sample_key(key: str) -> str:
     return key
 
 
-def _is_safe(character: str) -> bool:
-    code = ord(character)
-    is_control = code < 32 or code == 127
-    is_surrogate = 0xD800 <= code <= 0xDFFF
-    return character != "\\" and not is_control and not is_surrogate
+def media_of(extensions: set[str]) -> str:
+    """Return `SplitManifest.media` of single-file payloads: "image" or "file"."""
+    return "image" if extensions <= IMAGES else "file"

@@ -16,6 +16,7 @@ from dataset_assets.errors import MissingColumn, UnreadableList
 from dataset_assets.urls.lists import ListOptions, Notes
 from dataset_assets.urls.text import repair
 
+_Convert = Callable[[pa.Array, Notes, int], pa.Array]
 BOXES = pa.list_(pa.list_(pa.float64()))
 #: Boxes that cannot be read. A box without corners is refused later: no face is stored unblurred.
 _UNREADABLE_BOXES: list[list[float]] = [[]]
@@ -36,18 +37,9 @@ class Columns:
     options: ListOptions
 
     @property
-    def sources(self) -> dict[str, str]:
-        """Output column -> column of the list, in output order."""
-        options = self.options
-        named = {name: name for name in options.kept_columns}
-        if options.caption_col is not None:
-            named["caption"] = options.caption_col
-        return {**named, "url": options.url_col}
-
-    @property
     def needed(self) -> list[str]:
         """The columns of the list to read, each once."""
-        return list(dict.fromkeys(self.sources.values()))
+        return list(dict.fromkeys(self.options.sources.values()))
 
     @property
     def typed(self) -> list[str]:
@@ -76,16 +68,12 @@ class Columns:
     def from_arrow(self, table: pa.Table | pa.RecordBatch, notes: Notes, row: int) -> pa.Table:
         """Build a table from columns of the list; `row` is the number of its first row."""
         made = {}
-        for target, source in self.sources.items():
+        for target, source in self.options.sources.items():
             column = table.column(source)
             chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-            convert = self._converter(target)
-            made[target] = [convert(chunk, notes, row) for chunk in chunks]
-        types = {
-            target: self._type(target, table.schema.field(source).type)
-            for target, source in self.sources.items()
-        }
-        return pa.table({target: pa.chunked_array(made[target], types[target]) for target in made})
+            kind, convert = self._conversion(target, column.type)
+            made[target] = pa.chunked_array([convert(each, notes, row) for each in chunks], kind)
+        return pa.table(made)
 
     def from_values(
         self,
@@ -96,7 +84,7 @@ class Columns:
     ) -> pa.Table:
         """Build a table from Python values by column of the list, and types of the `typed` ones."""
         made = {}
-        for target, source in self.sources.items():
+        for target, source in self.options.sources.items():
             if target in types:
                 made[target] = typed_array(values[source], types[target])
             elif target == self.options.bbox_col:
@@ -105,15 +93,13 @@ class Columns:
                 made[target] = text_array(values[source], notes, row)
         return pa.table(made)
 
-    def _converter(self, target: str) -> Callable[[pa.Array, Notes, int], pa.Array]:
+    def _conversion(self, target: str, stored: pa.DataType) -> tuple[pa.DataType, _Convert]:
+        """Return the type of an output column, and what converts stored values to it."""
         if target == self.options.bbox_col:
-            return _as_boxes
-        return _as_is if target in self.typed else _as_text
-
-    def _type(self, target: str, stored: pa.DataType) -> pa.DataType:
-        if target == self.options.bbox_col:
-            return BOXES
-        return _plain_type(stored) if target in self.typed else pa.string()
+            return BOXES, _as_boxes
+        if target in self.typed:
+            return _plain_type(stored), _as_is
+        return pa.string(), _as_text
 
 
 def text_array(values: Sequence[Any], notes: Notes, row: int) -> pa.Array:

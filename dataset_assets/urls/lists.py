@@ -97,9 +97,17 @@ class ListOptions:
         return tuple(dict.fromkeys((*self.save_additional_columns, *more)))
 
     @property
+    def sources(self) -> dict[str, str]:
+        """Output column -> column of the list, in output order."""
+        named = {name: name for name in self.kept_columns}
+        if self.caption_col is not None:
+            named["caption"] = self.caption_col
+        return {**named, "url": self.url_col}
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns of the tables that readers return, in order."""
-        return (*self.kept_columns, *(("caption",) if self.caption_col is not None else ()), "url")
+        return tuple(self.sources)
 
 
 @dataclass(frozen=True, slots=True)

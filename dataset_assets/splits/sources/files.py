@@ -18,8 +18,7 @@ from dataset_assets.records.splits import SourceSample
 from dataset_assets.records.staged import License
 from dataset_assets.splits import _scan
 from dataset_assets.splits._sidecars import CAPTION, SIDECARS, ColumnTypes, caption_of, fields_of
-from dataset_assets.splits.media import media_of
-from dataset_assets.splits.source import only_folder
+from dataset_assets.splits.source import media_of, only_folder
 from dataset_assets.storage.store import ObjectInfo, Store
 
 #: Files that are in memory at a time.
@@ -133,15 +132,13 @@ class SplitSource:
         )
 
 
-class _FileListing:
+class _FileListing(_scan.Listing):
     """One listing of the folder: its payloads and metadata, or everything that is wrong."""
 
     def __init__(self, store: Store, options: FileOptions) -> None:
-        self._store = store
+        super().__init__(store, options.ignore)
         self._options = options
         self._matches = re.compile(glob_translate(options.pattern)).match
-        self._is_ignored = _scan.ignore_matcher(options.ignore)
-        self._problems: list[str] = []
         self._payloads: dict[str, ObjectInfo] = {}
         self._sidecars: dict[str, dict[str, ObjectInfo]] = {
             extension: {} for extension in SIDECARS if extension not in options.extensions
@@ -157,15 +154,10 @@ class _FileListing:
             self._check_orphans()
         self._check_groups()
         payloads = {key: self._payloads[key] for key in sorted(self._payloads)}
-        for first, other in _scan.colliding_keys(payloads):
-            self._add_problem(
-                payloads[other],
-                f"differs from {first} only in case or accents, so both would be one file on some "
-                "disks; rename one",
-            )
+        self._check_collisions({key: info.key for key, info in payloads.items()}, "file")
         if not self._problems and not payloads:
             self._problems.append(self._nothing_found())
-        _scan.raise_problems(self._problems)
+        self._raise_problems()
         return payloads
 
     def sidecars_of(self, keys: Mapping[str, Any]) -> list[ObjectInfo]:
@@ -182,7 +174,7 @@ class _FileListing:
             try:
                 fields[_key_of(info)].update(self._parse_sidecar(info, data))
             except (ValueError, RecursionError) as exc:
-                self._add_problem(info, str(exc))
+                self._add_problem(info.key, str(exc))
         if self._options.digests:
             for info, data in self._read(list(payloads.values())):
                 fields[_key_of(info)]["sha256"] = _scan.content_digest([data])
@@ -190,8 +182,8 @@ class _FileListing:
             try:
                 columns.add(found, key)
             except ValueError as exc:
-                self._add_problem(payloads[key], str(exc))
-        _scan.raise_problems(self._problems)
+                self._add_problem(payloads[key].key, str(exc))
+        self._raise_problems()
         return fields, columns
 
     def _parse_sidecar(self, info: ObjectInfo, data: bytes) -> dict[str, Any]:
@@ -203,9 +195,6 @@ class _FileListing:
         for first in range(0, len(infos), _BATCH):
             batch = infos[first : first + _BATCH]
             yield from zip(batch, _scan.read_all(self._store, batch), strict=True)
-
-    def _add_problem(self, info: ObjectInfo, problem: str) -> None:
-        self._problems.append(f"{_scan.printable_location(self._store, info.key)}: {problem}")
 
     def _nothing_found(self) -> str:
         expected = f"files that match {self._options.pattern!r}"
@@ -223,11 +212,11 @@ class _FileListing:
                 return
             found = self._payloads
             if problem := self._payload_problem(info, key):
-                self._add_problem(info, f"{problem}; rename it or add a pattern to ignore")
+                self._add_problem(info.key, f"{problem}; rename it or add a pattern to ignore")
         if key in found:
             other = found[key].key.rpartition("/")[2]
             self._add_problem(
-                info,
+                info.key,
                 f"shares its name with {other}, but a sample is one file; choose with extensions, "
                 "or add a pattern to ignore",
             )
@@ -252,7 +241,7 @@ class _FileListing:
             for key, info in found.items():
                 if key not in self._payloads and self._matches(info.key):
                     self._add_problem(
-                        info,
+                        info.key,
                         "metadata without its file; set extensions if such files are the samples, "
                         "or add a pattern to ignore",
                     )
@@ -261,7 +250,7 @@ class _FileListing:
         for key, info in self._payloads.items():
             if not _group_of(key, self._options.group):
                 self._add_problem(
-                    info,
+                    info.key,
                     f"group {self._options.group!r} finds nothing in the key {key!r}; correct it, "
                     "or add a pattern to ignore",
                 )

@@ -139,15 +139,13 @@ class SplitSource:
         )
 
 
-class _RecordingListing:
+class _RecordingListing(_scan.Listing):
     """One listing of the folder: its videos, or everything that is wrong."""
 
     def __init__(self, store: Store, options: RecordingOptions) -> None:
-        self._store = store
+        super().__init__(store, options.ignore)
         self._options = options
         self._depth = _FRAME_DEPTH if options.cameras else _FRAME_DEPTH - 1
-        self._is_ignored = _scan.ignore_matcher(options.ignore)
-        self._problems: list[str] = []
         self._videos: dict[str, list[ObjectInfo]] = {}
         self._folders: set[str] = set()
 
@@ -160,23 +158,15 @@ class _RecordingListing:
                 self._folders.add(folder)
         self._check_folders()
         videos = {key: self._sort_frames(key, self._videos[key]) for key in sorted(self._videos)}
-        for first, other in _scan.colliding_keys(videos):
-            self._add_problem(
-                other,
-                f"differs from {first} only in case or accents, so both would be one folder on "
-                "some disks; rename one",
-            )
+        self._check_collisions({key: key for key in videos}, "folder")
         if not self._problems and not videos:
             self._add_problem("", f"expected {self._layout()}, got no recordings")
-        _scan.raise_problems(self._problems)
+        self._raise_problems()
         return videos
 
     def _layout(self) -> str:
         camera = "<camera>/" if self._options.cameras else ""
         return f"<recording>/{camera}<frame>.{'|'.join(self._options.extensions)}"
-
-    def _add_problem(self, key: str, problem: str) -> None:
-        self._problems.append(f"{_scan.printable_location(self._store, key)}: {problem}")
 
     def _add(self, info: ObjectInfo) -> None:
         *folders, name = info.key.split("/")

@@ -30,7 +30,7 @@ from dataset_assets.shards.sidecar import read_schema, read_table
 from dataset_assets.shards.writer import index_names
 from dataset_assets.splits._shard_columns import merge_columns, plain_value
 from dataset_assets.splits._shard_payloads import PayloadLocation, PayloadReader
-from dataset_assets.splits.media import media_of
+from dataset_assets.splits.source import media_of
 from dataset_assets.staging.summary import read_staged
 from dataset_assets.storage.store import Store
 

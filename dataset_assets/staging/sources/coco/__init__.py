@@ -98,9 +98,10 @@ class Source:
             location = self.options.location_of(partition)
             file = HashedFile(resources.enter_context(access.open(location)))
             images = open_archive(file, f"{partition}.zip")
-            with _AnnotationArchives(self.options, access) as archives:
+            with ExitStack() as archive_files:
+                archives = _AnnotationArchives(self.options, access, archive_files)
                 annotations = {
-                    kind: resources.enter_context(_open_annotations(archives, archive, name))
+                    kind: resources.enter_context(archives.read(archive, name))
                     for kind, archive, name in annotation_files(partition, self.options.annotations)
                 }
                 panoptic = None
@@ -115,29 +116,23 @@ class Source:
         return opened
 
 
-def _open_annotations(archives: "_AnnotationArchives", archive: str, name: str) -> AnnotationFile:
-    return AnnotationFile(name, map_file(name, archives.keep(archive, name)))
-
-
 class _AnnotationArchives:
-    """The archives of annotations: each is opened when a file of it is needed, all are closed."""
+    """The archives of annotations: each is opened when a file of it is needed."""
 
-    def __init__(self, options: CocoOptions, access: SourceAccess) -> None:
+    def __init__(self, options: CocoOptions, access: SourceAccess, files: ExitStack) -> None:
         self._options = options
         self._access = access
-        self._files = ExitStack()
+        self._files = files
         self._opened: dict[str, Archive] = {}
-
-    def __enter__(self) -> "_AnnotationArchives":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._files.close()
 
     @property
     def digests(self) -> dict[str, str]:
         """Digests of the archives that were opened, by file name."""
         return {archive.name: archive.digest for archive in self._opened.values()}
+
+    def read(self, name: str, file: str) -> AnnotationFile:
+        """Read an annotation file of an archive."""
+        return AnnotationFile(file, map_file(file, self.keep(name, file)))
 
     def keep(self, name: str, file: str) -> BinaryIO:
         """Open a file of an archive, from the copy that the partition keeps.

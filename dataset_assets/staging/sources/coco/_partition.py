@@ -1,7 +1,7 @@
 """An open partition of COCO: images in archive order, each with what annotation files say of it."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +12,11 @@ from dataset_assets.errors import ArchiveCorrupt
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import SCHEMA_VERSION
-from dataset_assets.records.staged import SampleError, StagedSample, StageItem
+from dataset_assets.records.staged import ClassLabel, SampleError, StagedSample, StageItem
 from dataset_assets.staging.coco_format.annotations import UNANNOTATED, AnnotationFile
 from dataset_assets.staging.coco_format.masks import draw
 from dataset_assets.staging.image_info import ImageInfo, read_image_info
 from dataset_assets.staging.masks.label_map import LabelMap
-from dataset_assets.staging.sources.coco._categories import merge_categories
 
 _ANNOTATIONS = "annotations.json"
 _LABELS = "seg.png"
@@ -59,7 +58,7 @@ class CocoPartition:
         self._segmentations = _index_by_stem(files.panoptic)
         self.columns = _columns(files.annotations)
         self.parts = self._parts()
-        self.classes = merge_categories(files.annotations.values())
+        self.classes = _merge_categories(files.annotations.values())
         inputs = ["coco", self.name, list(files.annotations), dict(files.digests), SCHEMA_VERSION]
         self.fingerprint = fingerprint_of(inputs)
         self.warnings: Mapping[str, int] = dict(_count_irregularities(files.annotations))
@@ -196,6 +195,21 @@ def _index_by_stem(archive: Archive | None) -> dict[str, Any]:
 
 def _stem(path: str) -> str:
     return path.rpartition("/")[2].rpartition(".")[0]
+
+
+def _merge_categories(files: Iterable[AnnotationFile]) -> tuple[ClassLabel, ...]:
+    """Return the categories of all files by id. Only those of kind "panoptic" have colors."""
+    labels: dict[int, ClassLabel] = {}
+    for file in files:
+        for number, raw in file.categories.items():
+            color = tuple(raw["color"]) if "color" in raw else None
+            known = labels.get(number)
+            if known is None:
+                name = str(raw.get("name", number))
+                labels[number] = ClassLabel(number, name, str(raw.get("supercategory", "")), color)
+            elif known.color is None:
+                labels[number] = ClassLabel(number, known.name, known.category, color)
+    return tuple(labels[number] for number in sorted(labels))
 
 
 def _columns(annotations: Mapping[str, AnnotationFile]) -> dict[str, str]:

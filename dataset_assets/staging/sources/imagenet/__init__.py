@@ -16,12 +16,8 @@ from dataset_assets.archives.published import Archive
 from dataset_assets.errors import ConfigurationError, SourceError
 from dataset_assets.records.staged import License
 from dataset_assets.staging.source import SourceAccess
-from dataset_assets.staging.sources.imagenet._partition import (
-    PARTITIONS,
-    ImagenetPartition,
-    Tables,
-    list_directory,
-)
+from dataset_assets.staging.sources.imagenet._partition import PARTITIONS, ImagenetPartition
+from dataset_assets.staging.sources.imagenet._tables import Tables, list_directory
 from dataset_assets.storage.store import open_store
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")

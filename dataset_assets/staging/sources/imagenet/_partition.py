@@ -3,72 +3,23 @@
 Source: https://www.kaggle.com/competitions/imagenet-object-localization-challenge/data
 """
 
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import BinaryIO, ClassVar
 
 from dataset_assets.archives.published import Archive
-from dataset_assets.errors import ObjectMissing, SourceError
+from dataset_assets.errors import SourceError
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import SCHEMA_VERSION
-from dataset_assets.records.staged import (
-    ArchiveMember,
-    ClassLabel,
-    SampleError,
-    StagedSample,
-    StageItem,
-)
-from dataset_assets.staging.source import SourceAccess
-from dataset_assets.staging.sources.imagenet._tables import (
-    SOLUTIONS,
-    SYNSETS,
-    Box,
-    make_meta_bin,
-    read_solution,
-    read_synsets,
-)
+from dataset_assets.records.staged import ClassLabel, SampleError, StagedSample, StageItem
+from dataset_assets.staging.sources.imagenet._tables import SOLUTIONS, SYNSETS, Box, Tables
 
 PARTITIONS = ("train", "val", "test")
 _FOLDER = "ILSVRC/Data/CLS-LOC/{}/"
 _MAGIC = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png"}
 _BOXES = "annotations.json"
-
-
-class Tables:
-    """The tables of a copy of ImageNet: from a folder, else from the archive itself."""
-
-    def __init__(self, access: SourceAccess, folder: str, archive: Archive) -> None:
-        self._access = access
-        self._folder = folder
-        self._archive = archive
-        self.synsets = read_synsets(self._read(SYNSETS))
-
-    def read_boxes(self, partition: str) -> dict[str, tuple[Box, ...]]:
-        """Return the boxes of each image of a partition; {} for test images, which have none."""
-        if partition not in SOLUTIONS:
-            return {}
-        name = SOLUTIONS[partition]
-        return read_solution(name, io.StringIO(self._read(name), newline=""), self.synsets)
-
-    def make_meta(self) -> BinaryIO:
-        """Return torchvision's `meta.bin`."""
-        return io.BytesIO(make_meta_bin(self.synsets, self.read_boxes("val")))
-
-    def _read(self, name: str) -> str:
-        try:
-            with self._access.open(f"{self._folder}/{name}") as file:
-                return file.read().decode()
-        except (ObjectMissing, SourceError) as exc:
-            for member in list_directory(self._archive):
-                if member.name.rpartition("/")[2] == name:
-                    return self._archive.read(member).decode()
-            raise SourceError(
-                f"{name} is neither in {self._folder} nor in {self._archive.name}; "
-                f"get it from the data page of Kaggle ({exc})"
-            ) from exc
 
 
 class ImagenetPartition:
@@ -180,8 +131,3 @@ def _format_of(payload: bytes) -> str:
         if payload.startswith(magic):
             return name
     return "jpeg"
-
-
-def list_directory(archive: Archive) -> tuple[ArchiveMember, ...]:
-    """Return the members of a zip; () for a tar, where finding a member may take hours."""
-    return tuple(archive.members()) if archive.kind == "zip" else ()

@@ -9,8 +9,12 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
-from dataset_assets.errors import MissingDependency, UnreadableSource
+from dataset_assets.archives.published import Archive
+from dataset_assets.errors import MissingDependency, ObjectMissing, SourceError, UnreadableSource
+from dataset_assets.records.staged import ArchiveMember
+from dataset_assets.staging.source import SourceAccess
 
 SYNSETS = "LOC_synset_mapping.txt"
 SOLUTIONS = {"train": "LOC_train_solution.csv", "val": "LOC_val_solution.csv"}
@@ -27,6 +31,40 @@ class Box:
     top: int
     right: int
     bottom: int
+
+
+class Tables:
+    """The tables of a copy of ImageNet: from a folder, else from the archive itself."""
+
+    def __init__(self, access: SourceAccess, folder: str, archive: Archive) -> None:
+        self._access = access
+        self._folder = folder
+        self._archive = archive
+        self.synsets = read_synsets(self._read(SYNSETS))
+
+    def read_boxes(self, partition: str) -> dict[str, tuple[Box, ...]]:
+        """Return the boxes of each image of a partition; {} for test images, which have none."""
+        if partition not in SOLUTIONS:
+            return {}
+        name = SOLUTIONS[partition]
+        return read_solution(name, io.StringIO(self._read(name), newline=""), self.synsets)
+
+    def make_meta(self) -> BinaryIO:
+        """Return torchvision's `meta.bin`."""
+        return io.BytesIO(make_meta_bin(self.synsets, self.read_boxes("val")))
+
+    def _read(self, name: str) -> str:
+        try:
+            with self._access.open(f"{self._folder}/{name}") as file:
+                return file.read().decode()
+        except (ObjectMissing, SourceError) as exc:
+            for member in list_directory(self._archive):
+                if member.name.rpartition("/")[2] == name:
+                    return self._archive.read(member).decode()
+            raise SourceError(
+                f"{name} is neither in {self._folder} nor in {self._archive.name}; "
+                f"get it from the data page of Kaggle ({exc})"
+            ) from exc
 
 
 def read_synsets(text: str) -> dict[str, tuple[str, ...]]:
@@ -112,3 +150,8 @@ def make_meta_bin(
 
 def _is_wnid(word: str) -> bool:
     return len(word) == 9 and word[0] == "n" and word[1:].isdecimal()
+
+
+def list_directory(archive: Archive) -> tuple[ArchiveMember, ...]:
+    """Return the members of a zip; () for a tar, where finding a member may take hours."""
+    return tuple(archive.members()) if archive.kind == "zip" else ()
