@@ -36,7 +36,7 @@ MESSAGES = {
     Cause.DNS_NOT_FOUND: "the host name does not exist",
     Cause.DNS_TEMPORARY: "the host name could not be looked up for now",
     Cause.EMPTY_BODY: "the body is empty",
-    Cause.HOST_UNAVAILABLE: "the host refused too many requests in a row",
+    Cause.HOST_UNAVAILABLE: "the host does not answer, or refused too many requests in a row",
     Cause.INCOMPLETE_BODY: "the connection was closed before the end of the body",
     Cause.INVALID_URL: "the url is not valid",
     Cause.OPT_OUT: "Use of image disallowed by X-Robots-Tag directive",

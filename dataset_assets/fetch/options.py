@@ -43,9 +43,11 @@ class FetchOptions:
     max_buffered_bytes: int = 64 * MIB
     """Bytes of bodies in flight or not yet consumed, above which no request is started."""
     retries: int = 0
-    """Attempts after the first, for transient causes only."""
+    """Attempts after the first, for transient causes only. Unless 0, one more for 429 and 503 with
+    Retry-After from a host that has answered well."""
     backoff_s: float = 1.0
-    """First pause in seconds of a retry and of an overloaded host. Doubles each time."""
+    """First pause in seconds of a retry, an overloaded host and a host that refuses. Doubles each
+    time. A host that has only ever refused is given up after 5 times this."""
     max_backoff_s: float = 30.0
     """Longest pause in seconds."""
     max_retry_after_s: float = 120.0
@@ -89,7 +91,7 @@ class FetchOptions:
 
     @property
     def max_host_delay_s(self) -> float:
-        """Longest sum of pauses of one overloaded host during one call of `Fetcher.fetch`."""
+        """Longest sum of pauses and gaps of one overloaded host during one call of `Fetcher.fetch`."""
         return max(5 * self.max_backoff_s, self.max_retry_after_s)
 
     @property

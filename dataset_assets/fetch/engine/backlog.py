@@ -20,9 +20,15 @@ class RequestFeed:
 
     def __init__(self, requests: Iterable[Request | None]) -> None:
         self.exhausted = False
+        self.pulled = 0
         # The consumer's turn in which the caller had nothing to start.
         self.blocked_at: int | None = None
         self._requests = iter(requests)
+
+    @property
+    def may_have_more(self) -> bool:
+        """Whether the caller is not known to have nothing to start."""
+        return not self.exhausted and self.blocked_at is None
 
     def pull(self, turn: int) -> Request | None:
         """Return the next request, or None when there is none before the consumer's next turn."""
@@ -32,6 +38,8 @@ class RequestFeed:
         for request in self._requests:
             if request is None:
                 self.blocked_at = turn
+            else:
+                self.pulled += 1
             return request
         self.exhausted = True
         return None

@@ -9,6 +9,8 @@ if sys.platform != "win32":
     import resource
 
 MAX_LOOKUPS = 128
+#: More sockets, for new hosts that take long to answer.
+MAX_EXTRA = 256
 _SPARE = 16  # files that the rest of the program may open meanwhile
 
 
@@ -17,15 +19,18 @@ class Budget(NamedTuple):
 
     connections: int
     lookups: int
+    extra: int
 
 
 def budget(wanted_connections: int) -> Budget:
     """Raise the limit on open files if needed and allowed, and divide what is available."""
     opened = _open_now()
-    limit = _limit(wanted_connections + MAX_LOOKUPS + opened + 4 * _SPARE)
+    limit = _limit(wanted_connections + MAX_LOOKUPS + MAX_EXTRA + opened + 4 * _SPARE)
     available = limit - opened - _SPARE
     lookups = max(1, min(MAX_LOOKUPS, available // 3))
-    return Budget(max(1, min(wanted_connections, available - lookups)), lookups)
+    connections = max(1, min(wanted_connections, available - lookups))
+    extra = max(0, min(MAX_EXTRA, available - lookups - connections))
+    return Budget(connections, lookups, extra)
 
 
 def _limit(needed: int) -> int:

@@ -1,6 +1,5 @@
 """Starts requests, and decides what follows each: the next hop, a retry, or an outcome."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -55,54 +54,46 @@ class Dispatcher:
         self._put = put
         self._stats = stats
         self._random = random
-        self._max_waiting = max(1000, 8 * options.max_connections)
-        # Jobs between two hops of a redirect. They have begun, so a full backlog does not hold
-        # them back.
-        self._hops: deque[Job] = deque()
         self._lines = [ACCEPT_PLAIN, *(f"{name}: {value}" for name, value in options.headers)]
 
     @property
     def is_idle(self) -> bool:
         """Whether no job is left."""
-        return not (self._engine.running or self._hops or self._gates.ready or self._gates.waiting)
+        return not self._engine.running and self._gates.is_empty
 
     @property
-    def wants_more(self) -> bool:
-        """Whether another request of the caller could probably start at once."""
-        return (
-            not self._gates.ready
-            and self._gates.waiting < self._max_waiting
-            and self._engine.has_free
-        )
+    def is_starving(self) -> bool:
+        """Whether there is a connection without a job for it."""
+        return self._engine.has_free and not self._gates.has_ready
 
     def tick(self, now: float) -> None:
         """Release jobs that have waited long enough."""
         self._gates.tick(now)
         self._end_refused(now)
 
-    def add(self, request: Request) -> None:
+    def add(self, request: Request, now: float) -> None:
         """Accept a request of the caller."""
         target = parse(request.url)
         if isinstance(target, Failure):
             self._put(FetchOutcome(request.token, cause=target.cause, message=target.message))
         else:
-            self._gates.ready.append(
-                Job(request.token, target, target, self._options.attempt_timeout_s)
-            )
+            job = Job(request.token, target, target, self._options.attempt_timeout_s)
+            self._gates.enter(job, now)
 
     def start(self, now: float, *, only_hops: bool) -> bool:
-        """Start the next job that is admitted; return whether there was a job and a transfer."""
-        jobs = self._hops or (None if only_hops else self._gates.ready)
-        transfer = self._engine.take() if jobs else None
-        if not jobs or transfer is None:
-            return False
-        job = jobs.popleft()
-        if self._gates.admits(job, now):
-            self._begin(job, transfer, now)
-        else:
-            self._engine.give(transfer)
+        """Start the next job that may start; return whether there was one."""
+        job = self._gates.next_job(now, only_hops=only_hops) if self._engine.has_free else None
+        if job is not None:
+            self._begin(job, self._engine.take(), now)
+        if self._gates.refused:
             self._end_refused(now)
-        return True
+        return job is not None
+
+    def handle_answers(self, now: float) -> None:
+        """Admit more jobs of hosts whose first responses begin."""
+        for transfer in self._engine.answered:
+            self._gates.record_answer(transfer.job, transfer.status, now)
+        self._engine.answered.clear()
 
     def handle_end(self, transfer: Transfer, now: float) -> None:
         """Decide how a job continues after a transfer."""
@@ -117,9 +108,9 @@ class Dispatcher:
             and not transfer.code
             and transfer.cause is None
         ):
-            if job.host is not None:
+            if job.host is not None or self._gates.suspects_outage:
                 self._gates.record_end(job, RequestEnd(transfer.started, 200, None, None), now)
-            self._finish(job, transfer, None)
+            self._finish(job, transfer, None, now)
         else:
             self._handle_other_end(job, transfer, now)
         if self._gates.refused:
@@ -135,6 +126,9 @@ class Dispatcher:
         transfer.consent = job.robots_of is None
         transfer.deadline = now + job.remaining_s
         transfer.job = job
+        host = job.host
+        transfer.is_first = host is not None and not host.has_answered
+        transfer.awaited = host is not None and not (host.has_answered and host.is_troubled)
         if self._options.headers:
             transfer.send_headers(self._lines if self._may_have_headers(job) else self._lines[:1])
         self._engine.start(transfer, at_once=pin is not None)
@@ -150,32 +144,37 @@ class Dispatcher:
         reason = failure_of(transfer) if target is None else None
         pause_s = retry_after_s(transfer.header(b"retry-after"), time) if reason else None
         cause = reason.cause if reason else None
-        self._gates.record_end(
-            job, RequestEnd(transfer.started, transfer.status, cause, pause_s), now
-        )
+        was_good = job.host is None or job.host.is_good
+        end = RequestEnd(transfer.started, transfer.status, cause, pause_s, job.attempt > 0)
+        self._gates.record_end(job, end, now)
+        job.is_overloading = end.is_overload and was_good
         job.remaining_s = transfer.deadline - now
         if target is not None:
-            self._redirect(job, transfer, target)
+            self._redirect(job, transfer, target, now)
         elif reason is not None and self._may_retry(job, reason, pause_s):
+            job.failure = reason
             self._retry(job, pause_s or 0.0, now)
         else:
-            self._finish(job, transfer, reason)
+            self._finish(job, transfer, reason, now)
 
-    def _redirect(self, job: Job, transfer: Transfer, target: Target | Failure) -> None:
+    def _redirect(self, job: Job, transfer: Transfer, target: Target | Failure, now: float) -> None:
         if job.redirects == self._options.max_redirects:
             target = failure(Cause.TOO_MANY_REDIRECTS)
         if isinstance(target, Failure):
-            self._finish(job, transfer, target)
+            self._finish(job, transfer, target, now)
             return
         job.redirects += 1
         if job.target.origin.scheme == "https" and target.origin.scheme == "http":
             self._stats.insecure_redirects += 1
         job.target = target
-        self._hops.append(job)
+        self._gates.enter(job, now)
 
     def _may_retry(self, job: Job, reason: Failure, pause_s: float | None) -> bool:
         can_help = reason.cause.is_transient and (pause_s or 0) <= self._options.max_retry_after_s
-        return can_help and job.attempt < self._options.retries
+        retries = self._options.retries
+        if retries and job.is_overloading:
+            retries += 1  # a host that limits requests: the pace that it gets now can help
+        return can_help and job.attempt < retries
 
     def _retry(self, job: Job, at_least_s: float, now: float) -> None:
         """Retry after an exponential pause with full jitter."""
@@ -196,9 +195,12 @@ class Dispatcher:
             if reason.cause is Cause.DNS_TEMPORARY and self._may_retry(job, reason, None):
                 self._retry(job, 0.0, now)
             else:
-                self._finish(job, None, reason)
+                is_given_up = reason.cause is Cause.HOST_UNAVAILABLE
+                self._finish(job, None, job.failure if is_given_up and job.failure else reason, now)
 
-    def _finish(self, job: Job, transfer: Transfer | None, reason: Failure | None) -> None:
+    def _finish(
+        self, job: Job, transfer: Transfer | None, reason: Failure | None, now: float
+    ) -> None:
         if job.robots_of is None:
             self._put(outcome_of(job, transfer, reason))
         elif (
@@ -206,8 +208,8 @@ class Dispatcher:
             and transfer.status == 200
             and (reason is None or reason.cause in _READABLE)
         ):
-            self._gates.store_rules(job.robots_of, transfer.body())
+            self._gates.store_rules(job.robots_of, transfer.body(), now)
         elif reason is not None:
             self._gates.store_missing_rules(
-                job.robots_of, transfer.status if transfer else 0, reason
+                job.robots_of, transfer.status if transfer else 0, reason, now
             )

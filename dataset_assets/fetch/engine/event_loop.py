@@ -2,7 +2,8 @@
 
 It handles sockets, timers and time limits. The dispatcher decides which request starts when and
 what a response means. Time during which this thread could not run (a suspended machine, a consumer
-that holds the interpreter) does not count against any transfer.
+that holds the interpreter) does not count against any transfer. A new host that takes long to
+answer moves to one of a number of extra sockets: dead hosts do not take the place of others.
 Interface: https://curl.se/libcurl/c/curl_multi_socket_action.html
 """
 
@@ -19,6 +20,8 @@ from dataset_assets.fetch.options import FetchOptions
 from dataset_assets.records.causes import Cause
 
 _LAG_S = 0.5
+#: A host that has not answered for so long does not occupy one of the connections any more.
+_STALLED_S = 1.5
 
 
 class EventLoop:
@@ -30,9 +33,13 @@ class EventLoop:
         factory: TransferFactory,
         *,
         connections: int,
+        extra: int,
         clock: Callable[[], float],
     ) -> None:
         self._connections = connections
+        self._extra = extra
+        self._stalled = 0
+        self.answered = factory.answered
         self.running: dict[Transfer, None] = {}  # in order of start
         self._options = options
         self._factory = factory
@@ -51,27 +58,25 @@ class EventLoop:
         self._poller.watch(pycurl.POLL_IN, self._woken.fileno())
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
-        self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, connections)
+        self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, connections + extra)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._poller.watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
 
     @property
     def has_free(self) -> bool:
-        """Whether `take` would return a transfer."""
-        return bool(self._free) or len(self._owner) < self._connections
+        """Whether another transfer may begin."""
+        return len(self.running) < self._connections + self._stalled
 
-    def take(self) -> Transfer | None:
-        """Return a transfer to begin, or None when all transfers are running."""
+    def take(self) -> Transfer:
+        """Return a transfer to begin. Call it only while `has_free`."""
         if self._free:
             return self._free.pop()
-        if len(self._owner) >= self._connections:
-            return None
         transfer = self._factory.new()
         self._owner[transfer.easy] = transfer
         return transfer
 
     def give(self, transfer: Transfer) -> None:
-        """Return a transfer that has ended, or was never started."""
+        """Return a transfer that has ended."""
         self._free.append(transfer)
 
     def start(self, transfer: Transfer, *, at_once: bool = False) -> None:
@@ -169,11 +174,15 @@ class EventLoop:
 
     def _overdue(self, now: float) -> list[Transfer]:
         overdue = []
+        stalled = 0
         for transfer in self.running:
+            if transfer.is_first and now - transfer.started > _STALLED_S and not transfer.lines:
+                stalled += 1
             if transfer.cause is None:
                 transfer.cause = self._exceeded_limit(transfer, now)
                 if transfer.cause is not None:
                     overdue.append(transfer)
+        self._stalled = min(stalled, self._extra)
         return overdue
 
     def _exceeded_limit(self, transfer: Transfer, now: float) -> Cause | None:

@@ -1,7 +1,9 @@
 """Decides when a job may start: robots.txt of its origin, addresses and limits of its host.
 
-A job that has to wait is kept here. It comes back in `ready`, and then all conditions are checked
-again; other jobs overtake it meanwhile. A job that may never start comes back in `refused`.
+A job that has to wait is kept here, while others overtake it: names of many jobs are looked up
+before there is a connection for them, and a host that is new, slow or paused holds back only its
+own. A job that may never start comes back in `refused`, and so does one that has waited for its
+host for `_MAX_WAITS` times the timeout of an attempt.
 """
 
 from collections import deque
@@ -19,14 +21,18 @@ from dataset_assets.fetch.hosts.robots import RobotsCache
 from dataset_assets.fetch.options import FetchOptions
 from dataset_assets.records.causes import Cause
 
+#: A job waits for its host for at most so many times the timeout of an attempt, unless limits that
+#: the user has set make it wait.
+_MAX_WAITS = 2
+
 
 class Gates:
-    """Holds every job that waits.
+    """Holds every job that has not started.
 
     Attributes:
-        ready: jobs to check again with `admits`, in order.
         refused: jobs that may never start, with the reason; the dispatcher ends them.
         waiting: number of jobs that wait for a name, a robots.txt, a host or a time.
+        queued: number of those that wait for a host.
     """
 
     def __init__(
@@ -37,9 +43,14 @@ class Gates:
         hosts: Hosts,
         robots: RobotsCache | None,
     ) -> None:
-        self.ready: deque[Job] = deque()
+        # Jobs whose name is known. Hops of redirects have begun, so that a full backlog does not
+        # hold them back; first contacts go before the others.
+        self._hops: deque[Job] = deque()
+        self._first: deque[Job] = deque()
+        self._ready: deque[Job] = deque()
         self.refused: deque[tuple[Job, Failure]] = deque()
         self.waiting = 0
+        self.queued = 0
         self._guard = guard
         self._resolver = resolver
         self._hosts = hosts
@@ -51,11 +62,33 @@ class Gates:
         self._timers: list[tuple[float, int, Job | Host]] = []
         self._sequence = count()
 
-    def admits(self, job: Job, now: float) -> bool:
-        """Tell whether a job may start now. If not, it waits here or is in `refused`."""
-        if job.host is not None:
-            return True  # admitted by `_release`
-        return self._is_allowed(job) and self._has_address(job, now) and self._has_slot(job, now)
+    @property
+    def has_ready(self) -> bool:
+        """Whether a job could start as far as its name is concerned."""
+        return bool(self._ready or self._first)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no job is left."""
+        return not (self.waiting or self._ready or self._first or self._hops or self.refused)
+
+    @property
+    def suspects_outage(self) -> bool:
+        """Whether hosts have failed to respond since the last response."""
+        return bool(self._hosts.outage.sites)
+
+    def enter(self, job: Job, now: float) -> None:
+        """Take a job that is new, or has a new target."""
+        if self._is_allowed(job, now) and self._has_address(job, now):
+            self._line_up(job)
+
+    def next_job(self, now: float, *, only_hops: bool) -> Job | None:
+        """Return a job that starts now, or None. Jobs whose host is not free begin to wait."""
+        while line := self._hops or (None if only_hops else self._first or self._ready):
+            job = line.popleft()
+            if job.host is not None or self._has_slot(job, now):
+                return job
+        return None
 
     def take_pin(self, job: Job) -> str | None:
         """Return the addresses of a job's host for libcurl, only once: libcurl remembers them."""
@@ -66,11 +99,20 @@ class Gates:
         name.pin = None
         return pin
 
+    def record_answer(self, job: Job, status: int, now: float) -> None:
+        """Record that the header of a response has come, and admit jobs that wait for its host."""
+        if job.host is not None:
+            self._hosts.record_answer(job.host, status)
+            self._release(job.host, now)
+
     def record_end(self, job: Job, end: RequestEnd, now: float) -> None:
         """Record how a request ended, and admit jobs that wait for its host."""
         host = job.host
         job.host = None
+        was_out = self._hosts.outage.is_on
         host = self._hosts.record_end(job.target.origin.site, host, end, now)
+        if was_out and not self._hosts.outage.is_on:
+            self._resolver.forget_failures()
         if host is not None and host.queue:
             self._release(host, now)
 
@@ -89,8 +131,11 @@ class Gates:
         for authority, resolution in self._resolver.collect(now):
             jobs = self._pop(self._for_names, authority)
             if resolution.failure is None:
-                self.ready.extend(jobs)
+                for job in jobs:
+                    self._line_up(job)
             else:
+                if resolution.failure.cause is Cause.DNS_TEMPORARY:
+                    self._hosts.outage.record_failure(authority, now)
                 self.refused.extend((job, resolution.failure) for job in jobs)
         while self._timers and self._timers[0][0] <= now:
             item = heappop(self._timers)[2]
@@ -99,40 +144,50 @@ class Gates:
                 self._release(item, now)
             else:
                 self.waiting -= 1
-                self.ready.append(item)
+                self.enter(item, now)
 
-    def store_rules(self, root: str, body: bytes) -> None:
+    def store_rules(self, root: str, body: bytes, now: float) -> None:
         """Store a robots.txt, and release the jobs that wait for it."""
         if self._robots is not None:
             self._robots.store(root, body)
-        self.ready.extend(self._pop(self._for_rules, root))
+        self._enter_all(root, now)
 
-    def store_missing_rules(self, root: str, status: int, reason: Failure) -> None:
+    def store_missing_rules(self, root: str, status: int, reason: Failure, now: float) -> None:
         """Store that there is no robots.txt, or none for now, and release the jobs."""
         if self._robots is not None:
             self._robots.store_failure(root, status, reason)
-        self.ready.extend(self._pop(self._for_rules, root))
+        self._enter_all(root, now)
+
+    def _enter_all(self, root: str, now: float) -> None:
+        for job in self._pop(self._for_rules, root):
+            self.enter(job, now)
+
+    def _line_up(self, job: Job) -> None:
+        if job.redirects:
+            self._hops.append(job)
+        elif job.robots_of is not None or self._hosts.is_new(job.target.origin.site):
+            self._first.append(job)
+        else:
+            self._ready.append(job)
 
     def _pop(self, waiting: dict[str, list[Job]], key: str) -> list[Job]:
         jobs = waiting.pop(key, [])
         self.waiting -= len(jobs)
         return jobs
 
-    def _is_allowed(self, job: Job) -> bool:
+    def _is_allowed(self, job: Job, now: float) -> bool:
         if self._robots is None or job.robots_of is not None:
             return True
         root = job.target.origin.root
         if not self._robots.knows(root):
-            self._wait_for_rules(job, root)
+            self._wait_for_rules(job, root, now)
             return False
         return self._unless(self._robots.refuses(job.target), job)
 
-    def _wait_for_rules(self, job: Job, root: str) -> None:
+    def _wait_for_rules(self, job: Job, root: str, now: float) -> None:
         if self._park(self._for_rules, root, job):
             target = Target(f"{root}/robots.txt", job.target.origin)
-            self.ready.appendleft(
-                Job(None, target, target, self._attempt_timeout_s, robots_of=root)
-            )
+            self.enter(Job(None, target, target, self._attempt_timeout_s, robots_of=root), now)
 
     def _has_address(self, job: Job, now: float) -> bool:
         origin = job.target.origin
@@ -166,16 +221,25 @@ class Gates:
         if now < host.given_up_until:
             return self._unless(failure(Cause.HOST_UNAVAILABLE), job)
         if host.queue or host.wait_s(now) > 0:
+            job.wait_until = now + _MAX_WAITS * self._attempt_timeout_s
+            if self._is_late(job, host, now):
+                return self._unless(failure(Cause.HOST_UNAVAILABLE), job)
             self.waiting += 1
+            self.queued += 1
             host.queue.append(job)
             self._set_timer(host, now)
             return False
         self._admit(job, host, now)
         return True
 
+    def _is_late(self, job: Job, host: Host, now: float) -> bool:
+        """Tell whether a job has waited for its host too long, or will have after the pause."""
+        is_over = max(now, host.paused_until) > job.wait_until
+        return is_over and self._hosts.may_expire(host, now)
+
     def _admit(self, job: Job, host: Host, now: float) -> None:
         job.host = host
-        self._hosts.record_start(host, now)
+        self._hosts.record_start(job.target.origin.site, host, now)
 
     def _set_timer(self, host: Host, now: float) -> None:
         wait_s = host.wait_s(now)
@@ -185,14 +249,17 @@ class Gates:
 
     def _release(self, host: Host, now: float) -> None:
         """Admit jobs that wait for a host, as many as its limits allow now."""
-        given_up = now < host.given_up_until
-        while host.queue and (given_up or host.wait_s(now) <= 0):
+        is_given_up = now < host.given_up_until
+        while host.queue:
+            is_lost = is_given_up or self._is_late(host.queue[0], host, now)
+            if not is_lost and host.wait_s(now) > 0:
+                self._set_timer(host, now)
+                return
             job = host.queue.popleft()
             self.waiting -= 1
-            if given_up:
+            self.queued -= 1
+            if is_lost:
                 self.refused.append((job, failure(Cause.HOST_UNAVAILABLE)))
             else:
                 self._admit(job, host, now)
-                self.ready.append(job)
-        if host.queue:
-            self._set_timer(host, now)
+                self._line_up(job)

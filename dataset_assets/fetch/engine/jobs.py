@@ -34,6 +34,12 @@ class Job:
     """The origin whose robots.txt this is."""
     host: Host | None = None
     """The host with limits that has admitted the job."""
+    wait_until: float = 0.0
+    """When it has waited for its host too long."""
+    is_overloading: bool = False
+    """Whether a host that had answered well said that it gets too many requests."""
+    failure: Failure | None = None
+    """Why the attempt before failed."""
     attempt: int = 0
     redirects: int = 0
     """Redirects followed in this attempt."""

@@ -34,11 +34,13 @@ class Transfer:
     """A reusable handle. `begin` prepares a request; after its end the attributes describe it."""
 
     __slots__ = (
+        "_answered",
         "_check",
         "_guard",
         "_has_pin",
         "_has_status",
         "_meter",
+        "awaited",
         "cap",
         "cause",
         "chunks",
@@ -47,6 +49,7 @@ class Transfer:
         "deadline",
         "easy",
         "error",
+        "is_first",
         "job",
         "lines",
         "opened",
@@ -61,14 +64,22 @@ class Transfer:
     )
 
     def __init__(
-        self, easy: pycurl.Curl, check: HeaderCheck, guard: AddressGuard | None, meter: Meter
+        self,
+        easy: pycurl.Curl,
+        check: HeaderCheck,
+        guard: AddressGuard | None,
+        meter: Meter,
+        answered: list["Transfer"],
     ) -> None:
         self.easy = easy
+        self._answered = answered
         self._check = check
         self._guard = guard
         self._meter = meter
         self._has_pin = False
         self.cap = 0  # body bytes to accept
+        self.is_first = False  # whether the host has never answered
+        self.awaited = False  # whether jobs may wait for the header of this response
         self.consent = True  # whether opt-outs of the server apply
         self.deadline = 0.0  # seconds on the clock
         self.lines: list[bytes] = []
@@ -143,6 +154,9 @@ class Transfer:
             return None
         self._has_status = True
         self.status = int(status) if status.isdigit() else 0
+        if self.awaited:
+            self.awaited = False
+            self._answered.append(self)
         if self.status == 200:
             self.cause = self._check.refuses(self.lines, consent=self.consent)
         return None if self.cause is None else _STOP
@@ -178,6 +192,8 @@ class TransferFactory:
 
     def __init__(self, options: FetchOptions, guard: AddressGuard) -> None:
         self.meter = Meter()
+        # Transfers whose header has come and is awaited.
+        self.answered: list[Transfer] = []
         self._check = HeaderCheck(options)
         # With a proxy, all sockets connect to the host that the user chose.
         self._guard = None if options.proxy else guard
@@ -188,7 +204,7 @@ class TransferFactory:
         easy = pycurl.Curl()
         for option, value in self._settings:
             easy.setopt(option, value)
-        return Transfer(easy, self._check, self._guard, self.meter)
+        return Transfer(easy, self._check, self._guard, self.meter, self.answered)
 
 
 def _settings(options: FetchOptions) -> list[tuple[int, Any]]:

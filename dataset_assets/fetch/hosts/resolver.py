@@ -1,4 +1,6 @@
-"""Looks up host names: each once, many concurrently, on its own threads.
+"""Looks up host names: many concurrently, on its own threads, each once.
+
+A lookup that fails for now is repeated once; then the failure is remembered for a minute.
 
 libcurl's resolver has 20 threads, so a few dead names block all others, and it does not tell a name
 that does not exist from one that could not be looked up. Addresses that the guard refuses are
@@ -28,6 +30,8 @@ _NOT_FOUND = frozenset(
     for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
     if (code := getattr(socket, name, None)) is not None
 )
+
+_UNKNOWN = failure(Cause.DNS_TEMPORARY)
 
 #: (host, port) -> numeric addresses. Raises OSError as `socket.getaddrinfo` does.
 Lookup = Callable[[str, int], Sequence[str]]
@@ -73,9 +77,16 @@ class Resolver:
         self._wake = wake
         self._asked: queue.SimpleQueue[Origin | None] = queue.SimpleQueue()
         self._running: dict[str, float] = {}  # authority -> when its lookup began
+        self._again: set[str] = set()  # looked up a second time
         self._answers: deque[tuple[Origin, Sequence[str] | OSError]] = deque()
         self._threads = 0
         self._open = 0
+
+    def forget_failures(self) -> None:
+        """Look up again what could not be looked up: the network was at fault."""
+        for authority, name in list(self.names.items()):
+            if name.failure is not None and name.failure.cause is Cause.DNS_TEMPORARY:
+                del self.names[authority]
 
     def ask(self, origin: Origin) -> None:
         """Start to look up a host. `collect` returns the result."""
@@ -90,7 +101,12 @@ class Resolver:
         while self._answers:
             origin, answer = self._answers.popleft()
             self._open -= 1
-            self._running.pop(origin.authority, None)
+            began = self._running.pop(origin.authority, None)
+            if began is not None and self._may_pass(answer) and origin.authority not in self._again:
+                self._again.add(origin.authority)
+                self.ask(origin)
+                continue
+            self._again.discard(origin.authority)
             resolution = self._resolve(origin, answer, now)
             self._cache(origin.authority, resolution)
             found.append((origin.authority, resolution))
@@ -101,7 +117,10 @@ class Resolver:
         ]
         for authority in late:
             self._running.pop(authority, None)
-            found.append((authority, Resolution(now, failure=failure(Cause.DNS_TEMPORARY))))
+            self._again.discard(authority)
+            resolution = Resolution(now + _NEGATIVE_LIFETIME_S, failure=_UNKNOWN)
+            self._cache(authority, resolution)
+            found.append((authority, resolution))
         return found
 
     def close(self) -> None:
@@ -134,11 +153,14 @@ class Resolver:
             self._answers.append((origin, answer))
             self._wake()
 
+    @staticmethod
+    def _may_pass(answer: Sequence[str] | OSError) -> bool:
+        return isinstance(answer, OSError) and answer.errno not in _NOT_FOUND
+
     def _resolve(self, origin: Origin, answer: Sequence[str] | OSError, now: float) -> Resolution:
         if isinstance(answer, OSError):
-            if answer.errno not in _NOT_FOUND:
-                return Resolution(now, failure=failure(Cause.DNS_TEMPORARY))
-            return Resolution(now + _NEGATIVE_LIFETIME_S, failure=failure(Cause.DNS_NOT_FOUND))
+            reason = _UNKNOWN if self._may_pass(answer) else failure(Cause.DNS_NOT_FOUND)
+            return Resolution(now + _NEGATIVE_LIFETIME_S, failure=reason)
         refused = [self._guard.refuses(address, origin.port) for address in answer]
         allowed = [
             address for address, cause in zip(answer, refused, strict=True) if cause is None
