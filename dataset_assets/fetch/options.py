@@ -91,7 +91,7 @@ class FetchOptions:
 
     @property
     def max_host_delay_s(self) -> float:
-        """Longest sum of pauses and gaps of one overloaded host during one call of `Fetcher.fetch`."""
+        """Longest sum of waits for one overloaded host during one call of `Fetcher.fetch`."""
         return max(5 * self.max_backoff_s, self.max_retry_after_s)
 
     @property
