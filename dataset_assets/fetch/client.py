@@ -87,6 +87,12 @@ class Fetcher:
         finally:
             self._in_use.release()
 
+    def wake(self) -> None:
+        """Make a waiting `fetch` with a heartbeat yield None at once. For other threads."""
+        backlog = self._backlog
+        if backlog is not None:
+            backlog.wake_consumer()
+
     def close(self) -> None:
         """Stop a running fetch and close all connections. The fetcher can be used again."""
         self._stop()

@@ -1,5 +1,6 @@
 """`download` from list to shards, over real HTTP: layout, accounting, order, formats, stores."""
 
+import asyncio
 import hashlib
 import io
 import json
@@ -7,6 +8,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -195,6 +197,36 @@ def test_rows_that_wait_come_out_in_order(gallery):
     make(gallery, source=source, number_sample_per_shard=40)
     make(gallery, source=source, number_sample_per_shard=40, out="again", thread_count=1)
     assert files(gallery.folder / "out") == files(gallery.folder / "again")
+
+
+def test_slow_rows_of_many_shards_wait_at_the_same_time(gallery):
+    source = gallery.list(80)
+    waiting = []
+    all_wait = asyncio.Event()
+
+    async def hold_first_rows(exchange):
+        if int(exchange.path[1:-4]) % 10:
+            return False
+        waiting.append(exchange.path)
+        if len(waiting) == 8:
+            all_wait.set()
+        await all_wait.wait()
+        return False
+
+    gallery.server.handler = hold_first_rows
+    report = make(gallery, source=source, timeout=20)
+    assert (report.successes, report.requests) == (80, 80)
+    gallery.server.handler = None
+    make(gallery, source=source, out="again", thread_count=1)
+    assert files(gallery.folder / "out") == files(gallery.folder / "again")
+
+
+def test_a_finished_image_does_not_wait_for_the_heartbeat(gallery, monkeypatch):
+    monkeypatch.setattr("dataset_assets.pipelines.download.worker.HEARTBEAT_S", 30)
+    started = time.monotonic()
+    report = make(gallery, 4, number_sample_per_shard=1, codec_threads=2)
+    assert report.successes == 4
+    assert time.monotonic() - started < 30
 
 
 def test_any_file_is_kept_as_it_is(gallery):

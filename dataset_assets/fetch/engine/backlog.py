@@ -102,6 +102,10 @@ class Backlog:
         self.stopped = True
         self._wake()
 
+    def wake_consumer(self) -> None:
+        """Make a waiting consumer see a heartbeat. For any thread."""
+        self._batches.put(deque())
+
     def outcomes(self, heartbeat_s: float | None = None) -> Iterator[FetchOutcome | None]:
         """Yield outcomes, and None after each `heartbeat_s` seconds without one. For the consumer.
 

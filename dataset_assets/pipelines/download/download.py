@@ -119,7 +119,9 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         bbox_col: column of boxes to blur, lists of [left, top, right, bottom] as fractions of width
             and height. None: nothing is blurred.
         thread_count: connections of each process; there are no threads behind them.
-        number_sample_per_shard: rows of a shard, failed ones included.
+        number_sample_per_shard: rows of a shard, failed ones included. A worker process has up to
+            20,000 rows in open shards, and at least two shards: after a crash they are fetched
+            again.
         extract_exif: store EXIF tags as JSON.
         save_additional_columns: columns of the list to keep.
         timeout: seconds to connect, to the first byte, and between two bytes: each.
@@ -159,7 +161,8 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         total_timeout: seconds for one attempt with its redirects. None: three times `timeout`.
         max_bytes: longest body, in bytes; longer ones fail.
         max_buffered_bytes: bytes of bodies that wait for the codec in each process. Samples that
-            wait for an earlier row of their shard may take half of it; more are spilled to disk.
+            wait for an earlier row of their shard may take half of it; more are spilled to disk,
+            beside a local output, else in the system's folder for temporary files.
             Raise it for thousands of connections.
         robots_txt: obey robots.txt.
         allow_private_networks: networks (CIDR) that may be reached besides public ones; True: all.

@@ -38,7 +38,8 @@ class DownloadOptions:
     output_format: str = "webdataset"
     """Format of the shards: the name of a plug-in in `dataset_assets.shards.formats`."""
     samples_per_shard: int = 10_000
-    """Rows of the list in each shard, failed ones included."""
+    """Rows of the list in each shard, failed ones included. A worker has up to 20,000 rows in open
+    shards, and at least two shards: after a crash they are fetched again."""
     oom_shard_count: int = 5
     """Digits of a shard's name: 5 gives `00000`."""
     compute_hash: str | None = "sha256"
@@ -61,8 +62,9 @@ class DownloadOptions:
     max_shard_retry: int = 1
     """Attempts after the first for a shard that failed as a whole."""
     reorder_bytes: int = 32 << 20
-    """Payload bytes of one open shard that wait in memory for an earlier row; more are spilled to
-    disk."""
+    """Payload bytes that wait in memory for an earlier row of their shard, in all open shards of a
+    worker; more are spilled to disk: beside a local output, else in the system's folder for
+    temporary files."""
 
     def __post_init__(self) -> None:
         registry.check("output_format", self.output_format)

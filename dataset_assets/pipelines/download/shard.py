@@ -6,7 +6,6 @@ Answers arrive in any order; rows are written in the order of the list. The shar
 
 import hashlib
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +21,7 @@ from dataset_assets.records.shards import Row, ShardFile, ShardRecord, ShardTask
 from dataset_assets.shards.commits import Tally, write_record
 from dataset_assets.shards.naming import sample_key, shard_name
 from dataset_assets.shards.reading import read_rows, read_values
-from dataset_assets.shards.reorder import ReorderBuffer
+from dataset_assets.shards.reorder import ReorderBudget, ReorderBuffer, spill_folder
 from dataset_assets.shards.replace import replace_shard, replacement_store
 from dataset_assets.shards.writer import Writer, WriterOptions
 from dataset_assets.storage.store import Store
@@ -38,6 +37,7 @@ class OpenShard:
         store: Store,
         options: DownloadOptions,
         fingerprint: str,
+        reorder: ReorderBudget,
     ) -> None:
         self.task = task
         self.name = shard_name(task.shard_id, options.oom_shard_count)
@@ -45,7 +45,7 @@ class OpenShard:
         self._options = options
         self._fingerprint = fingerprint
         self._fields = RowFields(table, options)
-        self._reorder = ReorderBuffer(options.reorder_bytes, _spill_folder(store))
+        self._reorder = ReorderBuffer(reorder, spill_folder(store.url))
         self._tally = Tally()
         self._missing: int = table.num_rows
         self._target = store
@@ -199,11 +199,3 @@ class RetriedShard(OpenShard):
     def _collect(self, index: int, row: Row) -> None:
         self._is_changed = self._is_changed or row.cause != self._causes[index]
         self._reorder.add(self._position[index], row)  # `finish` reads them back in row order
-
-
-def _spill_folder(store: Store) -> str | None:
-    """Return where rows that do not fit in memory are spilled.
-
-    That is beside a local output, which needs the space anyway; None is the system's folder.
-    """
-    return store.url if Path(store.url).is_dir() else None

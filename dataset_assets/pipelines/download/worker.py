@@ -1,9 +1,10 @@
-"""What one worker does: tasks in, records out; the end of one shard overlaps the start of the next.
+"""What one worker does: tasks in, records out; many shards overlap.
 
 All requests of a worker are one stream through one `Fetcher`, so that connections, DNS answers and
-what was learned about hosts outlive a shard, and slow URLs at the end of a shard do not leave the
-machine idle. Fetching and commits have a thread each; everything else happens on the calling
-thread, or in codec threads when the options ask for them. What a shard consists of is in `shard`.
+what was learned about hosts outlive a shard. The next shard is opened while few rows are left to
+start, so that slow URLs at the end of a shard do not leave the machine idle (`lookahead`). Fetching
+and commits have a thread each; everything else happens on the calling thread, or in codec threads
+when the options ask for them. What a shard consists of is in `shard`.
 """
 
 import multiprocessing
@@ -18,6 +19,7 @@ from dataset_assets.errors import DiskFull
 from dataset_assets.fetch.client import Fetcher
 from dataset_assets.images.prepare import silence_codecs, warm_up
 from dataset_assets.images.transform import ImageTransform
+from dataset_assets.pipelines.download.lookahead import Lookahead, TaskFeed
 from dataset_assets.pipelines.download.options import DownloadOptions
 from dataset_assets.pipelines.download.plan_parts import read_shard
 from dataset_assets.pipelines.download.rows import Sample
@@ -28,15 +30,16 @@ from dataset_assets.records.plans import Plan
 from dataset_assets.records.shards import ShardProgress, ShardRecord, ShardResult, ShardTask
 from dataset_assets.shards.commits import read_record
 from dataset_assets.shards.naming import shard_name
+from dataset_assets.shards.reorder import ReorderBudget
 from dataset_assets.storage.store import open_store
 
-#: Open shards of one worker: one that waits for its last URLs, and one that is being fetched.
-MAX_OPEN_SHARDS = 2
 PROGRESS_EVERY_S = 0.5
 #: After so long without an answer, samples that are ready are written, and progress is reported.
 HEARTBEAT_S = 0.1
 # Samples in work per codec thread: enough to keep it busy while results are written.
 _FUTURES_PER_THREAD = 4
+# Complete shards that wait to be committed; more hold back the writing of others.
+_MAX_COMMITS = 2
 
 
 def make_shards(
@@ -67,8 +70,9 @@ def make_shards(
         if multiprocessing.parent_process() is not None:
             # This process belongs to a download, so that its standard error may be changed.
             silence_codecs()
-    shards = _Shards(plan_url, plan, options, fingerprints, retry_failed)
-    worker = _Worker(shards, options, tasks)
+    reorder = ReorderBudget(options.reorder_bytes, workers=options.processes_count)
+    shards = _Shards(plan_url, plan, options, fingerprints, retry_failed, reorder)
+    worker = _Worker(shards, tasks)
     try:
         yield from worker.run()
     finally:
@@ -84,11 +88,13 @@ class _Shards:
     options: DownloadOptions
     fingerprints: Mapping[int, str]
     retry_failed: frozenset[Cause]
+    reorder: ReorderBudget
 
     def open(self, task: ShardTask) -> OpenShard:
         table = read_shard(open_store(self.plan_url), self.plan, task.shard_id)
         store = open_store(task.folder)
-        shard = (task, table, store, self.options, self.fingerprints[task.shard_id])
+        fingerprint = self.fingerprints[task.shard_id]
+        shard = (task, table, store, self.options, fingerprint, self.reorder)
         if self.retry_failed:
             old = read_record(store, shard_name(task.shard_id, self.options.oom_shard_count))
             if old is not None:
@@ -97,17 +103,17 @@ class _Shards:
 
 
 class _Worker:
-    def __init__(
-        self, shards: _Shards, options: DownloadOptions, tasks: Iterator[ShardTask]
-    ) -> None:
+    def __init__(self, shards: _Shards, tasks: Iterator[ShardTask]) -> None:
+        options = shards.options
         self._shards = shards
         self._options = options
-        self._tasks = tasks
+        self._tasks = TaskFeed(tasks, list(shards.fingerprints))
+        self._lookahead = Lookahead(options, shards.reorder)
         self._transform = ImageTransform(options.image) if options.image is not None else None
         # Filled on this thread, emptied on the fetch thread.
         self._pending: deque[Request] = deque()
-        self._open: set[OpenShard] = set()
-        self._has_tasks = True
+        # Open shards, with the rows that each fetches.
+        self._open: dict[OpenShard, int] = {}
         self._commits = _Commits()
         self._progress = _Progress()
 
@@ -117,7 +123,7 @@ class _Worker:
             Fetcher(self._options.fetch) as fetcher,
             closing(fetcher.fetch(self._requests(), heartbeat_s=HEARTBEAT_S)) as outcomes,
         ):
-            samples = self._samples(outcomes)
+            samples = self._samples(outcomes, fetcher)
             while True:
                 yield from self._open_next()
                 yield from self._commits.ended(wait=not self._open)
@@ -137,15 +143,16 @@ class _Worker:
 
     def _requests(self) -> Iterator[Request | None]:
         """Feed the fetcher, on its thread. None: nothing to start at the moment."""
-        while self._has_tasks or self._pending:
+        while self._tasks.has_more or self._pending:
             yield self._pending.popleft() if self._pending else None
 
     def _open_next(self) -> Iterator[ShardResult]:
-        """Open shards while there is room and nothing is left to request."""
-        while self._has_tasks and not self._pending and len(self._open) < MAX_OPEN_SHARDS:
-            task = next(self._tasks, None)
+        """Open shards while there is room and few rows are left to request."""
+        while self._tasks.has_more and self._lookahead.wants_shard(
+            unstarted=len(self._pending), open_rows=self._open.values(), left=self._tasks.left
+        ):
+            task = self._tasks.take()
             if task is None:
-                self._has_tasks = False
                 return
             try:
                 shard = self._shards.open(task)
@@ -154,11 +161,12 @@ class _Worker:
             except Exception as exc:  # noqa: BLE001 - a bad shard is reported and retried
                 yield ShardResult(task, error=_describe(exc))
                 continue
-            self._open.add(shard)
-            self._pending.extend(shard.requests())
+            requests = shard.requests()
+            self._open[shard] = len(requests)
+            self._pending.extend(requests)
 
     def _samples(
-        self, outcomes: Iterator[FetchOutcome | None]
+        self, outcomes: Iterator[FetchOutcome | None], fetcher: Fetcher
     ) -> Iterator[tuple[FetchOutcome, Sample] | None]:
         threads = self._options.codec_thread_count
         if threads == 0:
@@ -166,20 +174,25 @@ class _Worker:
                 None if outcome is None else (outcome, self._sample(outcome))
                 for outcome in outcomes
             )
-        return self._threaded(outcomes, threads)
+        return self._threaded(outcomes, threads, fetcher)
 
     def _threaded(
-        self, outcomes: Iterator[FetchOutcome | None], threads: int
+        self, outcomes: Iterator[FetchOutcome | None], threads: int, fetcher: Fetcher
     ) -> Iterator[tuple[FetchOutcome, Sample] | None]:
         futures: deque[tuple[FetchOutcome, Future[Sample]]] = deque()
+
+        def wake_if_next(done: Future[Sample]) -> None:
+            if futures and futures[0][1] is done:
+                fetcher.wake()
+
         with ThreadPoolExecutor(threads, thread_name_prefix="codec") as pool:
             for outcome in outcomes:
                 if outcome is not None:
-                    futures.append((outcome, pool.submit(self._sample, outcome)))
+                    submitted = pool.submit(self._sample, outcome)
+                    futures.append((outcome, submitted))
+                    submitted.add_done_callback(wake_if_next)
                 while futures and (
-                    outcome is None
-                    or len(futures) >= threads * _FUTURES_PER_THREAD
-                    or futures[0][1].done()
+                    len(futures) >= threads * _FUTURES_PER_THREAD or futures[0][1].done()
                 ):
                     made, future = futures.popleft()
                     yield made, future.result()
@@ -205,11 +218,11 @@ class _Worker:
         except Exception as exc:  # noqa: BLE001 - a bad shard is reported and retried
             shard.discard()
             self._pending = deque(each for each in self._pending if each.token[0] is not shard)
-            self._open.discard(shard)
+            del self._open[shard]
             yield ShardResult(shard.task, error=_describe(exc))
             return
         if shard.is_complete:
-            self._open.discard(shard)
+            del self._open[shard]
             self._commits.begin(shard)
 
 
@@ -234,7 +247,7 @@ class _Commits:
             DiskFull: there was no room for one; it is discarded.
         """
         while self._begun and (
-            wait or len(self._begun) >= MAX_OPEN_SHARDS or self._begun[0][1].done()
+            wait or len(self._begun) >= _MAX_COMMITS or self._begun[0][1].done()
         ):
             shard, future = self._begun.popleft()
             try:
