@@ -3,7 +3,7 @@
 All requests of a worker are one stream through one `Fetcher`, so that connections, DNS answers and
 what was learned about hosts outlive a shard. The next shard is opened while few rows are left to
 start, so that slow URLs at the end of a shard do not leave the machine idle (`lookahead`). Fetching
-and commits have a thread each; everything else happens on the calling thread, or in codec threads
+has a thread, and commits have a few; everything else happens on the calling thread, or in codec threads
 when the options ask for them. What a shard consists of is in `shard`.
 """
 
@@ -38,8 +38,9 @@ PROGRESS_EVERY_S = 0.5
 HEARTBEAT_S = 0.1
 # Samples in work per codec thread: enough to keep it busy while results are written.
 _FUTURES_PER_THREAD = 4
-# Complete shards that wait to be committed; more hold back the writing of others.
-_MAX_COMMITS = 2
+# Complete shards that are committed at the same time: most of it is waiting for the disk or the
+# network. More hold back the writing of others.
+_MAX_COMMITS = 4
 
 
 def make_shards(
@@ -227,15 +228,15 @@ class _Worker:
 
 
 class _Commits:
-    """Commits shards on a thread of its own, so that open shards do not wait for the disk."""
+    """Commits shards on threads of their own, so that open shards do not wait for the disk."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._threads = ThreadPoolExecutor(_MAX_COMMITS, thread_name_prefix="commit")
         self._begun: deque[tuple[OpenShard, Future[ShardRecord]]] = deque()
 
     def begin(self, shard: OpenShard) -> None:
         """Commit a complete shard."""
-        self._begun.append((shard, self._thread.submit(shard.finish)))
+        self._begun.append((shard, self._threads.submit(shard.finish)))
 
     def ended(self, *, wait: bool) -> Iterator[ShardResult]:
         """Yield the results of the commits that have ended.
@@ -261,7 +262,7 @@ class _Commits:
 
     def close(self) -> None:
         """Wait until every commit has ended, and discard the shards that failed."""
-        self._thread.shutdown()
+        self._threads.shutdown()
         for shard, future in self._begun:
             if future.exception() is not None:
                 shard.discard()
