@@ -24,14 +24,14 @@ _LOWEST = -1.0
 _HIGHEST = 2.0
 
 
-def check_boxes(boxes: Sequence[Sequence[float]] | None) -> list[Box]:
+def check_boxes(boxes: Sequence[Sequence[float]]) -> list[Box]:
     """Return boxes from any source as numbers.
 
     Raises:
         RefusedImage: a box is not valid. Storing the image would show what was to be hidden.
     """
     try:
-        return [_check_box(*map(float, box)) for box in (() if boxes is None else boxes)]
+        return [_check_box(*map(float, box)) for box in boxes]
     except (TypeError, ValueError) as exc:
         raise RefusedImage(Cause.INVALID_BBOX, "invalid bounding box") from exc
 

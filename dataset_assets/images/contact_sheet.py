@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.images.encode import encode
+from dataset_assets.images.codec import encode
 from dataset_assets.images.options import ImageOptions
 from dataset_assets.images.pixels import Pixels
 from dataset_assets.images.transform import ImageTransform

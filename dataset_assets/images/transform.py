@@ -1,16 +1,20 @@
 """One image from fetched bytes to stored bytes: the order of the steps.
 
 header -> limits -> decode -> scale -> blur -> square -> encode. A problem with an image becomes a
-`Media` with a cause; only a wrong configuration raises.
+`Media` with a cause; only a wrong configuration raises. A worker process calls `warm_up` before its
+first image; importing changes nothing, so a program that uses the library keeps its own settings.
 """
 
+import os
+import sys
 from collections.abc import Sequence
+
+import cv2
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.images.blur import Box, blur_boxes, check_boxes
-from dataset_assets.images.decode import decode
-from dataset_assets.images.encode import encode
-from dataset_assets.images.exif import read_exif
+from dataset_assets.images.codec import decode, encode
+from dataset_assets.images.exif import load_exifread, read_exif
 from dataset_assets.images.header import (
     DECODE_MESSAGE,
     ImageHeader,
@@ -23,6 +27,7 @@ from dataset_assets.images.resize import (
     TargetSize,
     choose_reduction,
     compute_target,
+    load_area_kernel,
     make_square,
     scale,
 )
@@ -55,7 +60,7 @@ class ImageTransform:
         try:
             if not body:
                 raise RefusedImage(Cause.EMPTY_BODY, "empty body")
-            boxes = check_boxes(bboxes)
+            boxes = check_boxes(bboxes) if bboxes is not None else []
             if self.options.disable_all_reencoding:
                 return self._keep(body, boxes)
             return self._transform(body, boxes)
@@ -133,3 +138,32 @@ def _reduction(header: ImageHeader, target: TargetSize | None, options: ImageOpt
         raise RefusedImage(Cause.TOO_MANY_PIXELS, "too many pixels after resizing")
     allowed = options.scaled_decode and header.format == "jpeg"
     return choose_reduction(header.width, header.height, target) if allowed else 1
+
+
+def warm_up(options: ImageOptions) -> None:
+    """Load what the first image needs, and make OpenCV single-threaded and silent.
+
+    Call it in the process that workers are forked from, so that they share what is loaded.
+
+    Raises:
+        MissingDependency: the area kernel in the options is not installed.
+    """
+    cv2.setNumThreads(1)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    if options.needs_area_kernel:
+        load_area_kernel(options.area_kernel)
+    if options.extract_exif:
+        load_exifread()
+
+
+def silence_codecs() -> None:
+    """Discard what libjpeg, libpng and libtiff write to file descriptor 2.
+
+    `sys.stderr` keeps its target. Call it once and in worker processes only, since it changes the
+    descriptor for the whole process.
+    """
+    sys.stderr.flush()
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)

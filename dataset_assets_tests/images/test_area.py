@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from dataset_assets.errors import MissingDependency
-from dataset_assets.images import area, area_numba
-from dataset_assets.images.area import load_area_kernel, shrink_opencv
+from dataset_assets.images import area_numba, resize
 from dataset_assets.images.options import ImageOptions
+from dataset_assets.images.resize import load_area_kernel, shrink_opencv
 from dataset_assets.images.transform import ImageTransform
 from dataset_assets_tests.images.images import Pixels, file, noise, photo, psnr
 
@@ -117,7 +117,7 @@ def test_a_missing_kernel_is_an_error_and_no_bad_image_when_a_transform_needs_it
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     load_area_kernel.cache_clear()
-    monkeypatch.setattr(area, "find_spec", lambda _: None)
+    monkeypatch.setattr(resize, "find_spec", lambda _: None)
     with pytest.raises(MissingDependency, match="numba"):
         ImageTransform(ImageOptions(area_kernel="numba", image_size=5)).run(
             file(photo(8, 8), "jpg")
@@ -130,7 +130,7 @@ def test_the_faster_kernel_is_chosen_when_numba_is_installed_or_not(
 ) -> None:
     assert load_area_kernel("auto") is not shrink_opencv
     load_area_kernel.cache_clear()
-    monkeypatch.setattr(area, "find_spec", lambda _: None)
+    monkeypatch.setattr(resize, "find_spec", lambda _: None)
     assert load_area_kernel("auto") is shrink_opencv
     with pytest.raises(MissingDependency, match=r"dataset-assets\[fast\]"):
         load_area_kernel("numba")

@@ -113,4 +113,4 @@ def test_boxes_of_any_sequence_are_taken_when_they_come_from_tables() -> None:
     expected = [(0.0, 0.25, 0.5, 1.0)]
     assert check_boxes(np.array([[0, 0.25, 0.5, 1]])) == expected
     assert check_boxes((("0", "0.25", "0.5", "1"),)) == expected  # type: ignore[arg-type]
-    assert check_boxes([]) == check_boxes(None) == []
+    assert check_boxes([]) == []

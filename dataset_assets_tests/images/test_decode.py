@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataset_assets.images.decode import decode
+from dataset_assets.images.codec import decode
 from dataset_assets.images.header import ImageHeader, read_header
 from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.records.causes import Cause

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataset_assets.images.encode import encode
+from dataset_assets.images.codec import encode
 from dataset_assets.images.options import ImageOptions
 from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.records.causes import Cause

@@ -25,7 +25,7 @@ def test_workers_hold_what_they_need_when_they_were_warmed_up(options: str, load
 import cv2, sys
 threads = cv2.getNumThreads()
 from dataset_assets.images.options import ImageOptions
-from dataset_assets.images.prepare import warm_up
+from dataset_assets.images.transform import warm_up
 assert cv2.getNumThreads() == threads
 warm_up(ImageOptions({options}))
 assert cv2.getNumThreads() == 1
@@ -39,7 +39,7 @@ def test_codecs_are_silent_and_python_is_not_when_they_are_silenced() -> None:
     code = """
 import sys
 from dataset_assets.images.options import ImageOptions
-from dataset_assets.images.prepare import silence_codecs, warm_up
+from dataset_assets.images.transform import silence_codecs, warm_up
 from dataset_assets.images.transform import ImageTransform
 warm_up(ImageOptions(area_kernel="opencv"))
 if {silent}:

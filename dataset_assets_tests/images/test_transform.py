@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataset_assets.images import decode as decode_module
+from dataset_assets.images import codec
 from dataset_assets.images.options import ImageOptions
 from dataset_assets.images.transform import ImageTransform
 from dataset_assets.records.causes import Cause
@@ -77,7 +77,7 @@ def test_every_format_becomes_every_format_when_asked(file_format: str, encode_f
 def test_the_image_is_refused_before_it_is_decoded_when_a_limit_is_passed(
     options: dict[str, Any], cause: Cause, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decode_module.cv2, "imdecode", None)
+    monkeypatch.setattr(codec.cv2, "imdecode", None)
     assert transform(JPEG, **options) == Media(cause=cause, message=message)
 
 
@@ -278,7 +278,7 @@ def test_pixels_are_nearly_the_same_when_the_decoder_shrinks_too(
     flags = []
     decoder = cv2.imdecode
     monkeypatch.setattr(
-        decode_module.cv2, "imdecode", lambda data, flag: flags.append(flag) or decoder(data, flag)
+        codec.cv2, "imdecode", lambda data, flag: flags.append(flag) or decoder(data, flag)
     )
     scaled = transform(body, scaled_decode=True, **options)
     reduced = cv2.IMREAD_REDUCED_COLOR_2 if source.ndim == 3 else cv2.IMREAD_REDUCED_GRAYSCALE_2

@@ -4,7 +4,7 @@ import pytest
 
 from dataset_assets.fetch.options import FetchOptions
 from dataset_assets.pipelines.download import lookahead
-from dataset_assets.pipelines.download.lookahead import Lookahead, TaskFeed
+from dataset_assets.pipelines.download.lookahead import TaskFeed
 from dataset_assets.pipelines.download.options import DownloadOptions
 from dataset_assets.records.shards import ShardTask
 from dataset_assets.shards import reorder
@@ -14,8 +14,9 @@ from dataset_assets_tests.shards.test_reorder import row
 
 def wants(unstarted=0, shards=1, rows=1000, left=100, *, budget=None, **options):
     options = DownloadOptions(samples_per_shard=rows, **options)
-    decision = Lookahead(options, budget or ReorderBudget(1 << 20))
-    return decision.wants_shard(unstarted=unstarted, open_rows=[rows] * shards, left=left)
+    budget = budget or ReorderBudget(1 << 20)
+    feed = TaskFeed(iter([ShardTask(0, "out")]), range(left), options, budget)
+    return feed.next(unstarted=unstarted, open_rows=[rows] * shards) is not None
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,6 @@ def wants(unstarted=0, shards=1, rows=1000, left=100, *, budget=None, **options)
         # A fair share of what is left, in rows.
         ({"unstarted": 49, "rows": 10, "left": 10, "processes_count": 2}, True),
         ({"unstarted": 50, "rows": 10, "left": 10, "processes_count": 2}, False),
-        ({"left": 0}, True),  # nobody knows better: another process may have returned a task
     ],
 )
 def test_next_shard_is_opened_while_few_rows_are_left_to_start(state, expected):
@@ -72,14 +72,17 @@ def test_open_files_limit_the_open_shards(monkeypatch):
 
 
 def test_feed_estimates_what_is_left_from_the_last_task():
-    feed = TaskFeed(iter([ShardTask(7, "out"), ShardTask(9, "out")]), [7, 8, 9, 10])
-    assert feed.left == 4
-    assert feed.take() == ShardTask(7, "out")
-    assert feed.left == 3
-    assert feed.take() == ShardTask(9, "out")
-    assert (feed.left, feed.has_more) == (1, True)
-    assert feed.take() is None
-    assert (feed.left, feed.has_more) == (0, False)
+    tasks = [ShardTask(7, "out"), ShardTask(10, "out")]
+    options = DownloadOptions(samples_per_shard=10)
+    feed = TaskFeed(iter(tasks), [7, 8, 9, 10], options, ReorderBudget(0))
+    assert feed.next(unstarted=40, open_rows=[]) is None
+    assert feed.next(unstarted=39, open_rows=[]) == tasks[0]
+    assert feed.next(unstarted=30, open_rows=[]) is None
+    assert feed.next(unstarted=29, open_rows=[]) == tasks[1]
+    assert feed.next(unstarted=1, open_rows=[]) is None
+    assert feed.has_more
+    assert feed.next(unstarted=0, open_rows=[]) is None
+    assert not feed.has_more
 
 
 def test_rows_are_spilled_beside_a_local_output_and_not_into_memory(tmp_path, monkeypatch):

@@ -1,8 +1,8 @@
 """Decoding images as `datasets` and Pillow do: first frame, EXIF rotation applied, 8 bits.
 
 Palettes become colors, transparent pixels are composed on white, 16-bit gray is divided by 257.
-Arrays are pixels already. `images.decode` differs: it does not rotate, since label maps are not
-rotated, and it has no Pillow images and arrays.
+Arrays are pixels already. `images.codec.decode` differs: it does not rotate, since label maps are
+not rotated, and it has no Pillow images and arrays.
 """
 
 from collections.abc import Mapping

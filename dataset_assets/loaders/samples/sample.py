@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets import checks
-from dataset_assets.images.decode import decode
+from dataset_assets.images.codec import decode
 from dataset_assets.images.header import read_header
 from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.records.causes import Cause

@@ -4,6 +4,6 @@ They share it instead of loading one each. Without numba there is nothing to loa
 elsewhere.
 """
 
-from dataset_assets.images.area import load_area_kernel
+from dataset_assets.images.resize import load_area_kernel
 
 load_area_kernel("auto")

@@ -6,7 +6,7 @@ earlier one, and by the files that a process may open.
 """
 
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 
 from dataset_assets.pipelines.download.options import DownloadOptions
@@ -29,46 +29,52 @@ _OTHER_FILES = 512
 
 
 class TaskFeed:
-    """The tasks of a worker, asked for one by one, and an estimate of what is left of them."""
+    """The tasks of a worker, asked for one by one, each when it is time to open its shard."""
 
-    def __init__(self, tasks: Iterator[ShardTask], shard_ids: Sequence[int]) -> None:
-        """Take the tasks of this worker, and the shards of all workers in order."""
-        self._tasks = tasks
-        self._position = {shard_id: position for position, shard_id in enumerate(shard_ids)}
+    def __init__(
+        self,
+        tasks: Iterator[ShardTask],
+        shard_ids: Iterable[int],
+        options: DownloadOptions,
+        reorder: ReorderBudget,
+    ) -> None:
+        """Start with no shard open.
+
+        Args:
+            tasks: the tasks of this worker.
+            shard_ids: the shards of all workers, in the order in which they are handed out.
+            options: of the download.
+            reorder: what rows that wait take.
+        """
         self.has_more = True
-        self.left = len(shard_ids)
-        """Shards that no worker had asked for when this one last asked."""
-
-    def take(self) -> ShardTask | None:
-        """Ask for a task. None: there are no more."""
-        task = next(self._tasks, None)
-        if task is None:
-            self.has_more = False
-            self.left = 0
-        else:
-            self.left = len(self._position) - 1 - self._position[task.shard_id]
-        return task
-
-
-class Lookahead:
-    """Decides when the next shard is opened."""
-
-    def __init__(self, options: DownloadOptions, reorder: ReorderBudget) -> None:
-        self._workers = options.processes_count
-        self._samples_per_shard = options.samples_per_shard
+        """False once there are no more tasks."""
+        self._tasks = tasks
+        self._options = options
         self._reorder = reorder
         self._max_open = _max_open_shards(options)
+        self._position = {shard_id: position for position, shard_id in enumerate(shard_ids)}
+        # Shards that no worker had asked for when this one last asked.
+        self._left = len(self._position)
 
-    def wants_shard(self, *, unstarted: int, open_rows: Collection[int], left: int) -> bool:
-        """Tell whether to open another shard.
+    def next(self, *, unstarted: int, open_rows: Collection[int]) -> ShardTask | None:
+        """Ask for the next task. None: there is none, or no shard should be opened now.
 
         Args:
             unstarted: rows whose requests have not started.
             open_rows: the rows to fetch of each open shard.
-            left: shards that no worker has.
         """
+        if not self.has_more or not self._wants_shard(unstarted, open_rows):
+            return None
+        task = next(self._tasks, None)
+        if task is None:
+            self.has_more = False
+        else:
+            self._left = len(self._position) - 1 - self._position[task.shard_id]
+        return task
+
+    def _wants_shard(self, unstarted: int, open_rows: Collection[int]) -> bool:
         # A worker that takes more than its share of what is left leaves others without work.
-        share = left * self._samples_per_shard // self._workers
+        share = self._left * self._options.samples_per_shard // self._options.processes_count
         if unstarted >= max(1, min(MAX_UNSTARTED_ROWS, share)):
             return False
         if len(open_rows) < MIN_OPEN_SHARDS:

@@ -3,8 +3,8 @@
 All requests of a worker are one stream through one `Fetcher`, so that connections, DNS answers and
 what was learned about hosts outlive a shard. The next shard is opened while few rows are left to
 start, so that slow URLs at the end of a shard do not leave the machine idle (`lookahead`). Fetching
-has a thread, and commits have a few; everything else happens on the calling thread, or in codec threads
-when the options ask for them. What a shard consists of is in `shard`.
+has a thread, and commits have a few; everything else happens on the calling thread, or in codec
+threads when the options ask for them. What a shard consists of is in `shard`.
 """
 
 import multiprocessing
@@ -17,9 +17,8 @@ from dataclasses import dataclass
 
 from dataset_assets.errors import DiskFull
 from dataset_assets.fetch.client import Fetcher
-from dataset_assets.images.prepare import silence_codecs, warm_up
-from dataset_assets.images.transform import ImageTransform
-from dataset_assets.pipelines.download.lookahead import Lookahead, TaskFeed
+from dataset_assets.images.transform import ImageTransform, silence_codecs, warm_up
+from dataset_assets.pipelines.download.lookahead import TaskFeed
 from dataset_assets.pipelines.download.options import DownloadOptions
 from dataset_assets.pipelines.download.plan_parts import read_shard
 from dataset_assets.pipelines.download.rows import Sample
@@ -31,7 +30,7 @@ from dataset_assets.records.shards import ShardProgress, ShardRecord, ShardResul
 from dataset_assets.shards.commits import read_record
 from dataset_assets.shards.naming import shard_name
 from dataset_assets.shards.reorder import ReorderBudget
-from dataset_assets.storage.store import open_store
+from dataset_assets.storage.store import Store, open_store
 
 PROGRESS_EVERY_S = 0.5
 #: After so long without an answer, samples that are ready are written, and progress is reported.
@@ -72,7 +71,7 @@ def make_shards(
             # This process belongs to a download, so that its standard error may be changed.
             silence_codecs()
     reorder = ReorderBudget(options.reorder_bytes, workers=options.processes_count)
-    shards = _Shards(plan_url, plan, options, fingerprints, retry_failed, reorder)
+    shards = _Shards(open_store(plan_url), plan, options, fingerprints, retry_failed, reorder)
     worker = _Worker(shards, tasks)
     try:
         yield from worker.run()
@@ -84,7 +83,7 @@ def make_shards(
 class _Shards:
     """Opens the shards of a plan."""
 
-    plan_url: str
+    plan_store: Store
     plan: Plan
     options: DownloadOptions
     fingerprints: Mapping[int, str]
@@ -92,7 +91,7 @@ class _Shards:
     reorder: ReorderBudget
 
     def open(self, task: ShardTask) -> OpenShard:
-        table = read_shard(open_store(self.plan_url), self.plan, task.shard_id)
+        table = read_shard(self.plan_store, self.plan, task.shard_id)
         store = open_store(task.folder)
         fingerprint = self.fingerprints[task.shard_id]
         shard = (task, table, store, self.options, fingerprint, self.reorder)
@@ -108,8 +107,7 @@ class _Worker:
         options = shards.options
         self._shards = shards
         self._options = options
-        self._tasks = TaskFeed(tasks, list(shards.fingerprints))
-        self._lookahead = Lookahead(options, shards.reorder)
+        self._tasks = TaskFeed(tasks, shards.fingerprints, options, shards.reorder)
         self._transform = ImageTransform(options.image) if options.image is not None else None
         # Filled on this thread, emptied on the fetch thread.
         self._pending: deque[Request] = deque()
@@ -149,12 +147,7 @@ class _Worker:
 
     def _open_next(self) -> Iterator[ShardResult]:
         """Open shards while there is room and few rows are left to request."""
-        while self._tasks.has_more and self._lookahead.wants_shard(
-            unstarted=len(self._pending), open_rows=self._open.values(), left=self._tasks.left
-        ):
-            task = self._tasks.take()
-            if task is None:
-                return
+        while task := self._tasks.next(unstarted=len(self._pending), open_rows=self._open.values()):
             try:
                 shard = self._shards.open(task)
             except DiskFull:

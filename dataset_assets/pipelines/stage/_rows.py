@@ -149,7 +149,7 @@ class RowMaker:
 
 
 def _import_decoder() -> Callable[[bytes, ImageHeader], Any]:
-    from dataset_assets.images.decode import decode  # imports OpenCV
+    from dataset_assets.images.codec import decode  # imports OpenCV
 
     return decode
 

@@ -1,8 +1,11 @@
-"""Decode an image: first frame, 8 bits, alpha composed on white, EXIF rotation not applied.
+"""Decode and encode images.
 
-OpenCV 5 decodes, since it refuses truncated JPEG, PNG and WebP files that 4.x returns half gray.
+Decoding gives the first frame in 8 bits, alpha composed on white, EXIF rotation not applied. OpenCV
+5 decodes, since it refuses truncated JPEG, PNG and WebP files that 4.x returns half gray.
 Pillow reads the few GIF, BMP and TIFF variants that OpenCV cannot, through its plug-in classes,
-because `Image.open` would try formats that are not allowed.
+because `Image.open` would try formats that are not allowed. Encoding has the settings of
+img2dataset: JPEG with 4:2:0 chroma, PNG with a compression level, WebP lossless above a quality of
+100.
 """
 
 import warnings
@@ -15,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.images.header import DECODE_MESSAGE, ImageHeader, list_png_chunks
+from dataset_assets.images.options import ImageOptions
 from dataset_assets.images.pixels import Pixels, RefusedImage
 from dataset_assets.records.causes import Cause
 
@@ -28,6 +32,11 @@ _PILLOW = {
     "gif": ("PIL.GifImagePlugin", "GifImageFile"),
     "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
     "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),
+}
+_PARAMETERS = {
+    "jpg": cv2.IMWRITE_JPEG_QUALITY,
+    "png": cv2.IMWRITE_PNG_COMPRESSION,
+    "webp": cv2.IMWRITE_WEBP_QUALITY,
 }
 
 
@@ -50,6 +59,25 @@ def decode(body: bytes, header: ImageHeader, *, reduction: int = 1) -> tuple[Pix
     if image is None or image.shape[:2] != expected:
         raise RefusedImage(Cause.DECODE_ERROR, DECODE_MESSAGE)
     return _flatten(_eight_bits(image))
+
+
+def encode(image: Pixels, options: ImageOptions) -> bytes:
+    """Encode (height, width) gray or (height, width, 3) BGR pixels.
+
+    Raises:
+        RefusedImage: the format cannot hold the image; WebP has at most 16383 pixels a side.
+    """
+    try:
+        done, data = cv2.imencode(
+            f".{options.encode_format}",
+            image,
+            [_PARAMETERS[options.encode_format], options.encode_quality],
+        )
+    except cv2.error as exc:
+        raise RefusedImage(Cause.ENCODE_ERROR, "image encoding error") from exc
+    if not done:
+        raise RefusedImage(Cause.ENCODE_ERROR, "image encoding error")
+    return bytes(data)
 
 
 def _still(body: bytes) -> bytes:
