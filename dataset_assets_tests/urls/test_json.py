@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pandas as pd
@@ -72,7 +73,7 @@ def test_object_of_lists_is_columns(tmp_path):
         ('[{"url": "a"}] x', "after element 1: expected the end, got 'x'"),
         ("hello", "expected '\\['.*, got 'hello'"),
         ('{"url": "a"}\n{"url": "b"}', "looks like jsonl"),
-        ('{"url": "a"}', "expected an array of objects"),
+        ('{"url": "a"}', "expected an array of objects or URLs"),
         ('{"url": ["a"], "x": []}', "columns of equal length"),
         ("[" * 100_000, "after element 0: expected a JSON value"),
     ],
@@ -109,6 +110,40 @@ def test_entry_that_is_no_row_becomes_a_row_without_url(tmp_path, caplog, name):
     got = read(write(tmp_path, content, name), save_additional_columns=("n",))
     assert got == {"n": [1, None, None, None, 5, 2], "url": ["a", None, None, None, None, "c"]}
     assert "kept as rows without a URL: 3, the first at row 2" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["list.json", "list.jsonl", "list.json.gz"])
+def test_strings_without_objects_are_urls(tmp_path, caplog, name):
+    urls = [None, "http://h/a", "http://h/ü b", "http://h/c"]
+    text = "\n".join(map(json.dumps, urls)) if name.endswith("jsonl") else json.dumps(urls)
+    data = text.encode()
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    (found,) = open_lists(str(path), ListOptions(input_format="auto"))
+    assert pa.concat_tables(found.read()).to_pydict() == {"url": urls}
+    assert "not strings were kept as rows without a URL: 1, the first at row 1" in caplog.text
+
+
+def test_later_entries_of_a_list_of_urls_are_rows_too(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("dataset_assets.urls.text.BATCH_ROWS", 2)
+    got = read(write(tmp_path, ["http://h/a", "http://h/b", 7, ["http://h/c"], "http://h/d"]))
+    assert got == {"url": ["http://h/a", "http://h/b", None, None, "http://h/d"]}
+    assert "without a URL: 2, the first at row 3" in caplog.text
+
+
+def test_list_of_urls_has_one_column(tmp_path):
+    path = write(tmp_path, ["http://h/a"])
+    assert read(path, url_col="link") == {"url": ["http://h/a"]}
+    with pytest.raises(MissingColumn, match=r"a list of URLs, has no column 'caption'"):
+        read(path, caption_col="caption")
+
+
+@pytest.mark.parametrize("name", ["list.json", "list.jsonl"])
+@pytest.mark.parametrize("entry", [["http://h/a", "a caption"], 17, True])
+def test_list_without_a_row_or_a_url_is_refused(tmp_path, name, entry):
+    text = json.dumps([entry, entry]) if name.endswith("json") else f"{json.dumps(entry)}\n" * 2
+    with pytest.raises(UnreadableList, match=r"list\.json.*object.*set input_format"):
+        read(write(tmp_path, text, name))
 
 
 def test_broken_line_seven_is_a_row_without_url_and_the_others_are_read(tmp_path, caplog):

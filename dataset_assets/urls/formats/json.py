@@ -1,4 +1,4 @@
-"""A JSON array of objects, read as a stream, or the columns of `pandas.DataFrame.to_json()`.
+"""A JSON array of objects or URLs, read as a stream, or columns: `pandas.DataFrame.to_json()`.
 
 Columns (`{"url": {"0": ..., "1": ...}, ...}` or `{"url": [...], ...}`) become rows once all of them
 are read, so their size is limited.
@@ -25,7 +25,7 @@ _ADVICE = "check that the file is complete, or set input_format to its format"
 
 
 class Reader:
-    """Reads an array of objects, or an object of columns."""
+    """Reads an array of objects or URLs, or an object of columns."""
 
     def __init__(self, options: ListOptions) -> None:
         self._options = options
@@ -86,8 +86,8 @@ def _rows_of_columns(text: str, name: str) -> Iterator[dict[str, Any]]:
     is_columns = all(isinstance(column, list) for column in values)
     if not is_columns or len({len(column) for column in values}) > 1:
         raise UnreadableList(
-            f"{name}: expected an array of objects or columns of equal length, got an object; "
-            f"{_ADVICE}"
+            f"{name}: expected an array of objects or URLs, or columns of equal length, got an "
+            f"object; {_ADVICE}"
         )
     for row in zip(*values, strict=True):
         yield dict(zip(columns, row, strict=True))

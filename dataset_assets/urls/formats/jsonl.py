@@ -1,4 +1,6 @@
-"""One JSON object per line. Any other line becomes a row without a URL; blank lines are skipped.
+"""One JSON object per line, or one JSON string per line: a URL. Blank lines are skipped.
+
+Any other line becomes a row without a URL.
 
 Specification: https://jsonlines.org
 """
@@ -33,10 +35,10 @@ def _batches(file: ListFile) -> Iterator[list[Any]]:
         filled = (line for line in read_lines(text, file.name) if not line.isspace())
         for batch in make_batches(filled, len):
             rows = [_parsed(line) for line in batch]
-            if is_first and not any(isinstance(each, dict) for each in rows):
+            if is_first and not any(isinstance(each, (dict, str)) for each in rows):
                 raise UnreadableList(
                     f"{file.name} is not jsonl: none of its first {len(rows)} lines is a JSON "
-                    "object; set input_format to its format"
+                    "object or URL; set input_format to its format"
                 )
             is_first = False
             yield rows
