@@ -1,5 +1,6 @@
 """Options for fetching URLs, validated on construction. Defaults are safe on the open internet."""
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,12 @@ MIB = 1 << 20
 DEFAULT_USER_AGENT = "dataset_assets/0.1"
 #: `X-Robots-Tag` directives against use in datasets: those of img2dataset, and `noml`.
 OPT_OUT_DIRECTIVES = ("noai", "noimageai", "noindex", "noimageindex", "noml")
+_CA_FILES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +116,21 @@ def user_agent(token: str | None = None, contact: str | None = None) -> str:
         details.append(f"+{contact}")
     is_plain = len(details) == 1
     return DEFAULT_USER_AGENT if is_plain else f"{DEFAULT_USER_AGENT} ({'; '.join(details)})"
+
+
+def default_ca_file() -> str | None:
+    """Return the system's file of certificate authorities, or certifi's, or None.
+
+    Wheels with their own TLS library look in the location of Red Hat systems only.
+    """
+    for path in (ssl.get_default_verify_paths().cafile, *_CA_FILES):
+        if path and Path(path).is_file():
+            return path
+    try:
+        import certifi
+    except ImportError:
+        return None
+    return certifi.where()
 
 
 _Check = Callable[[str, Any], object]

@@ -20,9 +20,8 @@ import urllib3
 
 from dataset_assets import checks
 from dataset_assets.errors import SourceError
-from dataset_assets.fetch._certificates import default_ca_file
 from dataset_assets.fetch._retry import Retries, TransientError
-from dataset_assets.fetch.options import DEFAULT_USER_AGENT, MIB
+from dataset_assets.fetch.options import DEFAULT_USER_AGENT, MIB, default_ca_file
 from dataset_assets.redaction import redact
 
 # How urllib3 begins the text of an error.

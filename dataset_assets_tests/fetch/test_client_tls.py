@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import trustme
 
-from dataset_assets.fetch._certificates import default_ca_file
 from dataset_assets.fetch.client import Fetcher
+from dataset_assets.fetch.options import default_ca_file
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.fetching import Request
 from dataset_assets_tests.fetch.conftest import fetch_one, quick

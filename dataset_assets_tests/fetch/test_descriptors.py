@@ -1,6 +1,6 @@
 import pytest
 
-from dataset_assets.fetch.engine import descriptors as _descriptors
+from dataset_assets.fetch.engine import event_loop as _descriptors
 
 
 @pytest.mark.parametrize(

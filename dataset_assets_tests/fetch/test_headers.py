@@ -1,6 +1,6 @@
 import pytest
 
-from dataset_assets.fetch.engine.headers import HeaderCheck
+from dataset_assets.fetch.engine.transfer import HeaderCheck
 from dataset_assets.fetch.options import FetchOptions
 from dataset_assets.records.causes import Cause
 

@@ -7,10 +7,13 @@ answer moves to one of a number of extra sockets: dead hosts do not take the pla
 Interface: https://curl.se/libcurl/c/curl_multi_socket_action.html
 """
 
+import os
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
+from typing import NamedTuple
 
 import pycurl
 
@@ -19,7 +22,14 @@ from dataset_assets.fetch.engine.transfer import Transfer, TransferFactory
 from dataset_assets.fetch.options import FetchOptions
 from dataset_assets.records.causes import Cause
 
+if sys.platform != "win32":
+    import resource
+
 _LAG_S = 0.5
+MAX_LOOKUPS = 128
+#: More sockets, for new hosts that take long to answer.
+MAX_EXTRA = 256
+_SPARE = 16  # files that the rest of the program may open meanwhile
 #: A host that has not answered for so long does not occupy one of the connections any more.
 _STALLED_S = 1.5
 
@@ -84,6 +94,8 @@ class EventLoop:
 
         `at_once` lets libcurl process it before any other, for the addresses that it carries.
         """
+        if not self.running:
+            self._alive_at = max(self._alive_at, transfer.started)  # idle time is no lag
         self.running[transfer] = None
         self._multi.add_handle(transfer.easy)
         if at_once:
@@ -213,3 +225,42 @@ class EventLoop:
         if not sent_after_s or now - transfer.started - sent_after_s <= self._options.timeout_s:
             return None
         return Cause.TIMEOUT_FIRST_BYTE
+
+
+class Budget(NamedTuple):
+    """File descriptors for one fetcher."""
+
+    connections: int
+    lookups: int
+    extra: int
+
+
+def budget(wanted_connections: int) -> Budget:
+    """Raise the limit on open files if needed and allowed, and divide what is available."""
+    opened = _open_now()
+    limit = _limit(wanted_connections + MAX_LOOKUPS + MAX_EXTRA + opened + 4 * _SPARE)
+    available = limit - opened - _SPARE
+    lookups = max(1, min(MAX_LOOKUPS, available // 3))
+    connections = max(1, min(wanted_connections, available - lookups))
+    extra = max(0, min(MAX_EXTRA, available - lookups - connections))
+    return Budget(connections, lookups, extra)
+
+
+def _limit(needed: int) -> int:
+    if sys.platform == "win32":
+        return needed
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return needed
+    raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    with suppress(ValueError, OSError):  # some systems refuse what they report as allowed
+        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+        return raised
+    return soft
+
+
+def _open_now() -> int:
+    try:
+        return len(os.listdir("/dev/fd"))
+    except OSError:
+        return 32

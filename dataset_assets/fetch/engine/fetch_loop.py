@@ -5,9 +5,8 @@ from random import Random
 
 from dataset_assets.fetch.addresses import AddressGuard
 from dataset_assets.fetch.engine.backlog import Backlog, RequestFeed
-from dataset_assets.fetch.engine.descriptors import budget
 from dataset_assets.fetch.engine.dispatch import Dispatcher, FetchStats
-from dataset_assets.fetch.engine.event_loop import EventLoop
+from dataset_assets.fetch.engine.event_loop import EventLoop, budget
 from dataset_assets.fetch.engine.gates import Gates
 from dataset_assets.fetch.engine.transfer import TransferFactory
 from dataset_assets.fetch.hosts.politeness import Hosts
@@ -51,6 +50,7 @@ class FetchLoop:
         connections, lookups, extra = budget(options.max_connections)
         self.closed = False
         self._state = state
+        self._outage = state.hosts.outage
         self._meter = factory.meter
         self._engine = EventLoop(
             options, factory, connections=connections, extra=extra, clock=state.clock
@@ -99,7 +99,6 @@ class FetchLoop:
     def _serve(self, feed: RequestFeed, backlog: Backlog) -> None:
         engine = self._engine
         clock = self._state.clock
-        outage = self._state.hosts.outage
         dispatcher = Dispatcher(
             self._state.options,
             engine,
@@ -118,10 +117,13 @@ class FetchLoop:
             backlog.flush()
             if feed.exhausted and dispatcher.is_idle:
                 return
-            wait_s = _consumer_wait_s(feed, backlog, dispatcher, turn)
+            is_starving = not feed.exhausted and dispatcher.is_starving
+            wait_s = _consumer_wait_s(feed, backlog, dispatcher, turn, is_starving=is_starving)
             if wait_s is None:
-                wait_s = min(self._gates.next_due_s(now), outage.next_due_s(now))
-                if dispatcher.is_starving and backlog.is_empty and feed.may_have_more:
+                wait_s = self._gates.next_due_s(now)
+                if self._outage.sites:
+                    wait_s = min(wait_s, self._outage.next_due_s(now))
+                if is_starving and backlog.is_empty and feed.may_have_more:
                     self._look_further(feed, now)
                     wait_s = min(wait_s, _STARVING_S)
             ended = engine.step(wait_s)
@@ -160,7 +162,7 @@ class FetchLoop:
         return (
             open_rows - self._gates.queued < begun + min(MAX_AHEAD, consumed)
             and open_rows < begun + for_hosts
-            and not self._state.hosts.outage.holds(now)
+            and not (self._outage.sites and self._outage.holds(now))
         )
 
     def _look_further(self, feed: RequestFeed, now: float) -> None:
@@ -174,13 +176,12 @@ class FetchLoop:
 
 
 def _consumer_wait_s(
-    feed: RequestFeed, backlog: Backlog, dispatcher: Dispatcher, turn: int
+    feed: RequestFeed, backlog: Backlog, dispatcher: Dispatcher, turn: int, *, is_starving: bool
 ) -> float | None:
     """Decide whether the consumer has to wake the engine.
 
     Returns the longest wait in seconds, or None when only sockets and timers matter.
     """
-    is_starving = dispatcher.is_starving and not feed.exhausted
     backlog.wants_every_wake = feed.blocked_at is not None and is_starving
     backlog.wants_wake = is_starving or not backlog.has_room()
     if backlog.wants_wake and backlog.turn != turn:
