@@ -217,12 +217,12 @@ class Hosts:
         for site, host in list(self.hosts.items()):
             if not host.is_busy(now):
                 self._forget(site, host)
-        too_many = len(self.hosts) - _MAX_HOSTS + 1
+        too_many = len(self.hosts) - _MAX_HOSTS * 9 // 10  # with room for the next ones
         if too_many > 0:
             unused = [
                 site for site, host in self.hosts.items() if not host.active and not host.queue
             ]
-            for site in unused[: max(too_many, _MAX_HOSTS // 10)]:
+            for site in unused[:too_many]:
                 del self.hosts[site]
 
     def _forget(self, site: str, host: Host) -> None:
