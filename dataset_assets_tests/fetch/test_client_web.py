@@ -256,3 +256,27 @@ def test_few_rows_are_spent_when_nothing_answers(refusing: str) -> None:
 
     assert {each.cause for each in outcomes} == {Cause.CONNECTION_REFUSED}
     assert pulled < 3000
+
+
+def test_rows_do_not_wait_when_a_host_asks_for_longer_than_they_may(
+    server: HttpServer, healthy: list[HttpServer]
+) -> None:
+    async def handler(exchange: Exchange) -> bool:
+        await exchange.reply(b"", 429, [("Retry-After", "60")])
+        return True
+
+    server.handler = handler
+    urls = mixed(lambda n: server.url(f"/{n}"), healthy, 20)
+    began = time.monotonic()
+    causes, _ = split(fetch(urls, quick(timeout_s=5, total_timeout_s=5)), server.url("/"))
+
+    assert set(causes) == {Cause.HTTP_RATE_LIMITED, UNAVAILABLE}
+    assert server.requests <= 2
+    assert time.monotonic() - began < 30
+
+
+def test_rows_wait_as_long_as_it_takes_when_the_user_limits_the_rate(server: HttpServer) -> None:
+    options = quick(total_timeout_s=0.5, max_requests_per_s_per_host=10)
+    outcomes = fetch([server.url(f"/bytes/10?{n}") for n in range(20)], options)
+
+    assert {each.cause for each in outcomes} == {None}
