@@ -142,5 +142,17 @@ class ShardCorrupt(ShardError):
     """Bytes of a shard differ from its record."""
 
 
+class SetInUse(ShardError):
+    """Another run is at work in the folder."""
+
+
+class LeaseLost(ShardError):
+    """Another run has taken the folder over."""
+
+
+class ForeignFiles(ShardError):
+    """Files that this package has not made have names that a run would write."""
+
+
 class PlanMismatch(ShardError):
     """The output has shards of another list, or of other options."""

@@ -97,6 +97,7 @@ class ShardTask:
 
     shard_id: int  # of the plan
     folder: str  # URL of the store of its shard set
+    lease: str = ""  # key of the lease under which it is made
 
 
 @dataclass(frozen=True, slots=True)

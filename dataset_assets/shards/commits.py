@@ -165,7 +165,7 @@ def read_manifest(store: Store) -> Manifest:
     """
     return parse_stored(
         store.read(MANIFEST),
-        _parse_manifest,
+        parse_manifest,
         where=store.locate(MANIFEST),
         expected="a manifest of this package",
         remedy="run the download again to write it",
@@ -203,6 +203,11 @@ def _read_record(store: Store, name: str) -> ShardRecord | None:
     )
 
 
+def is_own_record(store: Store, name: str) -> bool:
+    """Tell whether this package has recorded a shard, even if its files are damaged by now."""
+    return _read_record(store, name) is not None
+
+
 def _checked_record(record: ShardRecord, name: str) -> ShardRecord:
     """Return a record that this package can have written.
 
@@ -227,7 +232,8 @@ def _checked_record(record: ShardRecord, name: str) -> ShardRecord:
     return record
 
 
-def _parse_manifest(data: bytes) -> Manifest:
+def parse_manifest(data: bytes) -> Manifest:
+    """Parse the bytes of a manifest. Raises `stored_json.MALFORMED`."""
     raw = json.loads(data)
     return Manifest(
         shards=tuple(_parse_entry(entry) for entry in raw["shards"]),

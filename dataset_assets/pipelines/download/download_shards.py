@@ -5,18 +5,22 @@ This is the asset `shards` of the graph and the middle part of `download`.
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 
 from dataset_assets.distribute import TaskLost
 from dataset_assets.errors import ConfigurationError, PlanMismatch
+from dataset_assets.pipelines.download.beside import check_digits, check_foreign, has_unrecorded
 from dataset_assets.pipelines.download.options import DownloadOptions
 from dataset_assets.pipelines.download.rows import EXTRA
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.plans import Plan
 from dataset_assets.records.shards import ShardProgress, ShardRecord, ShardResult, ShardTask
 from dataset_assets.shards.commits import read_record, write_manifest
+from dataset_assets.shards.lease import Lease
 from dataset_assets.shards.naming import shard_name
 from dataset_assets.shards.replace import roll_forward
 from dataset_assets.shards.writer import INDEX
@@ -33,6 +37,7 @@ def download_shards(
     *,
     retry_failed: frozenset[Cause] = frozenset(),
     report: Callable[[ShardProgress], None] | None = None,
+    lease: Lease | None = None,
 ) -> Iterator[ShardResult]:
     """Make the shards of `tasks` and yield how each ended, committed ones first with `skipped`.
 
@@ -47,32 +52,38 @@ def download_shards(
         retry_failed: committed shards with rows that failed for one of these causes are opened
             again, and only these rows are fetched again.
         report: called with progress.
+        lease: that of the folder of all tasks, if the caller holds it.
 
     Raises:
         ConfigurationError: columns of the list have names that the shards need.
         PlanMismatch: a folder has shards of other rows or options; nothing was started.
+        ForeignFiles: a folder has files of another tool under names of these shards; likewise.
+        SetInUse: another run is at work in a folder; likewise.
         NotWritable, DiskFull, StorageError: for the whole run; committed shards stay.
     """
     run = _Run(plan, plan_store.url, options, retry_failed, report)
     run.check_columns()
     folders = {task.folder: open_store(task.folder) for task in tasks}
-    for store in folders.values():
-        store.check_writable()
-        roll_forward(store)
-    committed = {task: run.read_committed(task, folders[task.folder]) for task in tasks}
-    to_make = []
-    try:
-        for task, record in committed.items():
-            if record is None or run.has_rows_to_retry(record):
-                to_make.append(task)
-            else:
-                yield ShardResult(task, record, skipped=True)
-        yield from run.make(to_make)
-    finally:
-        for store in folders.values() if not options.is_img2dataset else ():
-            write_manifest(
-                store, fingerprint=options.fingerprint, output_format=options.output_format
-            )
+    with ExitStack() as held:
+        leases: dict[str, Lease] = {}
+        for folder, store in folders.items():
+            store.check_writable()
+            leases[folder] = lease or held.enter_context(Lease(store))
+            roll_forward(store, abandoned_s=-inf)  # no other run is at work
+            if leases[folder].found_claim:
+                store.sweep(older_than_s=-inf)
+        tasks = [replace(task, lease=leases[task.folder].key) for task in tasks]
+        committed = {task: run.read_committed(task, folders[task.folder]) for task in tasks}
+        absent = [task for task, record in committed.items() if record is None]
+        for folder, store in folders.items():
+            run.check_folder(store, leases[folder], absent)
+        try:
+            yield from run.results(committed, leases)
+        finally:
+            for store in folders.values() if not options.is_img2dataset else ():
+                write_manifest(
+                    store, fingerprint=options.fingerprint, output_format=options.output_format
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +126,38 @@ class _Run:
             )
         return record
 
+    def check_folder(self, store: Store, lease: Lease, absent: Sequence[ShardTask]) -> None:
+        """Refuse a folder with other names of shards, or with files that are not this package's."""
+        check_digits(store, self.options)
+        if not lease.found_claim:
+            digits = self.options.oom_shard_count
+            mine = [task for task in absent if task.folder == store.url]
+            names = [shard_name(task.shard_id, digits) for task in mine]
+            check_foreign(store, names, self.options.output_format)
+
     def has_rows_to_retry(self, record: ShardRecord) -> bool:
         """Tell whether a committed shard has rows to fetch again."""
         return any(record.causes.get(cause) for cause in self.retry_failed)
+
+    def results(
+        self, committed: Mapping[ShardTask, ShardRecord | None], leases: Mapping[str, Lease]
+    ) -> Iterator[ShardResult]:
+        """Yield what is committed and complete, make the rest, and tell the leases how it ended."""
+        to_make = []
+        for task, record in committed.items():
+            if record is None or self.has_rows_to_retry(record):
+                to_make.append(task)
+                leases[task.folder].has_written = True
+            else:
+                yield ShardResult(task, record, skipped=True)
+        failed = set()
+        for result in self.make(to_make):
+            if result.error is not None:
+                failed.add(result.task.folder)
+            yield result
+        for folder, lease in leases.items():
+            if folder not in failed and (lease.has_written or lease.found_claim):
+                lease.is_complete = not has_unrecorded(open_store(folder))
 
     def make(self, tasks: Sequence[ShardTask]) -> Iterator[ShardResult]:
         """Yield the result of every task; those that fail are tried again after the others."""

@@ -1,32 +1,32 @@
 """One call of `download`: plan the lists, make the missing shards, report the result."""
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from dataset_assets import registry
-from dataset_assets.errors import ConfigurationError, ShardIncomplete
+from dataset_assets.errors import ConfigurationError, PlanMismatch, ShardIncomplete
 from dataset_assets.pipelines.download.download_shards import download_shards
 from dataset_assets.pipelines.download.options import DownloadOptions
 from dataset_assets.pipelines.download.plan_parts import plan_once
 from dataset_assets.pipelines.download.progress import WandbRun, new_reporter
 from dataset_assets.records.causes import Cause
+from dataset_assets.records.plans import Plan
 from dataset_assets.records.shards import Manifest, ShardResult, ShardTask
-from dataset_assets.shards.active_runs import dead_runs, run_name
-from dataset_assets.shards.commits import MANIFEST, RECORD_SUFFIX, list_records
+from dataset_assets.records.stored_json import read_or_none
+from dataset_assets.shards.commits import MANIFEST, RECORD_SUFFIX, list_records, parse_manifest
+from dataset_assets.shards.lease import Lease
 from dataset_assets.shards.replace import FOLDER
 from dataset_assets.shards.sidecar import SUFFIX
-from dataset_assets.storage.abandoned import ABANDONED_S
 from dataset_assets.storage.store import Store
 from dataset_assets.urls.lists import ListOptions
 
-# Each run plans in a folder of its own below this one, so that runs at the same time do not
-# collide.
 _PLANS = "_plan"
-# Makes the folder of a run visible to `_sweep` before the first file in it is complete.
-_STARTED = "started"
+_EXTENSION = "_extension.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,7 @@ def run_download(
     Raises:
         ConfigurationError: causes are to be retried in a layout that does not store them.
         ShardIncomplete: some shards failed even when tried again; the others are committed.
+        SetInUse, ForeignFiles, PlanMismatch: the folder is not for this run; nothing was changed.
     """
     if retry_failed and options.is_img2dataset:
         raise ConfigurationError(
@@ -96,11 +97,12 @@ def run_download(
             "got layout 'img2dataset'"
         )
     store.check_writable()
-    if incremental_mode == "overwrite":
-        delete_shard_set(store)
-    _sweep(store)
-    first_shard = _next_shard(store) if incremental_mode == "extend" else 0
-    with _new_plan_folder(store) as folder:
+    with Lease(store) as lease, _new_plan_folder(store, lease) as folder:
+        if incremental_mode == "overwrite":
+            delete_shard_set(store)
+            lease.found_claim = True  # whatever is left is meant to be replaced
+        begun = _read_extension(store, options) if incremental_mode == "extend" else None
+        first_shard = begun.first_shard if begun is not None else 0
         plan = plan_once(
             source,
             folder,
@@ -108,17 +110,26 @@ def run_download(
             samples_per_shard=options.samples_per_shard,
             first_shard=first_shard,
         )
+        if begun is not None:
+            _begin_extension(store, replace(begun, rows=_rows_of(plan)), was=begun.rows)
         shards = range(first_shard, plan.next_shard(first_shard))
         tasks = [ShardTask(shard, store.url) for shard in shards]
         results = []
         with new_reporter(plan.rows, wandb) as reporter:
             for result in download_shards(
-                plan, folder, tasks, options, retry_failed=retry_failed, report=reporter.progress
+                plan,
+                folder,
+                tasks,
+                options,
+                retry_failed=retry_failed,
+                report=reporter.progress,
+                lease=lease,
             ):
                 results.append(result)
                 reporter.result(result)
-    _reconcile(plan.rows, tasks, results)
-    return _report(store, options, results)
+        _reconcile(plan.rows, tasks, results)
+        store.delete(_EXTENSION)
+        return _report(store, options, results)
 
 
 def delete_shard_set(store: Store) -> None:
@@ -127,7 +138,9 @@ def delete_shard_set(store: Store) -> None:
     suffixes = {registry.load("output_format", name).suffix for name in formats}
     endings = {RECORD_SUFFIX, SUFFIX, *filter(None, suffixes)}
     ending = "|".join(re.escape(each) for each in sorted(endings))
-    owned = re.compile(rf"\d+({ending}|/.*)|{re.escape(MANIFEST)}|({_PLANS}|{FOLDER})/.*")
+    owned = re.compile(
+        rf"\d+({ending}|/.*)|{re.escape(MANIFEST)}|{re.escape(_EXTENSION)}|{FOLDER}/.*"
+    )
     for info in list(store.list()):
         if owned.fullmatch(info.key):
             store.delete(info.key)
@@ -163,24 +176,63 @@ def _report(store: Store, options: DownloadOptions, results: list[ShardResult]) 
     return DownloadReport(manifest, len(made), len(results) - len(made), requests)
 
 
-def _next_shard(store: Store) -> int:
-    return max((record.shard_id for record in list_records(store)), default=-1) + 1
+@dataclass(frozen=True, slots=True)
+class _Extension:
+    """An extension that has begun and not ended: which shards it makes, from which rows."""
+
+    first_shard: int
+    rows: str
+    """Digest of the rows of its list; "" before the list was read."""
+
+
+def _read_extension(store: Store, options: DownloadOptions) -> _Extension:
+    """Return the extension to resume, or a new one behind the shards that exist.
+
+    Raises:
+        PlanMismatch: the set has another format or other options.
+    """
+    manifest = read_or_none(store.read, MANIFEST, parse_manifest)
+    if manifest is not None and (manifest.output_format, manifest.fingerprint) != (
+        options.output_format,
+        options.fingerprint,
+    ):
+        raise PlanMismatch(
+            f"{store.url}: expected the format and the options of the shards to extend, got "
+            f"output_format {options.output_format!r} or others (size, encoding, columns); extend "
+            "with the same ones, or use another output folder"
+        )
+    begun = read_or_none(store.read, _EXTENSION, lambda raw: _Extension(**json.loads(raw)))
+    if begun is not None:
+        return begun
+    last = max((record.shard_id for record in list_records(store)), default=-1)
+    return _Extension(last + 1, "")
+
+
+def _begin_extension(store: Store, extension: _Extension, *, was: str) -> None:
+    """Store what an extension makes before its first shard, so that it can be resumed.
+
+    Raises:
+        PlanMismatch: another list was being added, and that has not ended.
+    """
+    if was and was != extension.rows:
+        raise PlanMismatch(
+            f"{store.url}: expected the list whose extension was interrupted, got another; extend "
+            f"with that list first, or delete {store.locate(_EXTENSION)} to leave it unfinished"
+        )
+    store.write(_EXTENSION, json.dumps(asdict(extension)).encode())
+
+
+def _rows_of(plan: Plan) -> str:
+    digests = (digest for part in plan.parts for digest in part.shard_fingerprints)
+    return hashlib.sha256(":".join(digests).encode()).hexdigest()
 
 
 @contextmanager
-def _new_plan_folder(store: Store) -> Iterator[Store]:
+def _new_plan_folder(store: Store, lease: Lease) -> Iterator[Store]:
     """Yield a folder for the plan of this run, which is deleted at the end."""
-    folder = f"{_PLANS}/{run_name()}"
+    store.delete_tree(_PLANS)  # those of runs that were killed
+    folder = f"{_PLANS}/{lease.run}"
     try:
-        store.write(f"{folder}/{_STARTED}", b"", durable=False)
         yield store.child(folder)
     finally:
-        store.delete_tree(folder)
-
-
-def _sweep(store: Store) -> None:
-    """Remove what killed runs have left, but nothing that a run at the same time may use."""
-    store.sweep(older_than_s=ABANDONED_S)
-    dead, _ = dead_runs(store, _PLANS)
-    for folder in dead:
         store.delete_tree(folder)

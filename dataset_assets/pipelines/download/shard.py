@@ -19,6 +19,7 @@ from dataset_assets.records.causes import Cause
 from dataset_assets.records.fetching import FetchOutcome, Media, Request
 from dataset_assets.records.shards import Row, ShardFile, ShardRecord, ShardTask
 from dataset_assets.shards.commits import Tally, write_record
+from dataset_assets.shards.lease import check_lease
 from dataset_assets.shards.naming import sample_key, shard_name
 from dataset_assets.shards.reading import read_rows, read_values
 from dataset_assets.shards.reorder import ReorderBudget, ReorderBuffer, spill_folder
@@ -104,9 +105,10 @@ class OpenShard:
         """Commit: sample file, sidecar, then the record.
 
         Raises:
-            DiskFull, StorageError: the shard stays absent.
+            DiskFull, StorageError, LeaseLost: the shard stays absent.
         """
         record = self._commit_files()
+        check_lease(self._store, self.task.lease)
         write_record(self._store, record)
         return record
 
@@ -119,6 +121,7 @@ class OpenShard:
     def _commit_files(self) -> ShardRecord:
         writer = self._open_writer()
         writer.close()
+        check_lease(self._store, self.task.lease)
         return self._record(writer.commit())
 
     def _collect(self, index: int, row: Row) -> None:
