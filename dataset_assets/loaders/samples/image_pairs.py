@@ -166,6 +166,9 @@ class ImagePairs:
         """Return key and store of a pair, for messages."""
         return f"{self.key(index)} in {self.url}"
 
+    def in_shards(self) -> None:
+        """Return None: each pair is two objects."""
+
     def read(self, index: int, parts: Sequence[str] | None = None) -> dict[str, bytes]:
         """Read a pair, in two requests.
 

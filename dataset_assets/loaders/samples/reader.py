@@ -14,7 +14,8 @@ _MAX_OPEN = 64  # shards of a local store, per process
 
 def is_cacheable(rows: Rows) -> bool:
     """Return whether the samples are in shards of a remote store."""
-    return isinstance(rows, StagedRows) and not isinstance(rows.store, local.Store)
+    shards = rows.in_shards()
+    return shards is not None and not isinstance(shards.store, local.Store)
 
 
 def open_reader(
@@ -31,10 +32,11 @@ def open_reader(
         parts: extensions of the members to read beside the payload. None: all.
         on_download: called with the size of each shard that reading a sample has downloaded.
     """
-    if isinstance(rows, StagedRows) and not is_cacheable(rows):
-        return LocalReader(rows, parts)
-    if isinstance(rows, StagedRows) and cache is not None:
-        return CachedReader(rows, parts, cache, on_download)
+    shards = rows.in_shards()
+    if shards is not None and not is_cacheable(shards):
+        return LocalReader(shards, parts)
+    if shards is not None and cache is not None:
+        return CachedReader(shards, parts, cache, on_download)
     return SampleReader(rows, parts)
 
 

@@ -4,13 +4,16 @@ Implementations are `StagedRows` (samples in shards) and `ImagePairs` (single ob
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.errors import MissingColumn
 from dataset_assets.records.staged import StagedDataset
+
+if TYPE_CHECKING:
+    from dataset_assets.loaders.samples.staged_rows import StagedRows
 
 #: Name of the payload among the members of a sample.
 PAYLOAD = "payload"
@@ -56,6 +59,9 @@ class Rows(Protocol):
 
     def describe(self, index: int) -> str:
         """Return key and location of a sample, for messages."""
+
+    def in_shards(self) -> "StagedRows | None":
+        """Return the samples as ranges of shard files; None: only `read` can read them."""
 
     def read(self, index: int, parts: Sequence[str] | None = None) -> dict[str, bytes]:
         """Read one sample from the store: `PAYLOAD`, and those of the named parts that it has.

@@ -6,7 +6,7 @@ forked workers share them, and reading them copies no page.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,6 +120,10 @@ class StagedRows:
     def values(self, index: int, names: Sequence[str]) -> dict[str, Any]:
         """Return some columns of one sample."""
         return {name: self._table[name][index].as_py() for name in names}
+
+    def in_shards(self) -> Self:
+        """Return these rows: their samples are ranges of shard files."""
+        return self
 
     def member_ranges(self, index: int, parts: Sequence[str] | None = None) -> list[MemberRange]:
         """Return where the payload of a sample is, and its parts (all, or the named ones)."""
