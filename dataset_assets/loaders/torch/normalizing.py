@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import get_worker_info
+from torch.utils.data import DataLoader, get_worker_info
 
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
-from dataset_assets.loaders.samples.sample import Transform
+from dataset_assets.loaders.samples.sample import Collate, Transform
 from dataset_assets.loaders.torch.augment import normalize
 from dataset_assets.loaders.torch.augment_options import AugmentOptions
 from dataset_assets.loaders.torch.dataset import Collator
@@ -41,11 +41,15 @@ class NormalizingLoader(ShardLoader):
         self._buffers: WorkerBuffers | None = None  # of the workers that were started last
 
     def _get_iterator(self) -> Any:
+        """Start the workers of torch, with a function that leaves normalizing to this process."""
         self._buffers = WorkerBuffers.create(self._augment, self.options)
-        # the iterator takes the function of the loader that creates it
-        for_workers = copy.copy(self)
-        for_workers.collate_fn = Collator(_RawCollate(self._buffers))
-        return super(NormalizingLoader, for_workers)._get_iterator()
+        return DataLoader._get_iterator(self._with_collate(_RawCollate(self._buffers)))
+
+    def _with_collate(self, collate: Collate) -> "NormalizingLoader":
+        """Return a copy that shares everything but `collate_fn`, which stays complete here."""
+        other = copy.copy(self)
+        other.collate_fn = Collator(collate)
+        return other
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Yield the batches of the epoch, with the errors of `ShardLoader`."""
