@@ -39,7 +39,12 @@ if TYPE_CHECKING:
     from dataset_assets.compat.torchdatasetutil.imagenet import CreateImagenetLoaders
     from dataset_assets.hub.loading import load_published, video_dataset
     from dataset_assets.loaders.mlx.stream import hf_dataset_to_mlx_stream, shards_to_mlx_stream
-    from dataset_assets.loaders.torch.loader import LoaderOptions, ShardLoader, StagedRows
+    from dataset_assets.loaders.torch.loader import (
+        LoaderOptions,
+        ShardLoader,
+        ShardRows,
+        StagedRows,
+    )
     from dataset_assets.pipelines.download.download import download
     from dataset_assets.pipelines.download.run import DownloadReport
     from dataset_assets.pipelines.publish.publish import publish
@@ -62,6 +67,7 @@ _HOMES = {
     "verify": "pipelines.verify.verify",
     "LoaderOptions": "loaders.torch.loader",
     "ShardLoader": "loaders.torch.loader",
+    "ShardRows": "loaders.torch.loader",
     "StagedRows": "loaders.torch.loader",
     "CreateCocoLoaders": "compat.torchdatasetutil.coco",
     "CreateCityscapesLoaders": "compat.torchdatasetutil.cityscapes",
@@ -81,6 +87,7 @@ __all__ = [
     "DownloadReport",
     "LoaderOptions",
     "ShardLoader",
+    "ShardRows",
     "StagedRows",
     "download",
     "download_any",

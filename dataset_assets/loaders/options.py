@@ -37,7 +37,7 @@ class LoaderSource:
     """
 
     rows: Rows
-    """The samples, such as `StagedRows`."""
+    """The samples, such as `ShardRows`."""
     weight: float | None = None
     """Share of the epoch relative to the other sources. None for all: every sample once."""
     keep: NDArray[np.bool_] | None = None

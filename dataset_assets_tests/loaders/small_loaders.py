@@ -7,7 +7,7 @@ import signal
 
 import numpy as np
 
-from dataset_assets.loaders.torch.loader import LoaderOptions, ShardLoader, StagedRows
+from dataset_assets.loaders.torch.loader import LoaderOptions, ShardLoader, ShardRows
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.staged import SampleError
 
@@ -59,7 +59,7 @@ def labels(batches):
 
 def make(store, transform=label_and_noise, **options):
     """Return a loader of one set."""
-    rows = store if isinstance(store, list | StagedRows) else StagedRows(store)
+    rows = store if isinstance(store, list | ShardRows) else ShardRows(store)
     return ShardLoader(
         rows,
         transform,

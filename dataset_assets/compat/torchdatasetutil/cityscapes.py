@@ -26,7 +26,7 @@ from dataset_assets.loaders.labels.label_maps import (
     read_dictionary,
 )
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
-from dataset_assets.loaders.samples.staged_rows import StagedRows
+from dataset_assets.loaders.samples.shard_rows import ShardRows
 
 _BORDER_CONSTANT = 0  # as cv2.BORDER_CONSTANT
 _PARTS = {"semantic": "seg.png", "instance": "instance.png"}
@@ -149,7 +149,7 @@ def CreateCityscapesLoaders(
         dictionary = read_dictionary(dictionary_source, store)
         definition["enable_transform"] = definition["enable_transform"] and transforms
         definition["drop_last"] = False
-        rows = StagedRows(store.child(locate_set(definition, src, dest)))
+        rows = ShardRows(store.child(locate_set(definition, src, dest)))
         is_train = definition["set"] == "train"
         weights = weights_array(train_sampler_weights) if is_train else None
         source = LoaderSource(rows=rows, sample_weights=weights)

@@ -17,7 +17,7 @@ from dataset_assets.compat.torchdatasetutil._sets import (
 )
 from dataset_assets.loaders.labels.label_maps import DictionarySource, read_dictionary
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
-from dataset_assets.loaders.samples.staged_rows import StagedRows
+from dataset_assets.loaders.samples.shard_rows import ShardRows
 from dataset_assets.loaders.torch.transforms import ExtraTransform
 
 _SETS: tuple[SetDefinition, ...] = (
@@ -132,7 +132,7 @@ def CreateCocoLoaders(
     sets = SegmentationSets.of_call(arguments | {"astype": dictionary.input_type})
     made = []
     for definition in copied_definitions(loaders, _SETS):
-        rows = StagedRows(store.child(_staged_folder(definition)))
+        rows = ShardRows(store.child(_staged_folder(definition)))
         made.append(sets.add_loader(definition, LoaderSource(rows=rows), dictionary))
     return made
 

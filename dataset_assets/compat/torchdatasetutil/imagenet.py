@@ -26,7 +26,7 @@ from dataset_assets.compat.torchdatasetutil._sets import (
 from dataset_assets.loaders.labels.class_dictionary import shipped
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
 from dataset_assets.loaders.samples.sample import Collate
-from dataset_assets.loaders.samples.staged_rows import StagedRows
+from dataset_assets.loaders.samples.shard_rows import ShardRows
 from dataset_assets.loaders.torch.loader import ShardLoader, stack
 from dataset_assets.loaders.torch.mixing import MixingCollate
 from dataset_assets.loaders.torch.transforms import ClassificationTransform, ExtraTransform
@@ -187,7 +187,7 @@ def CreateImagenetLoaders(
     sets = _ClassificationSets(call, transform, mixing, augment, ra_reps, tuple(drop_classes))
     made = []
     for definition in copied_definitions(loaders, _SETS):
-        rows = StagedRows(store.child(locate_set(definition, src, dest)))
+        rows = ShardRows(store.child(locate_set(definition, src, dest)))
         made.append(_add_loader(definition, rows, sets))
     return made
 
@@ -212,7 +212,7 @@ def _output_size(
 
 
 def _add_loader(
-    definition: SetDefinition, rows: StagedRows, sets: _ClassificationSets
+    definition: SetDefinition, rows: ShardRows, sets: _ClassificationSets
 ) -> SetDefinition:
     sampler = checks.one_of("sampler", definition.get("sampler", "random"), _SAMPLERS)
     train = bool(definition["enable_transform"])
@@ -241,7 +241,7 @@ def _add_loader(
     }
 
 
-def _class_names(rows: StagedRows) -> list[str]:
+def _class_names(rows: ShardRows) -> list[str]:
     """Return the names of the classes in the order of the labels."""
     classes = rows.dataset.classes if rows.dataset is not None else ()
     names = [entry.name for entry in sorted(classes, key=lambda entry: entry.id)]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataset_assets.errors import ShardCorrupt
 from dataset_assets.loaders.samples.cache import ShardCache
 from dataset_assets.loaders.samples.rows import Rows
-from dataset_assets.loaders.samples.staged_rows import MemberRange, StagedRows
+from dataset_assets.loaders.samples.shard_rows import MemberRange, ShardRows
 from dataset_assets.storage.stores import local
 
 _MAX_OPEN = 64  # shards of a local store, per process
@@ -72,9 +72,9 @@ class SampleReader:
 class LocalReader(SampleReader):
     """Reads shards of a local store in place."""
 
-    rows: StagedRows
+    rows: ShardRows
 
-    def __init__(self, rows: StagedRows, parts: tuple[str, ...] | None) -> None:
+    def __init__(self, rows: ShardRows, parts: tuple[str, ...] | None) -> None:
         super().__init__(rows, parts)
         self._opened: dict[int, int] = {}  # shard -> descriptor, the last used one at the end
 
@@ -126,11 +126,11 @@ class CachedReader(SampleReader):
         ConfigurationError: a shard is larger than the cache.
     """
 
-    rows: StagedRows
+    rows: ShardRows
 
     def __init__(
         self,
-        rows: StagedRows,
+        rows: ShardRows,
         parts: tuple[str, ...] | None,
         cache: ShardCache,
         on_download: Callable[[int], None],
@@ -174,13 +174,13 @@ class CachedReader(SampleReader):
 
 
 def _read_members(
-    rows: StagedRows, descriptor: int, index: int, parts: tuple[str, ...] | None
+    rows: ShardRows, descriptor: int, index: int, parts: tuple[str, ...] | None
 ) -> dict[str, bytes]:
     ranges = rows.member_ranges(index, parts)
     return {each[0]: _read_member(rows, descriptor, index, each) for each in ranges}
 
 
-def _read_member(rows: StagedRows, descriptor: int, index: int, member: MemberRange) -> bytes:
+def _read_member(rows: ShardRows, descriptor: int, index: int, member: MemberRange) -> bytes:
     _, offset, length = member
     data = os.pread(descriptor, length, offset)
     if len(data) != length:

@@ -1,6 +1,6 @@
 """`Rows`: the contract between a set of samples and the loader.
 
-Implementations are `StagedRows` (samples in shards) and `ImagePairs` (single objects).
+Implementations are `ShardRows` (samples in shards) and `ImagePairs` (single objects).
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from dataset_assets.errors import MissingColumn
 from dataset_assets.records.staged import StagedDataset
 
 if TYPE_CHECKING:
-    from dataset_assets.loaders.samples.staged_rows import StagedRows
+    from dataset_assets.loaders.samples.shard_rows import ShardRows
 
 #: Name of the payload among the members of a sample.
 PAYLOAD = "payload"
@@ -60,7 +60,7 @@ class Rows(Protocol):
     def describe(self, index: int) -> str:
         """Return key and location of a sample, for messages."""
 
-    def in_shards(self) -> "StagedRows | None":
+    def in_shards(self) -> "ShardRows | None":
         """Return the samples as ranges of shard files; None: only `read` can read them."""
 
     def read(self, index: int, parts: Sequence[str] | None = None) -> dict[str, bytes]:

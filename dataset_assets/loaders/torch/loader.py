@@ -30,7 +30,7 @@ from dataset_assets.loaders.samples.prefetch import (
 )
 from dataset_assets.loaders.samples.rows import PAYLOAD, Rows, check_columns
 from dataset_assets.loaders.samples.sample import Collate, LoadedSample, Transform
-from dataset_assets.loaders.samples.staged_rows import StagedRows
+from dataset_assets.loaders.samples.shard_rows import ShardRows, StagedRows
 from dataset_assets.loaders.torch.batch_sampler import GlobalBatchSampler
 from dataset_assets.loaders.torch.dataset import Collator, ShardDataset
 from dataset_assets.loaders.torch.metrics import Metric, WaitTimer
@@ -42,6 +42,7 @@ __all__ = [
     "LoaderOptions",
     "LoaderSource",
     "ShardLoader",
+    "ShardRows",
     "StagedRows",
     "Transform",
     "stack",
@@ -81,11 +82,11 @@ class ShardLoader(DataLoader[Any]):
         ConfigurationError: the options cannot work with these sources.
 
     Example:
-        >>> from dataset_assets import LoaderOptions, ShardLoader, StagedRows
+        >>> from dataset_assets import LoaderOptions, ShardLoader, ShardRows
         >>> def transform(sample, rng):
         ...     return sample.image(), len(sample.key)
         >>> options = LoaderOptions(global_batch_size=16, seed=7)
-        >>> loader = ShardLoader(StagedRows("shards"), transform, options=options)
+        >>> loader = ShardLoader(ShardRows("shards"), transform, options=options)
         >>> for images, lengths in loader:
         ...     state = loader.state_dict()  # resumes after this batch
         >>> tuple(images.shape[1:])

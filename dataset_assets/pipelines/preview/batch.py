@@ -20,7 +20,7 @@ from dataset_assets.loaders.labels.label_maps import (
 )
 from dataset_assets.loaders.samples.sample import LoadedSample
 from dataset_assets.loaders.torch.augment_options import AugmentOptions
-from dataset_assets.loaders.torch.loader import LoaderOptions, ShardLoader, StagedRows
+from dataset_assets.loaders.torch.loader import LoaderOptions, ShardLoader, ShardRows
 from dataset_assets.loaders.torch.transforms import ClassificationTransform, SegmentationTransform
 from dataset_assets.pipelines.preview._drawing import draw_images, draw_pairs
 from dataset_assets.records.staged import LABEL_MAP, StagedDataset
@@ -77,7 +77,7 @@ def preview_batch(store: Store, options: PreviewOptions | None = None) -> Previe
         ShardCorrupt, SourceError: samples cannot be read.
     """
     options = options or PreviewOptions()
-    rows = StagedRows(store)
+    rows = ShardRows(store)
     if LABEL_MAP in rows.parts:
         return _preview_segmentation(rows, options)
     if "label" in rows.columns:
@@ -88,7 +88,7 @@ def preview_batch(store: Store, options: PreviewOptions | None = None) -> Previe
     )
 
 
-def _preview_segmentation(rows: StagedRows, options: PreviewOptions) -> Preview:
+def _preview_segmentation(rows: ShardRows, options: PreviewOptions) -> Preview:
     dictionary = _dictionary_for(rows, options.class_dictionary)
     transform = SegmentationTransform(
         options=_augment_options(options, dictionary.ignore),
@@ -107,7 +107,7 @@ def _preview_segmentation(rows: StagedRows, options: PreviewOptions) -> Preview:
     )
 
 
-def _preview_classification(rows: StagedRows, options: PreviewOptions) -> Preview:
+def _preview_classification(rows: ShardRows, options: PreviewOptions) -> Preview:
     transform = ClassificationTransform(
         options=_augment_options(options, _IGNORE), fit=(options.width, options.height)
     )
@@ -141,7 +141,7 @@ def _collate(samples: Sequence[tuple[Any, ...]], rng: np.random.Generator) -> li
 
 
 def _load_batch(
-    rows: StagedRows,
+    rows: ShardRows,
     transform: SegmentationTransform | ClassificationTransform,
     options: PreviewOptions,
     *,
@@ -181,7 +181,7 @@ def _augment_options(options: PreviewOptions, ignore: int) -> AugmentOptions:
     )
 
 
-def _dictionary_for(rows: StagedRows, source: DictionarySource | None) -> ClassDictionary:
+def _dictionary_for(rows: ShardRows, source: DictionarySource | None) -> ClassDictionary:
     dataset = rows.dataset
     if source is None and dataset is not None:
         if dataset.source not in SHIPPED:

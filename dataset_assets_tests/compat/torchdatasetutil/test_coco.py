@@ -8,7 +8,7 @@ from dataset_assets.compat.torchdatasetutil.coco import CreateCocoLoaders
 from dataset_assets.errors import ClassDictionaryError, ConfigurationError, ObjectMissing
 from dataset_assets.loaders.labels.class_dictionary import shipped
 from dataset_assets.loaders.labels.label_maps import objects_as_json
-from dataset_assets.loaders.torch.loader import LoaderOptions, StagedRows
+from dataset_assets.loaders.torch.loader import LoaderOptions, ShardRows
 from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.loaders.staged_datasets import stage_coco
 
@@ -99,7 +99,7 @@ def test_validation_equals_the_stored_image_when_read_twice(root):
     _, test = create(root, normalize=False)
     first, again = batches(test), batches(test)
     assert equal(first, again)
-    rows = StagedRows(Store(f"{root}/imgml/data/coco/staged/val2017"))
+    rows = ShardRows(Store(f"{root}/imgml/data/coco/staged/val2017"))
     heights = rows.column("height")
     for index, (inputs, labels) in enumerate(zip(first[0][0], first[0][1], strict=True)):
         assert (labels != 255).sum() == min(96, heights[index]) * min(
@@ -222,7 +222,7 @@ def test_state_resumes_at_any_batch_when_ranks_change(root):
 
 def test_bad_samples_are_replaced_by_default(tmp_path):
     stage_coco(tmp_path / "archives", Store(str(tmp_path / "root")), images=8)
-    rows = StagedRows(Store(str(tmp_path / "root/data/coco/staged/train2017")))
+    rows = ShardRows(Store(str(tmp_path / "root/data/coco/staged/train2017")))
     (_, offset, length), *_ = rows.member_ranges(3, ())
     tar = tmp_path / "root/data/coco/staged/train2017" / rows.files[rows.shard[3]].name
     data = bytearray(tar.read_bytes())
@@ -250,7 +250,7 @@ def test_option_is_named_when_it_is_invalid(root, wrong):
 
 
 def test_samples_with_a_class_are_drawn_when_the_class_dictionary_weighs_them(root):
-    rows = StagedRows(Store(f"{root}/imgml/data/coco/staged/train2017"))
+    rows = ShardRows(Store(f"{root}/imgml/data/coco/staged/train2017"))
     counts = [json.loads(text or "{}") for text in rows.column("label_counts")]
     label = next(
         label

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from dataset_assets.errors import ConfigurationError, MissingColumn, SourceError
-from dataset_assets.loaders.torch.loader import LoaderOptions, LoaderSource, ShardLoader, StagedRows
+from dataset_assets.loaders.torch.loader import LoaderOptions, LoaderSource, ShardLoader, ShardRows
 from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.loaders.small_loaders import (
     global_batches,
@@ -139,8 +139,8 @@ def test_batches_are_equal_on_all_ranks_when_samples_do_not_divide(
 def test_sources_are_mixed_when_several_are_given(store, tmp_path):
     write_set(Store(str(tmp_path)), SetSpec(counts=(20,), prefix="t"))
     sources = [
-        LoaderSource(rows=StagedRows(store), weight=1),
-        LoaderSource(rows=StagedRows(str(tmp_path)), weight=1),
+        LoaderSource(rows=ShardRows(store), weight=1),
+        LoaderSource(rows=ShardRows(str(tmp_path)), weight=1),
     ]
 
     def which(sample, rng):
@@ -160,7 +160,7 @@ def test_collate_gets_the_random_generator_of_the_batch(store):
     def drawn(workers):
         return list(
             ShardLoader(
-                StagedRows(store), label_and_noise, collate, options=_options(num_workers=workers)
+                ShardRows(store), label_and_noise, collate, options=_options(num_workers=workers)
             )
         )
 
@@ -177,7 +177,7 @@ def test_parts_are_the_named_ones(images):
         return (sorted(sample.parts), sample.extension, sample.columns)
 
     loader = ShardLoader(
-        StagedRows(images),
+        ShardRows(images),
         named,
         lambda samples, rng: samples,
         options=LoaderOptions(parts=("seg.png",)),
@@ -238,7 +238,7 @@ def test_loader_is_refused_when_there_are_no_samples(tmp_path):
 
 
 def test_samples_are_skipped_when_not_kept(store):
-    rows = StagedRows(store)
+    rows = ShardRows(store)
     keep = rows.column("label") % 5 != 0
     loader = ShardLoader(LoaderSource(rows=rows, keep=keep), label_and_noise, options=_options())
     assert (

@@ -14,7 +14,7 @@ from dataset_assets.errors import (
     SourceError,
     TooManyBadSamples,
 )
-from dataset_assets.loaders.torch.loader import StagedRows
+from dataset_assets.loaders.torch.loader import ShardRows
 from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.loaders.remote_store import RemoteStore
 from dataset_assets_tests.loaders.small_loaders import (
@@ -239,7 +239,7 @@ def _rss_mb(pid):
 def test_memory_of_workers_does_not_grow_when_epochs_pass(tmp_path):
     store = Store(str(tmp_path / "large"))
     write_set(store, SetSpec(counts=(400,) * 3, padding=20_000))
-    loader = make(StagedRows(store), num_workers=2, global_batch_size=16)
+    loader = make(ShardRows(store), num_workers=2, global_batch_size=16)
     sizes = []
     for _ in range(5):
         list(loader)

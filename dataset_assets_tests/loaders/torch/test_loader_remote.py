@@ -16,7 +16,7 @@ from dataset_assets.loaders.samples.prefetch import (
     PrefetchLimits,
     shard_uses,
 )
-from dataset_assets.loaders.torch.loader import StagedRows
+from dataset_assets.loaders.torch.loader import ShardRows
 from dataset_assets.storage.stores.local import Store
 from dataset_assets.storage.stores.s3 import Store as S3Store
 from dataset_assets_tests.loaders.remote_store import RemoteStore
@@ -51,7 +51,7 @@ def test_each_shard_is_requested_once_when_two_epochs_are_read(remote, tmp_path,
     assert len(remote.requests()) <= 12 + 20
     assert loader.metrics()["shards_downloaded"] == 12
     assert loader.metrics()["bytes_downloaded"] == sum(
-        file.bytes for file in StagedRows(remote).files
+        file.bytes for file in ShardRows(remote).files
     )
 
 
@@ -59,7 +59,7 @@ def test_each_shard_is_requested_once_when_two_epochs_are_read(remote, tmp_path,
 def test_cache_stays_below_its_limit_when_the_set_is_larger(
     remote, tmp_path, caplog, limit, is_tight
 ):
-    size = StagedRows(remote).files[0].bytes
+    size = ShardRows(remote).files[0].bytes
     options = {"num_workers": 2, "window_shards": 2, "prefetch_shards": 4}
     loader = make(remote, cache_dir=str(tmp_path / "cache"), cache_bytes=limit * size, **options)
     expected = make(str(tmp_path / "set"), window_shards=2)
@@ -101,7 +101,7 @@ def test_requests_are_few_when_an_epoch_is_read_from_s3(s3, moto, tmp_path):  # 
     with CountingProxy(moto.url) as proxy:
         store = S3Store(s3.url, dataclasses.replace(moto.credentials, endpoint_url=proxy.url))
         loader = make(
-            StagedRows(store), image_patch, num_workers=2, cache_dir=str(tmp_path / "cache")
+            ShardRows(store), image_patch, num_workers=2, cache_dir=str(tmp_path / "cache")
         )
         assert sum(len(batch[0]) for batch in loader) == 80
         assert proxy.total <= 8 + 20
@@ -130,7 +130,7 @@ def test_images_are_right_when_workers_share_a_client_that_was_used_before(
     tmp_path,
     options,
 ):
-    rows = StagedRows(s3)
+    rows = ShardRows(s3)
     expected = list(make(s3, image_patch, cache_dir=str(tmp_path / "other"), num_workers=0))
     loader = make(rows, image_patch, **{"cache_dir": str(tmp_path / "cache"), **options})
     for batch, other in zip(loader, expected, strict=True):
@@ -143,7 +143,7 @@ def test_network_is_not_the_bottleneck_when_requests_take_20_ms(s3, moto, tmp_pa
         with CountingProxy(moto.url, latency_s=0) as proxy:
             store = S3Store(s3.url, dataclasses.replace(moto.credentials, endpoint_url=proxy.url))
             loader = make(
-                StagedRows(store),
+                ShardRows(store),
                 image_patch,
                 num_workers=2,
                 cache_dir=str(tmp_path / name),

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from dataset_assets.errors import LoaderStateMismatch
-from dataset_assets.loaders.torch.loader import LoaderSource, ShardLoader, StagedRows
+from dataset_assets.loaders.torch.loader import LoaderSource, ShardLoader, ShardRows
 from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.loaders.small_loaders import global_batches, label_and_noise, labels, make
 from dataset_assets_tests.loaders.staged_partitions import SetSpec, write_set
@@ -143,7 +143,7 @@ def _other_data(store, tmp_path):
 
 
 def _weighted(store, tmp_path):
-    rows = StagedRows(store)
+    rows = ShardRows(store)
     return ShardLoader(
         LoaderSource(rows=rows, keep=rows.column("label") > 3),
         label_and_noise,

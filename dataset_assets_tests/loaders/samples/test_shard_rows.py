@@ -4,8 +4,9 @@ import multiprocessing
 import numpy as np
 import pytest
 
+import dataset_assets
 from dataset_assets.errors import ConfigurationError, MissingColumn, ObjectMissing, ShardCorrupt
-from dataset_assets.loaders.samples.staged_rows import PAYLOAD, StagedRows
+from dataset_assets.loaders.samples.shard_rows import PAYLOAD, ShardRows
 from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.loaders.remote_store import RemoteStore
 from dataset_assets_tests.loaders.staged_partitions import PARTS, SetSpec, mask, payload, write_set
@@ -22,7 +23,7 @@ def rows(request, tmp_path_factory):
             **{name: getattr(SPEC, name) for name in ("counts", "failed")}, staged=request.param
         ),
     )
-    return StagedRows(store)
+    return ShardRows(store)
 
 
 def test_successes_are_listed_in_order_when_opened(rows):
@@ -55,7 +56,7 @@ def test_missing_column_is_named(rows):
 def test_opening_takes_few_requests_when_staged(tmp_path):
     write_set(Store(str(tmp_path / "set")), SetSpec(counts=(5,) * 30))
     remote = RemoteStore(tmp_path / "set", tmp_path / "log")
-    rows = StagedRows(remote)
+    rows = ShardRows(remote)
     rows.check_shards()
     assert len(remote.requests()) <= 5
     rows.read(77)
@@ -66,7 +67,7 @@ def test_opening_takes_few_requests_when_staged(tmp_path):
 def test_digest_is_equal_when_the_set_is_stored_elsewhere(tmp_path):
     for name, spec in (("a", SPEC), ("b", SPEC), ("c", SetSpec(counts=(4, 0, 3, 6)))):
         write_set(Store(str(tmp_path / name)), spec)
-    a, b, c = (StagedRows(str(tmp_path / name)).digest for name in "abc")
+    a, b, c = (ShardRows(str(tmp_path / name)).digest for name in "abc")
     assert a == b != c
     assert len(a) == 16
 
@@ -80,7 +81,7 @@ def test_rows_work_in_another_process_when_passed_to_it(tmp_path, method):
     write_set(Store(str(tmp_path)), SPEC)
     context = multiprocessing.get_context(method)
     results = context.SimpleQueue()
-    process = context.Process(target=_labels, args=(StagedRows(str(tmp_path)), results))
+    process = context.Process(target=_labels, args=(ShardRows(str(tmp_path)), results))
     process.start()
     assert results.get() == 66 + 3
     process.join()
@@ -141,7 +142,7 @@ def test_set_is_refused_when_damaged(tmp_path, damage, error, match):
     write_set(store, SPEC)
     damage(store)
     with pytest.raises(error, match=match):
-        StagedRows(store)
+        ShardRows(store)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_set_is_refused_when_damaged(tmp_path, damage, error, match):
 def test_shard_is_named_when_it_differs_from_its_record(tmp_path, change, match):
     store = Store(str(tmp_path))
     write_set(store, SPEC)
-    rows = StagedRows(store)
+    rows = ShardRows(store)
     rows.check_shards()
     body = store.read("00002.tar")
     store.delete("00002.tar")
@@ -167,7 +168,7 @@ def test_shard_is_named_when_it_differs_from_its_record(tmp_path, change, match)
 def test_read_is_refused_when_the_shard_is_truncated(tmp_path):
     store = Store(str(tmp_path))
     write_set(store, SPEC)
-    rows = StagedRows(store)
+    rows = ShardRows(store)
     store.write("00003.tar", store.read("00003.tar")[:1000])
     with pytest.raises(
         ShardCorrupt, match=r"00003.tar has no bytes 14848 to 17927: stage it again"
@@ -177,3 +178,7 @@ def test_read_is_refused_when_the_shard_is_truncated(tmp_path):
 
 def test_columns_of_one_sample_are_python_values(rows):
     assert rows.values(5, ("label", "key")) == {"label": 5, "key": "s000005"}
+
+
+def test_staged_rows_is_another_name():
+    assert dataset_assets.StagedRows is dataset_assets.ShardRows is ShardRows

@@ -1,4 +1,4 @@
-"""`StagedRows`: the index of a shard set in memory. Nothing else is read until a sample is.
+"""`ShardRows`: the index of a shard set in memory. Nothing else is read until a sample is.
 
 Works for staged partitions (`manifest.json`, `index.parquet` and `staged.json`) and for any shard
 set of the format webdataset (its sidecars). Numbers are NumPy arrays and texts are Arrow arrays:
@@ -33,7 +33,7 @@ from dataset_assets.storage.store import Store, open_store
 MemberRange = tuple[str, int, int]
 
 
-class StagedRows:
+class ShardRows:
     """The successful samples of all shards of a set, in shard order, then row order. Picklable.
 
     Args:
@@ -45,8 +45,8 @@ class StagedRows:
         ShardCorrupt: a file differs from the manifest.
 
     Example:
-        >>> from dataset_assets import StagedRows
-        >>> rows = StagedRows("shards")
+        >>> from dataset_assets import ShardRows
+        >>> rows = ShardRows("shards")
         >>> rows.key(0), int(rows.column("width")[0])
         ('000000000', 64)
     """
@@ -82,7 +82,7 @@ class StagedRows:
         return len(self.shard)
 
     def __repr__(self) -> str:
-        return f"StagedRows({self.url!r}: {len(self)} samples in {len(self.files)} shards)"
+        return f"ShardRows({self.url!r}: {len(self)} samples in {len(self.files)} shards)"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -188,6 +188,10 @@ class StagedRows:
         return offsets, lengths
 
 
+#: Another public name of `ShardRows`: staged partitions are one kind of shard set.
+StagedRows = ShardRows
+
+
 def _digest(records: Iterable[ShardRecord]) -> str:
     """Return 16 hex digits that identify the samples, wherever the set is stored."""
     files = [(record.files[0], record.successes) for record in records]
@@ -195,7 +199,7 @@ def _digest(records: Iterable[ShardRecord]) -> str:
     return fingerprint_of(values)[:16]
 
 
-def _check_counts(rows: StagedRows, expected: Sequence[int]) -> None:
+def _check_counts(rows: ShardRows, expected: Sequence[int]) -> None:
     for file, found, count in zip(rows.files, rows.counts.tolist(), expected, strict=True):
         if found != count:
             raise ShardCorrupt(
