@@ -29,6 +29,10 @@ def download(
 
     Example:
         >>> from dataset_assets.compat.img2dataset import download
-        >>> report = download("urls.txt", output_folder="images", thread_count=64)  # doctest: +SKIP
+        >>> report = download(
+        ...     "urls.parquet", input_format="parquet", output_folder="images", thread_count=64
+        ... )
+        >>> report.rows
+        120
     """
     return library.download(url_list, *args, layout=layout, **options)

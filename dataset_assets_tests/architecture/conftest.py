@@ -1,5 +1,6 @@
 """The folder that examples of the documentation run in."""
 
+import json
 import os
 import shutil
 import sys
@@ -11,6 +12,7 @@ import pytest
 from dataset_assets import Connect, download, publish, split
 from dataset_assets.demo.lists import url_table
 from dataset_assets.demo.photo_server import PhotoServer
+from dataset_assets_tests.loaders.paired_images import CLASSES, DESCRIPTION, write_pairs
 from dataset_assets_tests.loaders.staged_datasets import (
     stage_cityscapes,
     stage_coco,
@@ -103,4 +105,7 @@ def example_datasets(tmp_path_factory, photo_server, moto):
     for stage_one in (stage_coco, stage_cityscapes, stage_imagenet):
         archives = tmp_path_factory.mktemp("archives")
         stage_one(archives, bucket)
+    write_pairs(bucket.child("data/lit"))
+    bucket.write("data/lit/dataset.json", json.dumps(DESCRIPTION).encode())
+    bucket.write("data/lit/classes.json", json.dumps(CLASSES).encode())
     return folder

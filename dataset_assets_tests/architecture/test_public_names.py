@@ -1,6 +1,7 @@
 """The public names are documented, and their examples run."""
 
 import ast
+import doctest
 import inspect
 import re
 import shutil
@@ -10,6 +11,7 @@ import sys
 import pytest
 
 import dataset_assets
+from dataset_assets.compat import img2dataset
 from dataset_assets.option_docs import argument_docs, field_docs
 
 VERBS = ("download", "download_any", "stage", "split", "verify", "publish", "load_published")
@@ -73,3 +75,12 @@ def test_name_is_imported_from_the_same_module_when_types_are_checked(name):
         for alias in node.names
     }
     assert imported[name] == f"dataset_assets.{dataset_assets._HOMES[name]}"
+
+
+def test_example_of_img2dataset_runs(monkeypatch, example_folder, example_environment):
+    monkeypatch.chdir(example_folder)
+    for name, value in example_environment.items():
+        monkeypatch.setenv(name, value)
+    results = doctest.testmod(img2dataset)
+    assert results.failed == 0
+    assert results.attempted == 3

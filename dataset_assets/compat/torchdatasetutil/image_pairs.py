@@ -105,11 +105,19 @@ def CreateImageLoaders(
         ConfigurationError: an option is invalid.
 
     Example:
-        >>> loaders = CreateImageLoaders(  # doctest: +SKIP
-        ...     s3, "imgml", dataset_dfn="data/lit/dataset.json", class_dict="data/lit/classes.json"
+        >>> from dataset_assets import Connect, CreateImageLoaders
+        >>> s3, _, _ = Connect("creds.yaml")
+        >>> loaders = CreateImageLoaders(
+        ...     s3,
+        ...     "imgml",
+        ...     dataset_dfn="data/lit/dataset.json",
+        ...     class_dict="data/lit/classes.json",
+        ...     height=64,
+        ...     width=96,
         ... )
-        >>> for inputs, labels, mean, stdev in loaders[0]["dataloader"]:  # doctest: +SKIP
-        ...     train(inputs, labels)
+        >>> inputs, labels, mean, stdev = next(iter(loaders[0]["dataloader"]))
+        >>> tuple(inputs.shape), tuple(labels.shape)
+        ((2, 1, 64, 96), (2, 64, 96))
     """
     arguments = locals()  # only the arguments: nothing else is set yet
     store = open_bucket(s3, bucket)

@@ -1,55 +1,12 @@
 import json
 
-import cv2
-import numpy as np
 import pytest
 import torch
 
 from dataset_assets.compat.torchdatasetutil.image_pairs import CreateImageLoaders
 from dataset_assets.errors import ConfigurationError, SourceError
 from dataset_assets.storage.stores.local import Store
-
-DESCRIPTION = {
-    "bucket": "imgml",
-    "prefix": "data/lit",
-    "image_path": "image",
-    "image_pattern": "*.tif",
-    "image_colorspace": "grayscale",
-    "label_path": "image",
-    "label_pattern": "*_cls.png",
-    "label_in_image_path": True,
-    "recursive": True,
-}
-OBJECTS = [
-    {
-        "id": number,
-        "trainId": number % 3,
-        "name": f"{number}",
-        "category": "",
-        "display": True,
-        "color": [0, 0, 0],
-    }
-    for number in (1, 2, 3)
-]
-CLASSES = {
-    "background": 0,
-    "ignore": 255,
-    "classes": 3,
-    "objects": OBJECTS,
-    "input_type": "float32",
-    "input_channels": 1,
-}
-
-
-def write_pairs(folder, *, count=10, image="{}.tif", label="{}_cls.png"):
-    rng = np.random.default_rng(0)
-    for number in range(count):
-        for name, top in ((image, 256), (label, 4)):
-            path = folder / name.format(f"scan {number}")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            pixels = rng.integers(0, top, (24, 30), np.uint8)
-            pixels[0, 0] = number
-            path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())
+from dataset_assets_tests.loaders.paired_images import CLASSES, DESCRIPTION, write_pairs
 
 
 def create(root, description=DESCRIPTION, **options):
@@ -64,7 +21,7 @@ def values(loader):
 
 
 def test_loaders_equal_those_of_torchdatasetutil_when_pairs_share_a_folder(tmp_path):
-    write_pairs(tmp_path / "imgml/data/lit")
+    write_pairs(Store(str(tmp_path / "imgml/data/lit")))
     Store(str(tmp_path / "imgml")).write("data/lit/set.json", json.dumps(DESCRIPTION).encode())
     train, test = create(tmp_path, "data/lit/set.json")
     assert (train["set"], train["split"], train["batches"], train["length"]) == ("train", 0.8, 4, 8)
@@ -88,7 +45,7 @@ def test_loaders_equal_those_of_torchdatasetutil_when_pairs_share_a_folder(tmp_p
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_every_pair_is_in_one_set_when_splits_add_up_to_one(tmp_path, workers):
-    write_pairs(tmp_path / "imgml/data/lit", count=11)
+    write_pairs(Store(str(tmp_path / "imgml/data/lit")), count=11)
     train, test = create(
         tmp_path,
         loaders=[{"set": "val", "split": 0.6}, {"set": "test", "split": 0.4}],
@@ -103,7 +60,7 @@ def test_every_pair_is_in_one_set_when_splits_add_up_to_one(tmp_path, workers):
 
 
 def test_sets_are_equal_when_the_seed_is_equal(tmp_path):
-    write_pairs(tmp_path / "imgml/data/lit")
+    write_pairs(Store(str(tmp_path / "imgml/data/lit")))
     options = {"height": 24, "width": 30, "normalize": False}
     first, again, other = (
         sorted(values(create(tmp_path, random_seed=seed, **options)[1])) for seed in (1, 1, 2)
@@ -113,7 +70,9 @@ def test_sets_are_equal_when_the_seed_is_equal(tmp_path):
 
 
 def test_pairs_are_found_when_they_are_in_different_folders(tmp_path):
-    write_pairs(tmp_path / "imgml/data/lit", image="photos/a/img_{}.png", label="masks/a/{}.png")
+    write_pairs(
+        Store(str(tmp_path / "imgml/data/lit")), image="photos/a/img_{}.png", label="masks/a/{}.png"
+    )
     description = {
         "prefix": "data/lit",
         "image_path": "photos",
@@ -127,7 +86,7 @@ def test_pairs_are_found_when_they_are_in_different_folders(tmp_path):
 
 
 def test_pair_is_replaced_when_its_image_is_deleted(tmp_path):
-    write_pairs(tmp_path / "imgml/data/lit")
+    write_pairs(Store(str(tmp_path / "imgml/data/lit")))
     train, _ = create(
         tmp_path,
         height=24,
@@ -150,7 +109,7 @@ def test_pair_is_replaced_when_its_image_is_deleted(tmp_path):
 
 
 def test_description_is_named_when_there_are_no_pairs(tmp_path):
-    write_pairs(tmp_path / "imgml/data/lit", label="{}_other.png")
+    write_pairs(Store(str(tmp_path / "imgml/data/lit")), label="{}_other.png")
     with pytest.raises(
         SourceError, match=r"no pairs below .*: 10 images '\*.tif' in 'data/lit/', 0 label maps"
     ):
