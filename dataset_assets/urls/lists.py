@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 import pyarrow as pa
 
 from dataset_assets import registry
-from dataset_assets.checks import texts
+from dataset_assets.checks import one_of, texts
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.storage.store import ObjectInfo, Store
 
@@ -24,6 +24,10 @@ BATCH_BYTES = 32 << 20
 AUTO = "auto"
 #: Suffixes after that of the format, in file names and in `input_format`.
 COMPRESSIONS = ("gz", "zst", "zstd", "bz2", "xz")
+QUOTED = "minimal"
+UNQUOTED = "none"
+#: Formats in which values may be quoted.
+_DELIMITED = ("csv", "tsv")
 #: Columns of the output that lists cannot have (those of img2dataset).
 RESERVED = frozenset(
     {
@@ -66,10 +70,19 @@ class ListOptions:
     """Column of boxes to blur: lists of [left, top, right, bottom] as shares of the image."""
     verify_hash_col: str | None = None
     """Column of hashes that the downloaded files must have."""
+    quoting: str = QUOTED
+    """Quotes in csv and tsv lists. "minimal": a value in double quotes may hold delimiters and line
+    breaks, in tsv too. "none": quotes are characters like any other, and a line is a row."""
 
     def __post_init__(self) -> None:
         if self.input_format != AUTO:
             registry.check("input_format", split_format(self.input_format)[0])
+        one_of("quoting", self.quoting, (QUOTED, UNQUOTED))
+        if self.quoting == UNQUOTED and not self.input_format.startswith((AUTO, *_DELIMITED)):
+            raise ConfigurationError(
+                f"quoting: expected {QUOTED!r} with input_format {self.input_format!r}, got "
+                f"{UNQUOTED!r}, which is for csv and tsv; leave it out"
+            )
         texts("save_additional_columns", self.save_additional_columns)
         named = [*self.save_additional_columns, *([self.bbox_col] if self.bbox_col else [])]
         reserved = sorted(RESERVED.intersection(named))

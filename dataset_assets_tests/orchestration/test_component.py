@@ -336,6 +336,12 @@ def test_template_is_rendered_when_it_names_the_environment(tmp_path, monkeypatc
             10,
             r"source.urls.keep_columns: .*width cannot be kept",
         ),
+        (
+            "keep_columns: [score]",
+            "quoting: none",
+            10,
+            r"source.urls.quoting: .*which is for csv and tsv",
+        ),
     ],
 )
 def test_mistake_is_named_with_file_and_line_when_loading(tmp_path, replaced, by, line, expected):

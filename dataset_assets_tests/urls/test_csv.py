@@ -8,14 +8,15 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dataset_assets.errors import UnreadableList
+from dataset_assets.errors import ConfigurationError, UnreadableList
 from dataset_assets.urls.formats.csv import Reader
 from dataset_assets.urls.lists import ListOptions, Notes
 from dataset_assets.urls.sources import find_files, open_lists
 
 
 def read(path, **options):
-    tables = list(open_lists(str(path), ListOptions(input_format="csv", **options))[0].read())
+    options = {"input_format": "csv", **options}
+    tables = list(open_lists(str(path), ListOptions(**options))[0].read())
     return pa.concat_tables(tables).to_pydict() if tables else {}
 
 
@@ -64,8 +65,11 @@ TEXTS = st.integers(1, 3).flatmap(
 )
 
 
+@pytest.mark.parametrize("quoting", ["minimal", "none"])
 @pytest.mark.parametrize("block", [1 << 20, 40])
-def test_both_parsers_agree_on_every_text_that_pyarrow_accepts(tmp_path, monkeypatch, block):
+def test_both_parsers_agree_on_every_text_that_pyarrow_accepts(
+    tmp_path, monkeypatch, block, quoting
+):
     """Rows of pyarrow are used until it fails, so they must equal those of the csv module."""
     monkeypatch.setattr("dataset_assets.urls.formats.csv._BLOCK", block)
     compared = []
@@ -85,11 +89,11 @@ def test_both_parsers_agree_on_every_text_that_pyarrow_accepts(tmp_path, monkeyp
             tmp_path, "\n".join([",".join(names), "".join(row + end for row, end in rows)])
         )
         ((file, _),) = find_files(str(path), "csv")
-        reader = Reader(ListOptions(input_format="csv", url_col="u"))
+        reader = Reader(ListOptions(input_format="csv", url_col="u", quoting=quoting))
         try:
             fast = [
                 row
-                for table in reader._parse_with_arrow(file, names, len(names))
+                for table in reader._parse_with_arrow(file, names, len(names), Notes("x"))
                 for row in table.to_pylist()
             ]
         except (pa.ArrowInvalid, KeyError):
@@ -171,8 +175,11 @@ def test_value_of_a_megabyte_with_line_breaks_comes_back(tmp_path):
 
 def test_quote_that_is_never_closed_is_an_error_when_it_takes_rows_with_it(tmp_path):
     path = write(tmp_path, 'url,caption\na,b\nc,"d\ne,f\ng,h\n')
-    with pytest.raises(UnreadableList, match=r"list\.csv: a quote is not closed"):
+    with pytest.raises(
+        UnreadableList, match=r"list\.csv: a quote is not closed.*set quoting to 'none'"
+    ):
         read(path, caption_col="caption")
+    assert read(path, quoting="none") == {"url": ["a", "c", "e", "g"]}
 
 
 def test_value_without_end_is_an_error_before_memory_is_full(tmp_path, monkeypatch):
@@ -237,3 +244,67 @@ def test_nothing_is_said_when_nothing_is_odd(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     read(write(tmp_path, "url,caption\na,b\n"), caption_col="caption")
     assert caplog.text == ""
+
+
+FOUR = [f"http://h/{number}" for number in range(4)]
+
+
+def quotes_as_text(delimiter, end="\n"):
+    """Return a list of four rows in which a caption starts with a quote and another ends in one."""
+    captions = ['"hello', "b", 'said "x"', 'c"']
+    rows = [["url", "caption"], *map(list, zip(FOUR, captions, strict=True))]
+    return "".join(delimiter.join(row) + end for row in rows).encode()
+
+
+@pytest.mark.parametrize(("name", "delimiter"), [("csv", ","), ("tsv", "\t")])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_rows_in_a_quoted_value_are_noted_and_kept_without_quoting(
+    tmp_path, caplog, name, delimiter, end
+):
+    path = write(tmp_path, quotes_as_text(delimiter, end))
+    assert read(path, input_format=name) == {"url": [FOUR[0], FOUR[3]]}
+    assert "look like rows" in caplog.text
+    assert "set quoting to 'none': 1, the first at row 1" in caplog.text
+    caplog.clear()
+    got = read(path, input_format=name, quoting="none", caption_col="caption")
+    assert got == {"caption": ['"hello', "b", 'said "x"', 'c"'], "url": FOUR}
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "noted"),
+    [
+        ('url,caption\na,"x\nb,y"', ["a"], True),  # no line break at the end
+        ('caption,url\n"x,a\ny"",b\nz",c\n', ["c"], True),  # the quote is in the first column
+        ('url,caption,n\na,"x, y\nand z",1\n\n\nb,w,2\n', ["a", "b"], False),  # prose
+        ('url,caption\na,"x\nsee http://h/b"\nc,d,\n', ["a", "c"], True),  # a row is too long
+        ("url,caption\n\n\na,b\n\n", ["a"], False),  # blank lines
+        ('url,caption\na,"b\nc"\n', ["a"], False),
+    ],
+)
+def test_value_with_line_breaks_is_noted_when_it_looks_like_rows(
+    tmp_path, caplog, text, rows, noted
+):
+    assert read(write(tmp_path, text)) == {"url": rows}
+    assert ("look like rows" in caplog.text) is noted
+
+
+@pytest.mark.parametrize("odd", ["a,b,c", "a\0,b", "é,ü"])
+def test_lines_are_rows_in_both_parsers_without_quoting(tmp_path, odd):
+    text = f'url,caption\n"a,b\n{odd}\n"c","d""e"\n'
+    got = read(write(tmp_path, text.encode()), quoting="none", caption_col="caption")
+    assert got["url"][::2] == ['"a', '"c"']
+    assert got["caption"][::2] == ["b", '"d""e"']
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"input_format": "tsv", "quoting": "no"}, "quoting: expected one of minimal, none"),
+        ({"input_format": "tsv", "quoting": None}, "quoting: expected one of minimal, none"),
+        ({"input_format": "json", "quoting": "none"}, "which is for csv and tsv; leave it out"),
+    ],
+)
+def test_quoting_is_checked(options, problem):
+    with pytest.raises(ConfigurationError, match=problem):
+        ListOptions(**options)

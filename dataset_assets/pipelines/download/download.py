@@ -72,6 +72,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     ignore_ssl_certificate: bool = False,
     *,
     media: str = "image",
+    quoting: str = "minimal",
     retry_failed: Sequence[str] = (),
     layout: str = "dataset_assets",
     codec_threads: int | None = None,
@@ -147,6 +148,9 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         ignore_ssl_certificate: accept any certificate.
         media: "image", or "any" to keep files of any kind as they are; their extension comes from
             their content, the content type or the URL.
+        quoting: quotes in csv and tsv lists. "minimal": a value in double quotes may hold
+            delimiters and line breaks, in tsv too, as in img2dataset. "none": quotes are characters
+            like any other, and a line is a row.
         retry_failed: causes (`dataset_assets.records.causes.Cause`) whose rows are fetched again in
             committed shards; "transient" stands for all causes that may go away.
         layout: "img2dataset" writes exactly its files, columns and messages; "dataset_assets" adds
@@ -238,7 +242,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     from dataset_assets.pipelines.download.run import run_download
 
     columns = caption_col, texts("save_additional_columns", save_additional_columns or ())
-    lists = _list_options(url_list, input_format, url_col, columns, options)
+    lists = _list_options(url_list, (input_format, quoting), url_col, columns, options)
     return run_download(
         url_list,
         open_store(str(output_folder)),
@@ -282,14 +286,23 @@ def _verify_hash(given: Sequence[str] | None) -> tuple[str, str] | None:
 
 def _list_options(
     url_list: Any,
-    input_format: str,
+    syntax: tuple[str, str],
     url_col: str,
     columns: tuple[str | None, tuple[str, ...]],
     options: DownloadOptions,
 ) -> "ListOptions":
-    """Return how the lists are read; `columns` are the caption column and those to keep."""
+    """Return how the lists are read.
+
+    Args:
+        url_list: the argument of `download`.
+        syntax: format and quoting of the lists.
+        url_col: column of the URLs.
+        columns: the caption column and those to keep.
+        options: the options of the download.
+    """
     from dataset_assets.urls.lists import ListOptions
 
+    input_format, quoting = syntax
     is_txt = isinstance(url_list, str | os.PathLike) and input_format.partition(".")[0] == "txt"
     if is_txt and options.is_img2dataset and any(columns):
         logger.warning(
@@ -299,6 +312,7 @@ def _list_options(
         columns = None, ()
     return ListOptions(
         input_format=input_format,
+        quoting=quoting,
         url_col=url_col,
         caption_col=columns[0],
         save_additional_columns=columns[1],

@@ -5,6 +5,10 @@ unquoted comma) becomes a row without a URL, since the place of the error is unk
 keeps its type is int64, float64 or bool if all of its values are, else a string column. This takes
 a first pass, and numbers that would lose digits (007, 16 digits as a float) stay strings.
 
+A quote at the start of a value that is text and not syntax takes the rows up to the next quote into
+that value. A value with line breaks that looks like rows is therefore noted, and with `quoting`
+"none" quotes mean nothing.
+
 pyarrow parses up to the first row that it refuses; from there on the csv module of Python, which is
 more tolerant, reads the same rows.
 
@@ -16,7 +20,7 @@ import io
 import logging
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import BinaryIO, TextIO
+from typing import BinaryIO, Literal, TextIO
 from uuid import uuid4
 
 import pyarrow as pa
@@ -25,7 +29,7 @@ from pyarrow import csv as arrow_csv
 
 from dataset_assets.errors import UnreadableList
 from dataset_assets.urls.columns import Columns, text_array
-from dataset_assets.urls.lists import ListFile, ListOptions, Notes
+from dataset_assets.urls.lists import QUOTED, ListFile, ListOptions, Notes
 from dataset_assets.urls.text import make_batches, open_bytes, open_text, read_lines
 
 logger = logging.getLogger(__name__)
@@ -41,6 +45,10 @@ _LEADING_ZERO = r"^[+-]?0[0-9xX]"
 _MANY_DIGITS = r"^[+-]?[0-9]{16,}$"
 _TOO_LONG = "rows with too many values were kept as rows without a URL"
 _TOO_SHORT = "rows with too few values were filled with nulls"
+_SWALLOWED = (
+    "quoted values with line breaks that look like rows; if quotes are text in this list, rows are "
+    "missing: set quoting to 'none'"
+)
 
 
 class Reader:
@@ -50,6 +58,7 @@ class Reader:
 
     def __init__(self, options: ListOptions) -> None:
         self._columns = Columns(options)
+        self._is_quoted = options.quoting == QUOTED
 
     def read(self, file: ListFile) -> Iterator[pa.Table]:
         """Yield the rows of a list in order."""
@@ -99,7 +108,7 @@ class Reader:
         """Yield columns as text."""
         done = 0
         try:
-            for table in self._parse_with_arrow(file, names, width):
+            for table in self._parse_with_arrow(file, names, width, notes):
                 yield table
                 done += table.num_rows
         except (pa.ArrowInvalid, KeyError) as exc:
@@ -114,16 +123,25 @@ class Reader:
             if row > done:
                 yield table.slice(max(0, table.num_rows - (row - done)))
 
-    def _parse_with_arrow(self, file: ListFile, names: list[str], width: int) -> Iterator[pa.Table]:
-        parse = arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
+    def _parse_with_arrow(
+        self, file: ListFile, names: list[str], width: int, notes: Notes
+    ) -> Iterator[pa.Table]:
+        parse = arrow_csv.ParseOptions(
+            delimiter=self.delimiter,
+            quote_char='"' if self._is_quoted else False,
+            newlines_in_values=self._is_quoted,
+        )
         convert = arrow_csv.ConvertOptions(
             include_columns=names, column_types=dict.fromkeys(names, pa.string())
         )
         read = arrow_csv.ReadOptions(block_size=_BLOCK)
         end = "\n" + self.delimiter.join([_END] * width)
         last: pa.Table | None = None
+        rows = 0
         with open_bytes(file) as plain:
-            for batch in arrow_csv.open_csv(_Blocks(plain, end.encode()), read, parse, convert):
+            blocks = _Blocks(plain, end.encode())
+            for batch in arrow_csv.open_csv(blocks, read, parse, convert):
+                rows += batch.num_rows
                 if batch.num_rows:
                     if last is not None:
                         yield last
@@ -132,6 +150,30 @@ class Reader:
             raise pa.ArrowInvalid("a quote is not closed")
         if last.num_rows > 1:
             yield last.slice(0, last.num_rows - 1)
+        # Only needed columns were parsed, and rows may be in another one.
+        if self._is_quoted and blocks.lines > rows:
+            self._find_swallowed(file, notes)
+
+    def _find_swallowed(self, file: ListFile, notes: Notes) -> None:
+        """Read a list again to note values that look like rows."""
+        with open_text(file, newline="") as text:
+            rows = self._rows(text, file.name)
+            header = next(rows)
+            for number, values in enumerate(rows, start=1):
+                self._note_swallowed(values, len(header), notes, number)
+
+    def _note_swallowed(self, values: list[str], width: int, notes: Notes, row: int) -> None:
+        if self._is_quoted and any(self._looks_like_rows(value, width) for value in values):
+            notes.add(_SWALLOWED, row)
+
+    def _looks_like_rows(self, value: str, width: int) -> bool:
+        """Tell whether a line of a value has a URL, or as many values as a row."""
+        if "\n" not in value and "\r" not in value:
+            return False
+        least = max(1, width - 1)
+        return "://" in value or any(
+            line.count(self.delimiter) >= least for line in value.splitlines()
+        )
 
     def _parse_with_csv(self, file: ListFile, names: list[str], notes: Notes) -> Iterator[pa.Table]:
         with open_text(file, newline="") as text:
@@ -140,6 +182,8 @@ class Reader:
             places = {name: header.index(name) for name in names}
             row = 1
             for batch in make_batches(rows, lambda values: sum(map(len, values))):
+                for number, values in enumerate(batch, start=row):
+                    self._note_swallowed(values, len(header), notes, number)
                 even = _fill_rows(batch, len(header), notes, row)
                 yield pa.table(
                     {
@@ -156,7 +200,9 @@ class Reader:
             UnreadableList: a quote is not closed, so the rows after it are part of its text.
         """
         csv.field_size_limit(MAX_VALUE)
-        reader = csv.reader(chain(read_lines(text, name), [_END]), delimiter=self.delimiter)
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self._is_quoted else csv.QUOTE_NONE
+        lines = chain(read_lines(text, name), [_END])
+        reader = csv.reader(lines, delimiter=self.delimiter, quoting=quoting)
         try:
             for values in reader:
                 if values == [_END]:
@@ -165,11 +211,12 @@ class Reader:
                     yield values
         except csv.Error as exc:
             raise UnreadableList(
-                f"{name}: line {reader.line_num}: {exc}; a quote before it is probably not closed"
+                f"{name}: line {reader.line_num}: {exc}; a quote before it is probably not closed:"
+                " close it, or set quoting to 'none' if quotes are text in this list"
             ) from exc
         raise UnreadableList(
             f"{name}: a quote is not closed, so all rows after it are part of its text; close it, "
-            "or double the quotes in values"
+            "double the quotes in values, or set quoting to 'none' if quotes are text in this list"
         )
 
 
@@ -180,9 +227,12 @@ class _Blocks(io.RawIOBase):
     quotes, and considers quotes near a NUL closed.
     """
 
+    lines = 0  # read so far, without the last line, however quoted
+
     def __init__(self, stream: BinaryIO, last_line: bytes) -> None:
         self._stream = stream
         self._last_line = last_line
+        self._is_line_complete = True
         self._held = b""
 
     def readable(self) -> bool:
@@ -194,11 +244,16 @@ class _Blocks(io.RawIOBase):
         if b"\0" in data:
             raise pa.ArrowInvalid("NUL bytes")
         if not data:
-            data = self._last_line
+            self.lines += not self._is_line_complete
+            self._is_line_complete = True
+            last_line = self._last_line
             self._last_line = b""
-        elif len(data) > 1 and data.endswith(b"\r"):
+            return last_line
+        if len(data) > 1 and data.endswith(b"\r"):
             data = data[:-1]
             self._held = b"\r"
+        self.lines += data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
+        self._is_line_complete = data.endswith((b"\n", b"\r"))
         return data
 
 
