@@ -3,8 +3,10 @@
 Runs are recorded in Dagster's instance, so that the UI shows them like any other.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 import dagster as dg
 from dagster._core.errors import DagsterHomeNotSetError
@@ -14,9 +16,11 @@ from dataset_assets.errors import ConfigurationError
 from dataset_assets.orchestration.build import build_defs
 from dataset_assets.orchestration.components.model import ROLE
 from dataset_assets.orchestration.partitions import consecutive, range_tags
+from dataset_assets.orchestration.pool_waits import say_waits
 from dataset_assets.orchestration.resources.storage import StorageResource
 from dataset_assets.shards.commits import MANIFEST
 
+_log = logging.getLogger(__name__)
 # Dagster's own events are in the UI; the terminal shows what the assets log.
 _RUN_CONFIG = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
@@ -47,7 +51,9 @@ def materialize_dataset(
 ) -> Materialized:
     """Materialize the assets of a dataset, upstream before downstream, until one fails.
 
-    Idempotent: committed data is not downloaded, written or published again.
+    Idempotent: committed data is not downloaded, written or published again. Runs whose process was
+    killed give back their slots in Dagster's pools first; a wait of more than 10 s for a slot that
+    others hold is a warning of the logger of this module.
 
     Args:
         name: of the dataset.
@@ -122,13 +128,16 @@ class _Dataset:
     def run(self, key: dg.AssetKey, tags: dict[str, str]) -> None:
         """Run one asset."""
         job = self.definitions.resolve_implicit_global_asset_job_def()
-        run = job.execute_in_process(
-            instance=self.instance,
-            asset_selection=[key],
-            tags=tags,
-            run_config=_RUN_CONFIG,
-            raise_on_error=False,
-        )
+        run_id = str(uuid4())
+        with say_waits(self.instance, run_id, _log.warning):
+            run = job.execute_in_process(
+                instance=self.instance,
+                run_id=run_id,
+                asset_selection=[key],
+                tags=tags,
+                run_config=_RUN_CONFIG,
+                raise_on_error=False,
+            )
         self.runs.append(run)
 
     def make_partitions(self, key: dg.AssetKey, partitions: Sequence[str] | None) -> None:

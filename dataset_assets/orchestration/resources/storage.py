@@ -1,8 +1,13 @@
 """Where datasets are stored: one root, with a folder per dataset and stage."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import dagster as dg
 
 from dataset_assets.errors import ConfigurationError
+from dataset_assets.orchestration.environment import read_environment
+from dataset_assets.orchestration.run_locks import end_dead_runs, hold_run
 from dataset_assets.storage.store import Store, check_key, open_store
 
 
@@ -11,6 +16,17 @@ class StorageResource(dg.ConfigurableResource[Store]):
 
     root: str
     """A folder, or a URL that `dataset_assets.storage` can open, without credentials."""
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Store]:
+        """Show that the run has a process, and end runs that have none, before it takes a slot."""
+        instance, run = context.instance, context.run
+        if instance is None or run is None or read_environment().executor != "in_process":
+            yield self.create_resource(context)
+            return
+        end_dead_runs(instance)
+        with hold_run(instance, run.run_id):
+            yield self.create_resource(context)
 
     def store(self, *folders: str) -> Store:
         """Return the store of a folder; each name is one level.
