@@ -1,7 +1,7 @@
 """What lies in a folder before a run writes there, and what the run must not touch."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from dataset_assets import registry
 from dataset_assets.errors import ForeignFiles, PlanMismatch
@@ -46,6 +46,8 @@ def check_foreign(store: Store, names: Collection[str], output_format: str) -> N
     suffix = registry.load("output_format", output_format).suffix
     present = {info.key for info in store.list("", recursive=False)}
     manifest = read_or_none(store.read, MANIFEST, parse_manifest)
+    if manifest is None and any(is_own_record(store, name) for name in _recorded(present)):
+        return  # a set in img2dataset's layout: deleting a record asks for the shard again
     recorded = {shard.name for shard in manifest.shards} if manifest is not None else set()
     foreign = []
     for name in names:
@@ -68,6 +70,9 @@ def check_foreign(store: Store, names: Collection[str], output_format: str) -> N
 def has_unrecorded(store: Store) -> bool:
     """Tell whether a set has files of shards without a record, of a run that was killed."""
     keys = [info.key for info in store.list("", recursive=False)]
-    recorded = {key.removesuffix(RECORD_SUFFIX) for key in keys if key.endswith(RECORD_SUFFIX)}
     named = {found[1] for key in keys if (found := _NAME.match(key))}
-    return not named <= recorded
+    return not named <= set(_recorded(keys))
+
+
+def _recorded(keys: Iterable[str]) -> list[str]:
+    return [key.removesuffix(RECORD_SUFFIX) for key in keys if key.endswith(RECORD_SUFFIX)]
