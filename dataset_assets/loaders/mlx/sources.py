@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from dataset_assets.errors import ConfigurationError, MissingColumn
 from dataset_assets.loaders.mlx.options import StreamOptions
-from dataset_assets.loaders.order.permutation import permutation
+from dataset_assets.loaders.order.random_streams import permutation
 
 #: Samples that one thread reads at a time: few, so that all threads are busy from the start.
 BLOCK_SIZE = 16

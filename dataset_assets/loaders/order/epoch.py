@@ -3,8 +3,7 @@
 Samples of a set are mixed within a window that glides over its shuffled shards: each sample is
 drawn to a random position at most half a window away from that of its shard. So at any time samples
 come from about `window_shards` shards, and each shard is needed during one stretch of the epoch.
-Sets are then interleaved by weight. Only raw numbers of Philox are used, whose stream never
-changes; NumPy does not promise that of its shuffles.
+Sets are then interleaved by weight.
 """
 
 import hashlib
@@ -17,31 +16,9 @@ from numpy.typing import NDArray
 
 from dataset_assets.errors import ConfigurationError, SourceError
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
-
-# Purposes of random numbers, as the highest word of Philox's counter: no two share any.
-_SHARDS, _SAMPLES, _DRAWS, _MIX, _SAMPLE, _BATCH = range(1, 7)
+from dataset_assets.loaders.order.random_streams import DRAWS, MIX, SAMPLES, SHARDS, philox
 
 Indices = NDArray[np.int64]
-
-
-def philox(seed: int, epoch: int, purpose: int, number: int = 0) -> np.random.Philox:
-    """Return the bit generator for one purpose."""
-    return np.random.Philox(
-        key=np.array([seed, epoch], np.uint64), counter=np.array([0, 0, number, purpose], np.uint64)
-    )
-
-
-def sample_random(seed: int, epoch: int, position: int) -> np.random.Generator:
-    """Return the random generator of the sample at a position of an epoch.
-
-    A sample that occurs twice has two of them.
-    """
-    return np.random.Generator(philox(seed, epoch, _SAMPLE, position))
-
-
-def batch_random(seed: int, epoch: int, position: int) -> np.random.Generator:
-    """Return the random generator of the batch whose first sample is at a position of an epoch."""
-    return np.random.Generator(philox(seed, epoch, _BATCH, position))
 
 
 def window_order(
@@ -57,11 +34,9 @@ def window_order(
         epoch: epoch, or pass over the set.
         number: number of the set, if there are several.
     """
-    random = philox(seed, epoch, _SAMPLES, number).random_raw(len(shard))
+    random = philox(seed, epoch, SAMPLES, number).random_raw(len(shard))
     if window < shards:
-        shuffled = np.argsort(
-            philox(seed, epoch, _SHARDS, number).random_raw(shards), kind="stable"
-        )
+        shuffled = np.argsort(philox(seed, epoch, SHARDS, number).random_raw(shards), kind="stable")
         position = np.empty(shards, np.uint64)
         position[shuffled] = np.arange(shards, dtype=np.uint64)
         # both ends of the window of each shard, in half shards
@@ -91,7 +66,7 @@ class _OrderedSet:
         """Return the indices of one pass over the set."""
         members = np.arange(len(self.shard)) if self.kept is None else self.kept
         if self.weights is not None:
-            random = _uniform(philox(options.seed, number, _DRAWS, self.number), self.size)
+            random = _uniform(philox(options.seed, number, DRAWS, self.number), self.size)
             drawn = np.searchsorted(self.weights, random, side="right")
             members = np.sort(members[np.minimum(drawn, self.size - 1)])
         if options.shuffle:
@@ -169,7 +144,7 @@ class EpochOrder:
         for number, part in enumerate(parts):
             inside = np.full(len(part), 0.5)
             if self._options.shuffle:
-                inside = _uniform(philox(self._options.seed, epoch, _MIX, number), len(part))
+                inside = _uniform(philox(self._options.seed, epoch, MIX, number), len(part))
             keys.append((np.arange(len(part)) + inside) / max(len(part), 1))
         return np.concatenate(parts)[np.argsort(np.concatenate(keys), kind="stable")]
 

@@ -20,7 +20,7 @@ import yaml
 from numpy.typing import NDArray
 
 from dataset_assets.errors import ConfigurationError, MissingColumn, ObjectMissing, SourceError
-from dataset_assets.loaders.order.permutation import permutation
+from dataset_assets.loaders.order.random_streams import permutation
 from dataset_assets.loaders.samples.rows import PAYLOAD
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.fingerprint import fingerprint_of

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from dataset_assets.errors import SourceError, TooManyBadSamples
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
-from dataset_assets.loaders.order.epoch import batch_random, sample_random
+from dataset_assets.loaders.order.random_streams import batch_random, sample_random
 from dataset_assets.loaders.samples.cache import DEFAULT_FOLDER, ShardCache
 from dataset_assets.loaders.samples.reader import SampleReader, is_cacheable, open_reader
 from dataset_assets.loaders.samples.rows import PAYLOAD

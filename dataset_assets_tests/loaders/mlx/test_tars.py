@@ -10,7 +10,7 @@ from dataset_assets.archives.tar_header import SPLIT
 from dataset_assets.archives.tar_writer import TarWriter
 from dataset_assets.errors import ConfigurationError, MissingColumn, ObjectMissing, ShardCorrupt
 from dataset_assets.loaders.mlx.stream import shards_to_mlx_stream
-from dataset_assets.loaders.order.permutation import permutation
+from dataset_assets.loaders.order.random_streams import permutation
 from dataset_assets.pipelines.split.split_archives import split_archives
 from dataset_assets.records.splits import ArchiveFile, SplitCount, SplitManifest
 from dataset_assets.splits.options import SplitOptions

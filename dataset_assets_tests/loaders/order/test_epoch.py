@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from dataset_assets.errors import ConfigurationError, SourceError
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
-from dataset_assets.loaders.order.epoch import EpochOrder, batch_random, sample_random, window_order
+from dataset_assets.loaders.order.epoch import EpochOrder, window_order
+from dataset_assets.loaders.order.random_streams import batch_random, sample_random
 
 
 class _Rows(SimpleNamespace):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.loaders.order.permutation import permutation
+from dataset_assets.loaders.order.random_streams import permutation
 
 
 @given(st.integers(0, 3000), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
