@@ -140,7 +140,8 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         max_aspect_ratio: images whose longer side is more than this many times the shorter side
             fail.
         incremental_mode: "incremental" makes the missing shards, "extend" adds the list behind the
-            shards that exist, "overwrite" deletes them and starts over.
+            shards that exist and resumes when it was interrupted, "overwrite" deletes them and
+            starts over.
         max_shard_retry: attempts after the first for a shard that failed as a whole.
         user_agent_token: the name of this robot in robots.txt and X-Robots-Tag.
         disallowed_header_directives: directives of X-Robots-Tag that forbid the use of a file. An
@@ -186,6 +187,8 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         ConfigurationError, SourceError, StorageError, PlanMismatch: before the first request.
         DiskFull: committed shards are kept; free some space and run again to resume.
         ShardIncomplete: some shards failed even when tried again; the others are committed.
+        SetInUse: another run is at work in the folder.
+        ForeignFiles: the folder has files of another tool under names that this run would write.
 
     Example:
         >>> from dataset_assets import download
