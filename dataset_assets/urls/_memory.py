@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from dataset_assets.errors import ConfigurationError, UnreadableList
-from dataset_assets.urls.columns import Columns, text_array
+from dataset_assets.urls.columns import Columns, checked_urls, text_array
 from dataset_assets.urls.lists import BATCH_BYTES, BATCH_ROWS, ListOptions, Notes, UrlList
 from dataset_assets.urls.rows import tables
 
@@ -24,7 +24,7 @@ def memory_list(source: Any, options: ListOptions) -> UrlList:
     Raises:
         ConfigurationError: the source is of a type that cannot be read.
     """
-    return UrlList(NAME, partial(_read, source, options))
+    return UrlList(NAME, lambda: checked_urls(_read(source, options), options.url_col, NAME))
 
 
 def _read(source: Any, options: ListOptions) -> Iterator[pa.Table]:

@@ -5,11 +5,12 @@ their Arrow type; dictionaries become their values.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dataset_assets.checks import did_you_mean
 from dataset_assets.errors import MissingColumn, UnreadableList
@@ -26,6 +27,17 @@ _STORED_AS = {
     pa.null(): pa.string(),
     pa.time32("s"): pa.time32("ms"),
 }
+_TEXTS = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+)
+#: JSON of numbers, truth values, lists and structs.
+_OTHER_THAN_TEXT = (
+    r"(?s)^\s*(?:[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|true|false|\[.*\]|\{.*\})\s*$"
+)
+_SHOWN = 80  # characters of a value in an error
 _NOT_UTF8 = "bytes that are not UTF-8 were read as Latin-1"
 _NOT_BOXES = "rows whose boxes are not lists of numbers are invalid"
 
@@ -55,6 +67,7 @@ class Columns:
 
         Raises:
             MissingColumn: it lacks one.
+            UnreadableList: it has one more than once.
         """
         known = [str(each) for each in available]
         for column in self.needed:
@@ -64,6 +77,10 @@ class Columns:
                 raise MissingColumn(
                     f"{name} has no column {column!r}: its columns are {columns}{hint}"
                 )
+            if known.count(column) > 1:
+                raise UnreadableList(
+                    f"{name} has more than one column {column!r}; rename one of them"
+                )
 
     def from_arrow(self, table: pa.Table | pa.RecordBatch, notes: Notes, row: int) -> pa.Table:
         """Build a table from columns of the list; `row` is the number of its first row."""
@@ -71,6 +88,8 @@ class Columns:
         for target, source in self.options.sources.items():
             column = table.column(source)
             chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+            if target == "url":
+                _check_urls(source, column.type, notes.name)
             kind, convert = self._conversion(target, column.type)
             made[target] = pa.chunked_array([convert(each, notes, row) for each in chunks], kind)
         return pa.table(made)
@@ -100,6 +119,39 @@ class Columns:
         if target in self.typed:
             return _plain_type(stored), _as_is
         return pa.string(), _as_text
+
+
+def checked_urls(tables: Iterable[pa.Table], source: str, name: str) -> Iterator[pa.Table]:
+    """Yield the tables of a list; check the first one that has URLs.
+
+    A text may be no URL in some rows, but numbers or JSON in all of them are another column.
+
+    Raises:
+        UnreadableList: all values are numbers, truth values, lists or structs.
+    """
+    is_checked = False
+    for table in tables:
+        if not is_checked:
+            urls = table["url"].drop_null()
+            is_checked = len(urls) > 0
+            other = pc.all(pc.match_substring_regex(urls, _OTHER_THAN_TEXT), min_count=1)
+            if other.as_py():
+                raise UnreadableList(_not_urls(source, urls[0].as_py()[:_SHOWN], name))
+        yield table
+
+
+def _check_urls(source: str, kind: pa.DataType, name: str) -> None:
+    """Check the type of a column of URLs."""
+    plain = _plain_type(kind)
+    if not any(is_kind(plain) for is_kind in _TEXTS):
+        raise UnreadableList(_not_urls(source, f"{kind}", name))
+
+
+def _not_urls(source: str, found: str, name: str) -> str:
+    return (
+        f"{name}: expected URLs in column {source!r}, got {found}; set url_col to the column of "
+        "the URLs, or make each URL a row"
+    )
 
 
 def text_array(values: Sequence[Any], notes: Notes, row: int) -> pa.Array:

@@ -20,6 +20,7 @@ from dataset_assets.errors import ConfigurationError, EmptyList, ListChanged, Un
 from dataset_assets.redaction import redact
 from dataset_assets.storage.store import ObjectInfo, Store, open_store
 from dataset_assets.urls._memory import memory_list
+from dataset_assets.urls.columns import checked_urls
 from dataset_assets.urls.lists import (
     AUTO,
     COMPRESSIONS,
@@ -95,13 +96,14 @@ def _read(file: ListFile, options: ListOptions) -> Iterator[pa.Table]:
     """Read a list with the reader of its format.
 
     Raises:
-        UnreadableList: the list is not of its format.
+        UnreadableList: the list is not of its format, or has no URLs in their column.
         ListChanged: the file was written to while it was read.
     """
     before = file.info()
     rows = 0
     try:
-        for table in registry.load("input_format", file.input_format)(options).read(file):
+        tables = registry.load("input_format", file.input_format)(options).read(file)
+        for table in checked_urls(tables, options.url_col, file.name):
             yield table
             rows += table.num_rows
     except _UNREADABLE as exc:

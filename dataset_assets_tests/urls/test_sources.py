@@ -1,6 +1,10 @@
+import datetime as dt
 import gzip
+import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
@@ -197,3 +201,59 @@ def test_reading_error_tells_row_and_what_to_do(tmp_path):
 def test_empty_source_is_refused():
     with pytest.raises(ConfigurationError, match="got an empty text"):
         open_lists("", ListOptions())
+
+
+def url_columns():
+    """Return columns that are no URLs, by what the error shows of them."""
+    return {
+        "list<element: string>": pa.array([["http://h/a"], ["http://h/b"]]),
+        "struct<src: string>": pa.array([{"src": "http://h/a"}, None]),
+        "int64": pa.array([17, 18]),
+        "bool": pa.array([True, False]),
+        "timestamp[us]": pa.array([dt.datetime(2020, 1, 1), None]),
+    }
+
+
+@pytest.mark.parametrize("shown", list(url_columns()))
+def test_parquet_whose_urls_are_of_another_type_is_refused(tmp_path, shown):
+    path = tmp_path / "list.parquet"
+    pq.write_table(pa.table({"url": url_columns()[shown], "link": ["http://h/a", None]}), path)
+    refusal = rf"list\.parquet: expected URLs in column 'url', got {re.escape(shown)}; set url_col"
+    with pytest.raises(UnreadableList, match=refusal):
+        rows_of(path)
+    assert rows_of(path, url_col="link") == {"url": ["http://h/a", None]}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.csv", "url,caption\n17,a\n18,b\n"),
+        ("list.json", '[{"url": ["http://h/a"]}, {"url": null}]'),
+        ("list.jsonl", '{"url": null}\n{"url": {"src": "http://h/a"}}\n'),
+        ("list.json", '{"url": {"0": 17, "1": 18.5}}'),
+        ("list.txt", "17\n18\n"),
+    ],
+)
+def test_list_whose_urls_are_all_numbers_or_json_is_refused(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UnreadableList, match=r"list.*expected URLs in column 'url', got [\[{1]"):
+        rows_of(tmp_path / name)
+    with pytest.raises(UnreadableList, match=r"memory: expected URLs in column 'url', got 17"):
+        list(open_lists([{"url": 17}, {"url": 18}], ListOptions())[0].read())
+
+
+def test_number_among_urls_is_a_row(tmp_path):
+    (tmp_path / "list.jsonl").write_text('{"url": 17}\n{"url": ["x"]}\n{"url": "http://h/a"}\n')
+    assert rows_of(tmp_path / "list.jsonl") == {"url": ["17", '["x"]', "http://h/a"]}
+
+
+def test_column_of_a_parquet_must_be_unique(tmp_path):
+    columns = [pa.array([each]) for each in ("http://h/a", "http://h/b", "c")]
+    pq.write_table(pa.Table.from_arrays(columns, ["url", "url", "x"]), tmp_path / "list.parquet")
+    with pytest.raises(UnreadableList, match=r"list\.parquet has more than one column 'url'"):
+        rows_of(tmp_path / "list.parquet")
+
+
+def rows_of(path, **options):
+    (found,) = open_lists(str(path), ListOptions(input_format="auto", **options))
+    return pa.concat_tables(found.read()).to_pydict()

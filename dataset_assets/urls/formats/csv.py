@@ -82,11 +82,6 @@ class Reader:
             header = next(self._rows(text, file.name), [])
         if header:
             self._columns.check(header, file.name)
-        for name in self._columns.needed:
-            if header.count(name) > 1:
-                raise UnreadableList(
-                    f"{file.name} has more than one column {name!r}; rename one of them"
-                )
         return header
 
     def _types(self, file: ListFile, width: int) -> dict[str, pa.DataType]:
