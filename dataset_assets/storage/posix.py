@@ -44,18 +44,16 @@ def create(path: Path) -> BinaryIO:
     return path.open("xb", buffering=0)
 
 
-def write_all(descriptor: int, parts: Sequence[Buffer]) -> int:
-    """Write the buffers and return their bytes.
+def write_all(descriptor: int, parts: Sequence[Buffer]) -> None:
+    """Write the buffers, which must be some.
 
     The system may write less at once, after a signal or when a disk is nearly full.
     """
-    expected = sum(len(part) for part in parts)
-    written = os.writev(descriptor, parts) if parts else 0
-    if written != expected:
+    written = os.writev(descriptor, parts)
+    if written != sum(len(part) for part in parts):
         rest = memoryview(b"".join(parts))[written:]
         while rest:
             rest = rest[os.write(descriptor, rest) :]
-    return expected
 
 
 def make_folder(folder: Path) -> None:

@@ -7,12 +7,13 @@ storage). Reads take ranges.
 """
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, Self
 
 from dataset_assets import registry
-from dataset_assets.errors import ConfigurationError
+from dataset_assets.errors import ConfigurationError, StorageError
 
 Buffer = bytes | bytearray | memoryview
 
@@ -30,53 +31,100 @@ class ObjectInfo:
     """Seconds since the epoch; 0 when the store does not say."""
 
 
-class Staged(Protocol):
+class Staged(ABC):
     """Bytes on their way into a store, invisible until `commit`.
 
-    Append only, for one writer. A context manager that discards the bytes unless committed.
+    Append only, for one writer. A context manager that discards the bytes unless committed. What
+    differs between stores is in the methods with an underscore.
     """
 
-    key: str
-    bytes: int
+    def __init__(self, key: str, *, sha256: bool) -> None:
+        self.key = key
+        self.bytes = 0
+        self._digest = hashlib.sha256() if sha256 else None
+        self._is_closed = False
+        self._is_committed = False
+
+    @abstractmethod
+    def _append(self, parts: Sequence[Buffer]) -> None:
+        """Write buffers in order."""
+
+    @abstractmethod
+    def _flush(self) -> None:
+        """Make the bytes durable, still invisible."""
+
+    @abstractmethod
+    def _publish(self) -> None:
+        """Make the object visible."""
+
+    @abstractmethod
+    def _remove(self) -> None:
+        """Remove the bytes. Idempotent."""
 
     def write(self, data: Buffer) -> int:
-        """Append.
+        """Append, and return the number of bytes.
 
         Raises:
             DiskFull, StorageError: the store refuses the bytes.
         """
+        self.writev((data,))
+        return len(data)
 
     def writev(self, parts: Sequence[Buffer]) -> None:
         """Append several buffers in order."""
+        if self._is_closed:
+            raise StorageError(f"{self.key} is closed: nothing more can be written to it")
+        self._append(parts)
+        for part in parts:
+            self.bytes += len(part)
+            if self._digest is not None:
+                self._digest.update(part)
 
     def close(self) -> None:
         """Flush to durable storage. Idempotent; the object stays invisible."""
+        if not self._is_closed:
+            self._flush()
+            self._is_closed = True
 
     def commit(self) -> None:
         """Close, then make the object visible under its key. Idempotent.
 
         Replaces the object that was there.
         """
+        if not self._is_committed:
+            self.close()
+            self._publish()
+            self._is_committed = True
 
     def discard(self) -> None:
         """Remove what was written. No effect after `commit`. Idempotent."""
+        if not self._is_committed:
+            self._is_closed = True
+            self._remove()
 
     @property
     def sha256(self) -> str:
-        """Hex digest of everything written so far."""
+        """Hex digest of everything written so far; "" when it is not computed."""
+        return self._digest.hexdigest() if self._digest is not None else ""
 
     def __enter__(self) -> Self:
-        """Return self."""
+        return self
 
     def __exit__(self, *exc: object) -> None:
-        """Discard unless committed."""
+        self.discard()
 
 
 class Store(Protocol):
-    """A folder of objects at a URL."""
+    """A folder of objects at a URL.
+
+    The stores of this package inherit from it what is the same everywhere.
+    """
 
     url: str
     """Without credentials; `open_store(url)` returns an equal store."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__module__}.Store({self.url!r})"
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """Read an object, or `length` bytes of it from `start`.
@@ -97,6 +145,8 @@ class Store(Protocol):
 
     def size(self, key: str) -> int | None:
         """Return the object's size in bytes, or None when there is none."""
+        found = self.info(key)
+        return found.bytes if found else None
 
     def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
         """Yield the objects whose key starts with `prefix`, sorted by key.
@@ -110,9 +160,20 @@ class Store(Protocol):
 
         `durable=False` skips fsync, for objects that do not count before a later durable write.
         """
+        with self.stage(key, sha256=False) as staged:
+            staged.write(data)
+            staged.commit()
 
     def write_new(self, key: str, data: bytes) -> bool:
-        """Write only if there is no such object; tell whether this call wrote it."""
+        """Write only if there is no such object; tell whether this call wrote it.
+
+        This one looks first, so that two writers in the same instant may both win. A store whose
+        server can do better overrides it.
+        """
+        if self.size(key) is not None:
+            return False
+        self.write(key, data)
+        return True
 
     def stage(self, key: str, *, sha256: bool = True) -> Staged:
         """Start writing an object that becomes visible when committed."""
@@ -176,55 +237,3 @@ def open_store(url: str) -> Store:
         name = "fsspec"
     store: Store = registry.load("store", name)(url)
     return store
-
-
-class Digest:
-    """A sha256 that can be disabled."""
-
-    __slots__ = ("_hash",)
-
-    def __init__(self, *, enabled: bool) -> None:
-        self._hash = hashlib.sha256() if enabled else None
-
-    def update(self, data: Buffer) -> None:
-        """Add bytes."""
-        if self._hash is not None:
-            self._hash.update(data)
-
-    def hexdigest(self) -> str:
-        """Return the hex digest, or "" when disabled."""
-        return self._hash.hexdigest() if self._hash is not None else ""
-
-
-class StagedBytes:
-    """The base of the `Staged` objects of all stores."""
-
-    def __init__(self, key: str, *, sha256: bool) -> None:
-        self.key = key
-        self.bytes = 0
-        self._digest = Digest(enabled=sha256)
-        self._committed = False
-
-    def writev(self, parts: Sequence[Buffer]) -> None:
-        """Append several buffers in order."""
-        raise NotImplementedError
-
-    def discard(self) -> None:
-        """Remove what was written, unless committed. Idempotent."""
-        raise NotImplementedError
-
-    def write(self, data: Buffer) -> int:
-        """Append, and return the number of bytes."""
-        self.writev((data,))
-        return len(data)
-
-    @property
-    def sha256(self) -> str:
-        """Hex digest of everything written so far."""
-        return self._digest.hexdigest()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.discard()

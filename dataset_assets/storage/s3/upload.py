@@ -19,7 +19,7 @@ from dataset_assets.errors import ObjectMissing, StorageError
 from dataset_assets.storage.s3.client import Bucket
 from dataset_assets.storage.s3.errors import DigestRefused, NotSupported, UploadGone
 from dataset_assets.storage.s3.read import is_encrypted
-from dataset_assets.storage.store import Buffer, StagedBytes
+from dataset_assets.storage.store import Buffer, Staged
 
 PART_BYTES = 8 << 20
 _PARTS_PER_SIZE = 1000
@@ -66,8 +66,8 @@ def _has_etag(answer: dict[str, Any], expected: str, form: re.Pattern[str]) -> b
     return etag == expected or not form.fullmatch(etag) or is_encrypted(answer)
 
 
-class S3Upload(StagedBytes):
-    """Bytes on their way into a bucket: a `Staged` object."""
+class S3Upload(Staged):
+    """Bytes on their way into a bucket. A small object stays in memory until `commit`."""
 
     def __init__(self, bucket: Bucket, key: str, path: str, where: str, *, sha256: bool) -> None:
         super().__init__(key, sha256=sha256)
@@ -76,26 +76,18 @@ class S3Upload(StagedBytes):
         self._where = where
         self._buffer = bytearray()
         self._parts: _MultipartUpload | None = None
-        self._is_closed = False
 
-    def writev(self, parts: Sequence[Buffer]) -> None:
-        """Append several buffers, and send the parts that are full."""
-        if self._is_closed:
-            raise StorageError(f"{self.key} is closed: nothing more can be written to it")
-        for part in parts:
-            self._digest.update(part)
-            self._append(memoryview(part).cast("B"))
-
-    def _append(self, view: memoryview) -> None:
+    def _append(self, parts: Sequence[Buffer]) -> None:
         """Buffer bytes. A part is sent once it cannot be the last: a small object is one PUT."""
-        self.bytes += len(view)
-        while len(view):
-            size = part_bytes(self._parts.next_number if self._parts else 1)
-            if len(self._buffer) >= size:
-                self._send()
-            room = size - len(self._buffer)
-            self._buffer += view[:room]
-            view = view[room:]
+        for part in parts:
+            view = memoryview(part).cast("B")
+            while len(view):
+                size = part_bytes(self._parts.next_number if self._parts else 1)
+                if len(self._buffer) >= size:
+                    self._send()
+                room = size - len(self._buffer)
+                self._buffer += view[:room]
+                view = view[room:]
 
     def _send(self) -> None:
         self._parts = self._parts or _MultipartUpload(self._bucket, self._path, self._where)
@@ -103,32 +95,19 @@ class S3Upload(StagedBytes):
         self._buffer = bytearray()
         self._parts.send(body)
 
-    def close(self) -> None:
-        """Send the last part. A small object stays in memory until `commit`. Idempotent."""
-        if self._is_closed:
-            return
+    def _flush(self) -> None:
         if self._parts is not None:
             self._send()
             self._parts.wait()
-        self._is_closed = True
 
-    def commit(self) -> None:
-        """Make the object visible. Idempotent."""
-        if self._committed:
-            return
-        self.close()
+    def _publish(self) -> None:
         if self._parts is None:
             put(self._bucket, "put_object", self._where, self._buffer, Key=self._path)
         else:
             self._parts.complete(self.bytes)
-        self._committed = True
         self._buffer = bytearray()
 
-    def discard(self) -> None:
-        """Remove what was sent, unless committed. Idempotent."""
-        if self._committed:
-            return
-        self._is_closed = True
+    def _remove(self) -> None:
         self._buffer = bytearray()
         if self._parts is not None:
             self._parts.abort()

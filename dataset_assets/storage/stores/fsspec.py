@@ -13,7 +13,6 @@ Interface: https://filesystem-spec.readthedocs.io/en/latest/api.html
 """
 
 import io
-import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -21,68 +20,27 @@ from datetime import datetime
 from typing import Any, BinaryIO
 from uuid import uuid4
 
-import fsspec
-
-from dataset_assets.errors import ConfigurationError, MissingDependency, NotWritable
-from dataset_assets.redaction import redact
-from dataset_assets.storage.fsspec_upload import (
+from dataset_assets.errors import NotWritable
+from dataset_assets.storage.fsspec_folder import (
     ABSENT,
+    CONDITIONAL,
+    FsspecFolder,
     FsspecUpload,
     describe,
     translate_fsspec_errors,
 )
 from dataset_assets.storage.store import TEMPORARY, ObjectInfo, check_key
+from dataset_assets.storage.store import Store as StoreProtocol
 
-_CONDITIONAL = {"memory", "gs", "gcs", "abfs", "abfss", "az"}
-"""Schemes of stores that can create an object only if there is none."""
-_OBJECT_STORAGE = _CONDITIONAL | {"adl", "oss", "obs"}
-"""Schemes of stores where an upload is invisible until it is complete and replaces at once."""
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 """Keys with which file systems say when an object was modified."""
 
 
-class Store:
+class Store(FsspecFolder, StoreProtocol):
     """Objects below one URL. `url` has no password; the store keeps the one it was opened with."""
 
-    def __init__(self, url: str) -> None:
-        self._address = url if url.endswith("://") else url.rstrip("/")
-        self._scheme = url.split("://", 1)[0]
-        self._opened: tuple[int, Any, str] | None = None
-        self.url = redact(self._address)
-        _check_installed(self._scheme)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__module__}.Store({self.url!r})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None}
-
-    @property
-    def is_object_storage(self) -> bool:
-        """Whether uploads are invisible until they are complete."""
-        return self._scheme in _OBJECT_STORAGE
-
-    def open(self) -> tuple[Any, str]:
-        """Return this process's file system, and the path of this store in it.
-
-        Raises:
-            StorageError: the file system cannot be reached.
-        """
-        if self._opened is None or self._opened[0] != os.getpid():
-            with translate_fsspec_errors(self.url):
-                fs, root = fsspec.core.url_to_fs(self._address)
-            self._opened = os.getpid(), fs, root.rstrip("/")
-        return self._opened[1:]
-
-    def _path(self, key: str) -> tuple[Any, str]:
-        fs, root = self.open()
-        return fs, f"{root}/{check_key(key)}"
-
-    def locate(self, key: str) -> str:
-        return redact(_join(self._address, check_key(key)))
-
     def child(self, prefix: str) -> "Store":
-        return Store(_join(self._address, check_key(prefix)))
+        return Store(self._address_of(prefix))
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         fs, path = self._path(key)
@@ -118,10 +76,6 @@ class Store:
                 return None
         return _object_info(key, found) if found["type"] != "directory" else None
 
-    def size(self, key: str) -> int | None:
-        found = self.info(key)
-        return found.bytes if found else None
-
     def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
         found = self._below(prefix.rpartition("/")[0], recursive=recursive)
         wanted = (info for info in found if info.key.startswith(prefix))
@@ -146,18 +100,9 @@ class Store:
             if entry["type"] != "directory" and entry["name"] != root
         ]
 
-    def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
-        """Write an object at once; always as durable as the store is."""
-        with FsspecUpload(self, key, sha256=False) as staged:
-            staged.write(data)
-            staged.commit()
-
     def write_new(self, key: str, data: bytes) -> bool:
-        if self._scheme not in _CONDITIONAL:
-            if self.size(key) is not None:
-                return False
-            self.write(key, data)
-            return True
+        if self._scheme not in CONDITIONAL:
+            return super().write_new(key, data)
         fs, path = self._path(key)
         with translate_fsspec_errors(self.locate(key)):
             try:
@@ -207,10 +152,6 @@ class Store:
             ) from exc
 
 
-def _join(address: str, key: str) -> str:
-    return f"{address}{key}" if address.endswith("://") else f"{address}/{key}"
-
-
 def _object_info(key: str, found: dict[str, Any]) -> ObjectInfo:
     modified = next((found[name] for name in _TIMES if found.get(name)), 0.0)
     if isinstance(modified, str):
@@ -218,18 +159,3 @@ def _object_info(key: str, found: dict[str, Any]) -> ObjectInfo:
     if isinstance(modified, datetime):
         modified = modified.timestamp()
     return ObjectInfo(key, int(found["size"] or 0), float(modified))
-
-
-def _check_installed(scheme: str) -> None:
-    for name in scheme.split("::"):
-        try:
-            fsspec.get_filesystem_class(name)
-        except ImportError as exc:
-            raise MissingDependency(
-                f"{scheme}:// needs a package that is not installed: {exc}"
-            ) from exc
-        except ValueError as exc:
-            known = ", ".join(sorted(fsspec.available_protocols()))
-            raise ConfigurationError(
-                f"expected a folder, or a URL with one of the schemes {known}, got {scheme}://"
-            ) from exc

@@ -26,21 +26,19 @@ from dataset_assets.storage.posix import (
     walk,
     write_all,
 )
-from dataset_assets.storage.store import TEMPORARY, Buffer, ObjectInfo, StagedBytes, check_key
+from dataset_assets.storage.store import TEMPORARY, Buffer, ObjectInfo, Staged, check_key
+from dataset_assets.storage.store import Store as StoreProtocol
 
 _MAX_BUFFERS = 1024  # IOV_MAX of Linux and macOS
 
 
-class Store:
+class Store(StoreProtocol):
     """Objects as files below one folder."""
 
     def __init__(self, url: str) -> None:
         path = unquote(urlsplit(url).path) if url.startswith(("file://", "local://")) else url
         self.root = Path(os.path.abspath(Path(path).expanduser()))
         self.url = str(self.root)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__module__}.Store({self.url!r})"
 
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)
@@ -72,10 +70,6 @@ class Store:
         if stat.S_ISDIR(found.st_mode):
             return None
         return ObjectInfo(key, found.st_size, found.st_mtime)
-
-    def size(self, key: str) -> int | None:
-        found = self.info(key)
-        return found.bytes if found else None
 
     def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
         folder, _, _ = prefix.rpartition("/")
@@ -167,8 +161,8 @@ def _raise_unless_gone(_call: Callable[..., object], _path: str, error: Any) -> 
         raise error[1]
 
 
-class _StagedFile(StagedBytes):
-    """A temporary file that becomes an object by a rename: a `Staged` object."""
+class _StagedFile(Staged):
+    """A temporary file that becomes an object by a rename."""
 
     def __init__(
         self, root: Path, path: Path, key: str, *, sha256: bool, durable: bool = True
@@ -178,44 +172,28 @@ class _StagedFile(StagedBytes):
         self._durable = durable
         self.temporary = root / TEMPORARY / f"{path.name}.{uuid4().hex}"
         with translate_os_errors(path):
-            self._file: BinaryIO | None = create(self.temporary)
+            self._file = create(self.temporary)
 
-    def writev(self, parts: Sequence[Buffer]) -> None:
-        if self._file is None:
-            raise StorageError(f"{self.key} is closed: nothing more can be written to it")
-        for first in range(0, len(parts), _MAX_BUFFERS):
-            some = parts[first : first + _MAX_BUFFERS]
-            for part in some:
-                self._digest.update(part)
-            with translate_os_errors(self._path):
-                self.bytes += write_all(self._file.fileno(), some)
+    def _append(self, parts: Sequence[Buffer]) -> None:
+        with translate_os_errors(self._path):
+            for first in range(0, len(parts), _MAX_BUFFERS):
+                write_all(self._file.fileno(), parts[first : first + _MAX_BUFFERS])
 
-    def close(self) -> None:
-        if self._file is None:
-            return
+    def _flush(self) -> None:
         with translate_os_errors(self._path):
             if self._durable:
                 os.fsync(self._file.fileno())
             self._file.close()
-        self._file = None
 
-    def commit(self) -> None:
-        if self._committed:
-            return
-        self.close()
+    def _publish(self) -> None:
         with translate_os_errors(self._path):
             make_folder(self._path.parent)
             os.replace(self.temporary, self._path)
             if self._durable:
                 sync_folder(self._path.parent)
-        self._committed = True
         remove_if_empty(self.temporary.parent)
 
-    def discard(self) -> None:
-        if self._committed:
-            return
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+    def _remove(self) -> None:
+        self._file.close()
         self.temporary.unlink(missing_ok=True)
         remove_if_empty(self.temporary.parent)

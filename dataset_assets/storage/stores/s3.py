@@ -26,6 +26,7 @@ from dataset_assets.storage.s3.errors import Forbidden, Refused
 from dataset_assets.storage.s3.probe import Capabilities, capabilities
 from dataset_assets.storage.s3.upload import PART_BYTES, S3Upload, abort_older, put
 from dataset_assets.storage.store import TEMPORARY, ObjectInfo, check_key
+from dataset_assets.storage.store import Store as StoreProtocol
 
 _URL = re.compile(
     r"(?:s3|s3a)://(?:(?P<store>[A-Za-z0-9_.-]+)@)?(?P<bucket>[A-Za-z0-9][A-Za-z0-9_.-]{1,254})"
@@ -34,7 +35,7 @@ _URL = re.compile(
 )
 
 
-class Store:
+class Store(StoreProtocol):
     """Objects below one prefix of a bucket."""
 
     def __init__(self, url: str, credentials: S3Credentials | None = None) -> None:
@@ -50,9 +51,6 @@ class Store:
         self._bucket = Bucket(found["bucket"], credentials, found["store"])
         named = f"{found['store']}@" if found["store"] else ""
         self.url = f"s3://{named}{found['bucket']}/{prefix}".rstrip("/")
-
-    def __repr__(self) -> str:
-        return f"{type(self).__module__}.Store({self.url!r})"
 
     def _path(self, key: str) -> str:
         return f"{self._prefix}{check_key(key)}"
@@ -97,10 +95,6 @@ class Store:
             return None
         return ObjectInfo(key, int(found["ContentLength"]), found["LastModified"].timestamp())
 
-    def size(self, key: str) -> int | None:
-        found = self.info(key)
-        return found.bytes if found else None
-
     def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
         for item in self._items(f"{self._prefix}{prefix}", delimiter="" if recursive else "/"):
             key = item["Key"].removeprefix(self._prefix)
@@ -118,18 +112,13 @@ class Store:
         """Write an object at once; always as durable as the store is."""
         if len(data) <= PART_BYTES:
             put(self._bucket, "put_object", self.locate(key), data, Key=self._path(key))
-            return
-        with self.stage(key, sha256=False) as staged:
-            staged.write(data)
-            staged.commit()
+        else:
+            super().write(key, data, durable=durable)
 
     def write_new(self, key: str, data: bytes) -> bool:
         path = self._path(key)
         if not self.capabilities().conditional_writes:
-            if self.size(key) is not None:
-                return False
-            self.write(key, data)
-            return True
+            return super().write_new(key, data)
         try:
             put(self._bucket, "put_object", self.locate(key), data, Key=path, IfNoneMatch="*")
         except Refused:
