@@ -11,15 +11,12 @@ import shutil
 import tempfile
 from typing import BinaryIO
 
-from dataset_assets.archives.hashed_file import HashedFile
 from dataset_assets.archives.published import MIB, Archive, ArchiveLimits
 from dataset_assets.archives.published_tar import TarArchive
 from dataset_assets.archives.published_tar_header import is_header
 from dataset_assets.archives.published_zip import ZipArchive
 from dataset_assets.archives.tar_header import BLOCK
 from dataset_assets.errors import ArchiveCorrupt, DiskFull
-
-__all__ = ["Archive", "ArchiveLimits", "HashedFile", "open_archive", "spool"]
 
 
 def open_archive(file: BinaryIO, name: str, limits: ArchiveLimits | None = None) -> Archive:

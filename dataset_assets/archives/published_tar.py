@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
-from dataset_assets.archives.gzip_stream import GzipReader
+from dataset_assets.archives.gzip_reader import GzipReader
 from dataset_assets.archives.published import MIB, ArchiveLimits, check_name, refusal
 from dataset_assets.archives.published_tar_header import Header, read_header
 from dataset_assets.archives.seekable import Window, drop_buffers

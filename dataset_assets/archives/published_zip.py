@@ -11,7 +11,7 @@ from itertools import islice
 from typing import BinaryIO, TypeVar
 
 from dataset_assets.archives.published import MIB, ArchiveLimits, refusal
-from dataset_assets.archives.seekable import SeekableStream, drop_buffers
+from dataset_assets.archives.seekable import UnpackedStream, drop_buffers
 from dataset_assets.archives.zip_directory import DEFLATED, LOCAL, STORED, Entry, read_directory
 from dataset_assets.errors import ArchiveCorrupt
 from dataset_assets.records.staged import ArchiveMember
@@ -125,11 +125,8 @@ def _inflate(data: bytes, size: int) -> bytes:
     return unpacked
 
 
-class _MemberStream(SeekableStream):
-    """One member, unpacked as it is read.
-
-    A stored member is a window of the zip; in a deflated one, to seek back starts over.
-    """
+class _MemberStream(UnpackedStream):
+    """One member, unpacked as it is read; a stored member is a window of the zip."""
 
     def __init__(
         self,
@@ -142,8 +139,9 @@ class _MemberStream(SeekableStream):
         self._entry = entry
         self._begin = begin
         self._refuse = refuse
+
+    def _rewind(self) -> None:
         self._consumed = 0  # packed bytes
-        self._produced = 0  # unpacked bytes
         self._crc32: int | None = 0  # of what was unpacked; None where some was skipped
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
 
@@ -153,20 +151,10 @@ class _MemberStream(SeekableStream):
         Raises:
             ArchiveCorrupt: the data is damaged.
         """
-        if position < self._produced:
-            self._rewind()
         if self._entry.method == STORED and self._produced != position:
             self._produced = position
-            self._crc32 = None
-        while self._produced < position:
-            self._next(min(_CHUNK, position - self._produced))
-        return self._next(length)
-
-    def _rewind(self) -> None:
-        self._consumed = 0
-        self._produced = 0
-        self._crc32 = 0
-        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+            self._crc32 = None if position else 0
+        return super().read_at(position, length)
 
     def _next(self, length: int) -> bytes:
         data = self._stored(length) if self._entry.method == STORED else self._inflated(length)

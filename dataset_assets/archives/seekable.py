@@ -5,6 +5,8 @@ from typing import Any, BinaryIO
 
 from dataset_assets.storage.positioned import Positioned
 
+_CHUNK = 1 << 18
+
 
 class SeekableStream(Positioned):
     """A stream over a file, which drops its buffers when this one does."""
@@ -41,6 +43,36 @@ def drop_buffers(file: BinaryIO) -> None:
     Of all seeks, the one to the end is never answered from the buffer of an `io.BufferedReader`.
     """
     file.seek(0, io.SEEK_END)
+
+
+class UnpackedStream(SeekableStream):
+    """A stream that is unpacked in order; to seek back starts over."""
+
+    def __init__(self, source: BinaryIO, name: str, size: int | None) -> None:
+        super().__init__(source, name, size)
+        self._produced = 0  # unpacked bytes
+        self._rewind()
+
+    def _rewind(self) -> None:
+        """Start over, at byte 0."""
+        raise NotImplementedError
+
+    def _next(self, length: int) -> bytes:
+        """Unpack up to `length` bytes and count them in `_produced`; none only at the end.
+
+        Bytes that are refused count too, so that reading them again starts over.
+        """
+        raise NotImplementedError
+
+    def read_at(self, position: int, length: int) -> bytes:
+        """Unpack and drop the bytes before a position, then return some; none only at the end."""
+        if position < self._produced:
+            self._produced = 0
+            self._rewind()
+        while self._produced < position:
+            if not self._next(min(_CHUNK, position - self._produced)):
+                return b""
+        return self._next(length)
 
 
 class Window(SeekableStream):

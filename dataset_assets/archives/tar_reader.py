@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from dataset_assets.archives.gzip_stream import GzipReader
+from dataset_assets.archives.gzip_reader import GzipReader
 from dataset_assets.archives.hashed_file import HashedFile
 from dataset_assets.archives.member_names import check_member_name
 from dataset_assets.archives.tar_header import BLOCK, RECORD, SPLIT, ZEROS, Damaged, TarDialect
@@ -58,10 +58,10 @@ def read_tar(
             raise source.cut(f"in the data of member {name!r}")
         padding = source.read(-size % BLOCK)
         if len(padding) != -size % BLOCK:
-            raise source.cut(f"behind the data of member {name!r}")
+            raise source.cut(f"after the data of member {name!r}")
         if any(padding):
             raise ShardCorrupt(
-                f"{label}: bytes that are not zero behind the data of member {name!r}"
+                f"{label}: bytes that are not zero after the data of member {name!r}"
             )
         yield TarMember(name, offset, data)
 
@@ -100,18 +100,18 @@ def _problems(hashed: HashedFile, file: ArchiveFile) -> Iterator[str]:
         members = read_tar(hashed, file.name, SPLIT, file.kind)
         found, counts = _count(member.name for member in members)
         if found != file.members:
-            yield f"{file.name} has {found} members, expected {file.members}"
+            yield f"{file.name}: expected {file.members} members, got {found}"
         if file.samples not in counts:
-            yield f"{file.name} has {counts[0]} samples, expected {file.samples}"
+            yield f"{file.name}: expected {file.samples} samples, got {counts[0]}"
     except ShardCorrupt as exc:
         yield str(exc)
     size = hashed.seek(0, io.SEEK_END)
     if size != file.bytes:
-        yield f"{file.name} has {size} bytes, expected {file.bytes}"
+        yield f"{file.name}: expected {file.bytes} bytes, got {size}"
         return
     sha256 = hashed.hexdigest(max_unread=size)
     if sha256 != file.sha256:
-        yield f"{file.name} has changed: sha256 {sha256}, expected {file.sha256}"
+        yield f"{file.name} has changed: expected sha256 {file.sha256}, got {sha256}"
 
 
 def _count(names: Iterator[str]) -> tuple[int, tuple[int, int]]:

@@ -3,10 +3,11 @@
 An archive ends with at least two blocks of zeros, filled up to a multiple of 10,240 bytes.
 """
 
+import struct
+import zlib
 from collections.abc import Sequence
 from typing import Self
 
-from dataset_assets.archives.gzip_stream import GzipWriter
 from dataset_assets.archives.member_names import check_member_name
 from dataset_assets.archives.tar_header import BLOCK, RECORD, SPLIT, ZEROS, TarDialect
 from dataset_assets.checks import one_of
@@ -14,6 +15,8 @@ from dataset_assets.errors import ConfigurationError
 from dataset_assets.storage.store import Buffer, Staged
 
 KINDS = ("tar", "tar.gz")
+_GZIP_LEVEL = 6
+_GZIP_HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"  # deflate, no flags, no time, no system
 
 
 class TarWriter:
@@ -27,7 +30,7 @@ class TarWriter:
         is_packed = one_of("kind of archive", kind, KINDS) == "tar.gz"
         self._staged = staged
         self._dialect = dialect
-        self._gzip = GzipWriter(staged) if is_packed else None
+        self._gzip = _GzipWriter(staged) if is_packed else None
         self._names: set[str] = set()
         self._members = 0
         self._position = 0  # in the tar, before compression
@@ -108,3 +111,32 @@ class TarWriter:
 def stored_bytes(name: str, size: int) -> int:
     """Return the bytes that a member takes in the tar of a split."""
     return len(SPLIT.header(name, size)) + size + -size % BLOCK
+
+
+class _GzipWriter:
+    """Compresses into a staged object: one gzip member without name and time (RFC 1952).
+
+    Equal bytes give equal files. Python's own writer finishes a file when it is garbage collected,
+    also one that was given up.
+    """
+
+    def __init__(self, staged: Staged) -> None:
+        self._staged = staged
+        self._deflate = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+        self._crc = 0
+        self._bytes = 0
+        staged.write(_GZIP_HEADER)
+
+    def writev(self, parts: Sequence[Buffer]) -> None:
+        """Append several buffers in order."""
+        for part in parts:
+            self._crc = zlib.crc32(part, self._crc)
+            self._bytes += len(part)
+            if out := self._deflate.compress(part):
+                self._staged.write(out)
+
+    def finish(self) -> None:
+        """Append the rest, checksum and length."""
+        self._staged.write(
+            self._deflate.flush() + struct.pack("<II", self._crc, self._bytes % 2**32)
+        )

@@ -49,10 +49,10 @@ def test_check_finds_nothing_when_the_archive_is_on_another_store():
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"bytes": 1}, "a.tar has 20480 bytes, expected 1"),
+        ({"bytes": 1}, "a.tar: expected 1 bytes, got 20480"),
         ({"sha256": "0" * 64}, "a.tar has changed: sha256"),
-        ({"members": 3}, "a.tar has 16 members, expected 3"),
-        ({"samples": 4}, "a.tar has 3 samples, expected 4"),
+        ({"members": 3}, "a.tar: expected 3 members, got 16"),
+        ({"samples": 4}, "a.tar: expected 4 samples, got 3"),
         ({"name": "b.tar"}, "b.tar is missing"),
     ],
 )
@@ -78,7 +78,7 @@ def test_check_names_the_archive_when_it_is_cut_anywhere(store, name):
         problems = check_tar(store, file)
         assert len(problems) == 2, length
         assert all(problem.startswith(name) for problem in problems)
-        assert problems[1] == f"{name} has {length} bytes, expected {file.bytes}"
+        assert problems[1] == f"{name}: expected {file.bytes} bytes, got {length}"
 
 
 def test_check_finds_the_change_when_one_bit_of_a_payload_differs(store):
@@ -87,7 +87,7 @@ def test_check_finds_the_change_when_one_bit_of_a_payload_differs(store):
     data[BLOCK + 30] ^= 1
     store.write("a.tar", bytes(data))
     assert check_tar(store, file) == [
-        f"a.tar has changed: sha256 {hashlib.sha256(data).hexdigest()}, expected {file.sha256}"
+        f"a.tar has changed: expected sha256 {file.sha256}, got {hashlib.sha256(data).hexdigest()}"
     ]
 
 

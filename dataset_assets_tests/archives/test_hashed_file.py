@@ -7,7 +7,8 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_assets.archives.opening import HashedFile, open_archive
+from dataset_assets.archives.hashed_file import HashedFile
+from dataset_assets.archives.opening import open_archive
 from dataset_assets_tests.staging.published import photos, tarred, zipped
 
 MIB = 1 << 20

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dataset_assets.archives.opening import HashedFile, open_archive
+from dataset_assets.archives.hashed_file import HashedFile
+from dataset_assets.archives.opening import open_archive
 from dataset_assets.errors import ArchiveCorrupt, SourceError
 from dataset_assets.fetch.ranges import RangeFile, RangeOptions
 from dataset_assets.fetch.session import Session, SessionOptions

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_assets.archives.opening import ArchiveLimits, open_archive
+from dataset_assets.archives.opening import open_archive
+from dataset_assets.archives.published import ArchiveLimits
 from dataset_assets.errors import ArchiveCorrupt, SourceError
 from dataset_assets_tests.staging.published import file_header, odd_header, photos, tar_of, tarred
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_assets.archives.opening import ArchiveLimits, open_archive, spool
+from dataset_assets.archives.opening import open_archive, spool
+from dataset_assets.archives.published import ArchiveLimits
 from dataset_assets.errors import ArchiveCorrupt
 from dataset_assets_tests.staging.published import DEFLATED, STORED, photos, zipped
 

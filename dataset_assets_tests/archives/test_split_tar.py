@@ -181,7 +181,7 @@ def cut_points():
     return {
         "where a member or the end should start": [0, 100, start, start + 100, end],
         "in the data of member 'rec/cam.0000.pgm'": [BLOCK, BLOCK + 300],
-        "behind the data of member 'rec/cam.0000.pgm'": [BLOCK + 700, BLOCK + 800],
+        "after the data of member 'rec/cam.0000.pgm'": [BLOCK + 700, BLOCK + 800],
         "in a member's header": [start + BLOCK + BLOCK, start + BLOCK + 2 * BLOCK + 10],
         "the end of the archive": [end + BLOCK, end + 2 * BLOCK],
     }
@@ -216,7 +216,7 @@ def test_reading_refuses_an_archive_when_bytes_follow_its_end(store, kind, tail)
 
 def test_reading_refuses_a_gzip_file_when_other_bytes_are_in_the_next_chunk(store, monkeypatch):
     data = write(store, "tar.gz")
-    monkeypatch.setattr("dataset_assets.archives.gzip_stream._CHUNK", len(data))
+    monkeypatch.setattr("dataset_assets.archives.gzip_reader._CHUNK", len(data))
     assert read(data, "tar.gz") == MEMBERS
     with pytest.raises(ShardCorrupt, match="other bytes follow"):
         read(data + b"\0", "tar.gz")
