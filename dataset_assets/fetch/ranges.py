@@ -20,7 +20,8 @@ from dataset_assets.fetch._retry import TransientError
 from dataset_assets.fetch.options import MIB
 from dataset_assets.fetch.session import Session, describe
 from dataset_assets.redaction import redact
-from dataset_assets.storage.positioned import Positioned, parse_content_range
+from dataset_assets.storage.http import parse_content_range
+from dataset_assets.storage.positioned import Positioned
 
 _Result = TypeVar("_Result")
 

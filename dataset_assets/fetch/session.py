@@ -23,10 +23,10 @@ from dataset_assets.errors import SourceError
 from dataset_assets.fetch._retry import Retries, TransientError
 from dataset_assets.fetch.options import DEFAULT_USER_AGENT, MIB, default_ca_file
 from dataset_assets.redaction import redact
+from dataset_assets.storage.http import TRANSIENT_STATUSES
 
 # How urllib3 begins the text of an error.
 _CONNECTION = re.compile(r"^.*?(?:port=\d+\)|object at 0x[0-9a-f]+>): ")
-_TRANSIENT_STATUSES = frozenset((408, 425, 429, 500, 502, 503, 504))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +211,7 @@ class Session:
         except urllib3.exceptions.HTTPError as exc:
             raise _error_for(url, exc) from exc
         self._cookies.extract_cookies(response, request)
-        if response.status in _TRANSIENT_STATUSES:
+        if response.status in TRANSIENT_STATUSES:
             response.close()
             raise TransientError(
                 f"{redact(url)}: HTTP status {response.status}", response.headers.get("Retry-After")

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.records.publications import PublishFile
 
-_MAKE_FEWER = "make fewer, larger archives and tables (max_archive_bytes, max_table_bytes)"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubLimits:
@@ -34,11 +32,8 @@ class HubLimits:
         """
         for file in files:
             if file.bytes > self.max_file_bytes:
-                raise ConfigurationError(
-                    f"{repo}: {file.path}: expected at most {self.max_file_bytes:,} bytes, got "
-                    f"{file.bytes:,}; make smaller archives and tables (max_archive_bytes, "
-                    "max_table_bytes)"
-                )
+                where = f"{repo}: {file.path}"
+                raise _too_many(where, self.max_file_bytes, "bytes", file.bytes, "smaller")
 
     def check_change(self, repo: str, changed: int, after: Collection[str]) -> None:
         """Refuse a commit that changes too many files or leaves too many in the repository.
@@ -51,20 +46,19 @@ class HubLimits:
         Raises:
             ConfigurationError: a limit is exceeded.
         """
-        if changed > self.max_files_per_commit:
-            raise ConfigurationError(
-                f"{repo}: expected at most {self.max_files_per_commit:,} files that change in one "
-                f"commit, got {changed:,}; {_MAKE_FEWER}"
-            )
-        if len(after) > self.max_files:
-            raise ConfigurationError(
-                f"{repo}: expected at most {self.max_files:,} files in the repository, got "
-                f"{len(after):,}; {_MAKE_FEWER}"
-            )
         folders = Counter(path.rpartition("/")[0] for path in after)
         folder, entries = max(folders.items(), key=lambda item: item[1], default=("", 0))
-        if entries > self.max_files_per_folder:
-            raise ConfigurationError(
-                f"{repo}: expected at most {self.max_files_per_folder:,} files in "
-                f"{folder or 'the root folder'}, got {entries:,}; {_MAKE_FEWER}"
-            )
+        for limit, found, what in (
+            (self.max_files_per_commit, changed, "files that change in one commit"),
+            (self.max_files, len(after), "files in the repository"),
+            (self.max_files_per_folder, entries, f"files in {folder or 'the root folder'}"),
+        ):
+            if found > limit:
+                raise _too_many(repo, limit, what, found, "fewer, larger")
+
+
+def _too_many(where: str, limit: int, what: str, found: int, advice: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{where}: expected at most {limit:,} {what}, got {found:,}; make {advice} archives and "
+        "tables (max_archive_bytes, max_table_bytes)"
+    )

@@ -99,12 +99,7 @@ def legacy_script(manifest: SplitManifest, repo: str, *, revision: str = "main")
     Raises:
         ConfigurationError: the version has no archives.
     """
-    archives: dict[str, list[tuple[str, int]]] = {}
-    for name in manifest.splits:
-        for file in manifest.files:
-            if file.split == name and file.kind != "parquet":
-                archives.setdefault(name, []).append((file.name, file.samples))
-    if not archives:
+    if not manifest.archives:
         raise ConfigurationError(
             "a legacy script reads archives and this version has none; make the split archives "
             "with archives=True"
@@ -114,7 +109,7 @@ def legacy_script(manifest: SplitManifest, repo: str, *, revision: str = "main")
         revision=revision,
         media=manifest.media,
         columns=json.dumps(manifest.columns, indent=4),
-        archives=json.dumps(archives, indent=4),
+        archives=json.dumps(manifest.archives, indent=4),
         description=f"snapshot {manifest.version}",
     )
     text = head + _rows_code()

@@ -104,7 +104,7 @@ def video_dataset(
     version = find_version(target, revision=revision, token=token, archives_only=True)
     manifest = _manifest(version, token)
     builder = VideoDataset(
-        archives=_archives(manifest) if manifest else _plain_archives(version.base),
+        archives=manifest.archives if manifest else _plain_archives(version.base),
         media=manifest.media if manifest else "frames",
         columns=manifest.columns if manifest else _PLAIN_COLUMNS,
         base_path=version.base,
@@ -175,16 +175,6 @@ def _download_manifest(version: PublishedVersion, token: str | None) -> str:
             f"{repo} has no {MANIFEST}, which lists its archives; use load_published, which reads "
             "the tables"
         ) from None
-
-
-def _archives(manifest: SplitManifest) -> dict[str, list[tuple[str, int]]]:
-    """Return split -> its archives with their counts. `datasets` cannot prepare an empty split."""
-    archives: dict[str, list[tuple[str, int]]] = {}
-    for name in manifest.splits:
-        for file in manifest.files:
-            if file.kind != "parquet" and file.split == name:
-                archives.setdefault(name, []).append((file.name, file.samples))
-    return archives
 
 
 def _plain_archives(folder: str) -> dict[str, list[tuple[str, int]]]:

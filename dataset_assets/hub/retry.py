@@ -15,13 +15,13 @@ from typing import Any, Self, TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from dataset_assets.errors import ConfigurationError
+from dataset_assets.storage.http import TRANSIENT_STATUSES
 
 _Result = TypeVar("_Result")
 
 _RESET = re.compile(r";\s*t=(\d+)")
 # The Xet library reports the status in the text of its error only.
 _XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3})\b")
-_TRANSIENT_STATUSES = {408, 429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ def is_transient(exc: BaseException) -> bool:
         return False
     status = status_of(exc)
     if status is not None:
-        return status in _TRANSIENT_STATUSES
+        return status in TRANSIENT_STATUSES
     network_errors = (httpx.TransportError, ConnectionError, TimeoutError)
     return any(isinstance(cause, network_errors) for cause in causes(exc))
 

@@ -63,6 +63,16 @@ class SplitManifest:
         """Samples of all splits."""
         return sum(count.samples for count in self.splits.values())
 
+    @property
+    def archives(self) -> dict[str, list[tuple[str, int]]]:
+        """Split -> name and samples of its archives; splits without archives are left out."""
+        found: dict[str, list[tuple[str, int]]] = {}
+        for split in self.splits:
+            for file in self.files:
+                if file.split == split and file.kind != "parquet":
+                    found.setdefault(split, []).append((file.name, file.samples))
+        return found
+
     def to_json(self) -> bytes:
         """Serialize. Equal versions give equal bytes."""
         return json.dumps(asdict(self), indent=1).encode()

@@ -14,11 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from dataset_assets.errors import ConfigurationError
-from dataset_assets.storage.credentials_file import (
-    CredentialsFile,
-    NamedStore,
-    read_credentials_file,
-)
+from dataset_assets.storage.credentials_file import read_credentials_file
 from dataset_assets.storage.s3.credentials import S3Credentials
 
 CREDENTIALS_VARIABLE = "DATASET_ASSETS_CREDENTIALS"
@@ -55,44 +51,42 @@ def resolve(
             f"set {CREDENTIALS_VARIABLE} to its path"
         )
     if path:
-        store = _store_in(read_credentials_file(path), name, bucket)
+        file = read_credentials_file(path)
+        if name is not None:
+            return file.named(name).credentials
+        store = file.of_bucket(bucket) if bucket else None
         if store is not None:
             return store.credentials
     return _from_fsspec(environment) or _from_environment(environment)
 
 
-def _store_in(file: CredentialsFile, name: str | None, bucket: str | None) -> NamedStore | None:
-    if name is not None:
-        return file.named(name)
-    return file.of_bucket(bucket) if bucket else None
-
-
 def _from_environment(environment: Mapping[str, str]) -> S3Credentials:
-    get = environment.get
-    endpoint_url = None
-    if get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") != "true":
-        endpoint_url = get("AWS_ENDPOINT_URL_S3") or get("AWS_ENDPOINT_URL")
-    general: dict[str, Any] = {
-        "endpoint_url": endpoint_url or None,
-        "verify": get("AWS_CA_BUNDLE") or True,
-    }
-    region = get("AWS_REGION") or get("AWS_DEFAULT_REGION")
+    def get(*names: str) -> str | None:
+        return next(filter(None, map(environment.get, names)), None)
+
+    endpoint_url = get("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    if get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") == "true":
+        endpoint_url = None
     # as in boto3, keys in the environment take precedence over AWS_PROFILE
-    if get("AWS_ACCESS_KEY_ID") or get("AWS_SECRET_ACCESS_KEY"):
-        return S3Credentials(
-            source="environment",
-            access_key=get("AWS_ACCESS_KEY_ID") or None,
-            secret_key=get("AWS_SECRET_ACCESS_KEY") or None,
-            session_token=get("AWS_SESSION_TOKEN") or None,
-            region=region or "us-east-1",
-            **general,
-        )
-    profile = get("AWS_PROFILE") or get("AWS_DEFAULT_PROFILE") or None
-    source = "boto3's own chain (default profile, container or instance)"
-    if profile:
+    has_keys = get("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") is not None
+    profile = None if has_keys else get("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+    region = get("AWS_REGION", "AWS_DEFAULT_REGION")
+    if has_keys:
+        source = "environment"
+        region = region or "us-east-1"
+    elif profile:
         source = f"profile {profile}"
+    else:
+        source = "boto3's own chain (default profile, container or instance)"
     return S3Credentials(
-        source=source, profile=profile, region=region or _region_of(profile), **general
+        source=source,
+        endpoint_url=endpoint_url,
+        access_key=get("AWS_ACCESS_KEY_ID"),
+        secret_key=get("AWS_SECRET_ACCESS_KEY"),
+        session_token=get("AWS_SESSION_TOKEN") if has_keys else None,
+        region=region or _region_of(profile),
+        profile=profile,
+        verify=get("AWS_CA_BUNDLE") or True,
     )
 
 

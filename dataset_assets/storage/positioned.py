@@ -4,10 +4,7 @@ Wrap such a stream in `io.BufferedReader`.
 """
 
 import io
-import re
 from typing import Any
-
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII)
 
 
 class Positioned(io.RawIOBase):
@@ -60,13 +57,3 @@ class Positioned(io.RawIOBase):
         view[: len(data)] = data
         self._position += len(data)
         return len(data)
-
-
-def parse_content_range(value: str) -> tuple[int, int, int] | None:
-    """Return start, end and the size of the whole from a Content-Range header.
-
-    The end is exclusive. None when the header does not say all of them.
-    Format: https://www.rfc-editor.org/rfc/rfc9110#name-content-range
-    """
-    found = _CONTENT_RANGE.fullmatch(value)
-    return (int(found[1]), int(found[2]) + 1, int(found[3])) if found else None

@@ -50,7 +50,7 @@ def test_check_finds_nothing_when_the_archive_is_on_another_store():
     ("change", "problem"),
     [
         ({"bytes": 1}, "a.tar: expected 1 bytes, got 20480"),
-        ({"sha256": "0" * 64}, "a.tar has changed: sha256"),
+        ({"sha256": "0" * 64}, "a.tar has changed: expected sha256 0000"),
         ({"members": 3}, "a.tar: expected 3 members, got 16"),
         ({"samples": 4}, "a.tar: expected 4 samples, got 3"),
         ({"name": "b.tar"}, "b.tar is missing"),

@@ -16,7 +16,8 @@ from contextlib import suppress
 from typing import Any
 
 from dataset_assets.errors import StorageError
-from dataset_assets.storage.positioned import Positioned, parse_content_range
+from dataset_assets.storage.http import parse_content_range
+from dataset_assets.storage.positioned import Positioned
 from dataset_assets.storage.s3.client import Bucket
 from dataset_assets.storage.s3.errors import (
     Changed,

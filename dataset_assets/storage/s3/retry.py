@@ -3,12 +3,13 @@
 import random
 from typing import Any
 
+from dataset_assets.storage.http import TRANSIENT_STATUSES
+
 MAX_ATTEMPTS = 10
 _FIRST_ATTEMPTS = 2
 """Attempts at an endpoint that has never answered: 2 x 5 s to connect, and a pause."""
 _FIRST_PAUSE_S = 0.2
 _MAX_PAUSE_S = 20.0
-_RETRIED = {429, 500, 502, 503, 504}
 
 
 def backoff_s(failures: int, first_s: float, max_s: float) -> float:
@@ -49,7 +50,9 @@ class RetryPolicy:
         is_broken = isinstance(caught_exception, HTTPClientError) or (
             is_unreachable and not isinstance(caught_exception, SSLError)
         )
-        if not is_broken and (response is None or response[0].status_code not in _RETRIED):
+        if not is_broken and (
+            response is None or response[0].status_code not in TRANSIENT_STATUSES
+        ):
             return None
         is_new = is_unreachable and not self._has_answered
         if attempts >= (_FIRST_ATTEMPTS if is_new else MAX_ATTEMPTS):
