@@ -78,19 +78,17 @@ def check_name(archive: str, name: str, offset: int) -> str:
         ArchiveCorrupt: it does not.
     """
     if not is_safe_name(name):
-        shown = repr(name) if len(name) <= 200 else f"{name[:200]!r}..."
-        raise refusal(
-            archive,
-            shown,
-            offset,
+        why = (
             "its name is absolute, leads out of its folder, or has characters that file systems "
-            "treat differently",
+            "treat differently"
         )
+        raise refusal(archive, name, offset, why)
     return name
 
 
 def refusal(archive: str, member: str, offset: int, why: str) -> ArchiveCorrupt:
     """Return the error for a member that is not read."""
+    shown = repr(member) if len(member) <= 200 else f"{member[:200]!r}..."
     return ArchiveCorrupt(
-        f"{archive}: member {member} at byte {offset:,}: {why}; download the archive again"
+        f"{archive}: member {shown} at byte {offset:,}: {why}; download the archive again"
     )

@@ -59,9 +59,7 @@ class TarArchive:
             if not header.is_file or not wanted(header.name):
                 continue
             if hash(header.name) in names:
-                raise refusal(
-                    self.name, repr(header.name), header.offset, "another member has this name"
-                )
+                raise refusal(self.name, header.name, header.offset, "another member has this name")
             names.add(hash(header.name))
             if start > 0:
                 start -= 1
@@ -81,7 +79,7 @@ class TarArchive:
     def _find(self, member: ArchiveMember) -> Header:
         header = self._header(member.offset)
         if header is None or (header.name, header.bytes) != (member.name, member.bytes):
-            raise refusal(self.name, repr(member.name), member.offset, "it is not there")
+            raise refusal(self.name, member.name, member.offset, "it is not there")
         return header
 
     def _header(self, offset: int) -> Header | None:
@@ -108,11 +106,11 @@ class TarArchive:
     def _data(self, header: Header) -> bytes:
         if header.bytes > self._limits.max_member_bytes:
             why = f"{header.bytes:,} bytes, expected at most {self._limits.max_member_bytes:,}"
-            raise refusal(self.name, repr(header.name), header.offset, why)
+            raise refusal(self.name, header.name, header.offset, why)
         self._file.seek(header.data)
         data = self._file.read(header.bytes)
         if len(data) != header.bytes:
-            raise refusal(self.name, repr(header.name), header.offset, "the file ends within it")
+            raise refusal(self.name, header.name, header.offset, "the file ends within it")
         return data
 
     def _check_end(self, offset: int) -> None:

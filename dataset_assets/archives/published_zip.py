@@ -34,15 +34,14 @@ class ZipArchive:
         self._file = file
         self._limits = limits
         try:
-            directory = read_directory(file, name, limits)
+            entries, self.digest = read_directory(file, name, limits)
         except ArchiveCorrupt:
             drop_buffers(file)
-            directory = read_directory(file, name, limits)
-        self.digest = directory.digest
-        self._entries = {entry.offset: entry for entry in directory.entries}
+            entries, self.digest = read_directory(file, name, limits)
+        self._entries = {entry.offset: entry for entry in entries}
         self._members = tuple(
             ArchiveMember(entry.name, entry.unpacked, entry.offset, entry.crc32)
-            for entry in directory.entries
+            for entry in entries
         )
 
     def members(self) -> Sequence[ArchiveMember]:
@@ -73,7 +72,7 @@ class ZipArchive:
         return io.BufferedReader(stream, _CHUNK)
 
     def _refusal(self, entry: Entry, why: str) -> ArchiveCorrupt:
-        return refusal(self.name, repr(entry.name), entry.offset, why)
+        return refusal(self.name, entry.name, entry.offset, why)
 
     def _seek_data(self, entry: Entry) -> int:
         """Seek to the data of a member; return its offset."""

@@ -145,14 +145,11 @@ class _Source:
 
         Reads in pieces, so that a header that claims an absurd size costs no memory.
         """
-        data = self._file.read(min(length, _CHUNK))
-        if 0 < len(data) < length:
-            parts = [data]
-            left = length - len(data)
-            while left and (part := self._file.read(min(left, _CHUNK))):
-                parts.append(part)
-                left -= len(part)
-            data = b"".join(parts)
+        parts = []
+        while length and (part := self._file.read(min(length, _CHUNK))):
+            parts.append(part)
+            length -= len(part)
+        data = b"".join(parts)  # one part is not copied
         self.position += len(data)
         return data
 

@@ -47,14 +47,6 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Directory:
-    """All files, in the order of their bytes."""
-
-    entries: list[Entry]
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Location:
     """Where the directory is."""
 
@@ -63,8 +55,11 @@ class _Location:
     offset: int
 
 
-def read_directory(file: BinaryIO, name: str, limits: ArchiveLimits) -> Directory:
+def read_directory(file: BinaryIO, name: str, limits: ArchiveLimits) -> tuple[list[Entry], str]:
     """Read and check the directory.
+
+    Returns:
+        All files, in the order of their bytes, and the sha256 (hex) of the directory.
 
     Raises:
         ArchiveCorrupt: the archive is cut, damaged, or has members that are refused.
@@ -85,7 +80,7 @@ def read_directory(file: BinaryIO, name: str, limits: ArchiveLimits) -> Director
         file.seek(place.offset)
         data = file.read(place.size)
     entries = sorted(_entries(data, place, name, limits), key=lambda entry: entry.offset)
-    return Directory(_without_overlaps(entries, place, name), hashlib.sha256(data).hexdigest())
+    return _without_overlaps(entries, place, name), hashlib.sha256(data).hexdigest()
 
 
 def _find(tail: bytes, start: int, name: str) -> _Location:
@@ -136,11 +131,11 @@ def _entries(data: bytes, place: _Location, name: str, limits: ArchiveLimits) ->
             check_name(name, entry.name[:-1], entry.offset)
             continue
         if entry.name in names:
-            raise refusal(name, repr(entry.name), entry.offset, "another member has this name")
+            raise refusal(name, entry.name, entry.offset, "another member has this name")
         names.add(check_name(name, entry.name, entry.offset))
         if limits.is_bomb(entry.packed, entry.unpacked):
             why = f"{entry.packed:,} bytes that unpack to {entry.unpacked:,}"
-            raise refusal(name, repr(entry.name), entry.offset, why)
+            raise refusal(name, entry.name, entry.offset, why)
         yield entry
     if found != place.count or at != place.size:
         raise ArchiveCorrupt(
@@ -165,7 +160,7 @@ def _entry(data: bytes, at: int, archive: str) -> tuple[Entry, int]:
     name = raw_name.decode("utf-8" if flags & _UTF8 else "cp437")
     mode = attributes >> 16 if system == _UNIX else 0
     if why := _why_unsupported(flags, method, mode, packed == unpacked):
-        raise refusal(archive, repr(name), offset, why)
+        raise refusal(archive, name, offset, why)
     return Entry(name, raw_name, method, crc32, packed, unpacked, offset, 0), end
 
 
@@ -203,7 +198,7 @@ def _without_overlaps(entries: list[Entry], place: _Location, name: str) -> list
     end = place.offset
     for entry in reversed(entries):
         if entry.offset + LOCAL.size + len(entry.raw_name) + entry.packed > end:
-            raise refusal(name, repr(entry.name), entry.offset, "it overlaps what follows it")
+            raise refusal(name, entry.name, entry.offset, "it overlaps what follows it")
         checked.append(entry._replace(end=end))
         end = entry.offset
     checked.reverse()

@@ -134,14 +134,11 @@ class EmbeddedS3:
         return {**keys, **self._settings()}
 
     def _settings(self) -> dict[str, str]:
-        checksums = {
-            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
-            "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
-        }
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_DEFAULT_REGION": self.credentials.region,
-            **checksums,
+            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+            "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
         }
 
     def bucket(self, name: str) -> str:
