@@ -1,6 +1,6 @@
 """Reads gzip files: our own, strictly, and published ones.
 
-Python's own reader accepts zeros behind the end.
+Python's own reader accepts zeros after the end.
 Format: RFC 1952, https://www.rfc-editor.org/rfc/rfc1952
 """
 
@@ -26,7 +26,7 @@ class GzipReader(UnpackedStream):
         Args:
             file: the gzip file; any position.
             name: what errors call it.
-            limits: of a published file, which may have several gzip members and zeros behind
+            limits: of a published file, which may have several gzip members and zeros after
                 them. None: one of our own, with one member and nothing else.
         """
         super().__init__(file, name, None)
