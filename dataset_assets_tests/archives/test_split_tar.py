@@ -234,7 +234,7 @@ def test_reading_refuses_a_gzip_file_when_its_bytes_are_altered(store):
 def test_reading_refuses_an_archive_when_padding_is_not_zero(store):
     data = bytearray(write(store, "tar"))
     data[BLOCK + 700] = 1
-    with pytest.raises(ShardCorrupt, match="not zero behind"):
+    with pytest.raises(ShardCorrupt, match="not zero after"):
         read(bytes(data))
 
 
