@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, Self, runtime_checkable
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.loaders.labels.class_dictionary import ClassDictionary
@@ -226,11 +224,6 @@ def augment_options(arguments: Mapping[str, Any], **changes: Any) -> AugmentOpti
     values["mean"] = tuple(values["mean"])
     values["stdev"] = tuple(values["stdev"])
     return AugmentOptions(**(values | changes))
-
-
-def weights_array(values: Any) -> NDArray[np.float64] | None:
-    """Return sample weights as an array, if there are any."""
-    return None if values is None else np.asarray(values, np.float64)
 
 
 def _field_values(cls: type[Any], arguments: Mapping[str, Any]) -> dict[str, Any]:

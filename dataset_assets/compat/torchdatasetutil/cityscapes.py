@@ -8,6 +8,8 @@ https://github.com/bhlarson/torchdatasetutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from dataset_assets.compat.torchdatasetutil._sets import (
     BucketSource,
     SegmentationSets,
@@ -16,7 +18,6 @@ from dataset_assets.compat.torchdatasetutil._sets import (
     copied_definitions,
     locate_set,
     open_bucket,
-    weights_array,
 )
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.loaders.labels.class_dictionary import ClassDictionary
@@ -150,8 +151,9 @@ def CreateCityscapesLoaders(
         definition["enable_transform"] = definition["enable_transform"] and transforms
         definition["drop_last"] = False
         rows = ShardRows(store.child(locate_set(definition, src, dest)))
-        is_train = definition["set"] == "train"
-        weights = weights_array(train_sampler_weights) if is_train else None
+        weights = None
+        if definition["set"] == "train" and train_sampler_weights is not None:
+            weights = np.asarray(train_sampler_weights, np.float64)
         source = LoaderSource(rows=rows, sample_weights=weights)
         sets.add_loader(definition, source, dictionary, part=_label_part(definition))
         made.append(definition | _described(dictionary_source, dictionary, width, height))
