@@ -14,27 +14,43 @@ import secrets
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 import yaml
 
-from dataset_assets.errors import ConfigurationError, MissingDependency, StorageError
+from dataset_assets.errors import (
+    ConfigurationError,
+    CredentialsRefused,
+    MissingDependency,
+    StorageError,
+)
 from dataset_assets.redaction import redact
 from dataset_assets.storage.credentials import CREDENTIALS_VARIABLE
+from dataset_assets.storage.credentials_file import read_credentials_file
 from dataset_assets.storage.s3.buckets import list_buckets, make_bucket
 from dataset_assets.storage.s3.credentials import S3Credentials
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 _POLL_S = 0.02
+_ASK_TIMEOUT_S = 5.0
+#: What ends no process, stops one, or reports a fault of its code (a handler would never return).
+_KEPT = {
+    *(signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),
+    *(signal.SIGCONT, signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH),
+    *(signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT),
+    *(signal.SIGTRAP, signal.SIGSYS),
+}
 _STARTING = "Starting s3 server on ["
 _SHELL = 'exec 3<&0; "$@" 3<&- & server=$!; (read _ <&3; kill "$server") & wait "$server"'
 """Starts the server, ends it when standard input ends, and ends with it.
@@ -202,7 +218,11 @@ def serve_s3(
     buckets: Sequence[str] = ("datasets",),
     say: Callable[[str], object],
 ) -> None:
-    """Serve a folder until interrupted, with a credentials file that is removed afterwards.
+    """Serve a folder until a signal, with a credentials file that is removed afterwards.
+
+    In the main thread, each signal that would end the process raises SystemExit with the status
+    that a shell shows for it (SIGTERM: 143). After SIGKILL the files stay; the next start replaces
+    them.
 
     Args:
         folder: its folders are the buckets.
@@ -213,25 +233,60 @@ def serve_s3(
         say: gets the lines to paste into a shell; no secret is among them.
 
     Raises:
-        ConfigurationError: the credentials file exists, and another program wrote it.
+        ConfigurationError: the credentials file exists, and another program wrote it, or the
+            server that it belongs to answers.
         StorageError: the server has exited by itself.
     """
     path = Path(credentials_file).absolute()
     with_keys = (path, path.with_name(f"{path.name}.aws"))
     for file in with_keys:
         _check_ours(file)
-    with EmbeddedS3(folder, port) as server:
-        for bucket in buckets:
-            server.bucket(bucket)
-        try:
+    _check_not_served(path)
+    with _signals_end_the_block():
+        for file in with_keys:
+            file.unlink(missing_ok=True)  # of a server that was killed: nobody may wait for it
+        with EmbeddedS3(folder, port) as server:
+            for bucket in buckets:
+                server.bucket(bucket)
             texts = (_as_yaml(server, buckets), _as_aws(server))
-            for file, text in zip(with_keys, texts, strict=True):
-                _write_private(file, _FIRST_LINE + text)
-            _print_exports(server, with_keys, say)
-            server.wait()
-        finally:
-            for file in with_keys:
-                file.unlink(missing_ok=True)
+            try:
+                # scripts wait for the first, so it is written last
+                for file, text in reversed([*zip(with_keys, texts, strict=True)]):
+                    _write_private(file, _FIRST_LINE + text)
+                _print_exports(server, with_keys, say)
+                server.wait()
+            finally:
+                for file, text in zip(with_keys, texts, strict=True):
+                    _remove_own(file, _FIRST_LINE + text)
+
+
+@contextmanager
+def _signals_end_the_block() -> Iterator[None]:
+    """Raise SystemExit at the first signal that would end the process without a clean-up.
+
+    Signals that the process ignores or handles already are left as they are (nohup, Ctrl-C).
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    caught = [
+        number
+        for number in signal.valid_signals() - _KEPT
+        if signal.getsignal(number) is signal.SIG_DFL
+    ]
+
+    def end(number: int, _: object) -> None:
+        for other in caught:
+            signal.signal(other, lambda *_: None)  # SIG_IGN would complain of pending ones
+        raise SystemExit(128 + number)
+
+    for number in caught:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _print_exports(
@@ -286,7 +341,42 @@ def _check_ours(path: Path) -> None:
         )
 
 
+def _check_not_served(path: Path) -> None:
+    """Ask the server of a file that an earlier start wrote whether it is still there.
+
+    Raises:
+        ConfigurationError: it is.
+    """
+    try:
+        (store,) = read_credentials_file(path).stores
+    except (ConfigurationError, ValueError):
+        return  # no file, or none that a client can read
+    url = urlsplit(store.credentials.endpoint_url or "")
+    try:
+        socket.create_connection((url.hostname or "", url.port or 0), _ASK_TIMEOUT_S).close()
+        list_buckets(store.credentials)
+    except (ConnectionRefusedError, CredentialsRefused):
+        return  # it has ended, or another server has its port
+    except (OSError, StorageError):
+        pass  # something holds the port and does not say what it is
+    raise ConfigurationError(
+        f"{path} has the keys of a server that runs on {store.credentials.endpoint_url}; stop that "
+        "one, or name another file for those of the new server"
+    )
+
+
 def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
+    """Create a file that its owner alone can read; it appears whole, and never replaces another."""
+    descriptor, hidden = tempfile.mkstemp(prefix=".", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        os.link(hidden, path)
+    finally:
+        Path(hidden).unlink()
+
+
+def _remove_own(path: Path, text: str) -> None:
+    with suppress(FileNotFoundError):
+        if path.read_text(errors="replace") == text:
+            path.unlink()

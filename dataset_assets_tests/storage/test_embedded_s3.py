@@ -242,6 +242,37 @@ def test_server_ends_when_the_process_that_started_it_is_killed(tmp_path):
         assert said[0].startswith("S3 on http://127.0.0.1:")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1])
+def test_files_and_server_are_gone_when_a_signal_ends_it(tmp_path, number):
+    with serving(tmp_path) as (process, _):
+        process.send_signal(number)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 128 + number
+        assert process.stderr.read() == ""
+    assert gone(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["root"]
+
+
+def test_second_server_is_refused_when_that_of_the_file_answers(tmp_path):
+    with serving(tmp_path):
+        before = (tmp_path / "creds.yaml").read_text()
+        with pytest.raises(
+            ConfigurationError, match=r"runs on http://127.0.0.1:\d+; stop that one"
+        ):
+            _embedded_s3.serve_s3(tmp_path / "other", 0, tmp_path / "creds.yaml", say=print)
+        assert (tmp_path / "creds.yaml").read_text() == before
+
+
+def test_stale_file_is_replaced_when_another_server_has_the_port(tmp_path):
+    with serving(tmp_path) as (process, said):
+        port = said[0].partition("http://127.0.0.1:")[2].partition(" ")[0]
+        process.kill()
+        assert gone(tmp_path)
+        stale = (tmp_path / "creds.yaml").read_text()
+        with EmbeddedS3(tmp_path / "other", int(port)), serving(tmp_path):
+            assert (tmp_path / "creds.yaml").read_text() != stale
+
+
 def test_credentials_of_others_are_kept_when_the_file_exists(tmp_path):
     (tmp_path / "creds.yaml").write_text("s3: []\n")
     with pytest.raises(
