@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,24 +14,66 @@ from dataset_assets.storage.store import TEMPORARY, Buffer, ObjectInfo
 ABSENT = (FileNotFoundError, NotADirectoryError)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _ATTEMPTS = 1000
+_Identity = tuple[int, int]  # device and inode
 
 
-def walk(folder: Path, prefix: str, *, recursive: bool) -> Iterator[ObjectInfo]:
-    """Yield the files of a folder, unsorted; `prefix` is the start of their keys."""
+def walk(
+    folder: Path, prefix: str, *, recursive: bool, above: tuple[_Identity, ...] = ()
+) -> Iterator[ObjectInfo]:
+    """Yield the regular files of a folder, unsorted; links are followed, but not in circles.
+
+    Args:
+        folder: where to look.
+        prefix: the start of the keys of its files.
+        recursive: look into its folders too.
+        above: the folders that were entered on the way to this one.
+
+    Raises:
+        StorageError: a folder cannot be read.
+    """
     try:
-        entries = list(os.scandir(folder))
+        here = _identity(os.stat(folder))
+        entries = [] if here in above else list(os.scandir(folder))
     except ABSENT:
         return
+    except OSError as exc:
+        raise StorageError(
+            f"cannot list {folder}: {exc.strerror}; make it readable for this user, or move it out "
+            "of the folder above"
+        ) from exc
     for entry in entries:
-        if entry.is_dir():
-            if recursive and entry.name != TEMPORARY:
-                yield from walk(Path(entry.path), f"{prefix}{entry.name}/", recursive=True)
+        found = _stat(entry)
+        if found is None:
             continue
-        try:
-            found = entry.stat()
-        except FileNotFoundError:
-            continue  # deleted since the folder was read, or a dangling link
-        yield ObjectInfo(f"{prefix}{entry.name}", found.st_size, found.st_mtime)
+        if stat.S_ISDIR(found.st_mode):
+            if recursive and entry.name != TEMPORARY:
+                yield from walk(
+                    Path(entry.path),
+                    f"{prefix}{entry.name}/",
+                    recursive=True,
+                    above=(*above, here),
+                )
+        elif stat.S_ISREG(found.st_mode):  # a pipe would block its reader
+            yield ObjectInfo(f"{prefix}{entry.name}", found.st_size, found.st_mtime)
+
+
+def _identity(found: os.stat_result) -> _Identity:
+    return found.st_dev, found.st_ino
+
+
+def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Return what is known of a file, None if it does not exist.
+
+    It was deleted since the folder was read, or is a link to nothing or to itself.
+    """
+    try:
+        return entry.stat()
+    except ABSENT:
+        return None
+    except OSError as exc:
+        if exc.errno == errno.ELOOP:
+            return None
+        raise StorageError(f"cannot read {entry.path}: {exc.strerror}") from exc
 
 
 def create(path: Path) -> BinaryIO:

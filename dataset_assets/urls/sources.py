@@ -89,6 +89,13 @@ def find_files(source: str, input_format: str) -> list[tuple[ListFile, ObjectInf
 
 
 def _list_file(store: Store, info: ObjectInfo, name: str) -> ListFile:
+    try:
+        store.locate(info.key).encode()
+    except UnicodeEncodeError as exc:
+        shown = store.locate(info.key).encode(errors="backslashreplace").decode()
+        raise ConfigurationError(
+            f"url_list: expected a file name in UTF-8, got {shown}; rename the file"
+        ) from exc
     return ListFile(store.locate(info.key), name, store, info.key)
 
 

@@ -1,7 +1,11 @@
 import os
+import socket
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -102,3 +106,47 @@ def test_a_tree_is_deleted_when_others_delete_it_too(tmp_path):
         with ThreadPoolExecutor(3) as threads:
             assert list(threads.map(store.delete_tree, ["a"] * 3)) == [None] * 3
         assert list(store.list()) == []
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    store = local.Store(str(tmp_path / "top"))
+    store.write("a/b/1.txt", b"x")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "2.txt").write_bytes(b"x")
+    (tmp_path / "top" / "linked").symlink_to(tmp_path / "other")
+    (tmp_path / "top" / "a" / "b" / "up").symlink_to(tmp_path / "top")
+    (tmp_path / "other" / "back").symlink_to(tmp_path / "top")
+    (tmp_path / "top" / "self").symlink_to("self")
+    (tmp_path / "top" / "nothing").symlink_to("absent")
+    assert [info.key for info in store.list()] == ["a/b/1.txt", "linked/2.txt"]
+
+
+def test_pipes_and_sockets_are_no_objects(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+        (tmp_path / "file").write_bytes(b"x")
+        assert [info.key for info in local.Store(str(tmp_path)).list()] == ["file"]
+
+
+def test_folder_that_cannot_be_read_is_named():
+    with tempfile.TemporaryDirectory() as top:
+        os.chmod(top, 0o755)
+        closed = Path(top) / "closed"
+        closed.mkdir(mode=0o000)
+        with _as_nobody(), pytest.raises(StorageError, match="cannot list .*/closed: Permission"):
+            list(local.Store(top).list())
+
+
+@contextmanager
+def _as_nobody():
+    """Run as a user without privileges if this one has all: root may read any folder."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

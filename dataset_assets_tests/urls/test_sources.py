@@ -1,5 +1,6 @@
 import datetime as dt
 import gzip
+import os
 import re
 from pathlib import Path
 
@@ -257,3 +258,18 @@ def test_column_of_a_parquet_must_be_unique(tmp_path):
 def rows_of(path, **options):
     (found,) = open_lists(str(path), ListOptions(input_format="auto", **options))
     return pa.concat_tables(found.read()).to_pydict()
+
+
+@pytest.mark.parametrize("source", ["", "*.txt", "\udce9.txt"])
+def test_file_name_that_is_not_utf8_is_refused(tmp_path, source):
+    (tmp_path / "\udce9.txt").write_text("http://h/a\n")
+    (tmp_path / "\udce9.other").write_text("no list\n")
+    with pytest.raises(ConfigurationError, match=r"name in UTF-8, got .*\\udce9\.txt; rename"):
+        open_lists(f"{tmp_path}/{source}", ListOptions())
+
+
+def test_pipe_in_a_folder_is_no_list(tmp_path):
+    os.mkfifo(tmp_path / "a.txt")
+    (tmp_path / "b.txt").write_text("http://h/b\n")
+    assert names(str(tmp_path), "txt", str(tmp_path)) == ["b.txt"]
+    assert names(f"{tmp_path}/*.txt", "txt", str(tmp_path)) == ["b.txt"]
