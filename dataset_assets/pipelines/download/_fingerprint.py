@@ -28,7 +28,7 @@ def shard_fingerprint(table: pa.Table) -> str:
         hasher = _Hasher()
         for chunk in column.chunks:
             hasher.update("", chunk)
-        digest.update(json.dumps([field.name, _type_name(field.type), len(column)]).encode())
+        digest.update(json.dumps([field.name, type_name(field.type), len(column)]).encode())
         digest.update(hasher.digest())
     return digest.hexdigest()
 
@@ -104,19 +104,19 @@ def _data_of(array: pa.Array) -> Any:
     return memoryview(data)[bounds[array.offset] : bounds[array.offset + len(array)]]
 
 
-def _type_name(kind: pa.DataType) -> str:
+def type_name(kind: pa.DataType) -> str:
     """Return the type as text, without what differs between equal lists.
 
     That is the names that Parquet readers and writers give to list items, and how strings are kept.
     """
     if pa.types.is_dictionary(kind):
-        return _type_name(kind.value_type)
+        return type_name(kind.value_type)
     if any(is_kind(kind) for is_kind in _LISTS):
-        return f"list<{_type_name(kind.value_type)}>"
+        return f"list<{type_name(kind.value_type)}>"
     if pa.types.is_fixed_size_list(kind):
-        return f"list<{_type_name(kind.value_type)}>[{kind.list_size}]"
+        return f"list<{type_name(kind.value_type)}>[{kind.list_size}]"
     if pa.types.is_struct(kind):
         fields = [kind.field(index) for index in range(kind.num_fields)]
-        types = [f"{json.dumps(field.name)}: {_type_name(field.type)}" for field in fields]
+        types = [f"{json.dumps(field.name)}: {type_name(field.type)}" for field in fields]
         return f"struct<{', '.join(types)}>"
     return str(kind).removeprefix("large_")

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_assets.errors import EmptyList
+from dataset_assets.pipelines.download._column_types import convert
 from dataset_assets.pipelines.download._fingerprint import shard_fingerprint
 from dataset_assets.records.plans import Plan, PlanPart
 from dataset_assets.storage.parquet import ParquetSink
@@ -84,9 +85,16 @@ def write_part(
         shards: its rows, cut into shards.
         plan: the plan that the part will follow.
         first_shard: number of the first shard of a plan without parts.
+
+    Raises:
+        UnreadableList: a column has another type than in the first list of the plan, and values
+            that the type of the first list cannot hold.
     """
     prefix = f"part-{len(plan.parts):05d}"
     suffix = hashlib.sha256(source.name.encode()).hexdigest()[:8]
+    if plan.parts:
+        first = plan.parts[0]
+        shards = convert(shards, part_schema(store, first), source.name, first.name)
     with _PartWriter(store, prefix, suffix, plan.shards_per_file) as writer:
         for shard in shards:
             writer.add(shard)
@@ -103,6 +111,12 @@ def write_part(
         source_bytes=source.bytes,
         shard_fingerprints=tuple(writer.fingerprints),
     )
+
+
+def part_schema(store: Store, part: PlanPart) -> pa.Schema:
+    """Read the types of the columns of a part."""
+    with store.open_read(part.files[0]) as stored, pq.ParquetFile(stored) as parquet:
+        return parquet.schema_arrow
 
 
 def list_fingerprint(shard_fingerprints: Sequence[str]) -> str:

@@ -17,12 +17,14 @@ import pyarrow as pa
 
 from dataset_assets.checks import integer
 from dataset_assets.errors import ConfigurationError, ListChanged, ObjectMissing, PlanMismatch
+from dataset_assets.pipelines.download._column_types import convert
 from dataset_assets.pipelines.download._fingerprint import shard_fingerprint
 from dataset_assets.pipelines.download.plan_parts import (
     check_not_empty,
     cut,
     empty_plan,
     list_fingerprint,
+    part_schema,
     write_part,
 )
 from dataset_assets.records.plans import Plan, PlanPart
@@ -156,7 +158,9 @@ class _Planner:
         self.store.write(SEEN, json.dumps(settled, indent=1).encode(), durable=False)
 
     def _check_unchanged(self, each: UrlList, part: PlanPart) -> None:
-        fingerprints = [shard_fingerprint(shard) for shard in self._shards(each)]
+        planned = part_schema(self.store, part)
+        shards = convert(self._shards(each), planned, each.name, "the plan")
+        fingerprints = [shard_fingerprint(shard) for shard in shards]
         if list_fingerprint(fingerprints) != part.fingerprint:
             raise ListChanged(
                 f"{each.name} was planned with {part.rows:,} rows and has other rows now. Planned "
