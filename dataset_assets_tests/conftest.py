@@ -1,13 +1,22 @@
-"""S3 servers for all tests, started once per process when a test asks for one.
+"""What tests share, started once per process when one asks for it: S3 servers, a warm Python.
 
 Property tests have no deadline: a busy machine must not fail them.
 """
 
+import pytest
 from hypothesis import settings
 
 from dataset_assets_tests.support.s3_server import moto, rclone, swift
+from dataset_assets_tests.support.warm_python import WarmPython
 
 __all__ = ["moto", "rclone", "swift"]
 
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+
+@pytest.fixture(scope="session")
+def warm_python():
+    """A Python that starts programs in milliseconds."""
+    with WarmPython() as python:
+        yield python

@@ -5,8 +5,6 @@ import doctest
 import inspect
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -49,21 +47,14 @@ def test_arguments_are_documented(name):
 
 
 @pytest.mark.parametrize("name", dataset_assets.__all__)
-def test_example_runs(name, example_datasets, example_folder, example_environment):
+def test_example_runs(name, warm_python, example_datasets, example_folder, example_environment):
     doc = inspect.getdoc(getattr(dataset_assets, name))
     assert re.search(r"^Examples?:", doc, re.MULTILINE), "expected a section Example"
     shutil.copytree(example_datasets, example_folder, dirs_exist_ok=True)
     script = example_folder / "example.py"
     script.write_text(RUN)
-    done = subprocess.run(
-        [sys.executable, script, name],
-        cwd=example_folder,
-        env=example_environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = warm_python.run(script, name, cwd=example_folder, env=example_environment)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("name", dataset_assets.__all__)

@@ -23,27 +23,11 @@ _BLOCK = re.compile(
     _MARK.pattern + r"\n```(bash|python|yaml)\n(.*?)^```$", re.DOTALL | re.MULTILINE
 )
 _CODE = re.compile(r"^```(?:bash|console|sh)\n(.*?)^```$|`([^`\n]+)`", re.DOTALL | re.MULTILINE)
-_LOAD_CATALOG = (
-    "mkdir -p catalog/shown && cat >catalog/shown/defs.yaml"
-    " && dagster definitions validate -w workspace.yaml"
-)
+_VALIDATE = ("-m", "dagster", "definitions", "validate", "-w", "workspace.yaml")
 
 BLOCKS = _BLOCK.findall(README)
 # Shell blocks and inline code.
 COMMANDS = "\n".join(block or inline for block, inline in _CODE.findall(README))
-
-
-def _run(command, folder, environment, text=""):
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}\n--- stdout\n{done.stdout}\n--- stderr\n{done.stderr}"
 
 
 def test_blocks_are_marked_when_they_run():
@@ -56,18 +40,26 @@ def test_blocks_are_marked_when_they_run():
     BLOCKS,
     ids=[f"{language}-{number}" for number, (language, _) in enumerate(BLOCKS)],
 )
-def test_block_succeeds_when_run(language, code, example_folder, example_environment):
+def test_block_succeeds_when_run(language, code, warm_python, example_folder, example_environment):
+    example = {"cwd": example_folder, "env": example_environment}
     if language == "python":
-        _run([sys.executable, "-c", code], example_folder, example_environment)
+        done = warm_python.run("-c", code, **example)
     elif language == "bash":
-        _run(["bash", "-euo", "pipefail", "-c", code], example_folder, example_environment)
-    else:
-        _run(
-            ["bash", "-euo", "pipefail", "-c", _LOAD_CATALOG],
-            example_folder,
-            example_environment,
-            code,
+        command = ["bash", "-euo", "pipefail", "-c", code]
+        done = subprocess.run(
+            command,
+            **example,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
+    else:
+        shown = example_folder / "catalog" / "shown" / "defs.yaml"
+        shown.parent.mkdir(parents=True)
+        shown.write_text(code)
+        done = warm_python.run(*_VALIDATE, **example)
+    assert done.returncode == 0, f"{code}\n--- output\n{done.stdout}"
 
 
 def test_make_targets_exist_when_named():

@@ -1,8 +1,7 @@
 """Dagster's own command line on the definitions: validation, the plan, a range of partitions."""
 
 import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -21,8 +20,13 @@ LISTS = {
 TEXT = PHOTOS.replace("max_partitions_per_run: 2", "max_partitions_per_run: all")
 
 
-def dagster(folder, *arguments):
-    """Run a command as a person would, with the datasets of `folder`."""
+@pytest.fixture
+def dagster(warm_python):
+    """Return a function that runs a command as a person would, with the datasets of a folder."""
+    return partial(_dagster, warm_python)
+
+
+def _dagster(python, folder, *arguments):
     home = folder / "dagster"
     home.mkdir(exist_ok=True)
     (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
@@ -31,14 +35,7 @@ def dagster(folder, *arguments):
         "DATASET_ASSETS_CATALOG": str(folder / "catalog"),
         "DATASET_ASSETS_ROOT": str(folder / "data"),
     }
-    return subprocess.run(
-        [sys.executable, "-m", "dagster", *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return python.run("-m", "dagster", *arguments, cwd=ROOT, env=environment)
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +44,10 @@ def server():
         yield server
 
 
-def test_definitions_are_valid_without_warnings_of_ours_when_validated(tmp_path):
+def test_definitions_are_valid_without_warnings_of_ours_when_validated(tmp_path, dagster):
     write_dataset(tmp_path / "catalog", "tiny", MINIMAL)
     done = dagster(tmp_path, "definitions", "validate", "-w", "workspace.yaml")
-    output = done.stdout + done.stderr
+    output = done.stdout
     assert done.returncode == 0, output
     assert "Validation successful for code location dataset_assets" in output
     warned = [
@@ -74,14 +71,16 @@ def test_definitions_are_valid_without_warnings_of_ours_when_validated(tmp_path)
         ),
     ],
 )
-def test_mistake_is_named_with_file_and_line_when_validated(tmp_path, mistake, expected):
+def test_mistake_is_named_with_file_and_line_when_validated(tmp_path, dagster, mistake, expected):
     file = write_dataset(tmp_path / "catalog", "tiny", MINIMAL + mistake)
     done = dagster(tmp_path, "definitions", "validate", "-w", "workspace.yaml")
     assert done.returncode != 0
-    assert f"{file}:5: {expected}" in done.stdout + done.stderr
+    assert f"{file}:5: {expected}" in done.stdout
 
 
-def test_range_of_partitions_has_the_same_bytes_when_made_by_the_command_line(tmp_path, server):
+def test_range_of_partitions_has_the_same_bytes_when_made_by_the_command_line(
+    tmp_path, dagster, server
+):
     def materialize(asset, *more):
         done = dagster(
             tmp_path / "cli",
@@ -93,7 +92,7 @@ def test_range_of_partitions_has_the_same_bytes_when_made_by_the_command_line(tm
             asset,
             *more,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stdout
 
     with dg.DagsterInstance.ephemeral() as instance:
         one_by_one = Graph.make(tmp_path / "one_by_one", server.port, instance, TEXT, LISTS)
