@@ -21,6 +21,16 @@ _SECRET_PARAMETER = re.compile(
     r"|x-(?:amz|goog)-[a-z-]+|(?:[^=&\s]*[-_])?(?:api)?key|awsaccesskeyid|auth|sig))=)[^&\s'\"]+"
 )
 
+# Parameters that give access and say nothing about what is fetched. Not `key`, which often names an
+# image, and no prefix of `redact` that would take parameters with other meanings.
+_SIGNATURE_PARAMETER = re.compile(
+    r"(?i)(?<=[?&;])(?:x-(?:amz|goog|oss|ms|cos)-[a-z0-9-]+|(?:aws|oss)accesskeyid|googleaccessid"
+    r"|key-pair-id|(?:q-|hmac_?|x-)?sign(?:ature)?|sig|hdn(?:ts|ea)|__token__"
+    r"|(?:access|auth|sas|security|session|id|refresh)?[-_]?token|auth[-_]?key"
+    r"|(?:x-)?api[-_]?key|(?:client[-_]?)?secret|password|passwd|pwd)=[^&;#]*(?:[&;]|(?=#|$))"
+)
+_EMPTY_END = re.compile(r"[?&;]+(?=#|$)")
+
 _AWS_KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b")
 
 
@@ -47,3 +57,16 @@ def without_userinfo(url: str) -> str:
     For the URLs of a dataset's own lists, which are stored per row: no other part is changed.
     """
     return _URL_USERINFO.sub("", url, count=1) if "@" in url else url
+
+
+def scrub_url(url: str) -> str:
+    """Return one URL without userinfo and known signature parameters, for what is stored.
+
+    A URL that has neither is returned unchanged. The others lose these parts and can often not be
+    fetched any more: the list has the whole URL.
+    """
+    without = without_userinfo(url)
+    if "=" not in without:
+        return without
+    scrubbed = _SIGNATURE_PARAMETER.sub("", without)
+    return without if scrubbed == without else _EMPTY_END.sub("", scrubbed, count=1)

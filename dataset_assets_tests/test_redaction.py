@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_assets.redaction import MASK, redact
+from dataset_assets.redaction import MASK, redact, scrub_url
 
 
 @pytest.mark.parametrize(
@@ -115,3 +115,28 @@ def test_secret_is_hidden_when_a_text_has_it_in_any_form(form):
 def test_secret_is_hidden_when_json_escapes_it():
     assert redact(json.dumps({"p": 'a"b\\c'}), ('a"b\\c',)) == '{"p": "***"}'
     assert redact("text", ()) == "text" == redact("text", ("",))
+
+
+@pytest.mark.parametrize(
+    ("url", "stored"),
+    [
+        ("https://user:p%40ss@h/a.jpg?w=1", "https://h/a.jpg?w=1"),
+        ("https://h/a?X-Amz-Date=1&X-Amz-Signature=ab%2F", "https://h/a"),
+        ("https://h/a?w=1&X-Amz-Signature=ab&h=2#top", "https://h/a?w=1&h=2#top"),
+        ("https://h/a?Signature=x;w=1;sig=y", "https://h/a?w=1"),
+        ("https://h/a?x-goog-credential=a&X-Goog-Signature=b#f", "https://h/a#f"),
+        ("https://h/a?AWSAccessKeyId=A&Expires=1&Signature=b", "https://h/a?Expires=1"),
+        ("https://a.blob/x?sv=1&sig=abc", "https://a.blob/x?sv=1"),
+        ("https://h/a?access_token=x&api_key=y&password=z&w=1", "https://h/a?w=1"),
+        (
+            "https://h/a?key=photo&design=x&assign=1&w=",
+            "https://h/a?key=photo&design=x&assign=1&w=",
+        ),
+        ("https://h/a@2x.jpg?", "https://h/a@2x.jpg?"),
+        ("https://h/sig=1/a", "https://h/sig=1/a"),
+        ("not a url", "not a url"),
+    ],
+)
+def test_stored_url_has_no_userinfo_and_no_signature(url, stored):
+    assert scrub_url(url) == stored
+    assert scrub_url(stored) == stored

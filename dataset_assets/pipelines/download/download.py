@@ -75,6 +75,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     quoting: str = "minimal",
     retry_failed: Sequence[str] = (),
     layout: str = "dataset_assets",
+    store_url: str = "scrubbed",
     codec_threads: int | None = None,
     area_kernel: str = "auto",
     scaled_decode: bool = False,
@@ -156,6 +157,9 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
             committed shards; "transient" stands for all causes that may go away.
         layout: "img2dataset" writes exactly its files, columns and messages; "dataset_assets" adds
             a manifest and columns.
+        store_url: "scrubbed": the stored `url` and `final_url` have no user, password or known
+            signature parameter, such as `X-Amz-Signature`; "full": they are stored as in the list,
+            and `publish` refuses those that have such parts.
         codec_threads: threads of each process that decode and encode. 0: its main thread. None: the
             cores divided by the processes.
         area_kernel: implementation of the area filter: "numba", "opencv", or "auto" for numba where
@@ -231,7 +235,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         ca_file=ca_file, verify_tls=not ignore_ssl_certificate,
     )
     options = DownloadOptions(
-        image=image, fetch=fetch, layout=layout, output_format=output_format,
+        image=image, fetch=fetch, layout=layout, store_url=store_url, output_format=output_format,
         samples_per_shard=number_sample_per_shard, oom_shard_count=oom_shard_count,
         compute_hash=compute_hash, bbox_col=bbox_col,
         verify_hash=_verify_hash(verify_hash),

@@ -16,6 +16,7 @@ from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import SCHEMA_VERSION
 
 HASHES = ("md5", "sha256", "sha512")
+STORED_URLS = ("scrubbed", "full")
 LAYOUTS = ("dataset_assets", "img2dataset")
 
 # Modules that a process imports once before workers are forked from it.
@@ -52,6 +53,10 @@ class DownloadOptions:
     height. None: nothing is blurred."""
     layout: str = "dataset_assets"
     """`img2dataset` writes exactly the files and columns of img2dataset, and no manifest."""
+    store_url: str = "scrubbed"
+    """`scrubbed`: stored URLs have no user, password or known signature parameter, such as
+    `X-Amz-Signature`. `full`: they are stored as in the list; `publish` refuses them where they
+    have such parts."""
     distributor: str = "multiprocessing"
     """Where shards are made: the name of a plug-in in `dataset_assets.distribute`."""
     processes_count: int = 1
@@ -74,6 +79,7 @@ class DownloadOptions:
         checks.integer("processes_count", self.processes_count, 1)
         checks.integer("max_shard_retry", self.max_shard_retry, 0)
         checks.one_of("layout", self.layout, LAYOUTS)
+        checks.one_of("store_url", self.store_url, STORED_URLS)
         if self.compute_hash is not None:
             checks.one_of("compute_hash", self.compute_hash, HASHES)
         self._check_verify_hash()
@@ -109,6 +115,8 @@ class DownloadOptions:
             "bbox_col": self.bbox_col,
             "layout": self.layout,
         }
+        if self.store_url != STORED_URLS[0]:
+            shaping["store_url"] = self.store_url
         return fingerprint_of(shaping, sort_keys=True, default=str)
 
     @property

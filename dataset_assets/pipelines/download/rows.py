@@ -15,6 +15,7 @@ from dataset_assets.pipelines.download.options import DownloadOptions
 from dataset_assets.records.causes import SUCCESS, Cause
 from dataset_assets.records.fetching import FetchOutcome, Media
 from dataset_assets.records.shards import Row
+from dataset_assets.redaction import scrub_url
 
 #: Columns that are added to img2dataset's.
 EXTRA = ("cause", "http_status", "content_type", "final_url", "extension", "trailing_bytes")
@@ -44,6 +45,7 @@ class RowFields:
         self._has_media = options.image is not None
         self._has_exif = options.image is not None and options.image.extract_exif
         self._hash = options.compute_hash
+        self._is_scrubbed = options.store_url == "scrubbed"
         self._has_extra = not options.is_img2dataset
         self.has_caption = "caption" in self._names
         self._caption = self._names.index("caption") if self.has_caption else None
@@ -55,13 +57,14 @@ class RowFields:
         self.schema = pa.schema(fields)
 
     def urls(self) -> list[str]:
-        """Return the URL of each row."""
+        """Return the URL of each row, as it is fetched."""
         return [row[self._url] for row in self._rows]
 
     def row(self, index: int, key: str, outcome: FetchOutcome, sample: Sample) -> Row:
         """Build a row from what was fetched and what is stored of it."""
         media = sample.media
         columns = dict(zip(self._names, self._rows[index], strict=True))
+        columns["url"] = self._stored(columns["url"])
         columns["key"] = key
         columns["status"] = SUCCESS if media.cause is None else media.cause.status
         is_not_read = not self._has_extra and media.cause in _NOT_READ
@@ -77,7 +80,12 @@ class RowFields:
             columns[self._hash] = sample.digest
         caption = self._rows[index][self._caption] if self._caption is not None else None
         extra = _extra_columns(outcome, media) if self._has_extra else {}
+        if extra:
+            extra["final_url"] = self._stored(extra["final_url"])
         return Row(index, key, columns, extra, media.payload, media.extension, caption, media.cause)
+
+    def _stored(self, url: Any) -> Any:
+        return scrub_url(url) if self._is_scrubbed and isinstance(url, str) else url
 
     def _added_fields(self) -> Iterator[pa.Field]:
         for name in ("key", "status", "error_message"):

@@ -23,6 +23,7 @@ from dataset_assets.hub.target import (
     default_tag,
     open_target,
 )
+from dataset_assets.pipelines.publish._stored_urls import check_stored_urls
 from dataset_assets.records.publications import PublishFile, PublishResult
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.splits.table import features_of
@@ -119,7 +120,8 @@ def publish_split(
 
     Raises:
         ObjectMissing: there is no split.
-        ConfigurationError: the split has no tables, or the repository cannot hold it.
+        ConfigurationError: the split has no tables, its URLs have passwords or signatures, or the
+            repository cannot hold it.
         NotRedistributable: it holds data whose license forbids redistribution, even to a private
             repository.
         StorageError: the target refuses; readers still get the previous revision.
@@ -164,10 +166,11 @@ def publication_files(
         options: what the publication contains and what its card says.
 
     Raises:
-        ConfigurationError: the split has no tables.
+        ConfigurationError: the split has no tables, or its URLs have passwords or signatures.
         NotRedistributable: it holds data whose license forbids redistribution.
     """
     _check_license(manifest)
+    check_stored_urls(split_store, manifest)
     stored = tuple(file for file in manifest.files if options.archives or file.kind == "parquet")
     manifest = replace(manifest, files=stored)
     has_archives = any(file.kind != "parquet" for file in stored)
