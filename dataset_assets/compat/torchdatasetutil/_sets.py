@@ -1,8 +1,8 @@
 """What the `Create...Loaders` have in common: buckets, options, and the dicts that they return."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol, Self, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -30,21 +30,7 @@ BucketSource = Buckets | Store | str
 #: One entry of the argument `loaders`, and of the result.
 SetDefinition = dict[str, Any]
 
-#: What a call uses without `options`.
-DEFAULTS = LoaderOptions(bad_samples="replace")
-
-#: Arguments of the calls whose field in `CallArguments` or `AugmentOptions` has another name.
-_FIELD_NAMES = {
-    "timeout": "timeout_s",
-    "random_seed": "seed",
-    "dest": "cache_dir",
-    "flipX": "flip_x",
-    "flipY": "flip_y",
-    "normalize_mean": "mean",
-    "normalize_std": "stdev",
-    "astype": "dtype",
-    "borderValue": "border_value",
-}
+_DEFAULTS = LoaderOptions(bad_samples="replace")
 
 
 def open_bucket(s3: BucketSource, bucket: str | None) -> Store:
@@ -93,16 +79,11 @@ class CallArguments:
     cache_dir: str | None = None
     options: LoaderOptions | None = None
 
-    @classmethod
-    def of_call(cls, arguments: Mapping[str, Any]) -> Self:
-        """Return those of a call, whose other arguments are not used."""
-        return cls(**_field_values(cls, arguments))
-
     def loader_options(
         self, *, train: bool, drop_last: bool, parts: tuple[str, ...], columns: tuple[str, ...] = ()
     ) -> LoaderOptions:
         """Return the options of the loader of one set."""
-        base = self.options or DEFAULTS
+        base = self.options or _DEFAULTS
         return replace(
             base,
             global_batch_size=self.batch_size * base.world_size,
@@ -128,13 +109,6 @@ class SegmentationSets:
     color: str = "bgr"
     image_transform: ExtraTransform | None = None
     label_transform: ExtraTransform | None = None
-
-    @classmethod
-    def of_call(cls, arguments: Mapping[str, Any]) -> Self:
-        """Return the sets of a call, by its arguments."""
-        values = _field_values(cls, arguments)
-        call = CallArguments.of_call(arguments)
-        return cls(**values, call=call, augment=augment_options(arguments))
 
     def add_loader(
         self,
@@ -215,18 +189,8 @@ def locate_set(definition: SetDefinition, src: str, dest: str | None) -> str:
     return str(definition["dataset"])
 
 
-def augment_options(arguments: Mapping[str, Any], **changes: Any) -> AugmentOptions:
-    """Return the augmentation that the arguments of a call describe, with other values of some."""
-    values = _field_values(AugmentOptions, arguments)
-    normalize = values["normalize"]
-    if not isinstance(normalize, str):
-        values["normalize"] = "image" if normalize else "none"
-    values["mean"] = tuple(values["mean"])
-    values["stdev"] = tuple(values["stdev"])
-    return AugmentOptions(**(values | changes))
-
-
-def _field_values(cls: type[Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments that are fields of a dataclass, by the names of the fields."""
-    values = {_FIELD_NAMES.get(name, name): value for name, value in arguments.items()}
-    return {field.name: values[field.name] for field in fields(cls) if field.name in values}
+def normalization(normalize: bool | str) -> str:
+    """Return the value for `AugmentOptions.normalize`."""
+    if isinstance(normalize, str):
+        return normalize
+    return "image" if normalize else "none"

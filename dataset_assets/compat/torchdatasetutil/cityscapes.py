@@ -12,11 +12,13 @@ import numpy as np
 
 from dataset_assets.compat.torchdatasetutil._sets import (
     BucketSource,
+    CallArguments,
     SegmentationSets,
     SetDefinition,
     bucket_name,
     copied_definitions,
     locate_set,
+    normalization,
     open_bucket,
 )
 from dataset_assets.errors import ConfigurationError
@@ -28,6 +30,7 @@ from dataset_assets.loaders.labels.label_maps import (
 )
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
 from dataset_assets.loaders.samples.shard_rows import ShardRows
+from dataset_assets.loaders.torch.augment_options import AugmentOptions
 
 _BORDER_CONSTANT = 0  # as cv2.BORDER_CONSTANT
 _PARTS = {"semantic": "seg.png", "instance": "instance.png"}
@@ -134,14 +137,38 @@ def CreateCityscapesLoaders(
         >>> inputs.shape[:2], labels.shape[0]
         (torch.Size([2, 3]), 2)
     """
-    arguments = locals()  # only the arguments: nothing else is set yet
     if borderType != _BORDER_CONSTANT:
         raise ConfigurationError(
             f"borderType: expected cv2.BORDER_CONSTANT ({_BORDER_CONSTANT}), got {borderType!r}; "
             "label maps allow no other"
         )
     store = open_bucket(s3, bucket_name(bucket, s3def))
-    sets = SegmentationSets.of_call(arguments)
+    call = CallArguments(
+        batch_size=batch_size,
+        shuffle=shuffle,
+        num_workers=num_workers,
+        cuda=cuda,
+        timeout_s=timeout,
+        seed=random_seed,
+        cache_dir=dest,
+        options=options,
+    )
+    augment = AugmentOptions(
+        height=height,
+        width=width,
+        flip_x=flipX,
+        flip_y=flipY,
+        rotate=rotate,
+        scale_min=scale_min,
+        scale_max=scale_max,
+        offset=offset,
+        normalize=normalization(normalize),
+        mean=tuple(normalize_mean),
+        stdev=tuple(normalize_std),
+        dtype=astype,
+        border_value=borderValue,
+    )
+    sets = SegmentationSets(call=call, augment=augment, color=color)
     made = []
     for definition in copied_definitions(loaders, _SETS):
         dictionary_source = definition.get("class_dictionary")

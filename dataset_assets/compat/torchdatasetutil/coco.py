@@ -10,14 +10,17 @@ from typing import Any
 
 from dataset_assets.compat.torchdatasetutil._sets import (
     BucketSource,
+    CallArguments,
     SegmentationSets,
     SetDefinition,
     copied_definitions,
+    normalization,
     open_bucket,
 )
 from dataset_assets.loaders.labels.label_maps import DictionarySource, read_dictionary
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
 from dataset_assets.loaders.samples.shard_rows import ShardRows
+from dataset_assets.loaders.torch.augment_options import AugmentOptions
 from dataset_assets.loaders.torch.transforms import ExtraTransform
 
 _SETS: tuple[SetDefinition, ...] = (
@@ -126,10 +129,38 @@ def CreateCocoLoaders(
         >>> tuple(inputs.shape), tuple(labels.shape)
         ((4, 3, 64, 96), (4, 64, 96))
     """
-    arguments = locals()  # only the arguments: nothing else is set yet
     store = open_bucket(s3, bucket)
     dictionary = read_dictionary(class_dict, store)
-    sets = SegmentationSets.of_call(arguments | {"astype": dictionary.input_type})
+    call = CallArguments(
+        batch_size=batch_size,
+        shuffle=shuffle,
+        num_workers=num_workers,
+        cuda=cuda,
+        timeout_s=timeout,
+        seed=random_seed,
+        options=options,
+    )
+    augment = AugmentOptions(
+        height=height,
+        width=width,
+        flip_x=flipX,
+        flip_y=flipY,
+        rotate=rotate,
+        scale_min=scale_min,
+        scale_max=scale_max,
+        offset=offset,
+        normalize=normalization(normalize),
+        mean=tuple(normalize_mean),
+        stdev=tuple(normalize_std),
+        dtype=dictionary.input_type,
+    )
+    sets = SegmentationSets(
+        call=call,
+        augment=augment,
+        color=color,
+        image_transform=image_transform,
+        label_transform=label_transform,
+    )
     made = []
     for definition in copied_definitions(loaders, _SETS):
         rows = ShardRows(store.child(_staged_folder(definition)))

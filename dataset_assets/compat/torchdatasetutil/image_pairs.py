@@ -10,16 +10,18 @@ from dataclasses import replace
 from typing import Any
 
 from dataset_assets.compat.torchdatasetutil._sets import (
-    DEFAULTS,
     BucketSource,
+    CallArguments,
     SegmentationSets,
     SetDefinition,
     copied_definitions,
+    normalization,
     open_bucket,
 )
 from dataset_assets.loaders.labels.label_maps import DictionarySource, read_dictionary
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
 from dataset_assets.loaders.samples.image_pairs import ImagePairs, PairsDescription, split_pairs
+from dataset_assets.loaders.torch.augment_options import AugmentOptions
 from dataset_assets.loaders.torch.transforms import ExtraTransform
 from dataset_assets.storage.store import Store
 
@@ -119,21 +121,41 @@ def CreateImageLoaders(
         >>> tuple(inputs.shape), tuple(labels.shape)
         ((2, 1, 64, 96), (2, 64, 96))
     """
-    arguments = locals()  # only the arguments: nothing else is set yet
     store = open_bucket(s3, bucket)
     description = _load_description(store, dataset_dfn)
     dictionary = read_dictionary(class_dict, store)
     data = store
     if description.bucket not in (None, bucket):
         data = open_bucket(s3, description.bucket)
-    base = options or DEFAULTS
-    sets = SegmentationSets.of_call(
-        arguments
-        | {
-            "astype": dictionary.input_type,
-            "color": description.color,
-            "options": replace(base, cache_bytes=0),
-        }
+    base = options or LoaderOptions(bad_samples="replace")
+    call = CallArguments(
+        batch_size=batch_size,
+        num_workers=num_workers,
+        cuda=cuda,
+        timeout_s=timeout,
+        seed=random_seed,
+        options=replace(base, cache_bytes=0),
+    )
+    augment = AugmentOptions(
+        height=height,
+        width=width,
+        flip_x=flipX,
+        flip_y=flipY,
+        rotate=rotate,
+        scale_min=scale_min,
+        scale_max=scale_max,
+        offset=offset,
+        normalize=normalization(normalize),
+        mean=tuple(normalize_mean),
+        stdev=tuple(normalize_std),
+        dtype=dictionary.input_type,
+    )
+    sets = SegmentationSets(
+        call=call,
+        augment=augment,
+        color=description.color,
+        image_transform=image_transform,
+        label_transform=label_transform,
     )
     pairs = ImagePairs(data, description)
     definitions = copied_definitions(loaders, _SETS)

@@ -16,7 +16,6 @@ from dataset_assets.compat.torchdatasetutil._sets import (
     BucketSource,
     CallArguments,
     SetDefinition,
-    augment_options,
     bucket_name,
     copied_definitions,
     describe_loader,
@@ -27,6 +26,7 @@ from dataset_assets.loaders.labels.class_dictionary import shipped
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
 from dataset_assets.loaders.samples.sample import Collate
 from dataset_assets.loaders.samples.shard_rows import ShardRows
+from dataset_assets.loaders.torch.augment_options import AugmentOptions
 from dataset_assets.loaders.torch.loader import ShardLoader, stack
 from dataset_assets.loaders.torch.mixing import MixingCollate
 from dataset_assets.loaders.torch.transforms import ClassificationTransform, ExtraTransform
@@ -159,14 +159,27 @@ def CreateImagenetLoaders(
         >>> tuple(images.shape)
         (2, 3, 256, 256)
     """
-    arguments = locals()  # only the arguments: nothing else is set yet
     store = open_bucket(s3, bucket_name(bucket, s3def))
+    call = CallArguments(
+        batch_size=batch_size,
+        shuffle=shuffle,
+        num_workers=num_workers,
+        cuda=cuda,
+        timeout_s=timeout,
+        seed=random_seed,
+        cache_dir=dest,
+        options=options,
+    )
     size = _output_size(augment, normalize, crop_height, crop_width)
     is_normalized = augment or normalize
-    augmented = augment_options(
-        arguments,
+    augmented = AugmentOptions(
         height=size[0],
         width=size[1],
+        flip_x=flipX,
+        flip_y=flipY,
+        rotate=rotate,
+        scale_min=scale_min,
+        scale_max=scale_max,
         offset=0,
         translate=offset,
         normalize="dataset",
@@ -183,7 +196,6 @@ def CreateImagenetLoaders(
         label_transform=label_transform,
     )
     mixing = MixingCollate(classes=1, mixup_alpha=mixup_alpha, cutmix_alpha=cutmix_alpha)
-    call = CallArguments.of_call(arguments)
     sets = _ClassificationSets(call, transform, mixing, augment, ra_reps, tuple(drop_classes))
     made = []
     for definition in copied_definitions(loaders, _SETS):
