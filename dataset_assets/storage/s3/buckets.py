@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from dataset_assets.storage.s3.client import client
 from dataset_assets.storage.s3.credentials import S3Credentials
 from dataset_assets.storage.s3.errors import translate_s3_errors
+from dataset_assets.storage.s3.first_answer import check_is_s3, send
 
 
 class BucketInfo(NamedTuple):
@@ -22,7 +23,8 @@ def list_buckets(credentials: S3Credentials) -> list[BucketInfo]:
         StorageError: the server cannot be reached, or refuses.
     """
     with translate_s3_errors(credentials.endpoint_url or "S3", credentials):
-        answer = client(credentials).list_buckets()
+        answer = send(credentials, client(credentials).list_buckets)
+    check_is_s3("list_buckets", answer, credentials.endpoint_url or "S3", credentials)
     buckets = answer.get("Buckets", [])
     return [BucketInfo(found["Name"], found.get("CreationDate")) for found in buckets]
 

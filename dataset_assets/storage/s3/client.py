@@ -23,6 +23,7 @@ from dataset_assets.storage.s3.errors import (
     code_of,
     translated,
 )
+from dataset_assets.storage.s3.first_answer import check_is_s3, note_answer, send
 from dataset_assets.storage.s3.retry import MAX_ATTEMPTS, RetryPolicy
 
 MAX_CONNECTIONS = 32
@@ -97,8 +98,19 @@ def _make_client(credentials: S3Credentials) -> Any:
     made = session.client(
         "s3", endpoint_url=credentials.endpoint_url, verify=credentials.verify, config=config
     )
-    made.meta.events.register_first("needs-retry.s3", RetryPolicy().decide)
+    retries = RetryPolicy(on_answer=lambda: note_answer(credentials))
+    made.meta.events.register_first("needs-retry.s3", retries.decide)
+    if credentials.endpoint_url is not None:
+        made.meta.events.register("before-call.s3", _stay_at_endpoint)
     return made
+
+
+def _stay_at_endpoint(context: dict[str, Any], **_: object) -> None:
+    """Keep boto3 from looking for the region of a bucket when another server than AWS redirects.
+
+    Each look is a request that is redirected as well, and so on without an end.
+    """
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _must_sign_bodies(endpoint_url: str | None) -> bool:
@@ -159,6 +171,7 @@ class Bucket:
         if error is not None:
             # outside of `except`, so that nothing is chained
             raise translated(error, where, self.credentials)
+        check_is_s3(operation, answer, where, self.credentials)
         self._is_known = True
         return answer
 
@@ -184,7 +197,8 @@ class Bucket:
     ) -> tuple[dict[str, Any], Exception | None]:
         """Return the answer and the error of a request; one of them counts."""
         try:
-            return getattr(client(self.credentials), operation)(Bucket=self.name, **arguments), None
+            request = getattr(client(self.credentials), operation)
+            return send(self.credentials, request, Bucket=self.name, **arguments), None
         except boto_errors() as exc:
             if operation != "head_object" or code_of(exc) not in ("400", "403"):
                 return {}, exc

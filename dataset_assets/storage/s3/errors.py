@@ -176,6 +176,11 @@ def _other(
             f"{where}: no answer from {_endpoint(credentials)} ({name}); start the server, or "
             "correct the endpoint"
         )
+    if 300 <= _status(exc) < 400:
+        return StorageError(
+            f"{where}: {_endpoint(credentials)} redirects (HTTP {_status(exc)}) and does not "
+            "answer as S3; give the endpoint that it redirects to, or the region of the bucket"
+        )
     return StorageError(f"{where}: {text}")
 
 

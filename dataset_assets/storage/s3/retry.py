@@ -1,6 +1,7 @@
 """When a request to an S3 server is sent again, and the pauses between attempts."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from dataset_assets.storage.http import TRANSIENT_STATUSES
@@ -26,8 +27,9 @@ class RetryPolicy:
     policy, which shares 35 retries among all threads of a client, decides on other errors only.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_answer: Callable[[], object] = lambda: None) -> None:
         self._has_answered = False
+        self._on_answer = on_answer
 
     def decide(
         self,
@@ -45,7 +47,9 @@ class RetryPolicy:
         from botocore.exceptions import ConnectionError as NoConnection
         from botocore.exceptions import HTTPClientError, SSLError
 
-        self._has_answered = self._has_answered or response is not None
+        if response is not None and not self._has_answered:
+            self._has_answered = True
+            self._on_answer()
         is_unreachable = isinstance(caught_exception, NoConnection)
         is_broken = isinstance(caught_exception, HTTPClientError) or (
             is_unreachable and not isinstance(caught_exception, SSLError)
