@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
+_FOLDER = re.compile(r"[\w-][\w.-]{0,199}", re.ASCII)
 _PATTERN = re.compile(r"[\[\]*?]|::")
 _HUB = "hf://datasets/"
 _TIMEOUT_S = 60
@@ -104,10 +105,10 @@ def _snapshot(folder: Path, revision: str) -> Path:
     name = revision
     for reference in (folder / "refs" / revision, folder / "refs" / "tags" / revision):
         if reference.is_file():
-            name = reference.read_text(encoding="utf-8").strip()
+            name = reference.read_text(encoding="utf-8", errors="replace").strip()
             break
     snapshot = folder / "snapshots" / name
-    if "/" in name or name in ("", ".", "..") or not (snapshot / "README.md").is_file():
+    if not _FOLDER.fullmatch(name) or not (snapshot / "README.md").is_file():
         references = [path for path in (folder / "refs").rglob("*") if path.is_file()]
         known = sorted(path.relative_to(folder / "refs").as_posix() for path in references)
         expected = f"expected one of {', '.join(known)}" if known else "publish first"

@@ -12,6 +12,7 @@ from dataset_assets.errors import ConfigurationError, MissingDependency, ObjectM
 from dataset_assets.hub._published_version import PublishedVersion, call_hub, find_version
 from dataset_assets.hub.target import MANIFEST
 from dataset_assets.records.splits import SplitManifest
+from dataset_assets.records.stored_json import parse_stored
 
 if TYPE_CHECKING:
     import datasets
@@ -154,7 +155,14 @@ def _manifest(version: PublishedVersion, token: str | None) -> SplitManifest | N
     elif not os.path.isfile(path):
         return None
     with open(path, "rb") as file:
-        return SplitManifest.from_json(file.read())
+        data = file.read()
+    return parse_stored(
+        data,
+        SplitManifest.from_json,
+        where=path,
+        expected="the manifest of a publication",
+        remedy="publish again, or load another revision",
+    )
 
 
 def _download_manifest(version: PublishedVersion, token: str | None) -> str:

@@ -5,7 +5,6 @@ that this package owns in one atomic step and leaves other files alone. Nothing 
 file contains. The targets are in `dataset_assets.hub.targets`; a file name there is a kind.
 """
 
-import json
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from dataset_assets import registry
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.publications import PublishFile, PublishResult
+from dataset_assets.records.typed_json import load_object
 
 ROLE = "hub_target"
 #: Lists the files of a publication. A later publication deletes listed files that it does not have.
@@ -224,7 +224,7 @@ def fingerprint(files: Iterable[PublishFile]) -> str:
 def listed_files(manifest: bytes) -> frozenset[str]:
     """Return the paths that a published manifest lists; none for a manifest of another tool."""
     try:
-        return frozenset(str(entry["name"]) for entry in json.loads(manifest)["files"])
+        return frozenset(str(entry["name"]) for entry in load_object(manifest)["files"])
     except (ValueError, TypeError, KeyError):
         return frozenset()
 

@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 
 from dataset_assets.errors import ObjectMissing, ShardError, StorageError
 from dataset_assets.orchestration.resources.storage import StorageResource
-from dataset_assets.pipelines.download.plan_urls import PLAN
+from dataset_assets.pipelines.download.plan_urls import PLAN, load_plan
 from dataset_assets.records.plans import Plan
 from dataset_assets.records.shards import Manifest
+from dataset_assets.records.typed_json import load_json
 from dataset_assets.shards.commits import MANIFEST, read_manifest
 from dataset_assets.storage.store import Store
 
@@ -47,7 +48,7 @@ class StoreIOManager(dg.ConfigurableIOManager):
 
         Raises:
             ObjectMissing: it does not exist.
-            ShardError, ValueError, TypeError, KeyError: it is damaged.
+            ShardError, ValueError: it is damaged.
         """
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
@@ -104,7 +105,7 @@ class StoreIOManager(dg.ConfigurableIOManager):
             raise dg.Failure(
                 f"{where} does not exist: materialize {name} first", allow_retries=False
             ) from exc
-        except (ShardError, ValueError, TypeError, KeyError, RecursionError) as exc:
+        except (ShardError, ValueError) as exc:
             raise dg.Failure(
                 f"{where} is damaged ({exc}): materialize {name} again", allow_retries=False
             ) from exc
@@ -122,7 +123,7 @@ class PlanIOManager(StoreIOManager):
 
     def read(self, store: Store) -> Plan:
         """Read a plan."""
-        return Plan.from_json(store.read(self.file_name))
+        return load_plan(store)
 
 
 class ManifestIOManager(StoreIOManager):
@@ -175,7 +176,7 @@ class ValueIOManager(StoreIOManager):
 
     def read(self, store: Store) -> Any:
         """Read a value."""
-        return json.loads(store.read(self.file_name))
+        return load_json(store.read(self.file_name))
 
 
 def _name(context: dg.OutputContext | dg.InputContext) -> str:

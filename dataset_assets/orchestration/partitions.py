@@ -18,6 +18,8 @@ from dagster._core.storage.tags import (
 
 from dataset_assets.errors import ConfigurationError, ObjectMissing, PlanMismatch
 from dataset_assets.records.plans import Plan
+from dataset_assets.records.stored_json import parse_stored
+from dataset_assets.records.typed_json import Count, PositiveCount, decode, load_object
 from dataset_assets.shards.naming import shard_name
 from dataset_assets.storage.store import Store
 
@@ -31,9 +33,9 @@ _REGISTER_AT_ONCE = 1000
 class PartitionGroup:
     """The partitions of one list."""
 
-    first_shard: int
-    shard_count: int
-    shards_per_partition: int
+    first_shard: Count
+    shard_count: Count
+    shards_per_partition: PositiveCount
 
     def firsts(self) -> range:
         """Return the first shard of every partition."""
@@ -80,10 +82,23 @@ def load_partitioning(plan_store: Store) -> Partitioning:
 
     Raises:
         ObjectMissing: no list has been planned yet.
+        ShardCorrupt: it is malformed, or has more than `MAX_PARTITIONS`.
     """
-    return Partitioning(
-        tuple(PartitionGroup(*entry) for entry in json.loads(plan_store.read(FILE))["groups"])
+    return parse_stored(
+        plan_store.read(FILE),
+        _parse,
+        where=plan_store.locate(FILE),
+        expected="the partitions of a plan",
+        remedy="delete it and plan.json, and the shards, to start over",
     )
+
+
+def _parse(data: bytes) -> Partitioning:
+    groups = decode(tuple[tuple[Count, Count, PositiveCount], ...], load_object(data)["groups"])
+    partitioning = Partitioning(tuple(PartitionGroup(*group) for group in groups))
+    if partitioning.count > MAX_PARTITIONS:
+        raise ValueError(f"{partitioning.count} partitions, expected at most {MAX_PARTITIONS}")
+    return partitioning
 
 
 def extend_partitioning(

@@ -7,6 +7,13 @@ from typing import Self
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.records.shards import SCHEMA_VERSION
+from dataset_assets.records.typed_json import (
+    Count,
+    FileName,
+    PositiveCount,
+    decode,
+    load_object,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +22,13 @@ class PlanPart:
 
     name: str  # the list, without credentials
     fingerprint: str  # sha256 of the rows of the list as planned
-    rows: int
-    first_shard: int
-    shard_count: int
+    rows: Count
+    first_shard: Count
+    shard_count: Count
     # Parquet files in the folder of the plan, each with a row group per shard and
     # `Plan.shards_per_file` shards.
-    files: tuple[str, ...]
-    source_bytes: int = 0  # size of the list when it was read
+    files: tuple[FileName, ...]
+    source_bytes: Count = 0  # size of the list when it was read
     shard_fingerprints: tuple[str, ...] = ()  # sha256 of the rows of each shard
 
     @property
@@ -34,8 +41,8 @@ class PlanPart:
 class Plan:
     """Which rows go into which shard. New lists add parts; what is planned never moves."""
 
-    samples_per_shard: int
-    shards_per_file: int
+    samples_per_shard: PositiveCount
+    shards_per_file: PositiveCount
     columns: tuple[str, ...]  # input columns in output order: additional columns, caption, url
     has_caption: bool
     parts: tuple[PlanPart, ...] = ()
@@ -89,11 +96,23 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
-        """Parse what `to_json` wrote."""
-        raw = json.loads(data)
-        raw["columns"] = tuple(raw["columns"])
-        for part in raw["parts"]:
-            part["files"] = tuple(part["files"])
-            part["shard_fingerprints"] = tuple(part["shard_fingerprints"])
-        raw["parts"] = tuple(PlanPart(**part) for part in raw["parts"])
-        return cls(**raw)
+        """Parse what `to_json` wrote.
+
+        Raises:
+            ValueError: `data` is not a plan, or its parts do not hold their rows.
+        """
+        plan = decode(cls, load_object(data), required=["parts"])
+        for part in plan.parts:
+            plan._check(part)
+        return plan
+
+    def _check(self, part: PlanPart) -> None:
+        """Check that a part has the shards and files that its rows need."""
+        shards = -(-part.rows // self.samples_per_shard)
+        files = -(-shards // self.shards_per_file)
+        found = (part.shard_count, len(part.shard_fingerprints), len(part.files))
+        if found != (shards, shards, files):
+            raise ValueError(
+                f"part {part.name!r}: expected {shards} shards with a fingerprint each in {files} "
+                f"files for {part.rows} rows, got {found[0]}, {found[1]} and {found[2]}"
+            )

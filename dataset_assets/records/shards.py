@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from dataset_assets.records.causes import Cause
+from dataset_assets.records.typed_json import Count, FileName, RawText, decode, load_object
 
 #: Incremented when the meaning of a committed file changes; part of every fingerprint.
 SCHEMA_VERSION = 1
@@ -37,8 +38,8 @@ class Row:
 class ShardFile:
     """One committed file of a shard."""
 
-    name: str  # relative to the folder of the shard set
-    bytes: int
+    name: FileName  # relative to the folder of the shard set
+    bytes: Count
     sha256: str | None = None  # hex; None for a folder of files
 
 
@@ -50,22 +51,22 @@ class ShardRecord:
     keys are those of img2dataset, with the same meaning.
     """
 
-    count: int  # input rows
-    successes: int
-    failed_to_download: int
-    failed_to_resize: int
+    count: Count  # input rows
+    successes: Count
+    failed_to_download: Count
+    failed_to_resize: Count
     duration: float  # s
     start_time: float  # s since the epoch
     end_time: float
-    status_dict: dict[str, int]  # "success" and raw messages -> rows
-    name: str  # "00000"
-    shard_id: int
+    status_dict: dict[RawText, Count]  # "success" and raw messages -> rows
+    name: FileName  # "00000"
+    shard_id: Count
     fingerprint: str  # of the shard's rows and of the options that shape its bytes
-    causes: dict[str, int] = field(default_factory=dict)  # Cause -> rows
+    causes: dict[str, Count] = field(default_factory=dict)  # Cause -> rows
     files: tuple[ShardFile, ...] = ()
-    requests: int = 0
-    bytes_downloaded: int = 0
-    bytes_stored: int = 0
+    requests: Count = 0
+    bytes_downloaded: Count = 0
+    bytes_stored: Count = 0
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -84,11 +85,9 @@ class ShardRecord:
         """Parse what `to_json` wrote.
 
         Raises:
-            ValueError, TypeError, KeyError: `data` is truncated, or the record of another tool.
+            ValueError: `data` is truncated, or the record of another tool.
         """
-        raw = json.loads(data)
-        raw["files"] = tuple(ShardFile(**entry) for entry in raw["files"])
-        return cls(**raw)
+        return decode(cls, load_object(data), required=["files"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from dataset_assets.records.shards import SCHEMA_VERSION
+from dataset_assets.records.typed_json import Count, FileName, decode, load_object, one_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +28,22 @@ class SourceSample:
 class ArchiveFile:
     """One committed file of a split: a tar, or a parquet table."""
 
-    name: str  # in the folder of the version: "archives/train-00000-of-00003.tar"
+    name: FileName  # in the folder of the version: "archives/train-00000-of-00003.tar"
     split: str
-    kind: str  # "tar", "tar.gz" or "parquet"
-    bytes: int
+    kind: Annotated[str, one_of("tar", "tar.gz", "parquet")]
+    bytes: Count
     sha256: str
-    samples: int
-    members: int  # files in a tar; rows of a table
+    samples: Count
+    members: Count  # files in a tar; rows of a table
 
 
 @dataclass(frozen=True, slots=True)
 class SplitCount:
     """What one split holds."""
 
-    samples: int
-    groups: int
-    bytes: int  # of payloads
+    samples: Count
+    groups: Count
+    bytes: Count  # of payloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ class SplitManifest:
 
     version: str  # hex; of source, options and schema version: equal inputs give equal versions
     source_fingerprint: str
-    media: str  # of a sample: "image", "frames" (the frames of a video) or "file" (anything)
+    # Of a sample: the frames of a video are "frames", anything else is a "file".
+    media: Annotated[str, one_of("image", "frames", "file")]
     columns: dict[str, str]  # metadata column -> Arrow type name
     splits: dict[str, SplitCount]  # in the order of the ratios, empty ones too
     files: tuple[ArchiveFile, ...]  # in name order
@@ -82,10 +84,6 @@ class SplitManifest:
         """Parse what `to_json` wrote.
 
         Raises:
-            ValueError, TypeError, KeyError: `data` is not a manifest.
+            ValueError: `data` is not a manifest.
         """
-        raw = json.loads(data)
-        raw["schema_version"] = int(raw["schema_version"])
-        raw["files"] = tuple(ArchiveFile(**entry) for entry in raw["files"])
-        raw["splits"] = {name: SplitCount(**count) for name, count in raw["splits"].items()}
-        return cls(**raw)
+        return decode(cls, load_object(data), required=["schema_version"])

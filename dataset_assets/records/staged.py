@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.shards import SCHEMA_VERSION
+from dataset_assets.records.typed_json import Count, decode, load_object
 
 #: Column of sidecars and of the index: JSON of `StagedSample.label_counts`.
 LABEL_COUNTS = "label_counts"
@@ -92,12 +93,12 @@ class StagedDataset:
     classes: tuple[ClassLabel, ...]
     parts: tuple[str, ...]  # extensions that samples may have beside the payload and its JSON
     columns: dict[str, str]  # column of the source -> Arrow type name
-    rows: int
-    samples: int
-    causes: dict[str, int]  # of rows without a sample
-    pixels: dict[str, int]  # label id -> pixels (rows, for labels of whole images)
-    images: dict[str, int]  # label id -> samples in which it occurs
-    warnings: dict[str, int]  # irregularities that were kept or skipped -> how many
+    rows: Count
+    samples: Count
+    causes: dict[str, Count]  # of rows without a sample
+    pixels: dict[str, Count]  # label id -> pixels (rows, for labels of whole images)
+    images: dict[str, Count]  # label id -> samples in which it occurs
+    warnings: dict[str, Count]  # irregularities that were kept or skipped -> how many
     archives: dict[str, str]  # name -> digest of its content
     schema_version: int = SCHEMA_VERSION
 
@@ -110,13 +111,6 @@ class StagedDataset:
         """Parse what `to_json` wrote.
 
         Raises:
-            ValueError, TypeError, KeyError: `data` is not a description of a partition.
+            ValueError: `data` is not a description of a partition.
         """
-        raw = json.loads(data)
-        raw["license"] = License(**raw["license"])
-        for entry in raw["classes"]:
-            if entry["color"] is not None:
-                entry["color"] = tuple(entry["color"])
-        raw["classes"] = tuple(ClassLabel(**entry) for entry in raw["classes"])
-        raw["parts"] = tuple(raw["parts"])
-        return cls(**raw)
+        return decode(cls, load_object(data))

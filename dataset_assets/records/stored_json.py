@@ -1,14 +1,14 @@
 """Reads JSON records that lie in stores: one check of their shape, with errors that name the file.
 
-What a record holds is known to its own class (`from_json`).
+What a record holds is known to its own class (`from_json`), and checked by `records.typed_json`.
 """
 
-import json
 from collections.abc import Callable
 from typing import TypeVar
 
 from dataset_assets.errors import ConfigurationError, ObjectMissing, ShardCorrupt
 from dataset_assets.records.shards import SCHEMA_VERSION
+from dataset_assets.records.typed_json import JsonMismatch, describe, load_object
 
 #: What parsing raises when JSON is cut off, or has another shape than expected.
 MALFORMED = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -64,7 +64,9 @@ def read_or_none(
 
 
 def _check_schema_version(data: bytes, where: str) -> None:
-    version = json.loads(data).get("schema_version", SCHEMA_VERSION)
+    version = load_object(data).get("schema_version", SCHEMA_VERSION)
+    if type(version) is not int or version < 1:
+        raise JsonMismatch("an integer of 1 or more", describe(version)).within("schema_version")
     if version > SCHEMA_VERSION:
         raise ConfigurationError(
             f"{where}: expected schema version {SCHEMA_VERSION} at most, got {version}; "

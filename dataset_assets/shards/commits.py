@@ -5,16 +5,16 @@ have the sizes that it states. Records of other tools, foreign files, truncated 
 without a record are ignored. The manifest lists the records; readers open it first.
 """
 
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from dataset_assets.errors import PlanMismatch, ShardIncomplete
 from dataset_assets.records.causes import FAILED_TO_DOWNLOAD, FAILED_TO_RESIZE, SUCCESS, Cause
 from dataset_assets.records.shards import Manifest, Row, ShardFile, ShardRecord
 from dataset_assets.records.stored_json import parse_stored, read_or_none
+from dataset_assets.records.typed_json import Count, FileName, decode, load_object
 from dataset_assets.shards.naming import is_hidden
 from dataset_assets.storage.store import Store
 
@@ -214,16 +214,7 @@ def _checked_record(record: ShardRecord, name: str) -> ShardRecord:
     Raises:
         ValueError: another tool wrote it.
     """
-    numbers = (
-        record.shard_id,
-        record.count,
-        record.successes,
-        record.failed_to_download,
-        record.failed_to_resize,
-        *record.causes.values(),
-        *(file.bytes for file in record.files),
-    )
-    if record.name != name or not all(isinstance(number, int) for number in numbers):
+    if record.name != name:
         raise ValueError(f"expected the record of shard {name}, got one of {record.name}")
     for file in record.files:
         is_named = file.name == name if file.sha256 is None else file.name.startswith(f"{name}.")
@@ -232,35 +223,65 @@ def _checked_record(record: ShardRecord, name: str) -> ShardRecord:
     return record
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A shard in the manifest: what of its record does not change from run to run."""
+
+    name: FileName
+    shard_id: Count
+    fingerprint: str
+    rows: Count
+    successes: Count
+    causes: dict[str, Count]
+    files: tuple[ShardFile, ...]
+
+    def record(self) -> ShardRecord:
+        """Return the record, without times and messages.
+
+        Raises:
+            ValueError: the counts do not add up, or the files are not those of the shard.
+        """
+        failed: Counter[str] = Counter()
+        for cause, rows in self.causes.items():
+            failed[Cause(cause).status] += rows
+        record = ShardRecord(
+            count=self.rows,
+            successes=self.successes,
+            failed_to_download=failed[FAILED_TO_DOWNLOAD],
+            failed_to_resize=failed[FAILED_TO_RESIZE],
+            duration=0.0,
+            start_time=0.0,
+            end_time=0.0,
+            status_dict={},
+            name=self.name,
+            shard_id=self.shard_id,
+            fingerprint=self.fingerprint,
+            causes=self.causes,
+            files=self.files,
+        )
+        if problem := accounting_problem(record):
+            raise ValueError(f"shard {self.name}: {problem}")
+        return _checked_record(record, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredManifest:
+    """`manifest.json`."""
+
+    output_format: str
+    fingerprint: str
+    shards: tuple[_Entry, ...]
+    schema_version: int
+    extra_files: tuple[ShardFile, ...] = ()
+
+
 def parse_manifest(data: bytes) -> Manifest:
     """Parse the bytes of a manifest. Raises `stored_json.MALFORMED`."""
-    raw = json.loads(data)
+    stored = decode(_StoredManifest, load_object(data), foreign_keys=True)
     return Manifest(
-        shards=tuple(_parse_entry(entry) for entry in raw["shards"]),
-        fingerprint=str(raw["fingerprint"]),
-        output_format=str(raw["output_format"]),
-        schema_version=int(raw["schema_version"]),
-        extra_files=tuple(ShardFile(**entry) for entry in raw.get("extra_files", ())),
-    )
-
-
-def _parse_entry(entry: dict[str, Any]) -> ShardRecord:
-    causes: dict[str, int] = dict(entry["causes"])
-    failed: Counter[str] = Counter()
-    for cause, rows in causes.items():
-        failed[Cause(cause).status] += rows
-    return ShardRecord(
-        count=entry["rows"],
-        successes=entry["successes"],
-        failed_to_download=failed[FAILED_TO_DOWNLOAD],
-        failed_to_resize=failed[FAILED_TO_RESIZE],
-        duration=0.0,
-        start_time=0.0,
-        end_time=0.0,
-        status_dict={},
-        name=entry["name"],
-        shard_id=entry["shard_id"],
-        fingerprint=entry["fingerprint"],
-        causes=causes,
-        files=tuple(ShardFile(**file) for file in entry["files"]),
+        shards=tuple(entry.record() for entry in stored.shards),
+        fingerprint=stored.fingerprint,
+        output_format=stored.output_format,
+        schema_version=stored.schema_version,
+        extra_files=stored.extra_files,
     )

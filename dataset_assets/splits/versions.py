@@ -14,6 +14,7 @@ from typing import NamedTuple
 from dataset_assets.errors import ObjectMissing, ShardCorrupt
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.records.stored_json import parse_stored, read_or_none
+from dataset_assets.records.typed_json import decode, load_object
 from dataset_assets.storage.abandoned import ABANDONED_S, folder_ages
 from dataset_assets.storage.store import Store
 
@@ -135,8 +136,8 @@ def point_at(store: Store, version: str, *, keep_versions: int, now_s: float | N
 
 
 def _parse_pointer(data: bytes) -> Pointer:
-    raw = json.loads(data)
-    pointer = Pointer(raw["version"], tuple(raw.get("previous", ())))
+    raw = load_object(data)
+    pointer = Pointer(decode(str, raw["version"]), decode(tuple[str, ...], raw.get("previous", [])))
     for version in (pointer.version, *pointer.previous):
         if not _NAME.fullmatch(version):
             raise ValueError(f"{version!r} is not a version")

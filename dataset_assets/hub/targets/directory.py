@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, ClassVar, Self
 from uuid import uuid4
 
 from dataset_assets import checks
-from dataset_assets.errors import ConfigurationError, ObjectMissing
+from dataset_assets.errors import ConfigurationError, ObjectMissing, ShardCorrupt
 from dataset_assets.hub._content import BLOCK_BYTES, check_content, local_path, open_content
 from dataset_assets.hub.target import (
     PublishPlan,
@@ -38,12 +38,15 @@ from dataset_assets.hub.target import (
     make_plan,
 )
 from dataset_assets.records.publications import PublishFile, PublishResult
+from dataset_assets.records.stored_json import parse_stored
+from dataset_assets.records.typed_json import FileName, decode, load_object
 from dataset_assets.storage.posix import make_folder, sync_folder, translate_os_errors
 from dataset_assets.storage.store import TEMPORARY, check_key
 from dataset_assets.storage.stores.local import Store as LocalStore
 
 _log = logging.getLogger(__name__)
 
+_SNAPSHOT = re.compile(r"[0-9a-f]{64}")
 _GLOB = re.compile(r"[*?\[\]]|::")
 
 
@@ -173,13 +176,23 @@ class HubTarget:
             fcntl.flock(lock, fcntl.LOCK_EX)
 
     def _record(self, snapshot: str) -> dict[str, str]:
-        """Return path -> sha256 of a snapshot; empty when its record is missing."""
+        """Return path -> sha256 of a snapshot; empty when its record is missing.
+
+        Raises:
+            ShardCorrupt: the record is malformed.
+        """
+        name = f"records/{snapshot}.json"
         try:
-            record = json.loads(self._store.read(f"records/{snapshot}.json"))
+            data = self._store.read(name)
         except ObjectMissing:
             return {}
-        hashes: dict[str, str] = record["sha256"]
-        return hashes
+        return parse_stored(
+            data,
+            lambda data: decode(dict[FileName, str], load_object(data)["sha256"]),
+            where=self._store.locate(name),
+            expected="the record of a snapshot",
+            remedy="delete it and publish again",
+        )
 
     def _write_record(
         self, snapshot: str, files: Sequence[PublishFile], version: str, message: str
@@ -247,10 +260,22 @@ class HubTarget:
         return tag if tagged in (None, snapshot) else ""
 
     def _reference(self, name: str) -> str | None:
+        """Return the name of the snapshot that a reference names; None when there is none.
+
+        Raises:
+            ShardCorrupt: it names something else than a snapshot.
+        """
         try:
-            return self._store.read(f"refs/{name}").decode().strip()
+            data = self._store.read(f"refs/{name}")
         except ObjectMissing:
             return None
+        text = data.decode("utf-8", "replace").strip()
+        if not _SNAPSHOT.fullmatch(text):
+            raise ShardCorrupt(
+                f"{self._store.locate(f'refs/{name}')}: expected the name of a snapshot, got "
+                f"{text[:80]!r}; delete it and publish again"
+            )
+        return text
 
     def _prune(self) -> None:
         """Delete the oldest snapshots above the limit, and their tags; never the current one."""
@@ -258,10 +283,11 @@ class HubTarget:
         records = sorted(
             self._store.list("records/"), key=lambda info: (info.modified, info.key), reverse=True
         )
-        snapshots = [info.key.removeprefix("records/").removesuffix(".json") for info in records]
+        names = [info.key.removeprefix("records/").removesuffix(".json") for info in records]
+        snapshots = [name for name in names if _SNAPSHOT.fullmatch(name)]
         stale = [snapshot for snapshot in snapshots if snapshot != head][self._keep_snapshots - 1 :]
         for tag in list(self._store.list("refs/tags/")):
-            if self._store.read(tag.key).decode().strip() in stale:
+            if self._store.read(tag.key).decode("utf-8", "replace").strip() in stale:
                 self._store.delete(tag.key)
         for snapshot in stale:
             self._store.delete_tree(f"snapshots/{snapshot}")

@@ -31,6 +31,7 @@ from dataset_assets.errors import ClassDictionaryError, UnknownName
 
 SHIPPED = ("cityscapes", "coco", "imagenet")
 MAX_ID = 65535  # of a label: label images have at most 16 bits
+_MAX_DEPTH = 32
 _MAX_BYTES = 16 << 20
 _IGNORED = -1
 
@@ -271,10 +272,17 @@ def _parse(source: bytes | str | Path, name: str) -> Any:
 
 
 def _parse_yaml(text: str, name: str) -> Any:
-    # aliases that refer to aliases expand a page to gigabytes
-    events = yaml.parse(text, Loader=yaml.SafeLoader)
-    if any(isinstance(event, yaml.AliasEvent) for event in events):
-        raise ClassDictionaryError(
-            f"{name}: expected YAML without aliases (*name); write the values out"
-        )
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        # aliases that refer to aliases expand a page to gigabytes
+        if isinstance(event, yaml.AliasEvent):
+            raise ClassDictionaryError(
+                f"{name}: expected YAML without aliases (*name); write the values out"
+            )
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:  # the time of the parser grows with the square of the depth
+            raise ClassDictionaryError(
+                f"{name}: expected at most {_MAX_DEPTH} levels; this is not a class dictionary"
+            )
     return yaml.safe_load(text)

@@ -28,7 +28,8 @@ from dataset_assets.pipelines.download.plan_parts import (
     write_part,
 )
 from dataset_assets.records.plans import Plan, PlanPart
-from dataset_assets.records.shards import SCHEMA_VERSION
+from dataset_assets.records.stored_json import parse_stored
+from dataset_assets.records.typed_json import decode, load_object
 from dataset_assets.storage.store import Store
 from dataset_assets.urls.lists import ListOptions, UrlList
 from dataset_assets.urls.sources import open_lists
@@ -87,16 +88,19 @@ def load_plan(store: Store) -> Plan:
 
     Raises:
         ObjectMissing: there is none.
-        PlanMismatch: another version of this package wrote it.
+        PlanMismatch: a newer version of this package wrote it.
+        ShardCorrupt: it is malformed.
     """
-    data = store.read(PLAN)
-    version = json.loads(data).get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise PlanMismatch(
-            f"{store.locate(PLAN)}: expected schema version {SCHEMA_VERSION}, got {version}; "
-            "plan again in another folder"
+    try:
+        return parse_stored(
+            store.read(PLAN),
+            Plan.from_json,
+            where=store.locate(PLAN),
+            expected="a plan of this package",
+            remedy="plan again in another folder",
         )
-    return Plan.from_json(data)
+    except ConfigurationError as exc:
+        raise PlanMismatch(f"{exc}, or plan again in another folder") from exc
 
 
 @dataclass
@@ -142,12 +146,11 @@ class _Planner:
                 )
         return plan
 
-    def _read_seen(self) -> dict[str, list[float]]:
+    def _read_seen(self) -> dict[str, tuple[float, ...]]:
         try:
-            seen: dict[str, list[float]] = json.loads(self.store.read(SEEN))
+            return decode(dict[str, tuple[float, ...]], load_object(self.store.read(SEEN)))
         except (ObjectMissing, ValueError):
             return {}
-        return seen
 
     def _write_seen(self, lists: list[UrlList], started: float) -> None:
         settled = {
@@ -202,5 +205,5 @@ class _Planner:
         self.store.write(PLAN, plan.to_json())
 
 
-def _is_settled(each: UrlList, seen: dict[str, list[float]], now: float) -> bool:
-    return seen.get(each.name) == [each.bytes, each.modified] and each.modified < now - _SETTLED_S
+def _is_settled(each: UrlList, seen: dict[str, tuple[float, ...]], now: float) -> bool:
+    return seen.get(each.name) == (each.bytes, each.modified) and each.modified < now - _SETTLED_S

@@ -15,6 +15,7 @@ from dataset_assets.archives.tar_writer import TarWriter
 from dataset_assets.errors import ShardCorrupt
 from dataset_assets.records.splits import ArchiveFile, SourceSample
 from dataset_assets.records.stored_json import read_or_none
+from dataset_assets.records.typed_json import decode, load_object
 from dataset_assets.splits.plan import ArchiveOptions, FilePlan, sample_members
 from dataset_assets.splits.source import SplitSource
 from dataset_assets.splits.table import TableWriter
@@ -146,4 +147,4 @@ def _record_name(plan: FilePlan) -> str:
 
 
 def _parse_record(data: bytes) -> ArchiveFile:
-    return ArchiveFile(**json.loads(data))
+    return decode(ArchiveFile, load_object(data))

@@ -8,13 +8,15 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import BinaryIO, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import BinaryIO
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch.ranges import RangeFile, RangeOptions
 from dataset_assets.fetch.session import Session
 from dataset_assets.records.shards import ShardFile
 from dataset_assets.records.stored_json import read_or_none
+from dataset_assets.records.typed_json import Count, FileName, decode, load_object
 from dataset_assets.redaction import redact
 from dataset_assets.storage.store import Store, open_store
 
@@ -23,10 +25,11 @@ _RECORD = f"{KEPT_FOLDER}/kept.json"
 _CHUNK_BYTES = 1 << 20
 
 
-class _KeptFile(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _KeptFile:
     """A kept copy of a file."""
 
-    bytes: int
+    bytes: Count
     sha256: str
     digest: str
     """Of the origin, as the source gave it."""
@@ -110,13 +113,9 @@ class StoreAccess:
             shutil.copyfileobj(opened, staged, _CHUNK_BYTES)
             staged.commit()
             self._kept[name] = _KeptFile(staged.bytes, staged.sha256, digest)
-        record = {name: kept._asdict() for name, kept in sorted(self._kept.items())}
+        record = {name: asdict(kept) for name, kept in sorted(self._kept.items())}
         self._store.write(_RECORD, json.dumps(record, indent=1).encode())
 
 
 def _parse_kept(data: bytes) -> dict[str, _KeptFile]:
-    kept = json.loads(data)
-    return {
-        name: _KeptFile(int(entry["bytes"]), str(entry["sha256"]), str(entry["digest"]))
-        for name, entry in kept.items()
-    }
+    return decode(dict[FileName, _KeptFile], load_object(data))
