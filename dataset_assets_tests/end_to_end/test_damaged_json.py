@@ -274,8 +274,10 @@ def chosen(data):
 
 
 def names_a_file(message, folder):
-    """Tell whether a message names a file: the damaged one, or one that its values are about."""
-    return any(path.name in message for path in folder.rglob("*") if path.is_file())
+    """Tell whether a message names a file: the damaged one, or what its values are about."""
+    return any(
+        (path.name if path.is_file() else str(path)) in message for path in folder.rglob("*")
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
