@@ -193,7 +193,8 @@ def plan(tmp_path, file):
 
     def read():
         known = load_plan(store)
-        read_shard(store, known, known.parts[0].first_shard if known.parts else 0)
+        for part in known.parts:
+            read_shard(store, known, part.first_shard)
 
     readers = (
         read,
