@@ -11,6 +11,7 @@ from importlib import import_module
 
 from rich.console import Console
 
+from dataset_assets.cli.streams import PrintableFormatter, open_closed_streams, printable
 from dataset_assets.errors import DatasetAssetsError
 
 COMMANDS = ("download", "any", "split", "stage", "publish", "verify", "s3", "demo")
@@ -24,7 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     An expected error is one line on standard error and status 1.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    open_closed_streams()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("dataset_assets").setLevel(logging.INFO)
     arguments = parse(sys.argv[1:] if argv is None else argv)
     errors = Console(stderr=True)
@@ -32,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = arguments.run(arguments)
     except DatasetAssetsError as exc:
         errors.print(f"[red]{type(exc).__name__}:[/red]", end=" ")
-        errors.print(str(exc), soft_wrap=True, highlight=False, markup=False)
+        errors.print(printable(str(exc)), soft_wrap=True, highlight=False, markup=False)
         return 1
     except KeyboardInterrupt:
         errors.print("interrupted; committed shards are kept, run again to resume")

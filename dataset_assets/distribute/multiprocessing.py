@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from typing import Any
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from dataset_assets.distribute import Ledger, TaskLost, Work
+from dataset_assets.errors import ConfigurationError
 
 # Kinds of messages from a worker.
 _NEXT = "next"
@@ -30,6 +32,9 @@ _EVENT = "event"
 _ERROR = "error"
 _DONE = "done"
 _STOP_AFTER_S = 5.0
+_PATH_TOO_LONG = "AF_UNIX path too long"  # that error of Python has no number
+#: Python adds up to 30 characters to the path of its socket, of which Linux takes 107, macOS 103.
+_MAX_FOLDER = 70
 _OPENBLAS_THREADS = "OPENBLAS_NUM_THREADS"
 #: So many workers may exit in a row before they ask for a task; then each exit loses one.
 _EARLY_EXITS = 3
@@ -50,6 +55,11 @@ class Distributor:
     """Runs tasks in worker processes."""
 
     def __init__(self, workers: int = 1, *, preload: tuple[str, ...] = ()) -> None:
+        if multiprocessing.current_process().daemon:
+            raise ConfigurationError(
+                "expected a process that may start others, got a daemonic one (a worker of "
+                'multiprocessing.Pool is one); set distributor="serial", or call it elsewhere'
+            )
         self._workers = workers
         self._context = _context(preload)
 
@@ -196,6 +206,14 @@ def _context(preload: tuple[str, ...]) -> BaseContext:
     try:
         # The server imports while the caller does something else.
         forkserver.ensure_running()
+    except OSError as exc:
+        if str(exc) != _PATH_TOO_LONG:
+            raise
+        raise ConfigurationError(
+            f"expected a folder for temporary files with a path of at most {_MAX_FOLDER} characters"
+            f" (the socket of the worker processes is in it), got {tempfile.gettempdir()}; set "
+            'TMPDIR to a shorter one, or distributor="serial"'
+        ) from exc
     finally:
         if not was_set:
             del os.environ[_OPENBLAS_THREADS]

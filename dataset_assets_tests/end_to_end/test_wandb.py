@@ -168,3 +168,28 @@ def test_error_names_the_extra_when_wandb_is_not_installed(gallery, monkeypatch)
             distributor="serial",
         )
     assert gallery.server.requests == 0
+
+
+def test_missing_login_is_one_line_before_the_first_request(tmp_path, monkeypatch):
+    for name in [each for each in os.environ if each.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))  # no .netrc
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    (tmp_path / "list.txt").write_text("http://10.0.0.1/a.jpg\n")
+    command = [sys.executable, "-m", "dataset_assets", "download", "list.txt"]
+    command += ["--output_folder", "out", "--distributor", "serial", "--enable_wandb", "True"]
+    found = subprocess.run(
+        command,
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert found.returncode == 1
+    last = found.stderr.splitlines()[-1]
+    assert last.startswith("ConfigurationError: enable_wandb: expected a run")
+    assert "wandb login" in last
+    assert "Traceback" not in found.stderr
+    assert not list(tmp_path.glob("out/*_stats.json"))

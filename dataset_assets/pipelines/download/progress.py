@@ -12,9 +12,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from dataset_assets.errors import MissingDependency
+from dataset_assets.errors import ConfigurationError, MissingDependency
 from dataset_assets.records.causes import SUCCESS
 from dataset_assets.records.shards import ShardProgress, ShardRecord, ShardResult, add_counts
+from dataset_assets.redaction import redact
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -209,7 +210,16 @@ class WandbReporter:
     def __enter__(self) -> Self:
         # Otherwise wandb stores the command line, with any tokens in it.
         settings = self._wandb.Settings(x_disable_meta=True)
-        self._run = self._wandb.init(project=self._project, config=self._config, settings=settings)
+        try:
+            self._run = self._wandb.init(
+                project=self._project, config=self._config, settings=settings
+            )
+        except self._wandb.errors.Error as exc:
+            reason = redact(str(exc).partition("\n")[0])
+            raise ConfigurationError(
+                f"enable_wandb: expected a run of Weights & Biases, got: {reason} Log in with "
+                "`wandb login`, set WANDB_MODE=offline, or leave enable_wandb out"
+            ) from exc
         return self
 
     def __exit__(self, *exc: object) -> None:
