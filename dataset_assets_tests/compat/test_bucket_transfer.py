@@ -17,13 +17,12 @@ from dataset_assets.compat.pymlutil.buckets import Connect, s3store
 from dataset_assets.errors import BucketMissing, ConfigurationError, SourceError, StorageError
 from dataset_assets.storage.s3.client import Bucket
 from dataset_assets_tests.storage.credential_files import SECRETS, filled_in
-from dataset_assets_tests.support.s3_server import ACCESS_KEY, SECRET_KEY, CountingProxy, MotoServer
+from dataset_assets_tests.support.s3_server import ACCESS_KEY, SECRET_KEY, CountingProxy
 
 
-@pytest.fixture(scope="module")
-def server():
-    with MotoServer() as server:
-        yield server
+@pytest.fixture
+def server(moto):
+    return moto
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import yaml
 from dataset_assets.compat.pymlutil.buckets import s3store
 from dataset_assets.errors import BucketMissing, ConfigurationError, ObjectMissing, SourceError
 from dataset_assets.storage.embedded_s3 import EmbeddedS3
-from dataset_assets_tests.support.s3_server import MotoServer
 
 FILES = {
     "a.txt": b"text",
@@ -24,14 +23,9 @@ FILES = {
 }
 
 
-@pytest.fixture(scope="module", params=["moto", "rclone"])
-def server(request, tmp_path_factory):
-    with (
-        MotoServer()
-        if request.param == "moto"
-        else EmbeddedS3(tmp_path_factory.mktemp("rclone")) as server
-    ):
-        yield server
+@pytest.fixture(params=["moto", "rclone"])
+def server(request):
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture

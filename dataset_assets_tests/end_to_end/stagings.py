@@ -22,16 +22,17 @@ SERVERS = [
 
 
 @contextmanager
-def s3_server(name: str, folder: Path) -> Iterator[dict[str, str]]:
-    """Run an S3 server with an empty bucket.
+def s3_server(folder: Path) -> Iterator[dict[str, str]]:
+    """Run the embedded S3 server with an empty bucket; see `clients_of`."""
+    with EmbeddedS3(folder) as server, clients_of(server) as environment:
+        yield environment
 
-    Yields the environment of its clients, which is set in this process too.
-    """
-    with (
-        EmbeddedS3(folder) if name == "rclone" else MotoServer() as server,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        server.bucket(BUCKET)
+
+@contextmanager
+def clients_of(server: EmbeddedS3 | MotoServer) -> Iterator[dict[str, str]]:
+    """Make the bucket; yield the environment of clients, which is set in this process too."""
+    server.bucket(BUCKET)
+    with pytest.MonkeyPatch.context() as patch:
         for variable, value in server.environment().items():
             patch.setenv(variable, value)
         yield dict(os.environ)

@@ -15,7 +15,12 @@ from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.sources import shards
 from dataset_assets.splits.versions import load_split
 from dataset_assets.storage.store import open_store
-from dataset_assets_tests.end_to_end.stagings import SERVERS, folder_and_bucket, s3_server
+from dataset_assets_tests.end_to_end.stagings import (
+    SERVERS,
+    clients_of,
+    folder_and_bucket,
+    s3_server,
+)
 from dataset_assets_tests.pipelines.zip_source import contents
 from dataset_assets_tests.support.published_datasets import PASSWORD, PUBLISHERS, SMALL
 
@@ -27,8 +32,8 @@ def published(request, tmp_path):
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_manifests_on_a_folder_and_on_s3_are_equal(tmp_path, published, server):
-    with s3_server(server, tmp_path / "s3"):
+def test_manifests_on_a_folder_and_on_s3_are_equal(tmp_path, request, published, server):
+    with clients_of(request.getfixturevalue(server)):
         for partition in published.partitions:
             stores = folder_and_bucket(tmp_path / "out", f"{published.kind}/staged/{partition}")
             for store in stores:
@@ -69,7 +74,7 @@ def disk_in_use(store) -> int:
 
 @pytest.mark.parametrize("where", [0, 1], ids=["folder", "s3"])
 def test_disk_in_use_stays_under_a_shard_and_a_member(tmp_path, published, where):
-    with s3_server("rclone", tmp_path / "s3"):
+    with s3_server(tmp_path / "s3"):
         store = folder_and_bucket(tmp_path / "out", "staged/train")[where]
         used = []
         before = disk_in_use(store)

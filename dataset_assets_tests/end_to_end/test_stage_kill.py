@@ -8,11 +8,8 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 import zipfile
-from pathlib import Path
 
 import pytest
 
@@ -27,7 +24,6 @@ from dataset_assets_tests.pipelines.zip_source import contents
 from dataset_assets_tests.support.archive_server import ArchiveServer
 from dataset_assets_tests.support.tiny_coco import write_coco
 
-ROOT = Path(__file__).parents[2]
 IMAGES, PER_SHARD = 200, 10
 ARCHIVE, ANNOTATIONS = "train2017.zip", "annotations_trainval2017.zip"
 BYTES_PER_S = 3_000_000
@@ -68,13 +64,10 @@ def publish_coco(folder):
     (folder / "large.zip").replace(folder / ARCHIVE)
 
 
-def start(server, out, environment=None):
+def start(python, server, out, environment):
     """Stage in another process."""
     script = f"from {__name__} import stage_coco; stage_coco({server.url().rstrip('/')!r}, {out!r})"
-    command = [sys.executable, "-c", script]
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    return python.start("-c", script, env=environment)
 
 
 def members(archive):
@@ -115,11 +108,13 @@ def all_kept(store):
 @pytest.mark.parametrize("where", [0, 1], ids=["folder", "s3"])
 @pytest.mark.parametrize("kills", [4, pytest.param(30, marks=pytest.mark.slow)])
 @pytest.mark.timeout(600)
-def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(tmp_path, kills, where):
+def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(
+    tmp_path, warm_python, kills, where
+):
     publish_coco(tmp_path / "published")
     moments = random.Random(2026 + where)
     with (
-        s3_server("rclone", tmp_path / "s3") as environment,
+        s3_server(tmp_path / "s3") as environment,
         ArchiveServer(tmp_path / "published") as server,
     ):
         clean = open_store(str(tmp_path / "clean"))
@@ -131,14 +126,13 @@ def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(tmp_path, kills
             server.forget()
             done = sum(record.count for record in list_records(store))
             kept, most_done = all_kept(store), max(most_done, done)
-            run = start(server, store.url, environment)
+            run = start(warm_python, server, store.url, environment)
             wait_for_shards(store, run, len(list_records(store)) + moments.choice((0, 1, 1, 4)))
             time.sleep(moments.uniform(0.0, 0.5))
             if run.poll() is None:
                 os.kill(run.pid, signal.SIGKILL)
                 killed += 1
-            _, said = run.communicate(timeout=60)
-            assert run.returncode in (0, -signal.SIGKILL), said.decode()
+            assert run.wait(60) in (0, -signal.SIGKILL), run.output()
             assert read_again(server, done) == []
             assert not kept or server.bytes_sent(ANNOTATIONS) <= DIRECTORY
             if run.returncode == 0:
@@ -146,8 +140,8 @@ def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(tmp_path, kills
         server.heal()
         server.forget()
         done = sum(record.count for record in list_records(store))
-        run = start(server, store.url, environment)
-        assert run.wait(60) == 0, run.stderr.read().decode()
+        run = start(warm_python, server, store.url, environment)
+        assert run.wait(60) == 0, run.output()
         assert read_again(server, done) == []
         starts, _ = members(server.folder / ARCHIVE)
         size = (server.folder / ARCHIVE).stat().st_size

@@ -69,7 +69,7 @@ def wait_for_output(store, run):
 def test_kills_at_random_moments_change_nothing_for_any_source(tmp_path, kind, where):
     moments = random.Random(f"{kind} {where}")
     with (
-        s3_server("rclone", tmp_path / "s3") as environment,
+        s3_server(tmp_path / "s3") as environment,
         PUBLISHERS[kind](tmp_path / "published") as published,
     ):
         clean, store = (
