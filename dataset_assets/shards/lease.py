@@ -129,7 +129,10 @@ class Lease:
                 self._await_end(_key(last))
             self.key = _key(f"{number:0{_DIGITS}d}")
             if self._store.write_new(self.key, self._data()):
-                break
+                if self._is_ours():
+                    break
+                # The list was read while another run took over: the number was free again.
+                self._store.delete(self.key)
         else:
             raise SetInUse(_in_use(self._store, "runs that start all the time"))
         self._delete_older()

@@ -187,7 +187,7 @@ def test_file_of_another_format_is_rows_or_one_clear_error(tmp_path, name, conte
     path.write_bytes(WRITERS[content](rows_of(30)))
     if name == content:
         return
-    if name == "txt" and content != "parquet":
+    if name == "txt" and content not in ("parquet", "json", "jsonl"):  # their lines are no URLs
         assert read(path, name).num_rows >= 1
         return
     with pytest.raises(DatasetAssetsError, match=str(path)):

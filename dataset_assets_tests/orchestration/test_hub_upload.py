@@ -165,10 +165,10 @@ class Watcher:
 
     def tick(self):
         resources = {"storage": self._graph.definitions.resources["storage"]}
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             instance=self._graph.instance, cursor=self.cursor, resources=resources
-        )
-        data = self._sensor.evaluate_tick(context)
+        ) as context:
+            data = self._sensor.evaluate_tick(context)
         self.cursor = data.cursor
         return data
 

@@ -20,12 +20,12 @@ class Watcher:
         self._sensor = graph.definitions.resolve_sensor_def(name)
 
     def tick(self):
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             instance=self._graph.instance,
             cursor=self.cursor,
             resources={"storage": self._graph.definitions.resources["storage"]},
-        )
-        data = self._sensor.evaluate_tick(context)
+        ) as context:
+            data = self._sensor.evaluate_tick(context)
         self.cursor = data.cursor
         return data
 

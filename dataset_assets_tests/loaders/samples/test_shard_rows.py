@@ -93,7 +93,9 @@ def _tamper_index(store):
 
 def _drop_shard_of_index(store):
     raw = json.loads(store.read("manifest.json"))
-    raw["shards"][0]["successes"] -= 1
+    shard = raw["shards"][0]
+    shard["successes"] -= 1
+    shard["causes"]["http_not_found"] = shard["causes"].get("http_not_found", 0) + 1
     store.write("manifest.json", json.dumps(raw).encode())
 
 
