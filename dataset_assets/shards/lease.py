@@ -97,19 +97,21 @@ class Lease:
     def __exit__(
         self,
         kind: type[BaseException] | None,
-        exc: BaseException | None,
+        error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
         _heart.remove(self)
         _held.discard(self.run)
-        if not self._is_ours():
-            return
         is_clean = not self.has_written and not self.found_claim
-        if is_clean or (self.is_complete and kind is None):
-            self._store.delete(self.key)
-        else:
-            self._holder = replace(self._holder, is_released=True)
-            self._store.write(self.key, self._data(), durable=False)
+        try:
+            self._end(is_recorded=is_clean or (self.is_complete and kind is None))
+        except StorageError as exc:  # an error of the run itself must not be replaced by this one
+            logger.warning(
+                "the lease of %s is not released: %s; other processes can write there once this "
+                "one has exited",
+                self._store.url,
+                exc,
+            )
 
     def check(self) -> None:
         """Prove that no other run has taken over.
@@ -136,6 +138,15 @@ class Lease:
         else:
             raise SetInUse(_in_use(self._store, "runs that start all the time"))
         self._delete_older()
+
+    def _end(self, *, is_recorded: bool) -> None:
+        if not self._is_ours():
+            return
+        if is_recorded:
+            self._store.delete(self.key)
+            return
+        self._holder = replace(self._holder, is_released=True)
+        self._store.write(self.key, self._data(), durable=False)
 
     def _data(self) -> bytes:
         return json.dumps(asdict(self._holder)).encode()

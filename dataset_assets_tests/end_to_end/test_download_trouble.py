@@ -94,7 +94,8 @@ def test_a_full_disk_keeps_what_is_committed_and_the_run_can_go_on(gallery, dist
     large = os.urandom(300_000)
     urls = table.column("url").to_pylist()
     for number in range(20, 30):
-        urls[number] = gallery.server.add(f"/large/{number}", large)
+        # Late, so that the shards before are committed: several are open at a time.
+        urls[number] = gallery.server.add(f"/large/{number}", large, delay_s=2)
     options = {
         "output_format": "webdataset",
         "number_sample_per_shard": 10,

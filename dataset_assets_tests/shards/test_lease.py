@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from dataset_assets.errors import LeaseLost, SetInUse
+from dataset_assets.errors import DiskFull, LeaseLost, SetInUse
 from dataset_assets.shards import lease as leases
 from dataset_assets.shards.lease import Lease, check_lease, this_process
 from dataset_assets.storage.store import open_store
@@ -196,3 +196,22 @@ def test_it_works_where_the_system_tells_nothing_about_processes(store, monkeypa
     monkeypatch.setattr(leases, "_text", lambda path: "")
     with Lease(store), pytest.raises(SetInUse):
         Lease(store).__enter__()
+
+
+def test_an_error_of_the_run_is_kept_when_the_lease_cannot_be_released(store, monkeypatch, caplog):
+    def run():
+        with Lease(store) as lease:
+            lease.has_written = True
+            monkeypatch.setattr(type(store), "write", _full)
+            raise KeyError("the error of the run")
+
+    with pytest.raises(KeyError, match="the error of the run"):
+        run()
+    assert "is not released: no space" in caplog.text
+    monkeypatch.undo()
+    with Lease(store) as later:
+        assert later.found_claim
+
+
+def _full(*args, **options):
+    raise DiskFull("no space")
