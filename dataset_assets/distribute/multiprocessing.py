@@ -130,7 +130,7 @@ class _Pool:
 
     def _start_process(self, worker_end: Connection) -> Any:
         process = self._context.Process(  # type: ignore[attr-defined]
-            target=_run_worker, args=(worker_end, self._work), daemon=True
+            target=_run_worker, args=(worker_end, self._work, dict(os.environ)), daemon=True
         )
         with _main_module_hidden():
             _retrying(process.start)
@@ -220,8 +220,18 @@ def _context(preload: tuple[str, ...]) -> BaseContext:
     return context
 
 
-def _run_worker(connection: Connection, work: Work) -> None:
+def _take_over(environment: dict[str, str]) -> None:
+    """Set the environment of the parent: the server has that of the moment when it started."""
+    if _OPENBLAS_THREADS in os.environ:
+        environment.setdefault(_OPENBLAS_THREADS, os.environ[_OPENBLAS_THREADS])
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update(environment)
+
+
+def _run_worker(connection: Connection, work: Work, environment: dict[str, str]) -> None:
     """Run the work in a worker process, and send its events to the parent."""
+    _take_over(environment)
     # What workers share is not garbage, and a collection would copy its pages.
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLD)

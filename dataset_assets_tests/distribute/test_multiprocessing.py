@@ -90,6 +90,20 @@ def test_work_is_done_when_the_server_that_forks_is_killed():
     assert len([event for event in second if isinstance(event, TaskLost)]) <= 2
 
 
+def variables(tasks):
+    for _ in tasks:
+        yield os.environ.get("SET_AFTER_THE_FIRST_RUN"), "UNSET_AFTER_THE_FIRST_RUN" in os.environ
+
+
+def test_workers_have_the_environment_of_now_and_not_of_the_first_run(monkeypatch):
+    monkeypatch.setenv("UNSET_AFTER_THE_FIRST_RUN", "1")
+    run = registry.load("distributor", "multiprocessing")(1).run
+    assert next(iter(run(variables, [0]))) == (None, True)
+    monkeypatch.setenv("SET_AFTER_THE_FIRST_RUN", "a")
+    monkeypatch.delenv("UNSET_AFTER_THE_FIRST_RUN")
+    assert next(iter(run(variables, [0]))) == ("a", False)
+
+
 def test_workers_end_when_the_caller_stops_listening():
     events = registry.load("distributor", "multiprocessing")(2).run(slow, range(4))
     next(events)

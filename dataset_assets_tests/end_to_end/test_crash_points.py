@@ -107,8 +107,9 @@ def run(source, out, output_format, steps=None, **options):
         )
 
 
-def die(source, out, output_format, point, options):
+def die(environment, source, out, output_format, point, options):
     """Run in a process of its own, and be killed there."""
+    os.environ.update(environment)  # the server may have been started by an earlier test
     run(source, out, output_format, PointSteps(point, for_real=True), **options)
 
 
@@ -120,14 +121,15 @@ def kill_for_real(runs, points, **options):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     for first in range(0, len(points), 2):
-        running = []
+        running = {}
         for point in points[first : first + 2]:
-            arguments = (runs.source, str(runs.out(point)), runs.output_format, point, options)
-            running.append(context.Process(target=die, args=arguments))
-            running[-1].start()
-        for process in running:
+            out = str(runs.out(point))
+            arguments = (dict(os.environ), runs.source, out, runs.output_format, point, options)
+            running[point] = context.Process(target=die, args=arguments)
+            running[point].start()
+        for point, process in running.items():
             process.join(timeout=60)
-            assert process.exitcode == -signal.SIGKILL
+            assert process.exitcode == -signal.SIGKILL, point
 
 
 def points_of(names):
