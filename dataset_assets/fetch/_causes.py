@@ -40,6 +40,7 @@ MESSAGES = {
     Cause.INCOMPLETE_BODY: "the connection was closed before the end of the body",
     Cause.INVALID_URL: "the url is not valid",
     Cause.OPT_OUT: "Use of image disallowed by X-Robots-Tag directive",
+    Cause.PARTIAL_BODY: "the server sent a part of the file (206) although no part was asked for",
     Cause.PROTOCOL_ERROR: "the answer is not valid http",
     Cause.ROBOTS_TXT: "disallowed by robots.txt",
     Cause.TIMEOUT_CONNECT: "timed out while connecting",
@@ -95,7 +96,7 @@ def failure(cause: Cause | None) -> Failure | None:
 
 
 def for_status(status: int, reason: str) -> Failure:
-    """Return the cause of a status other than 200, with urllib's line for it."""
+    """Return the cause of a status without a file, with urllib's line for it."""
     if not reason:
         try:
             reason = HTTPStatus(status).phrase

@@ -45,6 +45,7 @@ class Cause(StrEnum):
     TOO_MANY_REDIRECTS = "too_many_redirects"
     PROTOCOL_ERROR = "protocol_error"
     INCOMPLETE_BODY = "incomplete_body"
+    PARTIAL_BODY = "partial_body"  # 206 with a part that nobody asked for
     EMPTY_BODY = "empty_body"
     TOO_LARGE = "too_large"
     BAD_ENCODING = "bad_encoding"

@@ -41,7 +41,7 @@ from dataset_assets_tests.support.http_server import HttpServer, payload
         ("to_ftp", Cause.BLOCKED_SCHEME, 1),
         ("to_data", Cause.BLOCKED_SCHEME, 1),
         ("to_metadata", Cause.BLOCKED_ADDRESS, 1),
-        ("partial", Cause.HTTP_CLIENT_ERROR, 1),
+        ("partial", Cause.PARTIAL_BODY, 1),
         ("opt_out_then_body", Cause.OPT_OUT, 1),
     ],
 )

@@ -102,14 +102,11 @@ class Dispatcher:
         job.bytes_read += transfer.size
         self._stats.requests += 1
         self._stats.bytes += transfer.size
-        if (
-            transfer.status == 200
-            and transfer.size
-            and not transfer.code
-            and transfer.cause is None
-        ):
+        if transfer.is_whole:
             if job.host is not None or self._gates.suspects_outage:
-                self._gates.record_end(job, RequestEnd(transfer.started, 200, None, None), now)
+                self._gates.record_end(
+                    job, RequestEnd(transfer.started, transfer.status, None, None), now
+                )
             self._finish(job, transfer, None, now)
         else:
             self._handle_other_end(job, transfer, now)
@@ -205,7 +202,7 @@ class Dispatcher:
             self._put(outcome_of(job, transfer, reason))
         elif (
             transfer is not None
-            and transfer.status == 200
+            and transfer.brings_file
             and (reason is None or reason.cause in _READABLE)
         ):
             self._gates.store_rules(job.robots_of, transfer.body(), now)

@@ -79,7 +79,7 @@ def _content_type(transfer: Transfer) -> str:
 
 def failure_of(transfer: Transfer) -> Failure | None:
     """Tell what is wrong with a response, or None for a usable body."""
-    if transfer.status not in (0, 200):
+    if transfer.status and not transfer.brings_file:
         return for_status(transfer.status, transfer.reason)
     if transfer.cause is not None:
         return failure(transfer.cause)

@@ -8,6 +8,7 @@ https://www.w3.org/community/reports/tdmrep/CG-FINAL-tdmrep-20240202/. Bodies ar
 decompressed, so compressed ones are refused.
 """
 
+import re
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,12 @@ from dataset_assets.fetch.hosts.resolver import LIBCURL_LIFETIME_S
 from dataset_assets.fetch.options import FetchOptions, default_ca_file
 from dataset_assets.records.causes import Cause
 
-#: Bytes to read of a response other than 200, so that its connection can be reused.
+#: Statuses of responses that carry the file: RFC 9110, 15, has clients treat an unknown 2xx as 200;
+#: 204 and 205 have no content. For 206, `_is_part` decides.
+_WITH_FILE = frozenset(range(200, 300)) - {204, 205}
+#: `Content-Range` of a response that is the whole file: from byte 0 to the last one.
+_RANGE = re.compile(rb"bytes\s+(\d+)-(\d+)/(\d+)$")
+#: Bytes to read of a response without a file, so that its connection can be reused.
 _DRAIN_BYTES = 64 * 1024
 _READ_BYTES = 256 * 1024
 _STOP = -1
@@ -34,7 +40,7 @@ _VALUED = frozenset(
 
 
 class HeaderCheck:
-    """Checks the header lines of a response with status 200."""
+    """Checks the header lines of a response that carries the file."""
 
     def __init__(self, options: FetchOptions) -> None:
         self._limit = options.max_header_bytes
@@ -103,6 +109,7 @@ class Transfer:
         "_has_status",
         "_meter",
         "awaited",
+        "brings_file",
         "cap",
         "cause",
         "chunks",
@@ -159,7 +166,7 @@ class Transfer:
         self.status = self.size = self.code = 0
         self.error = ""
         self.cause = self.refused = None
-        self.opened = self._has_status = False
+        self.opened = self._has_status = self.brings_file = False
         self.started = self.seen_at = self.window_at = now
         self.seen_size = self.window_size = 0
         self.easy.setopt(pycurl.URL, url)
@@ -195,6 +202,11 @@ class Transfer:
         return b""
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the response has ended well, with all bytes of a file."""
+        return self.brings_file and not self.code and self.cause is None and self.size > 0
+
+    @property
     def reason(self) -> str:
         """The words after the status code."""
         return self.lines[0][13:].decode("latin-1").strip() if self.lines else ""
@@ -219,13 +231,27 @@ class Transfer:
         if self.awaited:
             self.awaited = False
             self._answered.append(self)
-        if self.status == 200:
+        self.brings_file = self.status in _WITH_FILE
+        if self.brings_file:
             self.cause = self._check.refuses(self.lines, consent=self.consent)
+        if self.status == 206 and self.cause is None and self._is_part():
+            self.cause = Cause.PARTIAL_BODY
         return None if self.cause is None else _STOP
+
+    def _is_part(self) -> bool:
+        """Tell whether a response with status 206 has only a part of the file.
+
+        Nobody asked for one, so a response that does not say which part it has is the whole file.
+        """
+        part = self.header(b"content-range").lower()
+        if not part:
+            return self.header(b"content-type").lower().startswith(b"multipart/byteranges")
+        found = _RANGE.match(part)
+        return found is None or int(found[1]) != 0 or int(found[2]) + 1 != int(found[3])
 
     def _on_body(self, data: bytes) -> int | None:
         self.size += len(data)
-        if self.status != 200:
+        if not self.brings_file:
             return None if self.size <= _DRAIN_BYTES else _STOP
         if self.size > self.cap:
             self.cause = Cause.TOO_LARGE
