@@ -11,7 +11,7 @@ formats:
     reading       a committed shard -> rows
     verify        whether a shard agrees with its record
     replace       replaces a committed shard
-    active_runs   which runs are at work, and which are dead
+    lease         one run at a time in a folder
 
 Commit protocol of a shard: every file is staged (`Writer.close` makes it durable, still invisible),
 then made visible (`Writer.commit`: the sample file, then the sidecar), then `write_record`, then

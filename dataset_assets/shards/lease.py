@@ -1,6 +1,6 @@
-"""One writer at a time on a shard set: the lease of a run.
+"""One writer at a time in a folder, a shard set or a split: the lease of a run.
 
-A lease is an object `_lease-00000001` in the folder of the set. Who wants to write creates the next
+A lease is an object `_lease-00000001` in the folder. Who wants to write creates the next
 number with a conditional write, which one writer wins; the highest number holds. The object names
 its holder (boot, process namespace, process, its start) and changes with every heartbeat, so that a
 later run can tell a dead holder from a live one: on the same machine by asking for the process,
@@ -60,7 +60,7 @@ class Holder:
 
 
 class Lease:
-    """Holds a shard set while it is entered.
+    """Holds a folder while it is entered.
 
     Raises:
         SetInUse: a live run holds it.

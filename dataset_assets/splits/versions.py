@@ -5,23 +5,25 @@
 * `versions/<version>/assignment.parquet`: key, group, split, stratum, digest, bytes of each sample
 * `versions/<version>/archives/...` and `data/...`: see `splits.plan`
 * `versions/<version>/_records/<file>.json`: written when a file is committed, to resume from
+* `versions/<version>/_records/started`: written first, so that what killed runs leave is found
 """
 
 import json
 import re
+from math import inf
 from typing import NamedTuple
 
 from dataset_assets.errors import ObjectMissing, ShardCorrupt
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.records.stored_json import parse_stored, read_or_none
 from dataset_assets.records.typed_json import decode, load_object
-from dataset_assets.storage.abandoned import ABANDONED_S, folder_ages
 from dataset_assets.storage.store import Store
 
 CURRENT = "current.json"
 MANIFEST = "manifest.json"
 ASSIGNMENT = "assignment.parquet"
 RECORDS = "_records"
+_STARTED = f"{RECORDS}/started"
 _FOLDER = "versions"
 _NAME = re.compile(r"[0-9a-f]{64}")
 
@@ -103,17 +105,32 @@ def read_pointer(store: Store) -> Pointer | None:
     )
 
 
-def point_at(store: Store, version: str, *, keep_versions: int, now_s: float | None = None) -> None:
+def begin_version(store: Store, version: str) -> Store:
+    """Mark a version as begun, and return its folder."""
+    store.write(f"{_FOLDER}/{version}/{_STARTED}", b"", durable=False)
+    return folder_of(store, version)
+
+
+def sweep_versions(store: Store) -> None:
+    """Remove the files that killed runs did not commit. The caller holds the lease of the folder.
+
+    Versions that were begun stay until `point_at`, to be resumed.
+    """
+    store.sweep(older_than_s=-inf)
+    for version in _versions(store):
+        folder_of(store, version).sweep(older_than_s=-inf)
+
+
+def point_at(store: Store, version: str, *, keep_versions: int) -> None:
     """Make a version the current one, then delete the versions that are no longer kept. Idempotent.
 
-    Versions that were current once stay in the pointer until their files are deleted. Folders that
-    a killed run left are deleted as well. A version that another run is writing stays.
+    Versions that were current once stay in the pointer until their files are deleted. Versions that
+    killed runs left are deleted as well: the caller holds the folder, so no other run writes one.
 
     Args:
         store: the folder of the split.
         version: the version.
         keep_versions: how many versions stay, the current one included.
-        now_s: the time, in s since the epoch; None is the clock.
     """
     before = read_pointer(store)
     known = (before.version, *before.previous) if before else ()
@@ -122,17 +139,18 @@ def point_at(store: Store, version: str, *, keep_versions: int, now_s: float | N
     dropped = history[keep_versions - 1 :]
     if before != (version, history):
         _write(store, Pointer(version, history))
-    ages = folder_ages(store, _FOLDER, now_s=now_s)
-    abandoned = [
-        name
-        for name, age_s in ages.items()
-        if name not in (version, *history) and age_s > ABANDONED_S
-    ]
+    abandoned = sorted(_versions(store).difference((version, *history)))
     for old in (*dropped, *abandoned):
         folder_of(store, old).delete(MANIFEST)  # first: a partial version must not look complete
         store.delete_tree(f"{_FOLDER}/{old}")
     if dropped:
         _write(store, Pointer(version, kept))
+
+
+def _versions(store: Store) -> set[str]:
+    """Return the versions that were begun."""
+    names = {info.key.split("/")[1] for info in store.list(f"{_FOLDER}/")}
+    return {name for name in names if _NAME.fullmatch(name)}
 
 
 def _parse_pointer(data: bytes) -> Pointer:

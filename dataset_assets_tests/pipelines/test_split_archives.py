@@ -6,11 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from dataset_assets.errors import ConfigurationError, EmptyList, ObjectMissing, ShardCorrupt
+from dataset_assets.errors import (
+    ConfigurationError,
+    EmptyList,
+    LeaseLost,
+    ObjectMissing,
+    SetInUse,
+    ShardCorrupt,
+)
 from dataset_assets.pipelines.split.split_archives import split_archives
 from dataset_assets.pipelines.verify.split import verify_split
 from dataset_assets.records.splits import SourceSample
-from dataset_assets.splits import versions
+from dataset_assets.shards.lease import Lease
 from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import ArchiveOptions
 from dataset_assets.splits.sources import recordings
@@ -209,14 +216,14 @@ def test_payloads_are_those_of_the_source_when_read_back(store):
 
 
 def test_runs_at_the_same_time_end_with_one_sound_version(store):
+    def run(seed):
+        return split_archives(make_images(40).shuffled(seed), store, archives=SMALL)
+
     with ThreadPoolExecutor(3) as threads:
-        manifests = list(
-            threads.map(
-                lambda seed: split_archives(make_images(40).shuffled(seed), store, archives=SMALL),
-                range(3),
-            )
-        )
-    assert manifests[0] == manifests[1] == manifests[2] == load_split(store)
+        runs = [threads.submit(run, seed) for seed in range(3)]
+    ended = [run.exception() for run in runs]
+    assert {type(error) for error in ended} <= {type(None), SetInUse}
+    assert [run.result() == load_split(store) for run in runs if run.exception() is None]
     assert verify_split(store) == []
 
 
@@ -233,20 +240,33 @@ def test_old_versions_are_deleted_when_new_ones_are_kept(store):
     assert {info.key.split("/")[1] for info in store.list("versions/")} == kept
 
 
-def test_what_a_killed_run_left_is_deleted_when_it_is_old_and_kept_when_it_is_not(store):
+def test_versions_that_killed_runs_left_are_deleted_and_other_folders_are_not(store):
     split_archives(make_images(20), store)
     left = f"versions/{'a' * 64}/archives/train-00000-of-00001.tar"
     store.write(left, b"half")
+    store.write("versions/of mine/notes.txt", b"mine")
     split_archives(make_images(20), store)
-    assert store.size(left) == 4
-    versions.point_at(
-        store,
-        load_split(store).version,
-        keep_versions=2,
-        now_s=store.info(left).modified + 25 * 3600,
-    )
     assert store.size(left) is None
+    assert store.read("versions/of mine/notes.txt") == b"mine"
     assert verify_split(store) == []
+
+
+def test_a_split_into_a_folder_in_use_is_refused_and_changes_nothing(store):
+    split_archives(make_images(20), store)
+    with Lease(store):
+        before = contents(store)
+        with pytest.raises(SetInUse, match="in use by process"):
+            split_archives(make_images(21), store)
+        assert contents(store) == before
+
+
+def test_a_run_that_was_taken_over_commits_nothing_more(store):
+    def take_over(done, samples):
+        store.write("_lease-00000002", b"{}")
+
+    with pytest.raises(LeaseLost):
+        split_archives(make_images(20), store, progress=take_over)
+    assert [info.key for info in store.list() if info.key.endswith((".tar", "current.json"))] == []
 
 
 def test_a_split_without_samples_has_an_empty_table_when_its_ratio_is_0(store):

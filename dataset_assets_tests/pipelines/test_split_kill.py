@@ -128,3 +128,38 @@ def test_bytes_are_those_of_a_clean_run_when_a_real_process_is_killed_again_and_
     run(store)
     assert contents(store) == expected
     assert verify_split(store) == []
+
+
+def test_what_a_killed_run_left_is_swept_by_the_next_also_after_a_finished_one(tmp_path, clean):
+    expected, steps = clean
+    moved = steps.index("write current.json")
+    appends = [step for step in range(moved) if steps[step].startswith("append ")]
+    store = open_store(str(tmp_path / "out"))
+    run(store, FIRST)
+    command = [sys.executable, "-c", _SCRIPT, store.url, str(appends[len(appends) // 2])]
+    killed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert list(store.root.glob("versions/*/_tmp/*"))
+    run(store, FIRST)  # nothing to write: the version is complete
+    assert list(store.root.glob("**/_tmp")) == list(store.root.glob("_lease-*")) == []
+    assert len(list(store.root.glob("versions/*"))) == 1
+    run(store)
+    assert contents(store) == expected
+
+
+def test_of_two_runs_at_once_one_wins(tmp_path, clean):
+    store = open_store(str(tmp_path / "out"))
+    in_folder = []
+
+    def try_too(done, samples):
+        if done == 1:
+            command = [sys.executable, "-c", _SCRIPT, store.url, "1000000"]
+            in_folder.append(
+                subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            )
+
+    split_archives(make_images(COUNT), store, FIRST, SMALL, keep_versions=1, progress=try_too)
+    assert in_folder[0].returncode == 1
+    assert f"in use by process {os.getpid()} of this machine" in in_folder[0].stderr
+    run(store)
+    assert contents(store) == clean[0]

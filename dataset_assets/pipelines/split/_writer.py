@@ -16,6 +16,7 @@ from dataset_assets.errors import ShardCorrupt
 from dataset_assets.records.splits import ArchiveFile, SourceSample
 from dataset_assets.records.stored_json import read_or_none
 from dataset_assets.records.typed_json import decode, load_object
+from dataset_assets.shards.lease import Lease
 from dataset_assets.splits.plan import ArchiveOptions, FilePlan, sample_members
 from dataset_assets.splits.source import SplitSource
 from dataset_assets.splits.table import TableWriter
@@ -31,17 +32,21 @@ class VersionWriter:
     A context manager: after an error, no partial file stays.
     """
 
-    def __init__(self, folder: Store, source: SplitSource, options: ArchiveOptions) -> None:
+    def __init__(
+        self, folder: Store, source: SplitSource, options: ArchiveOptions, lease: Lease
+    ) -> None:
         """Prepare the writer.
 
         Args:
             folder: the folder of the version.
             source: where the payloads come from.
             options: what the files look like.
+            lease: that of the split; it is checked before each file is committed.
         """
         self._folder = folder
         self._source = source
         self._options = options
+        self._lease = lease
         self._open: dict[str, TarWriter | TableWriter] = {}
 
     def write(
@@ -60,6 +65,7 @@ class VersionWriter:
         Raises:
             ShardCorrupt: the source has changed since its samples were listed.
             DiskFull, StorageError: the store refuses the bytes; committed files stay.
+            LeaseLost: another run has taken over.
         """
         files: dict[str, ArchiveFile] = {}
         plans_of: dict[str, list[FilePlan]] = {}
@@ -118,7 +124,9 @@ class VersionWriter:
         return writer
 
     def _finish(self, plan: FilePlan) -> ArchiveFile:
-        size, sha256, members = self._writer(plan).commit()
+        writer = self._writer(plan)
+        self._lease.check()
+        size, sha256, members = writer.commit()
         del self._open[plan.name]
         file = ArchiveFile(
             plan.name, plan.split, plan.kind, size, sha256, len(plan.samples), members

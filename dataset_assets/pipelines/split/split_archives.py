@@ -17,6 +17,7 @@ from dataset_assets.pipelines.split._writer import Progress, VersionWriter
 from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import SCHEMA_VERSION
 from dataset_assets.records.splits import SourceSample, SplitCount, SplitManifest
+from dataset_assets.shards.lease import Lease
 from dataset_assets.splits.assign import assign
 from dataset_assets.splits.groups import SampleGroup, digest_of, group_samples
 from dataset_assets.splits.options import SplitOptions
@@ -25,19 +26,17 @@ from dataset_assets.splits.source import SplitSource, check_sample_key
 from dataset_assets.splits.versions import (
     ASSIGNMENT,
     MANIFEST,
-    RECORDS,
+    begin_version,
     folder_of,
     point_at,
     read_manifest,
+    sweep_versions,
 )
-from dataset_assets.storage.abandoned import ABANDONED_S
 from dataset_assets.storage.parquet import ParquetSink
 from dataset_assets.storage.store import Store
 
 logger = logging.getLogger(__name__)
 
-#: Marks a version that has begun, before its first file is committed.
-_STARTED = f"{RECORDS}/started"
 _TEXTS = ("key", "group", "split", "stratum", "digest")
 _SCHEMA = pa.schema([*((name, pa.string()) for name in _TEXTS), ("bytes", pa.int64())])
 
@@ -74,6 +73,7 @@ def split_archives(
             an archive.
         EmptyList: the source has no samples.
         ShardCorrupt, ObjectMissing: the source has changed since it was listed.
+        SetInUse: another run is at work in the folder; nothing was changed.
         DiskFull, StorageError: the store refuses the bytes; committed files stay, run again to
             resume.
     """
@@ -82,12 +82,14 @@ def split_archives(
     checks.integer("keep_versions", keep_versions, low=1)
     store.check_writable()
     version = _version(source, options, archives)
-    folder = folder_of(store, version)
-    folder.sweep(older_than_s=ABANDONED_S)
-    manifest = _complete_manifest(folder)
-    if manifest is None:
-        manifest = _write_version(source, folder, version, options, archives, progress)
-    point_at(store, version, keep_versions=keep_versions)
+    with Lease(store) as lease:
+        sweep_versions(store)
+        manifest = _complete_manifest(folder_of(store, version))
+        if manifest is None:
+            manifest = _write_version(source, store, version, options, archives, lease, progress)
+        lease.check()
+        point_at(store, version, keep_versions=keep_versions)
+        lease.is_complete = True
     return manifest
 
 
@@ -142,10 +144,11 @@ def _assigned(source: SplitSource, options: SplitOptions) -> list[_Assigned]:
 
 def _write_version(
     source: SplitSource,
-    folder: Store,
+    store: Store,
     version: str,
     options: SplitOptions,
     archives: ArchiveOptions,
+    lease: Lease,
     progress: Progress | None,
 ) -> SplitManifest:
     """Write the files that are missing, the assignment, then the manifest."""
@@ -153,9 +156,10 @@ def _write_version(
     by_split = {split: [row for row in rows if row.split == split] for split in options.ratios}
     samples = {split: [row.sample for row in of_split] for split, of_split in by_split.items()}
     plans = plan_files(samples, source.media, archives)
-    folder.write(_STARTED, b"", durable=False)
-    with VersionWriter(folder, source, archives) as writer:
+    folder = begin_version(store, version)
+    with VersionWriter(folder, source, archives, lease) as writer:
         files = writer.write(plans, samples, progress)
+    lease.check()
     _write_assignment(folder, rows)
     manifest = SplitManifest(
         version=version,
@@ -171,6 +175,7 @@ def _write_version(
             **_license_terms(source),
         },
     )
+    lease.check()
     folder.write(MANIFEST, manifest.to_json())
     return manifest
 

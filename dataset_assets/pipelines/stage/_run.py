@@ -36,6 +36,7 @@ from dataset_assets.records.shards import SCHEMA_VERSION, Manifest, ShardRecord
 from dataset_assets.records.staged import StagedDataset
 from dataset_assets.shards.commits import list_records, read_manifest, write_manifest
 from dataset_assets.shards.formats.webdataset import Writer
+from dataset_assets.shards.lease import Lease
 from dataset_assets.shards.writer import INDEX, WriterOptions, part_columns
 from dataset_assets.staging.source import StagingPartition, StagingSource
 from dataset_assets.staging.summary import read_staged, write_summary
@@ -65,12 +66,14 @@ class StageRun:
         store: Store,
         options: StageOptions,
         access: StoreAccess,
+        lease: Lease,
     ) -> None:
         self._source = source
         self._partition = partition
         self._store = store
         self._options = options
         self._access = access
+        self._lease = lease
         self._has_objects = options.layout == "objects"
         self._objects = open_objects_store(store, options.objects_url)
         self._fingerprint = _fingerprint(source, partition, options)
@@ -138,6 +141,7 @@ class StageRun:
         if self._has_objects:
             max_samples = min(max_samples, MAX_GROUP)
         return ShardPlan(
+            check_alone=self._lease.check,
             open_output=partial(self._open_output, make_schema(self._partition.columns)),
             size_of=objects_bytes if self._has_objects else tar_bytes,
             fingerprint=self._fingerprint,
@@ -170,6 +174,7 @@ class StageRun:
         kept = self._access.kept_files()
         if self._has_objects:
             write_kept_files(self._store, kept, self._objects)
+        self._lease.check()
         files = write_summary(
             self._store, self._source, self._partition, records, self._location_columns()
         )

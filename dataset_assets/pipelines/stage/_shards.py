@@ -35,6 +35,8 @@ class ShardOutput(Protocol):
 class ShardPlan:
     """What the shards of a partition have in common."""
 
+    check_alone: Callable[[], None]
+    """Called before each commit; raises `LeaseLost` when another run has taken over."""
     open_output: Callable[[str], ShardOutput]
     """Opens the output of a shard by the name of the shard."""
     size_of: Callable[[Row], int]
@@ -94,6 +96,7 @@ class _OpenShard:
 
     def commit(self) -> None:
         """Make the files visible, then the record: from here on the shard exists."""
+        self._plan.check_alone()
         files = self._output.commit()
         fingerprint = self._plan.fingerprint
         write_record(

@@ -6,18 +6,17 @@ This is the public function; `_run` does the work. The layouts are in `_shards` 
 
 from collections.abc import Callable
 from contextlib import closing
+from math import inf
 
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.pipelines.stage._run import StageReport, StageRun
 from dataset_assets.pipelines.stage.access import StoreAccess
 from dataset_assets.pipelines.stage.options import StageOptions
-from dataset_assets.shards.active_runs import ActiveRun
+from dataset_assets.shards.lease import Lease
 from dataset_assets.staging.source import StagingSource
 from dataset_assets.storage.store import Store
 
 __all__ = ["StageOptions", "StageReport", "StoreAccess", "stage"]
-
-_LEASE = "_stage"
 
 
 def stage(
@@ -52,6 +51,7 @@ def stage(
         SourceError: an archive cannot be read, or is not the published one. Committed shards are
             kept; run again to resume.
         PlanMismatch: the folder has shards of other archives or options.
+        SetInUse: another run is at work in the folder; nothing was changed.
         DiskFull, StorageError: the folder cannot be written. Committed shards are kept.
 
     Example:
@@ -72,7 +72,11 @@ def stage(
     store.check_writable()
     with (
         closing(access or StoreAccess(store)) as opened_access,
-        ActiveRun(store, _LEASE),
-        closing(source.open(partition, opened_access)) as opened,
+        Lease(store) as lease,
     ):
-        return StageRun(source, opened, store, options, opened_access).run(progress)
+        store.sweep(older_than_s=-inf)  # no other run is at work
+        with closing(source.open(partition, opened_access)) as opened:
+            run = StageRun(source, opened, store, options, opened_access, lease)
+            report = run.run(progress)
+        lease.is_complete = True
+        return report
