@@ -20,7 +20,7 @@ The map, by floors; an import runs down or stays, never up:
       archives        the one place that reads and writes tar, zip and gzip
       storage         where bytes live                     file in stores/ = URL scheme
     1 records         what travels between folders
-      errors, checks, json_stream, option_docs, redaction, registry
+      errors, checks, json_stream, option_docs, processes, redaction, registry
 
 Importing this package loads none of them.
 """

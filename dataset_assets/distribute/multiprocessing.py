@@ -23,6 +23,7 @@ from typing import Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
+from dataset_assets import processes
 from dataset_assets.distribute import Ledger, TaskLost, Work
 from dataset_assets.errors import ConfigurationError
 
@@ -204,6 +205,7 @@ def _context(preload: tuple[str, ...]) -> BaseContext:
     was_set = _OPENBLAS_THREADS in os.environ
     os.environ.setdefault(_OPENBLAS_THREADS, "1")
     try:
+        processes.own_multiprocessing_folder()  # the server has its socket there
         # The server imports while the caller does something else.
         forkserver.ensure_running()
     except OSError as exc:

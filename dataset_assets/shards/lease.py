@@ -17,13 +17,12 @@ import os
 import platform
 import threading
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
+from dataset_assets import processes
 from dataset_assets.errors import LeaseLost, SetInUse, StorageError
 from dataset_assets.records.stored_json import read_or_none
 from dataset_assets.storage.store import Store
@@ -253,40 +252,15 @@ def check_lease(store: Store, key: str) -> None:
 
 def this_process() -> Holder:
     """Return a new run of this process."""
-    host = platform.node()
-    boot = _text("/proc/sys/kernel/random/boot_id") or host
-    namespace = ""
-    with suppress(OSError):
-        namespace = os.readlink("/proc/self/ns/pid")
-    pid = os.getpid()
-    return Holder(uuid4().hex, host, f"{boot}/{namespace}", pid, _started(pid))
+    process = processes.this_process()
+    return Holder(uuid4().hex, platform.node(), process.machine, process.pid, process.started)
 
 
 def is_running(holder: Holder) -> bool:
     """Tell whether a holder of this machine still runs."""
     if holder.pid == os.getpid():
         return holder.run in _held
-    try:
-        os.kill(holder.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it exists and belongs to another user
-        pass
-    return not holder.started or _started(holder.pid) == holder.started
-
-
-def _started(pid: int) -> int:
-    """Return when a process started, in ticks since the boot; 0 where that is not known."""
-    # proc(5): field 22; the name in field 2 may have spaces and parentheses
-    fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return int(fields[19]) if len(fields) > 19 else 0
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text().strip()
-    except OSError:
-        return ""
+    return processes.is_running(holder.pid, holder.started)
 
 
 def _key(number: str) -> str:

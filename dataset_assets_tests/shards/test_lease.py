@@ -10,8 +10,8 @@ import time
 
 import pytest
 
+from dataset_assets import processes
 from dataset_assets.errors import DiskFull, LeaseLost, SetInUse
-from dataset_assets.shards import lease as leases
 from dataset_assets.shards.lease import Lease, check_lease, this_process
 from dataset_assets.storage.store import open_store
 
@@ -193,7 +193,7 @@ def test_other_files_are_no_leases(store):
 
 
 def test_it_works_where_the_system_tells_nothing_about_processes(store, monkeypatch):
-    monkeypatch.setattr(leases, "_text", lambda path: "")
+    monkeypatch.setattr(processes, "_text", lambda path: "")
     with Lease(store), pytest.raises(SetInUse):
         Lease(store).__enter__()
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, default_collate
 
+from dataset_assets import processes
 from dataset_assets.errors import DatasetAssetsError
 from dataset_assets.loaders.options import LoaderOptions, LoaderSource
 from dataset_assets.loaders.order.cursor import EpochCursor, read_state, write_state
@@ -117,6 +118,8 @@ class ShardLoader(DataLoader[Any]):
         max_bad = math.ceil(self.options.max_bad_fraction * self._sampler.samples)
         self._samples = ShardDataset(self._sources, transform, self.options, max_bad=max_bad)
         workers = self.options.num_workers
+        if workers:
+            processes.own_multiprocessing_folder()  # workers have sockets there, for tensors
         super().__init__(
             self._samples,
             batch_sampler=self._sampler,
