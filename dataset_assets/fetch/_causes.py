@@ -29,7 +29,7 @@ MESSAGES = {
     Cause.BLOCKED_ADDRESS: "the address is not on the public internet",
     Cause.BLOCKED_PORT: "the port is not one that serves http",
     Cause.BLOCKED_SCHEME: "only http and https are fetched",
-    Cause.BAD_ENCODING: "the body is compressed although that was not asked for",
+    Cause.BAD_ENCODING: "the body is compressed in a way that cannot be read",
     Cause.CONNECTION_FAILED: "could not connect",
     Cause.CONNECTION_REFUSED: "connection refused",
     Cause.CONNECTION_RESET: "connection reset by the server",

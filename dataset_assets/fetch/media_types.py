@@ -175,7 +175,7 @@ def extension_for(body_start: bytes, content_type: str, url: str) -> str:
         url: where the body came from.
     """
     named = NAMES.get(content_type, "")
-    suffix = _url_suffix(url)
+    suffix = url_suffix(url)
     found = _magic(body_start[:1024])
     for other in (named, suffix):
         if other in _REFINED.get(found, ()):
@@ -220,7 +220,8 @@ def _markup(start: bytes) -> str:
     return ""
 
 
-def _url_suffix(url: str) -> str:
+def url_suffix(url: str) -> str:
+    """Return the suffix of a URL's path in lower case, without the dot; "" if there is none."""
     try:
         path = unquote(urlsplit(url).path).lower()
     except ValueError:

@@ -100,6 +100,11 @@ def read_header(body: bytes) -> ImageHeader:
     return header
 
 
+def is_image(body: bytes) -> bool:
+    """Tell whether a body begins like an image of a format that is read."""
+    return _known_format(body) is not None
+
+
 def count_trailing_bytes(body: bytes, image_format: str) -> int:
     """Count the bytes after the end of an image, where a polyglot file may hide a web page.
 
@@ -116,12 +121,19 @@ def count_trailing_bytes(body: bytes, image_format: str) -> int:
 
 
 def _format(body: bytes) -> str:
+    name = _known_format(body)
+    if name is None:
+        raise _foreign(body)
+    return name
+
+
+def _known_format(body: bytes) -> str | None:
     for magic, name in _MAGIC:
         if body.startswith(magic):
             return name
     if body.startswith(b"RIFF") and body[8:12] == b"WEBP":
         return "webp"
-    raise _foreign(body)
+    return None
 
 
 def _foreign(body: bytes) -> RefusedImage:

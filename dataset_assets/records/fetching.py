@@ -28,6 +28,9 @@ class FetchOutcome:
     requests: int = 0  # made for this outcome, retries and redirects included
     redirects: int = 0  # followed on the way to `url`
     bytes_read: int = 0
+    # What Content-Encoding says, in the order of application; the body is as received.
+    codings: tuple[str, ...] = ()
+    is_coding_chosen: bool = False  # whether the server chose them for this response
 
 
 @dataclass(frozen=True, slots=True)

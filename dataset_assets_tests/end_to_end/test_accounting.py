@@ -45,7 +45,7 @@ PATHS = {
     "/large.jpg": Cause.TOO_LARGE,
     "/fault/empty_body": Cause.EMPTY_BODY,
     "/fault/truncated": Cause.INCOMPLETE_BODY,
-    "/fault/gzip_bomb": Cause.BAD_ENCODING,
+    "/fault/gzip_bomb": Cause.TOO_LARGE,
     "/fault/loop": Cause.TOO_MANY_REDIRECTS,
     "/fault/to_file": Cause.BLOCKED_SCHEME,
     "/fault/to_metadata": Cause.BLOCKED_ADDRESS,

@@ -37,22 +37,6 @@ def test_directives_speak_to_us_when_they_name_nobody_or_us(value: str, opted_ou
     )
 
 
-@pytest.mark.parametrize(
-    ("value", "refused"),
-    [
-        ("gzip", True),
-        ("br, identity", True),
-        ("GZIP", True),
-        ("identity", False),
-        ("", False),
-        ("utf-8", False),
-        ("none", False),
-    ],
-)
-def test_body_is_refused_when_it_is_compressed(value: str, refused: bool) -> None:
-    assert _refuses(f"Content-Encoding: {value}") == (Cause.BAD_ENCODING if refused else None)
-
-
 def test_headers_are_refused_when_they_are_larger_than_allowed() -> None:
     assert _refuses("X: " + "a" * 100, max_header_bytes=100) is Cause.PROTOCOL_ERROR
     assert _refuses("X: " + "a" * 100, max_header_bytes=200) is None

@@ -9,7 +9,7 @@ from dataset_assets.fetch._causes import Failure, failure
 from dataset_assets.fetch._target import Target, parse
 from dataset_assets.fetch.engine.event_loop import EventLoop
 from dataset_assets.fetch.engine.gates import Gates
-from dataset_assets.fetch.engine.jobs import Job, failure_of, outcome_of, redirect_of
+from dataset_assets.fetch.engine.jobs import Job, failure_of, outcome_of, redirect_of, rules_of
 from dataset_assets.fetch.engine.transfer import ACCEPT_PLAIN, Transfer
 from dataset_assets.fetch.hosts.politeness import RequestEnd, retry_after_s
 from dataset_assets.fetch.hosts.robots import MAX_BYTES as MAX_ROBOTS_BYTES
@@ -205,8 +205,17 @@ class Dispatcher:
             and transfer.brings_file
             and (reason is None or reason.cause in _READABLE)
         ):
-            self._gates.store_rules(job.robots_of, transfer.body(), now)
+            self._finish_rules(job.robots_of, transfer, now)
         elif reason is not None:
             self._gates.store_missing_rules(
                 job.robots_of, transfer.status if transfer else 0, reason, now
             )
+
+    def _finish_rules(self, root: str, transfer: Transfer, now: float) -> None:
+        """Store the robots.txt of an origin."""
+        rules = rules_of(transfer, MAX_ROBOTS_BYTES)
+        if rules is not None:
+            self._gates.store_rules(root, rules, now)
+        else:
+            reason = failure(Cause.BAD_ENCODING)
+            self._gates.store_missing_rules(root, transfer.status, reason, now)

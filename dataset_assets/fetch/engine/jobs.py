@@ -8,6 +8,13 @@ import pycurl
 
 from dataset_assets.fetch._causes import Failure, failure, for_curl_error, for_status
 from dataset_assets.fetch._target import Target, parse
+from dataset_assets.fetch.content_coding import (
+    TooLarge,
+    codings_in,
+    decode,
+    is_text,
+    varies_by_coding,
+)
 from dataset_assets.fetch.engine.transfer import Transfer
 from dataset_assets.fetch.hosts.politeness import Host
 from dataset_assets.records.causes import Cause
@@ -52,10 +59,15 @@ def outcome_of(job: Job, transfer: Transfer | None, reason: Failure | None) -> F
     status = 0
     kind = ""
     body = None
+    codings: tuple[str, ...] = ()
+    is_coding_chosen = False
     if transfer is not None:
         status = transfer.status
         kind = _content_type(transfer)
-        body = transfer.body() if reason is None else None
+        if reason is None:
+            body = transfer.body()
+            codings = _codings(transfer)
+            is_coding_chosen = bool(codings) and varies_by_coding(transfer.headers(b"vary"))
     cause, message = reason or (None, None)
     return FetchOutcome(
         token=job.token,
@@ -68,7 +80,29 @@ def outcome_of(job: Job, transfer: Transfer | None, reason: Failure | None) -> F
         requests=job.requests,
         redirects=job.redirects,
         bytes_read=job.bytes_read,
+        codings=codings,
+        is_coding_chosen=is_coding_chosen,
     )
+
+
+def rules_of(transfer: Transfer, max_bytes: int) -> bytes | None:
+    """Take the body of a robots.txt as text, or None if it is compressed and cannot be read."""
+    body = transfer.body()
+    codings = _codings(transfer)
+    if not codings or is_text(body):
+        return body
+    try:
+        return decode(body, codings, max_bytes)
+    except TooLarge:
+        return None
+
+
+def _codings(transfer: Transfer) -> tuple[str, ...]:
+    """Return the codings that a response is labelled with."""
+    # Few responses have the header, and this is done for each.
+    if not any(line[:16].lower() == b"content-encoding" for line in transfer.lines):
+        return ()
+    return codings_in(transfer.headers(b"content-encoding"))
 
 
 def _content_type(transfer: Transfer) -> str:

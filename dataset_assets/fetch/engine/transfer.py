@@ -1,11 +1,11 @@
 """One request and its response: a reusable libcurl handle, and what its callbacks record.
 
 Callbacks run inside libcurl on the fetch thread. They only record facts and stop transfers.
-Headers are checked before the body is read: opt-outs, compression, size. `X-Robots-Tag` has the
+Headers are checked before the body is read: opt-outs, size. `X-Robots-Tag` has the
 meaning that img2dataset gives it: `noai, noindex` applies to every robot, `name: noai` only to the
 robot of exactly that name, and any of several headers counts. `tdm-reservation: 1` is
-https://www.w3.org/community/reports/tdmrep/CG-FINAL-tdmrep-20240202/. Bodies are never
-decompressed, so compressed ones are refused.
+https://www.w3.org/community/reports/tdmrep/CG-FINAL-tdmrep-20240202/. Bodies are kept as they are
+received: `content_coding` has the rule for compressed ones.
 """
 
 import re
@@ -31,8 +31,6 @@ _DRAIN_BYTES = 64 * 1024
 _READ_BYTES = 256 * 1024
 _STOP = -1
 ACCEPT_PLAIN = "Accept-Encoding: identity"
-#: Codings that leave a body unchanged. All but the first are common mistakes of servers.
-_UNCODED = frozenset((b"identity", b"", b"none", b"binary", b"utf-8"))
 #: Directives with a value after a colon. What precedes the colon is not a robot's name.
 _VALUED = frozenset(
     (b"max-snippet", b"max-image-preview", b"max-video-preview", b"unavailable_after")
@@ -58,10 +56,6 @@ class HeaderCheck:
         head = b"".join(lines).lower()
         if len(head) > self._limit:
             return Cause.PROTOCOL_ERROR
-        if b"content-encoding:" in head and any(
-            value not in _UNCODED for value in _values(lines, b"content-encoding")
-        ):
-            return Cause.BAD_ENCODING
         if not consent:
             return None
         may_opt_out = b"x-robots-tag:" in head or b"tdm-reservation:" in head
@@ -192,6 +186,10 @@ class Transfer:
         self._meter.bytes -= len(whole)
         chunks.clear()
         return whole
+
+    def headers(self, name: bytes) -> list[bytes]:
+        """Return all values of a response header, in lower case."""
+        return list(_values(self.lines, name))
 
     def header(self, name: bytes) -> bytes:
         """Return the first value of a response header, or b""."""

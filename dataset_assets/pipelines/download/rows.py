@@ -29,7 +29,7 @@ class Sample:
 
     media: Media
     digest: str | None = None
-    """Hash of the bytes as fetched, in hex. None: the row failed, or hashes are off."""
+    """Hash of the fetched file, in hex. None: the row failed, or hashes are off."""
 
 
 class RowFields:

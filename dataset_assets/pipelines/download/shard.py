@@ -11,8 +11,10 @@ from typing import Any
 import pyarrow as pa
 
 from dataset_assets import registry
+from dataset_assets.fetch.content_coding import TooLarge
 from dataset_assets.fetch.media_types import extension_for
 from dataset_assets.images.transform import ImageTransform
+from dataset_assets.pipelines.download.bodies import TOO_LARGE, file_of
 from dataset_assets.pipelines.download.options import DownloadOptions
 from dataset_assets.pipelines.download.rows import EXTRA, RowFields, Sample
 from dataset_assets.records.causes import Cause
@@ -75,9 +77,12 @@ class OpenShard:
             outcome: the answer.
             transform: makes the image; None keeps files of any kind.
         """
-        body = outcome.body
-        if body is None:
+        if outcome.body is None:
             return Sample(Media(cause=outcome.cause, message=outcome.message))
+        try:
+            body = file_of(outcome, outcome.body, self._options)
+        except TooLarge:
+            return Sample(Media(cause=Cause.TOO_LARGE, message=TOO_LARGE))
         name = self._options.compute_hash
         digest = hashlib.new(name, body).hexdigest() if name is not None else None
         expected = self._fields.expected_hashes

@@ -1,0 +1,121 @@
+"""What is stored of a body: its bytes decide, not the headers that came with it."""
+
+import gzip
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from dataset_assets import download, download_any
+from dataset_assets_tests.end_to_end.conftest import jpeg
+from dataset_assets_tests.end_to_end.downloads import sidecar
+
+JSON = json.dumps({"values": list(range(200))}).encode()
+JSON_GZ = gzip.compress(JSON, mtime=0)
+METADATA = re.compile(r"\d+\.json").fullmatch
+CHOSEN = ("Vary", "Accept-Encoding")
+
+
+def label(coding: str) -> tuple[str, str]:
+    return ("Content-Encoding", coding)
+
+
+def fetch(gallery, urls: list[str], *, media: str = "any", **options):
+    """Download URLs as they are; return the rows and the stored files by key."""
+    out = gallery.folder / "out"
+    call = download_any if media == "any" else download
+    report = call(urls, output_folder=str(out), distributor="serial", **options)
+    return report, sidecar(out), stored(out)
+
+
+def stored(out: Path) -> dict[str, bytes]:
+    found = (out / "00000").glob("*")
+    return {path.name: path.read_bytes() for path in found if not METADATA(path.name)}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "name"),
+    [
+        ("/a.tar.gz", JSON_GZ, [label("gzip")], "000000000.gz"),
+        ("/a.tar.gz", JSON_GZ, [label("x-gzip"), CHOSEN], "000000000.gz"),
+        ("/a.nii.gz", JSON_GZ, [label("gzip")], "000000000.gz"),
+        ("/a.json", JSON_GZ, [label("gzip")], "000000000.gz"),
+        ("/a.json", JSON, [label("gzip"), CHOSEN], "000000000.data.json"),
+        ("/a.json", JSON, [label("br"), CHOSEN], "000000000.data.json"),
+        ("/a.json", JSON_GZ[:-9], [label("gzip"), CHOSEN], "000000000.gz"),
+        ("/a.mp4", b"\0\0\0\x18ftypmp42", [label("aws-chunked")], "000000000.mp4"),
+        ("/a.mp4", b"\0\0\0\x18ftypmp42", [label("UTF8")], "000000000.mp4"),
+        ("/a.jpg", jpeg(1), [label("gzip")], "000000000.jpg"),
+    ],
+)
+def test_file_is_stored_as_received_whatever_its_label(gallery, path, body, headers, name):
+    url = gallery.server.add(path, body, headers=headers)
+    report, rows, files = fetch(gallery, [url])
+    assert (report.successes, files) == (1, {name: body})
+    assert rows[0]["md5"] == hashlib.md5(body).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [("/a.json", "application/json"), ("/a", "application/json"), ("/a.json", "text/plain")],
+)
+@pytest.mark.parametrize("codec", ["gzip", "brotli", "zstd"])
+def test_file_is_what_was_compressed_when_the_server_chose_to_compress_a_plain_one(
+    gallery, path, content_type, codec
+):
+    body = pa.compress(JSON, codec, asbytes=True)
+    coding = {"brotli": "br"}.get(codec, codec)
+    headers = [label(coding), CHOSEN]
+    url = gallery.server.add(path, body, content_type=content_type, headers=headers)
+    _, rows, files = fetch(gallery, [url])
+    assert list(files.values()) == [JSON]
+    assert rows[0]["md5"] == hashlib.md5(JSON).hexdigest()
+
+
+def test_file_fails_when_it_is_larger_than_allowed_once_it_is_not_compressed(gallery):
+    headers = [label("gzip"), CHOSEN]
+    url = gallery.server.add("/a.json", gzip.compress(bytes(200_000)), headers=headers)
+    report, rows, files = fetch(gallery, [url], max_bytes=100_000)
+    assert (report.causes, files) == ({"too_large": 1}, {})
+    assert "content coding" in rows[0]["error_message"]
+
+
+@pytest.mark.parametrize("headers", [[label("gzip")], [label("gzip"), CHOSEN]])
+def test_image_is_what_was_compressed_when_its_bytes_are_in_the_coding(gallery, headers):
+    plain = gallery.url(1)
+    packed = gallery.server.add("/p.jpg", gzip.compress(jpeg(1)), headers=headers)
+    report, rows, files = fetch(gallery, [plain, packed], media="image")
+    assert report.successes == 2
+    assert files["000000000.jpg"] == files["000000001.jpg"]
+    assert rows[0]["sha256"] == rows[1]["sha256"] == hashlib.sha256(jpeg(1)).hexdigest()
+
+
+def test_image_is_kept_as_a_file_that_opens_when_nothing_is_encoded_again(gallery):
+    url = gallery.server.add("/p.jpg", gzip.compress(jpeg(1)), headers=[label("gzip")])
+    _, _, files = fetch(gallery, [url], media="image", disable_all_reencoding=True)
+    assert files == {"000000000.jpg": jpeg(1)}
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "aws-chunked", "UTF8", "gzip, aws-chunked"])
+def test_image_is_read_when_its_label_is_wrong(gallery, coding):
+    url = gallery.server.add("/a.jpg", jpeg(1), headers=[label(coding)])
+    report, _, _ = fetch(gallery, [url], media="image")
+    assert (report.successes, report.causes) == (1, {})
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        (gzip.compress(b"<html>sorry</html>"), "not_image"),
+        (gzip.compress(jpeg(1))[:-20], "not_image"),
+        (gzip.compress(bytes(200_000)), "too_large"),
+        (b"<html>sorry</html>", "not_image"),
+    ],
+)
+def test_row_has_its_cause_when_a_coded_body_is_no_image(gallery, body, cause):
+    url = gallery.server.add("/a.jpg", body, headers=[label("gzip")])
+    report, _, _ = fetch(gallery, [url], media="image", max_bytes=100_000)
+    assert report.causes == {cause: 1}
