@@ -160,14 +160,29 @@ _ALIASES = {
     "oga": "ogg",
     "midi": "mid",
 }
+#: Formats whose first bytes tell them: a body without these bytes is of another format.
+_KNOWN_BY_BYTES = frozenset(
+    (
+        *(name for _, name in _START),
+        *_RIFF.values(),
+        *_BRANDS.values(),
+        "mp4",
+        "ogg",
+        "opus",
+        UNKNOWN,
+    )
+)
 _SUFFIX = re.compile(r"\.([a-z0-9]{1,8})$")
+#: What servers say of text of any kind: csv, json, py, srt, obj, ...
+_ANY_TEXT = "txt"
 
 
 def extension_for(body_start: bytes, content_type: str, url: str) -> str:
     """Return the extension of a body, without the dot and never empty.
 
     Magic bytes have priority over the content type, and that over the suffix of the URL's path.
-    Without any of them it is `bin`.
+    text/plain says less than a suffix: it has priority only over one of a format that the bytes
+    are not in, and over digits. Without any of them it is `bin`.
 
     Args:
         body_start: the first 512 bytes or more.
@@ -180,7 +195,13 @@ def extension_for(body_start: bytes, content_type: str, url: str) -> str:
     for other in (named, suffix):
         if other in _REFINED.get(found, ()):
             return other
+    if named == _ANY_TEXT and _may_be_text(suffix):
+        named = suffix
     return found or named or suffix or UNKNOWN
+
+
+def _may_be_text(suffix: str) -> bool:
+    return bool(suffix) and suffix not in _KNOWN_BY_BYTES and not suffix.isdigit()
 
 
 def _magic(start: bytes) -> str:
@@ -189,7 +210,7 @@ def _magic(start: bytes) -> str:
             return extension
     if start[:4] == b"RIFF":
         return _RIFF.get(start[8:12], "")
-    if start[:4] == b"FORM":
+    if start[:4] == b"FORM" and start[8:12] in (b"AIFF", b"AIFC"):
         return "aiff"
     if start[4:8] == b"ftyp":
         return _BRANDS.get(start[8:12], "mp4")
@@ -202,7 +223,14 @@ def _weak_magic(start: bytes) -> str:
     """Recognize formats with few fixed bits, or none at the beginning."""
     if start[257:262] == b"ustar":
         return "tar"
-    if len(start) > 1 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0 and start[1] & 0x18 != 0x08:
+    is_utf_16 = start[:2] == b"\xff\xfe"
+    if (
+        len(start) > 1
+        and not is_utf_16
+        and start[0] == 0xFF
+        and start[1] & 0xE0 == 0xE0
+        and start[1] & 0x18 != 0x08
+    ):
         return "aac" if start[1] & 0x06 == 0 else "mp3"
     if start[:2] == b"BM" and start[6:10] == bytes(4):
         return "bmp"
@@ -223,8 +251,9 @@ def _markup(start: bytes) -> str:
 def url_suffix(url: str) -> str:
     """Return the suffix of a URL's path in lower case, without the dot; "" if there is none."""
     try:
-        path = unquote(urlsplit(url).path).lower()
+        # A segment may have parameters (RFC 3986, 3.3): `x.mp3;jsessionid=1`.
+        name = urlsplit(url).path.rpartition("/")[2].partition(";")[0]
     except ValueError:
         return ""
-    found = _SUFFIX.search(path)
+    found = _SUFFIX.search(unquote(name).lower())
     return _ALIASES.get(found[1], found[1]) if found else ""

@@ -119,3 +119,12 @@ def test_row_has_its_cause_when_a_coded_body_is_no_image(gallery, body, cause):
     url = gallery.server.add("/a.jpg", body, headers=[label("gzip")])
     report, _, _ = fetch(gallery, [url], media="image", max_bytes=100_000)
     assert report.causes == {cause: 1}
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream"])
+def test_file_is_named_by_its_url_when_its_type_says_little(gallery, content_type):
+    names = ["a.csv", "a.py", "a.vtt", "a.srt", "a.json", "a.obj", "a.csv;jsessionid=1"]
+    urls = [gallery.server.add(f"/{n}", b"a,b\n1,2", content_type=content_type) for n in names]
+    _, rows, files = fetch(gallery, urls)
+    assert [row["extension"] for row in rows] == ["csv", "py", "vtt", "srt", "json", "obj", "csv"]
+    assert len(files) == len(names)

@@ -22,6 +22,9 @@ def _tar() -> bytes:
     return buffer.getvalue()
 
 
+TEXTS = ("csv", "py", "vtt", "srt", "json", "obj", "md", "geojson", "m3u8")
+
+
 @pytest.mark.parametrize(
     ("body", "extension"),
     [
@@ -62,7 +65,23 @@ def test_extension_comes_from_the_bytes_when_they_say_it(body: bytes, extension:
     ("body", "content_type", "url", "extension"),
     [
         (b"\x89PNG\r\n\x1a\n", "image/jpeg", "http://x/y.gif", "png"),
-        (b"words", "text/plain", "http://x/y.md", "txt"),
+        *((b"words", "text/plain", f"http://x/y.{kind}", kind) for kind in TEXTS),
+        *((b"words", "application/octet-stream", f"http://x/y.{kind}", kind) for kind in TEXTS),
+        (b"words", "text/plain", "http://x/y", "txt"),
+        (b"words", "text/plain", "http://x/y.txt", "txt"),
+        (b"Not found", "text/plain", "http://x/y.jpg", "txt"),
+        (b"Not found", "text/plain", "http://x/y.mp4", "txt"),
+        (b"words", "text/plain", "http://x/v1.2", "txt"),
+        (b"<html>", "text/plain", "http://x/y.csv", "html"),
+        (b"words", "text/csv", "http://x/y.json", "csv"),
+        (b"\xff\xfea\0,\0b\0", "text/plain", "http://x/y.csv", "csv"),
+        (b"FORM,COUNT\n1,2\n", "text/plain", "http://x/y.csv", "csv"),
+        (b"FORM\0\0\0\0AIFFCOMM", "text/plain", "http://x/y.csv", "aiff"),
+        (b"words", "", "http://x/y.mp3;jsessionid=1", "mp3"),
+        (b"words", "application/octet-stream", "http://x/y.CSV;v=1.5;a.b?z=.exe", "csv"),
+        (b"words", "text/plain", "http://x/a.csv/get;b=.json", "txt"),
+        (b"words", "", "http://x/a%3Bb.csv", "csv"),
+        (b"words", "", "http://x/a;b/c.csv", "csv"),
         (b"words", "application/octet-stream", "http://x/y.MD?z=.exe#.b", "md"),
         (b"words", "", "http://x/photo.JPEG", "jpg"),
         (b"words", "", "http://x/y%2Ecsv", "csv"),
