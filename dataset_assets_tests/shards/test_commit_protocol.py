@@ -1,9 +1,5 @@
 """Kill at every step of the protocol, run again, compare with an undisturbed run."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from dataset_assets.errors import DiskFull
@@ -16,12 +12,15 @@ from dataset_assets_tests.support.failing_store import (
     Killed,
     Steps,
     die_at,
+    distinct,
+    every,
     raise_at,
     sigkill_at,
 )
 
 SHARDS = {"00000": make_rows(4, failed=[1]), "00001": make_rows(3, seed=1)}
 FORMATS = ("webdataset", "files", "parquet", "tfrecord")
+CHOSEN = [distinct, pytest.param(every, marks=pytest.mark.slow)]
 
 
 def run(store, output_format="webdataset"):
@@ -47,10 +46,13 @@ def check_after(store, output_format, expected, committed):
     assert [verify_shard(store, record) for record in list_records(store)] == [[], []]
 
 
+@pytest.mark.parametrize("chosen", CHOSEN)
 @pytest.mark.parametrize("output_format", FORMATS)
-def test_second_run_leaves_the_same_bytes_when_the_first_died_at_any_step(tmp_path, output_format):
+def test_second_run_leaves_the_same_bytes_when_the_first_died_at_any_step(
+    tmp_path, output_format, chosen
+):
     steps, expected = steps_of(tmp_path, output_format)
-    for step, name in enumerate(steps):
+    for step in chosen(steps):
         store = Store(str(tmp_path / f"{step}"))
         with pytest.raises(Killed):
             run(FailingStore(store, die_at(step)), output_format)
@@ -59,18 +61,21 @@ def test_second_run_leaves_the_same_bytes_when_the_first_died_at_any_step(tmp_pa
             done.split("_")[0].removeprefix("write ")
             for done in steps[:step]
             if done.endswith("_stats.json")
-        }, name
+        }, steps[step]
         check_after(store, output_format, expected, committed)
 
 
+@pytest.mark.parametrize("chosen", CHOSEN)
 @pytest.mark.parametrize("output_format", FORMATS)
-def test_nothing_uncommitted_is_left_when_the_disk_is_full_at_any_step(tmp_path, output_format):
+def test_nothing_uncommitted_is_left_when_the_disk_is_full_at_any_step(
+    tmp_path, output_format, chosen
+):
     steps, expected = steps_of(tmp_path, output_format)
-    for step, name in enumerate(steps):
+    for step in chosen(steps):
         store = Store(str(tmp_path / f"{step}"))
         with pytest.raises(DiskFull):
             run(FailingStore(store, raise_at(step, DiskFull("full"))), output_format)
-        assert list(store.list("_tmp/")) == [], name
+        assert list(store.list("_tmp/")) == [], steps[step]
         check_after(store, output_format, expected, {record.name for record in list_records(store)})
 
 
@@ -104,16 +109,13 @@ CRASH_POINTS = [
 
 
 @pytest.mark.parametrize("point", CRASH_POINTS)
-def test_second_run_leaves_the_same_bytes_when_the_process_was_killed(tmp_path, point):
+def test_second_run_leaves_the_same_bytes_when_the_process_was_killed(tmp_path, point, warm_python):
     steps, expected = steps_of(tmp_path)
     name, _, number = point.partition("#")
     at = [step for step, found in enumerate(steps) if found == name][int(number or 0)]
     folder = tmp_path / "killed"
-    command = [sys.executable, "-c", f"from {__name__} import die; die({str(folder)!r}, {at})"]
-    done = subprocess.run(
-        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == -9, done.stderr
+    done = warm_python.run("-c", f"from {__name__} import die; die({str(folder)!r}, {at})")
+    assert done.returncode == -9, done.stdout
     store = Store(str(folder))
     committed = {record.name for record in list_records(store)}
     assert committed == ({"00000", "00001"} if point == "write manifest.json" else {"00000"})

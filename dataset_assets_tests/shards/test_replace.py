@@ -14,7 +14,15 @@ from dataset_assets_tests.shards.sample_rows import (
     write_files,
     write_shard,
 )
-from dataset_assets_tests.support.failing_store import FailingStore, Killed, Steps, die_at, raise_at
+from dataset_assets_tests.support.failing_store import (
+    FailingStore,
+    Killed,
+    Steps,
+    die_at,
+    distinct,
+    every,
+    raise_at,
+)
 
 OLD = make_rows(6, failed=[1, 2])
 NEW = make_rows(6, seed=7, failed=[2])
@@ -60,8 +68,9 @@ def test_new_version_is_there_and_nothing_else_when_replaced(store, tmp_path, ou
     assert not (store.root / "_replace").exists()
 
 
+@pytest.mark.parametrize("chosen", [distinct, pytest.param(every, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("output_format", FORMATS)
-def test_old_or_new_version_is_whole_when_killed_at_any_step(tmp_path, output_format):
+def test_old_or_new_version_is_whole_when_killed_at_any_step(tmp_path, output_format, chosen):
     old, new = (
         whole(tmp_path, output_format, OLD),
         whole(tmp_path, output_format, NEW, end_time=2.0),
@@ -70,8 +79,8 @@ def test_old_or_new_version_is_whole_when_killed_at_any_step(tmp_path, output_fo
     write_shard(counted._store, output_format, OLD)
     replace(counted, output_format)
     steps = counted.steps.names
-    outcomes = []
-    for step in range(len(steps)):
+    taken, outcomes = chosen(steps), []
+    for step in taken:
         store = Store(str(tmp_path / f"killed-{step}"))
         write_shard(store, output_format, OLD)
         with pytest.raises(Killed):
@@ -83,7 +92,7 @@ def test_old_or_new_version_is_whole_when_killed_at_any_step(tmp_path, output_fo
         assert not verify_shard(store, read_record(store, "00003"))
         outcomes.append(after == new)
     assert outcomes == sorted(outcomes)  # old before the intent, new after it
-    assert steps[outcomes.index(True) - 1] == "write 00003_stats.json"
+    assert steps[taken[outcomes.index(True) - 1]] == "write 00003_stats.json"
 
 
 def test_new_version_is_there_when_rolling_forward_is_killed_again_and_again(store, tmp_path):

@@ -15,6 +15,7 @@ from dataset_assets.storage.s3 import upload as _s3_upload
 from dataset_assets.storage.s3.client import Bucket
 from dataset_assets.storage.s3.upload import PART_BYTES, part_bytes
 from dataset_assets.storage.store import open_store
+from dataset_assets.storage.stores import s3
 from dataset_assets.storage.stores.s3 import Store
 from dataset_assets_tests.support.s3_server import SECRET_KEY, CountingProxy
 
@@ -152,8 +153,14 @@ def test_requests_are_as_few_as_can_be(counted):
     assert methods == {"PUT": 1 + 1 + 3, "POST": 2, "GET": 3, "HEAD": 1}
 
 
-def test_list_is_complete_and_sorted_when_there_are_several_pages(moto, bucket, store):
-    client, names = moto.client(), [f"{number:04d}" for number in range(1050)]
+@pytest.mark.parametrize(
+    ("number", "keys_per_delete"), [(105, 100), pytest.param(1050, 1000, marks=pytest.mark.slow)]
+)
+def test_list_is_complete_and_sorted_when_there_are_several_pages(
+    moto, bucket, store, monkeypatch, number, keys_per_delete
+):
+    monkeypatch.setattr(s3, "KEYS_PER_DELETE", keys_per_delete)
+    client, names = moto.client(), [f"{name:04d}" for name in range(number)]
     with ThreadPoolExecutor(4) as pool:
         list(
             pool.map(

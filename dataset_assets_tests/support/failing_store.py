@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 
@@ -64,6 +65,24 @@ def die_at(step: int) -> Steps:
 def sigkill_at(step: int) -> Steps:
     """Kill this process for real at a step."""
     return Steps(step, lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def every(names: Sequence[str]) -> list[int]:
+    """Return all steps. There are hundreds, so tests that take them are slow."""
+    return [*range(len(names))]
+
+
+def distinct(names: Sequence[str]) -> list[int]:
+    """Return the steps that differ: of equal ones in a row the first, a middle one and the last.
+
+    Parquet's writer appends sixty times to a file that nobody sees yet.
+    """
+    taken, first = [], 0
+    for _, equal in groupby(names):
+        last = first + len([*equal]) - 1
+        taken += sorted({first, (first + last) // 2, last})
+        first = last + 1
+    return taken
 
 
 class FailingStore:

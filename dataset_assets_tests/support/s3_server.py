@@ -29,6 +29,10 @@ import pytest
 from dataset_assets.storage.s3.credentials import S3Credentials
 
 _START_S = 30.0
+_SETTINGS = {
+    "NO_COLOR": "1",
+    "MOTO_S3_DEFAULT_MAX_KEYS": "50",  # short pages, so that lists have several
+}
 ACCESS_KEY, SECRET_KEY = "AKIATESTTESTTESTTEST", "test-secret-key-that-nobody-may-see"
 
 
@@ -39,7 +43,7 @@ class MotoServer:
         self._log = tempfile.TemporaryFile()
         command = [sys.executable, "-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
         self._process = subprocess.Popen(
-            command, stdout=self._log, stderr=subprocess.STDOUT, env=os.environ | {"NO_COLOR": "1"}
+            command, stdout=self._log, stderr=subprocess.STDOUT, env=os.environ | _SETTINGS
         )
         self.url = self._wait_for_url()
         self.credentials = S3Credentials(

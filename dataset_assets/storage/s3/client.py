@@ -10,6 +10,7 @@ send them for ranges would make every range read fail.
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -72,6 +73,7 @@ def _make_client(credentials: S3Credentials) -> Any:
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
+    from botocore.session import Session
 
     style = credentials.addressing_style
     config = Config(
@@ -88,13 +90,18 @@ def _make_client(credentials: S3Credentials) -> Any:
         response_checksum_validation="when_required",
     )
     # a session of its own: the default session is not thread-safe
+    core = Session(profile=credentials.profile)
+    loader = _service_descriptions(core.get_config_variable("data_path"))
+    core.register_component("data_loader", loader)
     session = boto3.session.Session(
+        botocore_session=core,
         aws_access_key_id=credentials.access_key,
         aws_secret_access_key=credentials.secret_key,
         aws_session_token=credentials.session_token,
         profile_name=credentials.profile,
         region_name=credentials.region,
     )
+    loader.search_paths[:] = dict.fromkeys(loader.search_paths)  # each session adds the same one
     made = session.client(
         "s3", endpoint_url=credentials.endpoint_url, verify=credentials.verify, config=config
     )
@@ -103,6 +110,17 @@ def _make_client(credentials: S3Credentials) -> Any:
     if credentials.endpoint_url is not None:
         made.meta.events.register("before-call.s3", _stay_at_endpoint)
     return made
+
+
+@lru_cache(maxsize=1)
+def _service_descriptions(data_path: str | None) -> Any:
+    """Return what botocore reads from its files: the most of the time to make a client.
+
+    All clients, and those of forked processes, share it; it has no connection and no secret.
+    """
+    from botocore.loaders import create_loader
+
+    return create_loader(data_path)
 
 
 def _stay_at_endpoint(context: dict[str, Any], **_: object) -> None:
