@@ -5,11 +5,31 @@ Rules about two options belong to the class that has both.
 """
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, TypeGuard
 
 from dataset_assets.errors import ConfigurationError
+
+
+@contextmanager
+def renamed(names: Mapping[str, str]) -> Iterator[None]:
+    """Let errors name the arguments of a function where an option class has other names.
+
+    Args:
+        names: option -> argument.
+
+    Raises:
+        ConfigurationError: that of the body, with the name of the argument.
+    """
+    try:
+        yield
+    except ConfigurationError as exc:
+        option, colon, rest = str(exc).partition(":")
+        if option not in names:
+            raise
+        raise type(exc)(f"{names[option]}{colon}{rest}") from exc.__cause__
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

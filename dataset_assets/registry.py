@@ -64,7 +64,7 @@ def check(role: str, name: str) -> str:
     Raises:
         UnknownName: there is none; the message lists the names that exist.
     """
-    if has(role, name):
+    if isinstance(name, str) and has(role, name):
         return name
     known = names(role)
     expected = ", ".join(known)

@@ -6,6 +6,7 @@ Source: any2dataset 1.0.1, https://github.com/rom1504/any2dataset
 from collections.abc import Sequence
 from typing import Any
 
+from dataset_assets.checks import boolean
 from dataset_assets.pipelines.download import download as library
 from dataset_assets.pipelines.download.run import DownloadReport
 
@@ -75,6 +76,7 @@ def download(  # noqa: PLR0913, PLR0917 - any2dataset's arguments, in its order
         >>> report.rows
         120
     """
+    boolean("compute_md5", compute_md5)
     del disable_all_reencoding, file_size
     options.setdefault("compute_hash", "md5" if compute_md5 else None)
     return library.download(

@@ -108,11 +108,17 @@ class FetchOptions:
 
 
 def user_agent(token: str | None = None, contact: str | None = None) -> str:
-    """Compose a user agent: the product, the robot's name, and how to reach its operator."""
+    """Compose a user agent: the product, the robot's name, and how to reach its operator.
+
+    Raises:
+        ConfigurationError: one of them is not a line of ASCII text.
+    """
     details = ["compatible"]
     if token:
+        _line("user_agent_token", token)
         details.append(token)
     if contact:
+        _line("contact", contact)
         details.append(f"+{contact}")
     is_plain = len(details) == 1
     return DEFAULT_USER_AGENT if is_plain else f"{DEFAULT_USER_AGENT} ({'; '.join(details)})"
@@ -210,6 +216,9 @@ _CHECKS: dict[str, _Check] = {
     "user_agent": _line,
     "user_agent_token": _optional(_line),
     "disallowed_directives": _texts,
+    "tdm_reservation": checks.boolean,
+    "robots_txt": checks.boolean,
+    "verify_tls": checks.boolean,
     "allow_private_networks": _texts,
     "max_connections_per_host": _optional(_at_least_1),
     "max_requests_per_s_per_host": _optional(checks.positive),

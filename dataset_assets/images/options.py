@@ -22,6 +22,13 @@ INTERPOLATIONS = (
     "lanczos",
     "lanczos4",
 )
+_SWITCHES = (
+    "resize_only_if_bigger",
+    "skip_reencode",
+    "disable_all_reencoding",
+    "extract_exif",
+    "scaled_decode",
+)
 #: encode_format -> lowest and highest encode_quality
 QUALITIES = {"jpg": (0, 100), "png": (0, 9), "webp": (1, 1000)}
 
@@ -85,6 +92,8 @@ class ImageOptions:
             )
         for name in self.formats:
             checks.one_of("formats", name, FORMATS)
+        for name in _SWITCHES:
+            checks.boolean(name, getattr(self, name))
         checks.integer("image_size", self.image_size, 1, 65_535)
         checks.integer("max_pixels", self.max_pixels, 1, 2**40)
         quality_of_format = f"encode_quality for {self.encode_format}"

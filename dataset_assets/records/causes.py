@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from dataset_assets.checks import one_of
+from dataset_assets.errors import ConfigurationError
 
 #: The statuses of img2dataset.
 SUCCESS = "success"
@@ -114,6 +115,8 @@ def parse_causes(names: str | Iterable[str]) -> frozenset[Cause]:
     """
     known = [TRANSIENT, *Cause]
     causes: set[Cause] = set()
+    if not isinstance(names, Iterable):
+        raise ConfigurationError(f"cause: expected a list of causes, got {names!r}")
     for name in [names] if isinstance(names, str) else names:
         one_of("cause", name, known)
         causes |= TRANSIENT_CAUSES if name == TRANSIENT else {Cause(name)}

@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 import pyarrow as pa
 
 from dataset_assets import registry
-from dataset_assets.checks import one_of, texts
+from dataset_assets.checks import one_of, text, texts
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.storage.store import ObjectInfo, Store
 
@@ -75,6 +75,11 @@ class ListOptions:
     breaks, in tsv too. "none": quotes are characters like any other, and a line is a row."""
 
     def __post_init__(self) -> None:
+        text("input_format", self.input_format)
+        text("url_col", self.url_col)
+        for name in ("caption_col", "bbox_col", "verify_hash_col"):
+            if getattr(self, name) is not None:
+                text(name, getattr(self, name))
         if self.input_format != AUTO:
             registry.check("input_format", split_format(self.input_format)[0])
         one_of("quoting", self.quoting, (QUOTED, UNQUOTED))

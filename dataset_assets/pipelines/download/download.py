@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from dataset_assets.checks import one_of, texts
+from dataset_assets.checks import boolean, one_of, renamed, text, texts
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch.options import OPT_OUT_DIRECTIVES, FetchOptions, user_agent
 from dataset_assets.images.options import ImageOptions
@@ -27,10 +27,23 @@ if TYPE_CHECKING:
 
 INCREMENTAL_MODES = ("incremental", "overwrite", "extend")
 _MEDIA = ("image", "any")
+#: Option of the option classes -> the argument that it comes from, where they have other names.
+_ARGUMENTS = {
+    "max_connections": "thread_count",
+    "timeout_s": "timeout",
+    "total_timeout_s": "total_timeout",
+    "max_requests_per_s_per_host": "max_requests_per_second_per_host",
+    "disallowed_directives": "disallowed_header_directives",
+    "headers": "request_headers",
+    "header_hosts": "request_header_hosts",
+    "samples_per_shard": "number_sample_per_shard",
+    "cause": "retry_failed",
+}
 
 logger = logging.getLogger(__name__)
 
 
+@renamed(_ARGUMENTS)
 def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     url_list: Any,
     image_size: int = 256,
@@ -208,6 +221,9 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     """
     del subjob_size
     one_of("media", media, _MEDIA)
+    text("input_format", input_format)
+    boolean("enable_wandb", enable_wandb)
+    boolean("ignore_ssl_certificate", ignore_ssl_certificate)
     one_of("incremental_mode", incremental_mode, INCREMENTAL_MODES)
     # Several arguments a line: each is only passed on.
     # fmt: off
@@ -230,7 +246,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         user_agent=user_agent(user_agent_token, contact), user_agent_token=user_agent_token,
         disallowed_directives=_directives(disallowed_header_directives), robots_txt=robots_txt,
         allow_private_networks=_private_networks(allow_private_networks),
-        headers=tuple((request_headers or {}).items()),
+        headers=_headers(request_headers),
         header_hosts=texts("request_header_hosts", request_header_hosts),
         ca_file=ca_file, verify_tls=not ignore_ssl_certificate,
     )
@@ -248,7 +264,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     # What follows takes as long to import as the workers take to start, which they do meanwhile.
     from dataset_assets.pipelines.download.run import run_download
 
-    columns = caption_col, texts("save_additional_columns", save_additional_columns or ())
+    columns = caption_col, _columns(save_additional_columns)
     lists = _list_options(url_list, (input_format, quoting), url_col, columns, options)
     return run_download(
         url_list,
@@ -259,6 +275,14 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         retry_failed=causes,
         wandb=_wandb_run(wandb_project, output_folder, lists, options) if enable_wandb else None,
     )
+
+
+def _headers(given: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    if given is not None and not isinstance(given, Mapping):
+        raise ConfigurationError(  # without the value: it can hold a token
+            f"request_headers: expected a mapping of name to value, got {type(given).__name__}"
+        )
+    return tuple((given or {}).items())
 
 
 def _directives(given: Sequence[str] | None) -> tuple[str, ...]:
@@ -279,6 +303,10 @@ def _private_networks(given: Sequence[str] | bool | None) -> tuple[str, ...]:
     if isinstance(given, bool):
         return ("all",) if given else ()
     return (given,) if isinstance(given, str) else texts("allow_private_networks", given)
+
+
+def _columns(given: Sequence[str] | None) -> tuple[str, ...]:
+    return () if given is None else texts("save_additional_columns", given)
 
 
 def _verify_hash(given: Sequence[str] | None) -> tuple[str, str] | None:

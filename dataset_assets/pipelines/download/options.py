@@ -78,6 +78,8 @@ class DownloadOptions:
         checks.integer("oom_shard_count", self.oom_shard_count, 1)
         checks.integer("processes_count", self.processes_count, 1)
         checks.integer("max_shard_retry", self.max_shard_retry, 0)
+        if self.codec_threads is not None:
+            checks.integer("codec_threads", self.codec_threads, 0)
         checks.one_of("layout", self.layout, LAYOUTS)
         checks.one_of("store_url", self.store_url, STORED_URLS)
         if self.compute_hash is not None:
