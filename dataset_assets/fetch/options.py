@@ -51,7 +51,8 @@ class FetchOptions:
     """Bytes of bodies in flight or not yet consumed, above which no request is started."""
     retries: int = 0
     """Attempts after the first, for transient causes only. Unless 0, one more for 429 and 503 with
-    Retry-After from a host that has answered well."""
+    Retry-After from a host that has answered well. A request that a kept connection did not answer
+    is sent again on a new one: that takes a retry, and with 0 it is done once."""
     backoff_s: float = 1.0
     """First pause in seconds of a retry, an overloaded host and a host that refuses. Doubles each
     time. A host that has only ever refused is given up after 5 times this."""

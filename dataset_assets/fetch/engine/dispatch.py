@@ -19,6 +19,10 @@ from dataset_assets.records.fetching import FetchOutcome, Request
 
 #: Causes after which the part of robots.txt that was received still applies.
 _READABLE = frozenset({Cause.EMPTY_BODY, Cause.TOO_LARGE})
+#: Kept connections of a site that were closed without an answer, in a row; then none is used again.
+_MAX_SWALLOWED = 3
+#: Sites with such connections that are remembered.
+_MAX_SITES = 10_000
 
 
 @dataclass(slots=True)
@@ -54,6 +58,7 @@ class Dispatcher:
         self._put = put
         self._stats = stats
         self._random = random
+        self._swallowed: dict[str, int] = {}  # by site, in a row
         self._lines = [ACCEPT_PLAIN, *(f"{name}: {value}" for name, value in options.headers)]
 
     @property
@@ -102,6 +107,8 @@ class Dispatcher:
         job.bytes_read += transfer.size
         self._stats.requests += 1
         self._stats.bytes += transfer.size
+        if self._swallowed or transfer.swallowed:
+            self._count_swallowed(job.target.origin.site, transfer)
         if transfer.is_whole:
             if job.host is not None or self._gates.suspects_outage:
                 self._gates.record_end(
@@ -118,7 +125,8 @@ class Dispatcher:
 
     def _begin(self, job: Job, transfer: Transfer, now: float) -> None:
         pin = self._gates.take_pin(job)
-        transfer.begin(job.target.url, pin, now)
+        closes = self._swallowed.get(job.target.origin.site, 0) >= _MAX_SWALLOWED
+        transfer.begin(job.target.url, pin, now, fresh=job.needs_fresh or closes)
         transfer.cap = self._options.max_bytes if job.robots_of is None else MAX_ROBOTS_BYTES
         transfer.consent = job.robots_of is None
         transfer.deadline = now + job.remaining_s
@@ -148,6 +156,8 @@ class Dispatcher:
         job.remaining_s = transfer.deadline - now
         if target is not None:
             self._redirect(job, transfer, target, now)
+        elif transfer.swallowed and job.attempt < (self._options.retries or 1):
+            self._send_again(job, now)
         elif reason is not None and self._may_retry(job, reason, pause_s):
             job.failure = reason
             self._retry(job, pause_s or 0.0, now)
@@ -165,6 +175,27 @@ class Dispatcher:
             self._stats.insecure_redirects += 1
         job.target = target
         self._gates.enter(job, now)
+
+    def _send_again(self, job: Job, now: float) -> None:
+        """Send a request at once on a new connection; the kept one was closed without an answer.
+
+        That takes one of the retries. Where there are none, it is done once: a server may close a
+        kept connection at any time, which says nothing about the URL.
+        """
+        job.attempt += 1
+        job.needs_fresh = True
+        self._stats.retries += 1
+        self._gates.enter(job, now)
+
+    def _count_swallowed(self, site: str, transfer: Transfer) -> None:
+        """Learn from the ends of kept connections."""
+        if transfer.swallowed:
+            count = self._swallowed.pop(site, 0)
+            self._swallowed[site] = count + 1
+            if len(self._swallowed) > _MAX_SITES:
+                del self._swallowed[next(iter(self._swallowed))]
+        elif transfer.status and not transfer.opened:
+            self._swallowed.pop(site, None)
 
     def _may_retry(self, job: Job, reason: Failure, pause_s: float | None) -> bool:
         can_help = reason.cause.is_transient and (pause_s or 0) <= self._options.max_retry_after_s

@@ -48,6 +48,8 @@ class Job:
     failure: Failure | None = None
     """Why the attempt before failed."""
     attempt: int = 0
+    needs_fresh: bool = False
+    """Whether a kept connection was closed without an answer: the next one must be new."""
     redirects: int = 0
     """Redirects followed in this attempt."""
     requests: int = 0

@@ -101,6 +101,8 @@ class Transfer:
         "_guard",
         "_has_pin",
         "_has_status",
+        "_is_fresh",
+        "_is_sent",
         "_meter",
         "awaited",
         "brings_file",
@@ -122,6 +124,7 @@ class Transfer:
         "size",
         "started",
         "status",
+        "swallowed",
         "window_at",
         "window_size",
     )
@@ -140,6 +143,9 @@ class Transfer:
         self._guard = guard
         self._meter = meter
         self._has_pin = False
+        self._is_fresh = False
+        self._is_sent = False
+        self.swallowed = False  # whether a kept connection was closed without an answer
         self.cap = 0  # body bytes to accept
         self.is_first = False  # whether the host has never answered
         self.awaited = False  # whether jobs may wait for the header of this response
@@ -153,13 +159,18 @@ class Transfer:
         easy.setopt(pycurl.HEADERFUNCTION, self._on_header)
         easy.setopt(pycurl.WRITEFUNCTION, self._on_body)
         easy.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
+        easy.setopt(pycurl.PREREQFUNCTION, self._before_request)
 
-    def begin(self, url: str, pin: str | None, now: float) -> None:
-        """Prepare a request. `pin` has addresses for libcurl to remember."""
+    def begin(self, url: str, pin: str | None, now: float, *, fresh: bool = False) -> None:
+        """Prepare a request. `pin` has addresses for libcurl to remember.
+
+        `fresh` asks for a new connection, which is not kept either.
+        """
         self.lines.clear()
         self.status = self.size = self.code = 0
         self.error = ""
         self.cause = self.refused = None
+        self.swallowed = self._is_sent = False
         self.opened = self._has_status = self.brings_file = False
         self.started = self.seen_at = self.window_at = now
         self.seen_size = self.window_size = 0
@@ -169,6 +180,10 @@ class Transfer:
         elif self._has_pin:
             self.easy.unsetopt(pycurl.RESOLVE)
         self._has_pin = pin is not None
+        if fresh != self._is_fresh:
+            self._is_fresh = fresh
+            self.easy.setopt(pycurl.FRESH_CONNECT, int(fresh))
+            self.easy.setopt(pycurl.FORBID_REUSE, int(fresh))
 
     def discard(self) -> None:
         """Release a body that was not taken."""
@@ -258,8 +273,27 @@ class Transfer:
         self.chunks.append(data)
         return None
 
+    def _before_request(self, *_: Any) -> int:
+        """Let libcurl send the request once: a transfer is one request.
+
+        It would send it again, up to five times and without a word, when a connection that was
+        kept is closed without an answer.
+        """
+        if self._is_sent:
+            self._end_swallowed()
+            return int(pycurl.PREREQFUNC_ABORT)
+        self._is_sent = True
+        return int(pycurl.PREREQFUNC_OK)
+
+    def _end_swallowed(self) -> None:
+        self.swallowed = True
+        self.cause = Cause.CONNECTION_RESET
+
     def _open_socket(self, _purpose: int, address: Any) -> Any:
         """Open a socket to an address that the guard allows. Every connection starts here."""
+        if self._is_sent:
+            self._end_swallowed()
+            return pycurl.SOCKET_BAD
         if self._guard is not None:
             refused = self._guard.refuses(address.addr[0], address.addr[1])
             if refused is not None:
