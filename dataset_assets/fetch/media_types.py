@@ -22,6 +22,7 @@ _START = (
     (b"\xff\x0a", "jxl"),
     (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "jxl"),
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "jp2"),
+    (b"\xff\x4f\xff\x51", "j2k"),
     (b"8BPS", "psd"),
     (b"fLaC", "flac"),
     (b"ID3", "mp3"),
@@ -213,10 +214,18 @@ def _magic(start: bytes) -> str:
     if start[:4] == b"FORM" and start[8:12] in (b"AIFF", b"AIFC"):
         return "aiff"
     if start[4:8] == b"ftyp":
-        return _BRANDS.get(start[8:12], "mp4")
+        return _brand(start)
     if start[:4] == b"OggS":
         return "opus" if b"OpusHead" in start[:64] else "ogg"
     return _weak_magic(start)
+
+
+def _brand(start: bytes) -> str:
+    """Return what an ISO base media file is: mif1 is an image of the format that it names next."""
+    size = min(int.from_bytes(start[:4], "big"), len(start))
+    if start[8:12] == b"mif1" and b"avif" in start[16:size]:
+        return "avif"
+    return _BRANDS.get(start[8:12], "mp4")
 
 
 def _weak_magic(start: bytes) -> str:

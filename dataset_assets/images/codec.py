@@ -2,7 +2,7 @@
 
 Decoding gives the first frame in 8 bits, alpha composed on white, EXIF rotation not applied. OpenCV
 5 decodes, since it refuses truncated JPEG, PNG and WebP files that 4.x returns half gray.
-Pillow reads the few GIF, BMP and TIFF variants that OpenCV cannot, through its plug-in classes,
+Pillow reads the few variants of some formats that OpenCV cannot, through its plug-in classes,
 because `Image.open` would try formats that are not allowed. Encoding has the settings of
 img2dataset: JPEG with 4:2:0 chroma, PNG with a compression level, WebP lossless above a quality of
 100.
@@ -32,6 +32,8 @@ _PILLOW = {
     "gif": ("PIL.GifImagePlugin", "GifImageFile"),
     "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
     "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),
+    "jp2": ("PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
+    "ppm": ("PIL.PpmImagePlugin", "PpmImageFile"),
 }
 _PARAMETERS = {
     "jpg": cv2.IMWRITE_JPEG_QUALITY,
@@ -53,7 +55,9 @@ def decode(body: bytes, header: ImageHeader, *, reduction: int = 1) -> tuple[Pix
             or its pixels are not integers.
     """
     image = _opencv(_still(body) if header.is_animated else body, header, reduction)
-    if image is None and header.format in _PILLOW:
+    if image is not None:
+        image = _full_range(image, header.max_value)
+    elif header.format in _PILLOW:
         image = _pillow(body, header)
     expected = (-(-header.height // reduction), -(-header.width // reduction))
     if image is None or image.shape[:2] != expected:
@@ -124,6 +128,13 @@ def _pillow(body: bytes, header: ImageHeader) -> NDArray[Any] | None:
             )
     except Exception:  # noqa: BLE001 - damaged files raise any exception in Pillow
         return None
+
+
+def _full_range(image: NDArray[Any], max_value: int) -> NDArray[Any]:
+    """Return pixels that use all of 8 or 16 bits. OpenCV leaves 10 bits in the lowest of 16."""
+    if image.dtype not in (np.uint8, np.uint16) or max_value in (0, np.iinfo(image.dtype).max):
+        return image
+    return np.array(cv2.convertScaleAbs(image, alpha=255 / max_value))
 
 
 def _eight_bits(image: NDArray[Any]) -> Pixels:

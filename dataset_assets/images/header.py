@@ -3,7 +3,8 @@
 Limits apply to these numbers before a decoder runs; `decode` refuses images of another size.
 
 Formats: JPEG (ITU T.81 B.1.1), PNG (W3C PNG 3, 5.3), WebP (RFC 9649), GIF89a, BMP
-(BITMAPINFOHEADER), TIFF 6.0.
+(BITMAPINFOHEADER), TIFF 6.0, PPM with PGM and PBM
+(https://netpbm.sourceforge.net/doc/pnm.html), Sun raster. `box_header` reads AVIF and JPEG 2000.
 """
 
 import re
@@ -11,6 +12,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from dataset_assets.images.box_header import CODESTREAM, BoxHeader, is_avif, read_avif, read_jp2
 from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.records.causes import Cause
 
@@ -31,7 +33,14 @@ _MAGIC = (
     (b"BM", "bmp"),
     (b"II*\0", "tiff"),
     (b"MM\0*", "tiff"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "jp2"),
+    (CODESTREAM, "jp2"),
+    (b"\x59\xa6\x6a\x95", "ras"),
 )
+#: White space and comments between the numbers of a PPM.
+_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
+_PPM = re.compile(rb"P(?:[14]%b(\d+)%b(\d+)|[2356]%b(\d+)%b(\d+)%b(\d+))\s" % (5 * (_GAP,)))
+_MAX_PPM_DIGITS = 10
 _ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
 #: Bytes of a file that is no image to look at to tell what it is.
 _HEAD = 4096
@@ -52,11 +61,12 @@ _FOREIGN = (
     (Cause.UNSUPPORTED_FORMAT, "application/postscript", rb"%!PS|\xc5\xd0\xd3\xc6"),
     (Cause.UNSUPPORTED_FORMAT, "application/pdf", rb"%PDF"),
     (Cause.UNSUPPORTED_FORMAT, "image/vnd.adobe.photoshop", rb"8BPS"),
-    (Cause.UNSUPPORTED_FORMAT, "image/avif", rb".{4}ftypavi[fs]"),
     (Cause.UNSUPPORTED_FORMAT, "image/heic", rb".{4}ftyp(hei|hev|mif1|msf1)"),
     (Cause.UNSUPPORTED_FORMAT, "image/jxl", rb"\xff\x0a|\0\0\0\x0cJXL "),
-    (Cause.UNSUPPORTED_FORMAT, "image/jp2", rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  "),
     (Cause.UNSUPPORTED_FORMAT, "image/x-icon", rb"\0\0[\x01\x02]\0"),
+    (Cause.UNSUPPORTED_FORMAT, "image/x-portable-arbitrarymap", rb"P7\nWIDTH "),
+    (Cause.UNSUPPORTED_FORMAT, "image/x-portable-floatmap", rb"P[Ff]\s+\d+\s+\d+\s+-?[\d.]+\s"),
+    (Cause.UNSUPPORTED_FORMAT, "image/vnd.radiance", rb"#\?(RADIANCE|RGBE)"),
     (Cause.UNSUPPORTED_FORMAT, "image/tiff (BigTIFF)", rb"II\+\0|MM\0\+"),
     (Cause.NOT_IMAGE, "video/mp4", rb".{4}ftyp"),
     (Cause.NOT_IMAGE, "text/xml", rb"(\xef\xbb\xbf)?\s*<\?xml"),
@@ -77,6 +87,7 @@ class ImageHeader:
     has_exif: bool = False
     channels: int = 0  # of a JPEG, else 0
     is_animated: bool = False  # of a PNG, else False
+    max_value: int = 0  # of a pixel as OpenCV returns it; 0: the largest of its type
 
     @property
     def pixels(self) -> int:
@@ -133,7 +144,9 @@ def _known_format(body: bytes) -> str | None:
             return name
     if body.startswith(b"RIFF") and body[8:12] == b"WEBP":
         return "webp"
-    return None
+    if is_avif(body):
+        return "avif"
+    return "ppm" if _PPM.match(body, 0, _HEAD) else None
 
 
 def _foreign(body: bytes) -> RefusedImage:
@@ -246,6 +259,37 @@ def _tiff_tags(body: bytes) -> Iterator[tuple[int, int]]:
         yield tag, struct.unpack_from(f"{order}{number}", body, where)[0]
 
 
+def _ppm(body: bytes) -> ImageHeader:
+    found = _PPM.match(body, 0, _HEAD)
+    if found is None:
+        raise ValueError("no header")
+    numbers = [text for text in found.groups() if text is not None]
+    if any(len(text) > _MAX_PPM_DIGITS for text in numbers):
+        raise ValueError("a number is too large")
+    width, height, *rest = (int(text) for text in numbers)
+    max_value = rest[0] if rest else 255  # a bitmap is decoded to 0 and 255
+    if not 0 < max_value < 65_536:
+        raise ValueError("the largest value is not one of 1 to 65535")
+    return ImageHeader("ppm", width, height, max_value=max_value)
+
+
+def _ras(body: bytes) -> ImageHeader:
+    return ImageHeader("ras", *struct.unpack_from(">II", body, 4))
+
+
+def _of_boxes(name: str, header: BoxHeader, *, has_exif: bool) -> ImageHeader:
+    return ImageHeader(name, header.width, header.height, has_exif, max_value=header.max_value)
+
+
+def _avif(body: bytes) -> ImageHeader:
+    # The item of EXIF tags is named in the boxes before the pixels.
+    return _of_boxes("avif", read_avif(body), has_exif=b"Exif" in body[:_HEAD])
+
+
+def _jp2(body: bytes) -> ImageHeader:
+    return _of_boxes("jp2", read_jp2(body), has_exif=False)
+
+
 _READERS: dict[str, Callable[[bytes], ImageHeader]] = {
     "jpeg": _jpeg,
     "png": _png,
@@ -253,4 +297,8 @@ _READERS: dict[str, Callable[[bytes], ImageHeader]] = {
     "gif": _gif,
     "bmp": _bmp,
     "tiff": _tiff,
+    "avif": _avif,
+    "jp2": _jp2,
+    "ppm": _ppm,
+    "ras": _ras,
 }

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from dataset_assets import checks
 from dataset_assets.errors import ConfigurationError
 
-FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff")
+#: Formats that are decoded. PPM includes PGM and PBM; RAS is Sun raster.
+FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "jp2", "ppm", "ras")
 RESIZE_MODES = ("no", "keep_ratio", "center_crop", "border", "keep_ratio_largest")
 AREA_KERNELS = ("auto", "numba", "opencv")
 INTERPOLATIONS = (
@@ -75,7 +76,7 @@ class ImageOptions:
     scaled_decode: bool = False
     """Let the JPEG decoder shrink to at least twice the size: faster, 40 to 46 dB from exact."""
     formats: tuple[str, ...] = FORMATS
-    """Formats of originals to accept, detected from the content."""
+    """Formats of originals to accept, detected from the content. Default: all that are decoded."""
     area_kernel: str = "auto"
     """Implementation of the area filter: numba, opencv, or auto for numba where it is installed."""
 

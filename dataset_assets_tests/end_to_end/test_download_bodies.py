@@ -2,14 +2,17 @@
 
 import gzip
 import hashlib
+import io
 import json
 import re
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from dataset_assets import download, download_any
+from dataset_assets.errors import ConfigurationError
 from dataset_assets_tests.end_to_end.conftest import jpeg
 from dataset_assets_tests.end_to_end.downloads import sidecar
 
@@ -128,3 +131,41 @@ def test_file_is_named_by_its_url_when_its_type_says_little(gallery, content_typ
     _, rows, files = fetch(gallery, urls)
     assert [row["extension"] for row in rows] == ["csv", "py", "vtt", "srt", "json", "obj", "csv"]
     assert len(files) == len(names)
+
+
+def picture(kind: str) -> bytes:
+    out = io.BytesIO()
+    Image.open(io.BytesIO(jpeg(1))).save(out, kind)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "JPEG2000", "PPM"])
+def test_image_is_made_from_every_format_that_the_codec_decodes(gallery, kind):
+    url = gallery.server.add("/a", picture(kind), content_type="image/jpeg")
+    report, rows, files = fetch(gallery, [url], media="image", resize_mode="no")
+    assert (report.successes, rows[0]["extension"]) == (1, "jpg")
+    size = Image.open(io.BytesIO(jpeg(1))).size
+    assert Image.open(io.BytesIO(files["000000000.jpg"])).size == size
+
+
+def test_only_the_named_formats_are_accepted(gallery):
+    kinds = ("AVIF", "JPEG2000", "PPM", "JPEG")
+    urls = [gallery.server.add(f"/{kind}", picture(kind)) for kind in kinds]
+    _, rows, _ = fetch(gallery, urls, media="image", formats=["jpeg", "avif"])
+    assert [row["cause"] for row in rows] == [None, *["unsupported_format"] * 2, None]
+    assert rows[1]["error_message"] == "image/jp2"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"formats": ["heic"]}, "formats: expected one of jpeg, png, .*, got 'heic'"),
+        ({"formats": "jpg"}, "got 'jpg'; did you mean 'jpeg'"),
+        ({"formats": []}, "formats: expected a tuple of names out of jpeg"),
+        ({"formats": ["png"], "media": "any"}, "formats: expected none with media='any'"),
+    ],
+)
+def test_format_is_refused_by_name_before_the_first_request(gallery, options, said):
+    with pytest.raises(ConfigurationError, match=said):
+        download([gallery.url(1)], output_folder=str(gallery.folder / "out"), **options)
+    assert gallery.server.requests == 0

@@ -16,6 +16,7 @@ from dataset_assets_tests.images.images import Pixels, chunk, file, photo, pillo
 
 PHOTO = photo(64, 48)
 GRAY = photo(64, 48, 1)
+BLACK = Image.new("RGB", (64, 48))
 
 
 def decoded(body: bytes) -> Pixels:
@@ -30,6 +31,10 @@ def decoded(body: bytes) -> Pixels:
         pillow(PHOTO, "BMP"),
         pillow(PHOTO, "TIFF"),
         file(PHOTO, "tiff"),
+        pillow(PHOTO, "JPEG2000"),
+        pillow(PHOTO, "JPEG2000", no_jp2=True),
+        pillow(PHOTO, "PPM"),
+        file(PHOTO, "ras"),
     ],
 )
 def test_pixels_are_the_stored_ones_when_the_format_is_lossless(body: bytes) -> None:
@@ -46,6 +51,8 @@ def test_pixels_are_the_stored_ones_when_the_format_is_lossless(body: bytes) -> 
         (pillow(PHOTO, "JPEG", quality=95, progressive=True), 30),
         (pillow(PHOTO, "JPEG", "CMYK", quality=95), 30),
         (pillow(PHOTO, "GIF"), 28),
+        (pillow(PHOTO, "AVIF", quality=95), 30),
+        (pillow(PHOTO, "AVIF", quality=95, save_all=True, append_images=[BLACK]), 30),
     ],
 )
 def test_pixels_are_close_when_the_format_is_lossy(body: bytes, decibel: float) -> None:
@@ -53,7 +60,15 @@ def test_pixels_are_close_when_the_format_is_lossy(body: bytes, decibel: float) 
 
 
 @pytest.mark.parametrize(
-    "body", [file(GRAY, "png"), pillow(GRAY, "TIFF", "L"), pillow(GRAY, "BMP", "L")]
+    "body",
+    [
+        file(GRAY, "png"),
+        pillow(GRAY, "TIFF", "L"),
+        pillow(GRAY, "BMP", "L"),
+        pillow(GRAY, "JPEG2000", "L"),
+        pillow(GRAY, "PPM", "L"),
+        b"P2 64 48 255 " + b" ".join(b"%d" % value for value in GRAY.ravel()),
+    ],
 )
 def test_gray_stays_gray_when_the_image_has_one_channel(body: bytes) -> None:
     np.testing.assert_array_equal(decoded(body), GRAY)
@@ -79,6 +94,49 @@ def test_sixteen_bits_are_scaled_to_eight_when_the_image_has_them(
     np.testing.assert_array_equal(rounded, [[0, 0, 1, 255]])
 
 
+def of_depth(image: Pixels, extension: str, bits: int) -> bytes:
+    """Encode an image with values of 0 to 2 ** bits - 1."""
+    largest = 2**bits - 1
+    kind = np.uint16 if bits > 8 else np.uint8
+    deep = np.rint(image.astype(float) * largest / 255).astype(kind)
+    if extension == "avif":
+        return file(deep, "avif", cv2.IMWRITE_AVIF_DEPTH, bits, cv2.IMWRITE_AVIF_QUALITY, 95)
+    head = b"P6\n# deep\n%d %d\n%d\n" % (image.shape[1], image.shape[0], largest)
+    return head + deep[..., ::-1].astype(">u2" if bits > 8 else "u1").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("extension", "bits"),
+    [("avif", 8), ("avif", 10), ("avif", 12), ("ppm", 6), ("ppm", 8), ("ppm", 10), ("ppm", 16)],
+)
+def test_any_depth_is_scaled_to_eight_bits_when_the_image_has_it(extension: str, bits: int) -> None:
+    assert psnr(decoded(of_depth(PHOTO, extension, bits)), PHOTO) > 28
+
+
+def test_sixteen_bits_of_jpeg_2000_are_scaled_to_eight() -> None:
+    buffer = images.BytesIO()
+    Image.fromarray(GRAY.astype(np.uint16) * 257).save(buffer, "JPEG2000")
+    np.testing.assert_array_equal(decoded(buffer.getvalue()), GRAY)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pillow(PHOTO, "AVIF"),
+        pillow(PHOTO, "JPEG2000"),
+        pillow(PHOTO, "JPEG2000", no_jp2=True),
+        pillow(PHOTO, "PPM"),
+        pillow(PHOTO, "PPM", "1"),
+        b"P2 64 48 255 " + b" ".join(b"%d" % value for value in GRAY.ravel()),
+        file(PHOTO, "ras"),
+    ],
+)
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_truncated_file_is_refused_when_its_format_is_rare(body: bytes, share: float) -> None:
+    with pytest.raises(RefusedImage):
+        decoded(body[: int(len(body) * share)])
+
+
 def test_alpha_is_composed_on_white_exactly_when_the_image_has_it() -> None:
     alpha, color = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
     body = file(np.dstack([color, color[::-1], 255 - color, alpha]), "png")
@@ -90,7 +148,16 @@ def test_alpha_is_composed_on_white_exactly_when_the_image_has_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("file_format", "mode"), [("PNG", "LA"), ("PNG", "RGBA"), ("WEBP", "RGBA"), ("TIFF", "RGBA")]
+    ("file_format", "mode"),
+    [
+        ("PNG", "LA"),
+        ("PNG", "RGBA"),
+        ("WEBP", "RGBA"),
+        ("TIFF", "RGBA"),
+        ("AVIF", "RGBA"),
+        ("JPEG2000", "RGBA"),
+        ("JPEG2000", "LA"),
+    ],
 )
 def test_the_image_is_white_when_it_is_transparent(file_format: str, mode: str) -> None:
     buffer = images.BytesIO()

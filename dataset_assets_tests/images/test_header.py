@@ -2,6 +2,7 @@ import struct
 import time
 
 import pytest
+from PIL import Image
 
 from dataset_assets.images.header import ImageHeader, count_trailing_bytes, read_header
 from dataset_assets.images.pixels import RefusedImage
@@ -9,6 +10,8 @@ from dataset_assets.records.causes import Cause
 from dataset_assets_tests.images import images
 
 PHOTO = images.photo(31, 17)
+NEW = ("AVIF", "JPEG2000", "PPM")
+BLACK = Image.new("RGB", (31, 17))
 
 
 @pytest.mark.parametrize(
@@ -25,6 +28,17 @@ PHOTO = images.photo(31, 17)
         (images.pillow(PHOTO, "BMP"), "bmp"),
         (images.pillow(PHOTO, "TIFF"), "tiff"),
         (images.pillow(PHOTO, "TIFF", big_tiff=False, compression="tiff_lzw"), "tiff"),
+        (images.pillow(PHOTO, "AVIF"), "avif"),
+        (images.pillow(PHOTO, "AVIF", "RGBA"), "avif"),
+        (images.pillow(PHOTO, "AVIF", save_all=True, append_images=[BLACK]), "avif"),
+        (images.pillow(PHOTO, "AVIF").replace(b"ftypavif", b"ftypmif1", 1), "avif"),
+        (images.pillow(PHOTO, "JPEG2000"), "jp2"),
+        (images.pillow(PHOTO, "JPEG2000", no_jp2=True), "jp2"),
+        (images.pillow(PHOTO, "PPM"), "ppm"),
+        (images.pillow(PHOTO, "PPM", "L"), "ppm"),
+        (images.pillow(PHOTO, "PPM", "1"), "ppm"),
+        (b"P6#a\n# b 9\n31 #c\r\n17\n255\n" + bytes(3 * 31 * 17), "ppm"),
+        (images.file(PHOTO, "ras"), "ras"),
     ],
 )
 def test_format_and_size_are_read_when_the_body_is_an_image(body: bytes, expected: str) -> None:
@@ -66,8 +80,12 @@ def test_channels_are_read_when_the_image_is_a_jpeg(channels: int, expected: int
         (b"\xc5\xd0\xd3\xc6\x1e\0\0\0", Cause.UNSUPPORTED_FORMAT, "application/postscript"),
         (b"8BPS\0\1", Cause.UNSUPPORTED_FORMAT, "image/vnd.adobe.photoshop"),
         (b"%PDF-1.7", Cause.UNSUPPORTED_FORMAT, "application/pdf"),
-        (images.pillow(PHOTO, "AVIF"), Cause.UNSUPPORTED_FORMAT, "image/avif"),
-        (images.pillow(PHOTO, "JPEG2000"), Cause.UNSUPPORTED_FORMAT, "image/jp2"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", Cause.UNSUPPORTED_FORMAT, "image/heic"),
+        (b"P7\nWIDTH 2\n", Cause.UNSUPPORTED_FORMAT, "image/x-portable-arbitrarymap"),
+        (b"PF\n2 2\n-1.0\n", Cause.UNSUPPORTED_FORMAT, "image/x-portable-floatmap"),
+        (b"#?RADIANCE\n", Cause.UNSUPPORTED_FORMAT, "image/vnd.radiance"),
+        (b"P1 is the first of two parts.", Cause.NOT_IMAGE, "text/plain"),
+        (b"P6 # of a comment without end", Cause.NOT_IMAGE, "text/plain"),
         (images.pillow(PHOTO, "ICO"), Cause.UNSUPPORTED_FORMAT, "image/x-icon"),
         (b'{"error": "not found"}', Cause.NOT_IMAGE, "application/json"),
         (b"PK\x03\x04", Cause.NOT_IMAGE, "application/zip"),
@@ -85,7 +103,7 @@ def test_content_is_named_when_it_is_no_image_we_read(
     assert (caught.value.cause, str(caught.value)) == (cause, message)
 
 
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *NEW])
 def test_every_cut_is_a_header_or_a_refusal_when_the_file_ends_early(file_format: str) -> None:
     body = images.pillow(PHOTO, file_format)
     for end in range(min(len(body), 700)):
@@ -106,6 +124,10 @@ def test_every_cut_is_a_header_or_a_refusal_when_the_file_ends_early(file_format
         + images.chunk(b"IHDR", bytes(13))
         + images.chunk(b"tEXt", b"") * 2_000_000,
         b"II*\0\x08\0\0\0\xff\xff" + b"\xff" * 1_000_000,
+        b"\0\0\0\x14ftypavif\0\0\0\0mif1" + b"\0\0\0\x08free" * 2_000_000,
+        b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0\0\0\0" * 5_000_000,
+        b"P6" + b"#\n " * 5_000_000,
+        b"P6 " + b"1" * 5_000_000,
     ],
 )
 def test_a_header_is_refused_quickly_when_it_is_endless(body: bytes) -> None:

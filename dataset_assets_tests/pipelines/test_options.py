@@ -74,7 +74,14 @@ def test_the_fingerprint_does_not_change_with_pace(change):
         {"verify_hash": ("h", "sha256")},
         {"bbox_col": "faces"},
         {"layout": "img2dataset"},
+        {"image": ImageOptions(formats=("jpeg",))},
+        {"image": ImageOptions(formats=("jpeg", "png", "webp", "gif", "bmp", "tiff"))},
     ],
 )
 def test_the_fingerprint_changes_with_the_bytes(change):
     assert replace(DownloadOptions(), **change).fingerprint != DownloadOptions().fingerprint
+
+
+def test_the_fingerprint_of_the_defaults_is_that_of_sets_that_exist():
+    first = "d2668d2e59bb546677eaef4e2803647096b60f4ae01718547ebcd5d2286204f1"
+    assert DownloadOptions().fingerprint == first

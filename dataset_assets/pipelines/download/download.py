@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dataset_assets.checks import boolean, one_of, renamed, text, texts
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch.options import OPT_OUT_DIRECTIVES, FetchOptions, user_agent
-from dataset_assets.images.options import ImageOptions
+from dataset_assets.images.options import FORMATS, ImageOptions
 from dataset_assets.pipelines.download.options import DownloadOptions
 from dataset_assets.records.causes import parse_causes
 from dataset_assets.redaction import redact
@@ -93,6 +93,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     area_kernel: str = "auto",
     scaled_decode: bool = False,
     max_pixels: int = 64_000_000,
+    formats: Sequence[str] | None = None,
     total_timeout: float | None = None,
     max_bytes: int = 64 << 20,
     max_buffered_bytes: int = 64 << 20,
@@ -180,6 +181,8 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         scaled_decode: decode large JPEGs at a fraction of their size while at least twice the
             target size remains: faster, at 40 to 46 dB.
         max_pixels: larger images fail before they are decoded.
+        formats: formats of images to accept, by their content: "jpeg", "png", "webp", "gif", "bmp",
+            "tiff", "avif", "jp2" (JPEG 2000), "ppm" (with pgm and pbm) or "ras". None: all.
         total_timeout: seconds for one attempt with its redirects. None: three times `timeout`.
         max_bytes: longest body, in bytes; longer ones fail.
         max_buffered_bytes: bytes of bodies that wait for the codec in each process. Samples that
@@ -225,6 +228,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     boolean("enable_wandb", enable_wandb)
     boolean("ignore_ssl_certificate", ignore_ssl_certificate)
     one_of("incremental_mode", incremental_mode, INCREMENTAL_MODES)
+    accepted = _formats(formats, media)
     # Several arguments a line: each is only passed on.
     # fmt: off
     image = None if media == "any" else ImageOptions(
@@ -237,6 +241,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         skip_reencode=skip_reencode, disable_all_reencoding=disable_all_reencoding,
         min_image_size=min_image_size, max_image_area=max_image_area,
         max_aspect_ratio=max_aspect_ratio, max_pixels=max_pixels, extract_exif=extract_exif,
+        formats=accepted,
     )
     fetch = FetchOptions(
         max_connections=thread_count, max_connections_per_host=max_connections_per_host,
@@ -283,6 +288,18 @@ def _headers(given: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
             f"request_headers: expected a mapping of name to value, got {type(given).__name__}"
         )
     return tuple((given or {}).items())
+
+
+def _formats(given: Sequence[str] | None, media: str) -> tuple[str, ...]:
+    """Return the formats of images to accept."""
+    if given is None:
+        return FORMATS
+    if media != "image":
+        raise ConfigurationError(
+            f"formats: expected none with media={media!r}, got {given!r}; files of any kind are "
+            "stored unchanged, so leave it out"
+        )
+    return (given,) if isinstance(given, str) else texts("formats", given)
 
 
 def _directives(given: Sequence[str] | None) -> tuple[str, ...]:

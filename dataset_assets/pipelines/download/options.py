@@ -6,15 +6,19 @@ with it before it loads anything that takes long.
 
 import os
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from dataset_assets import checks, registry
 from dataset_assets.distribute import Distributor
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch.options import FetchOptions
-from dataset_assets.images.options import ImageOptions
+from dataset_assets.images.options import FORMATS, ImageOptions
 from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import SCHEMA_VERSION
 
+#: What stands in fingerprints for all formats that are decoded: those of the first versions, since
+#: committed shards keep their meaning, and only rows that failed then would have an image now.
+_FIRST_FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff")
 HASHES = ("md5", "sha256", "sha512")
 STORED_URLS = ("scrubbed", "full")
 LAYOUTS = ("dataset_assets", "img2dataset")
@@ -108,7 +112,7 @@ class DownloadOptions:
         """
         shaping = {
             "schema_version": SCHEMA_VERSION,
-            "image": asdict(self.image) if self.image is not None else None,
+            "image": _shaping(self.image) if self.image is not None else None,
             "output_format": self.output_format,
             "samples_per_shard": self.samples_per_shard,
             "oom_shard_count": self.oom_shard_count,
@@ -150,3 +154,13 @@ class DownloadOptions:
             count, preload=tuple(preload)
         )
         return distributor
+
+
+def _shaping(image: ImageOptions) -> dict[str, Any]:
+    """Return the options of images for a fingerprint."""
+    shaping = asdict(image)
+    if image.formats == FORMATS:
+        shaping["formats"] = _FIRST_FORMATS
+    elif image.formats == _FIRST_FORMATS:
+        shaping["formats"] = ("only", *_FIRST_FORMATS)
+    return shaping
