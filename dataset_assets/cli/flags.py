@@ -1,7 +1,7 @@
 """The arguments of functions and of option classes as flags of a command line.
 
 Flags are written `--image_size 256`, `--image_size=256` or `--image-size 256`, with the values that
-img2dataset's command line takes: lists as `'["a","b"]'`, `[a,b]` or `a,b`, mappings as
+img2dataset's command line takes: lists as `'["a","b"]'`, `[a,b]`, `(a,b)` or `a,b`, mappings as
 `'{"a": "x.zip"}'` or `a=x.zip`, `None`, and for switches `--extract_exif`, `--extract_exif False`.
 
 What a flag means is written where the argument or the option is defined, and read from there.
@@ -15,6 +15,7 @@ from typing import Any
 
 from dataset_assets.option_docs import argument_docs, field_docs
 
+_BRACKETS = {"[": "]", "(": ")"}
 _RATIOS = "train=0.75,validation=0.15,test=0.10"
 
 
@@ -142,15 +143,27 @@ def _mapping(name: str, value: str) -> dict[str, Any]:
 
 
 def _list_or_mapping(name: str, value: str) -> Any:
-    """Return what JSON, `[a,b]` or `a,b` says."""
-    if value.startswith("["):
-        try:
-            return json.loads(value.replace("'", '"'))
-        except ValueError:  # a shell has taken the quotes
-            value = value.removeprefix("[").removesuffix("]")
+    """Return what JSON, `[a,b]`, `(a,b)` or `a,b` says."""
     if value.startswith("{"):
         return _json(name, value)
+    closing = _BRACKETS.get(value[:1])
+    if closing is None:
+        return _split(value)
+    if not value.endswith(closing):
+        raise argparse.ArgumentTypeError(f"{name}: expected a list such as [a,b], got {value!r}")
+    try:
+        return json.loads(f"[{value[1:-1]}]".replace("'", '"'))
+    except ValueError:  # a shell has taken the quotes, or some of them
+        return [_without_quotes(part) for part in _split(value[1:-1])]
+
+
+def _split(value: str) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _without_quotes(part: str) -> str:
+    is_quoted = len(part) > 1 and part[0] == part[-1] and part[0] in "'\""
+    return part[1:-1] if is_quoted else part
 
 
 def _json(name: str, value: str) -> Any:

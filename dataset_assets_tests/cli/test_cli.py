@@ -30,6 +30,10 @@ def arguments(*flags: str) -> dict:
         (("--save_additional_columns", '["a","b"]'), {"save_additional_columns": ["a", "b"]}),
         (("--save_additional_columns", "a, b"), {"save_additional_columns": ["a", "b"]}),
         (("--save_additional_columns", "[a,b]"), {"save_additional_columns": ["a", "b"]}),
+        (("--save_additional_columns", "(a, b)"), {"save_additional_columns": ["a", "b"]}),
+        (("--save_additional_columns=('a','b',)",), {"save_additional_columns": ["a", "b"]}),
+        (("--save_additional_columns=[]",), {"save_additional_columns": []}),
+        (("--verify_hash", "[sha,'md5']"), {"verify_hash": ["sha", "md5"]}),
         (("--disallowed_header_directives", "[]"), {"disallowed_header_directives": []}),
         (("--max_aspect_ratio", "2.5"), {"max_aspect_ratio": 2.5}),
         (("--allow_private_networks", "True"), {"allow_private_networks": True}),
@@ -45,6 +49,13 @@ def arguments(*flags: str) -> dict:
 )
 def test_flags_become_arguments(flags, expected):
     assert arguments(*flags) == expected
+
+
+def test_a_list_that_does_not_end_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        arguments("--save_additional_columns", "[a,b")
+    said = "save_additional_columns: expected a list such as [a,b], got '[a,b'"
+    assert said in capsys.readouterr().err
 
 
 def test_an_unknown_flag_is_refused(capsys):
@@ -63,7 +74,7 @@ def test_an_unknown_flag_is_refused(capsys):
             ("--incremental_mode", "again"),
             "incremental_mode: expected one of incremental, overwrite, extend, got 'again'",
         ),
-        (("--retry_failed", "bad_weather"), "cause: expected one of transient, invalid_url"),
+        (("--retry_failed", "bad_weather"), "retry_failed: expected one of transient, invalid_url"),
         ((), "urls.txt"),
     ],
 )
