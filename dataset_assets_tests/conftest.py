@@ -1,7 +1,10 @@
 """What tests share, started once per process when one asks for it: S3 servers, a warm Python.
 
-Property tests have no deadline: a busy machine must not fail them.
+Property tests have no deadline: a busy machine must not fail them. Proxies of the environment are
+not used.
 """
+
+import os
 
 import pytest
 from hypothesis import settings
@@ -10,6 +13,10 @@ from dataset_assets_tests.support.s3_server import moto, rclone, swift
 from dataset_assets_tests.support.warm_python import WarmPython
 
 __all__ = ["moto", "rclone", "swift"]
+
+# The servers of the tests are on this machine: a proxy of the environment is not asked for them.
+for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+    del os.environ[name]
 
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")

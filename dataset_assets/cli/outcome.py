@@ -18,6 +18,8 @@ HINTS: dict[str, str] = {
         (Cause.TIMEOUT_CONNECT, Cause.TIMEOUT_FIRST_BYTE, Cause.TIMEOUT_TOTAL, Cause.TOO_SLOW),
         f"{_RETRY}, with a longer --timeout or a smaller --thread_count",
     ),
+    Cause.PROXY_ERROR: "check --proxy, or http_proxy, https_proxy, all_proxy and no_proxy of the "
+    "environment, then run again with --retry_failed proxy_error",
     Cause.INVALID_URL: "name the column of the URLs with --url_col",
     Cause.BLOCKED_ADDRESS: "allow networks that are not public with --allow_private_networks",
     Cause.ROBOTS_TXT: "the servers do not want this; --robots_txt False ignores their robots.txt",

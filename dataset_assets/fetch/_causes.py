@@ -42,6 +42,7 @@ MESSAGES = {
     Cause.OPT_OUT: "Use of image disallowed by X-Robots-Tag directive",
     Cause.PARTIAL_BODY: "the server sent a part of the file (206) although no part was asked for",
     Cause.PROTOCOL_ERROR: "the answer is not valid http",
+    Cause.PROXY_ERROR: "the proxy failed",
     Cause.ROBOTS_TXT: "disallowed by robots.txt",
     Cause.TIMEOUT_CONNECT: "timed out while connecting",
     Cause.TIMEOUT_FIRST_BYTE: "timed out before the first byte",
@@ -72,7 +73,7 @@ _CURL = {
     pycurl.E_SEND_ERROR: Cause.CONNECTION_RESET,
     100: Cause.PROTOCOL_ERROR,  # CURLE_TOO_LARGE: more headers than libcurl accepts
 }
-_TLS = frozenset(getattr(pycurl, name) for name in dir(pycurl) if name.startswith("E_SSL_"))
+TLS_ERRORS = frozenset(getattr(pycurl, name) for name in dir(pycurl) if name.startswith("E_SSL_"))
 _OS = {
     errno.ECONNREFUSED: Cause.CONNECTION_REFUSED,
     errno.ETIMEDOUT: Cause.TIMEOUT_CONNECT,
@@ -109,7 +110,7 @@ def for_status(status: int, reason: str) -> Failure:
 
 def for_curl_error(code: int, text: str, os_errno: int) -> Failure:
     """Return the cause of a libcurl error. The engine detects timeouts after connecting."""
-    if code in _TLS:
+    if code in TLS_ERRORS:
         return _tls_failure(text)
     if code == pycurl.E_OPERATION_TIMEDOUT:
         cause = Cause.DNS_TEMPORARY if text.startswith("Resolving") else Cause.TIMEOUT_CONNECT

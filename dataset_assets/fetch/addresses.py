@@ -1,11 +1,13 @@
 """Which addresses and ports may be reached: the guard against requests into private networks.
 
 `AddressGuard.refuses` checks every socket of a fetch, after name resolution and at every redirect.
+`refuses_name` checks what is asked of a proxy, which looks the name up where nobody here sees it.
 Public means globally reachable by the IANA special-purpose registries. The list corrects versions
 of Python's `ipaddress` that report too many addresses as global. An IPv4 address embedded in an
 IPv6 address is checked itself.
 """
 
+import socket
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -39,6 +41,10 @@ _NOT_PUBLIC = tuple(
         "3fff::/20",
     )
 )
+#: Top-level domains of private networks: https://www.rfc-editor.org/rfc/rfc6762#appendix-G
+_PRIVATE_DOMAINS = frozenset(
+    {"localdomain", "local", "internal", "intranet", "private", "corp", "home", "lan"}
+)
 _GLOBAL_UNICAST = ip_network("2000::/3")
 _NAT64 = ip_network("64:ff9b::/96")
 _6TO4 = ip_network("2002::/16")
@@ -71,6 +77,19 @@ class AddressGuard:
         except ValueError:
             return Cause.BLOCKED_ADDRESS
         return None if self._reachable(address) else Cause.BLOCKED_ADDRESS
+
+    def refuses_name(self, name: str) -> Cause | None:
+        """Tell why a host name must not be asked of a proxy, or None."""
+        bare = name.rstrip(".")
+        top = bare.rpartition(".")[2]
+        try:
+            return self._refuses(socket.inet_ntoa(socket.inet_aton(bare)), 80)
+        except OSError:
+            pass  # no number
+        if top == "localhost":
+            return self._refuses("127.0.0.1", 80)
+        is_private = "." not in bare or top in _PRIVATE_DOMAINS or bare.endswith(".home.arpa")
+        return Cause.BLOCKED_ADDRESS if is_private and not self._all else None
 
     def _reachable(self, address: _Address) -> bool:
         ends = {address, _embedded(address) or address}

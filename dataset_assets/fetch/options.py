@@ -2,14 +2,14 @@
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from dataset_assets import checks
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch.addresses import AddressGuard
+from dataset_assets.fetch.proxies import checked_proxy
 
 MIB = 1 << 20
 DEFAULT_USER_AGENT = "dataset_assets/0.1"
@@ -84,8 +84,12 @@ class FetchOptions:
     """Sent with a URL, and with its redirects on the same host."""
     header_hosts: tuple[str, ...] = ()
     """The only hosts that get `headers`. Empty: the host of each URL."""
-    proxy: str | None = None
-    """URL of a proxy. Proxies of the environment are ignored."""
+    proxy: str | None = field(default=None, repr=False)
+    """URL of a proxy for all requests: `http://host:port`, also https, socks4 and socks5. Empty:
+    none. Default: `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` of the environment. A
+    proxy looks names up itself: instead of their addresses, names without a dot, of this machine
+    and of local networks (`.internal`, `.local`) are refused unless all private networks are
+    allowed."""
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -191,13 +195,11 @@ def _is_header(pair: Any) -> bool:
 
 
 def _proxy(name: str, value: Any) -> None:
-    schemes = ("http", "https", "socks5", "socks5h")
-    parsed = urlsplit(value if isinstance(value, str) else "")
-    if parsed.scheme not in schemes or not parsed.hostname:
-        raise ConfigurationError(  # without the value: it can hold a password
-            f"{name}: expected a URL such as http://host:port, with the scheme "
-            f"{', '.join(schemes[:-1])} or {schemes[-1]}"
+    if not isinstance(value, str):
+        raise ConfigurationError(
+            f"{name}: expected a URL such as http://host:port, got {type(value).__name__}"
         )
+    checked_proxy(name, value)
 
 
 _CHECKS: dict[str, _Check] = {

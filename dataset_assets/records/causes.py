@@ -28,6 +28,7 @@ class Cause(StrEnum):
     # the network
     DNS_NOT_FOUND = "dns_not_found"
     DNS_TEMPORARY = "dns_temporary"
+    PROXY_ERROR = "proxy_error"  # the proxy, not the host
     CONNECTION_REFUSED = "connection_refused"
     CONNECTION_FAILED = "connection_failed"
     CONNECTION_RESET = "connection_reset"
@@ -78,6 +79,7 @@ TRANSIENT_CAUSES = frozenset(
     {
         Cause.HOST_UNAVAILABLE,
         Cause.DNS_TEMPORARY,
+        Cause.PROXY_ERROR,
         Cause.CONNECTION_REFUSED,
         Cause.CONNECTION_FAILED,
         Cause.CONNECTION_RESET,

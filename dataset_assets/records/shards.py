@@ -106,6 +106,7 @@ class ShardProgress:
     rows: int
     successes: int
     bytes_downloaded: int
+    proxy_failure: str = ""  # how the proxy failed, the first time that it did
 
 
 @dataclass(frozen=True, slots=True)

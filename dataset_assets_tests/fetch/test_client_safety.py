@@ -141,17 +141,6 @@ def test_url_is_refused_when_its_scheme_is_not_http(url: str) -> None:
     assert (outcome.cause, outcome.requests) == (Cause.BLOCKED_SCHEME, 0)
 
 
-def test_proxies_of_the_environment_are_ignored_when_set(
-    both: list[HttpServer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server, proxy = both
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, proxy.url())
-
-    assert fetch_one(server.url("/bytes/10")).cause is None
-    assert proxy.connections == 0
-
-
 def test_requests_go_through_the_proxy_when_one_is_given(server: HttpServer) -> None:
     fetch_one("http://elsewhere.example/x", quick(proxy=server.url(), allow_private_networks=()))
 

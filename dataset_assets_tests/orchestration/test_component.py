@@ -430,7 +430,7 @@ def test_every_option_of_the_library_can_be_set_when_named():
     )
     assert fetching == {
         *("headers", "header_hosts"),  # `credential`
-        *("verify_tls", "proxy"),  # not for shared datasets
+        "verify_tls",  # not for shared datasets
         *(
             "max_header_bytes",
             "max_buffered_bytes",

@@ -1,4 +1,4 @@
-"""A credential is sent to its host only, and is stored and logged nowhere."""
+"""Credentials and passwords of proxies are sent to their host only, and stored nowhere."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dataset_assets.errors import ConfigurationError
 from dataset_assets_tests.orchestration.graphs import failure_of
 from dataset_assets_tests.orchestration.yaml_datasets import load, write_dataset
+from dataset_assets_tests.support.proxy_server import ProxyServer
 
 CANARY = "canary-7f3a9c51e2"
 DATASET = """
@@ -83,8 +85,9 @@ def folder(tmp_path, server):
     return tmp_path
 
 
-def _run(folder, host="127.0.0.1"):
-    write_dataset(folder / "catalog", "secret", DATASET.format(host=host))
+def _run(folder, host="127.0.0.1", shards=""):
+    text = DATASET.format(host=host).replace("    distributor:", f"    {shards}\n    distributor:")
+    write_dataset(folder / "catalog", "secret", text)
     definitions = load(folder / "catalog", folder / "data")
     job = definitions.resolve_implicit_global_asset_job_def()
     (folder / "dagster").mkdir()
@@ -144,3 +147,33 @@ def test_missing_token_is_named_before_any_request_when_shards_are_made(folder, 
     monkeypatch.delenv("CANARY_TOKEN", raising=False)
     assert "CANARY_TOKEN is not set" in failure_of(_run(folder))
     assert Handler.seen == []
+
+
+@pytest.mark.parametrize("password", [CANARY, "wrong-canary"])
+def test_password_of_a_proxy_is_stored_nowhere_when_shards_are_made(
+    folder, server, monkeypatch, capfd, caplog, password
+):
+    (folder / "data" / "lists" / "urls.txt").write_text(
+        "\n".join(f"http://photos.example/{name}.png" for name in "abcd")
+    )
+    monkeypatch.setenv("CANARY_TOKEN", CANARY)
+    with ProxyServer({"photos.example": server.server_port}, login=f"me:{CANARY}") as proxy:
+        monkeypatch.setenv("PROXY", proxy.url(f"me:{password}"))
+        assert _run(folder, host="photos.example", shards='proxy: "{{ env.PROXY }}"').success
+    assert "GET http://photos.example/robots.txt" in proxy.log
+    assert ("/a.png", f"Token {CANARY}") in Handler.seen or password != CANARY
+    said = "".join([*capfd.readouterr(), caplog.text])
+    assert ("the proxy refused the request: 407" in said) == (password != CANARY)
+    assert _files_with(password, folder) == []
+    assert password not in said
+
+
+@pytest.mark.parametrize(
+    "proxy", ["ftp://me:canary@proxy:1", "me:canary@proxy:1", 'http://canary:1:"']
+)
+def test_error_of_a_proxy_does_not_show_it_when_the_yaml_has_a_wrong_one(folder, proxy):
+    with pytest.raises(
+        ConfigurationError, match=r"defs.yaml:\d+: .*proxy: expected a URL"
+    ) as caught:
+        _run(folder, shards=f"proxy: '{proxy}'")
+    assert "canary" not in str(caught.value)

@@ -126,7 +126,8 @@ class Dispatcher:
     def _begin(self, job: Job, transfer: Transfer, now: float) -> None:
         pin = self._gates.take_pin(job)
         closes = self._swallowed.get(job.target.origin.site, 0) >= _MAX_SWALLOWED
-        transfer.begin(job.target.url, pin, now, fresh=job.needs_fresh or closes)
+        proxy = self._gates.proxy_of(job)
+        transfer.begin(job.target.url, pin, now, fresh=job.needs_fresh or closes, proxy=proxy)
         transfer.cap = self._options.max_bytes if job.robots_of is None else MAX_ROBOTS_BYTES
         transfer.consent = job.robots_of is None
         transfer.deadline = now + job.remaining_s
@@ -151,6 +152,8 @@ class Dispatcher:
         cause = reason.cause if reason else None
         was_good = job.host is None or job.host.is_good
         end = RequestEnd(transfer.started, transfer.status, cause, pause_s, job.attempt > 0)
+        if cause is Cause.PROXY_ERROR:
+            self._gates.proxy_failure = reason
         self._gates.record_end(job, end, now)
         job.is_overloading = end.is_overload and was_good
         job.remaining_s = transfer.deadline - now

@@ -13,6 +13,7 @@ from dataset_assets.fetch.hosts.politeness import Hosts
 from dataset_assets.fetch.hosts.resolver import Lookup, Resolver
 from dataset_assets.fetch.hosts.robots import RobotsCache
 from dataset_assets.fetch.options import FetchOptions
+from dataset_assets.fetch.proxies import Proxies
 
 #: Rows that are pulled although there is no connection for them yet, so that their names are known
 #: when there is one. As many as the consumer has finished with, at most this many.
@@ -38,6 +39,7 @@ class FetcherState:
         self.stats = FetchStats()
         self.hosts = Hosts(options, self.random)
         self.robots = RobotsCache(options.robot_name, clock) if options.robots_txt else None
+        self.proxies = Proxies(options.proxy)
 
 
 class FetchLoop:
@@ -66,7 +68,9 @@ class FetchLoop:
         # Rows that may wait for their host before the consumer has had an outcome.
         self._for_hosts = self._seen_pulled = 0
         self._pulled_at = 0.0
-        self._gates = Gates(options, guard, self._resolver, state.hosts, state.robots)
+        self._gates = Gates(
+            options, guard, self._resolver, state.hosts, state.robots, state.proxies
+        )
 
     def new_backlog(self) -> Backlog:
         """Create the backlog of the next call of `serve`."""

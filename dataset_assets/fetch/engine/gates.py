@@ -19,6 +19,7 @@ from dataset_assets.fetch.hosts.politeness import Host, Hosts, RequestEnd
 from dataset_assets.fetch.hosts.resolver import Resolver
 from dataset_assets.fetch.hosts.robots import RobotsCache
 from dataset_assets.fetch.options import FetchOptions
+from dataset_assets.fetch.proxies import Proxies
 from dataset_assets.records.causes import Cause
 
 #: A job waits for its host for at most so many times the timeout of an attempt, unless limits that
@@ -30,6 +31,7 @@ class Gates:
     """Holds every job that has not started.
 
     Attributes:
+        proxy_failure: how the proxy failed, if it has since the last response through it.
         refused: jobs that may never start, with the reason; the dispatcher ends them.
         waiting: number of jobs that wait for a name, a robots.txt, a host or a time.
         queued: number of those that wait for a host.
@@ -42,12 +44,14 @@ class Gates:
         resolver: Resolver,
         hosts: Hosts,
         robots: RobotsCache | None,
+        proxies: Proxies,
     ) -> None:
         # Jobs whose name is known. Hops of redirects have begun, so that a full backlog does not
         # hold them back; first contacts go before the others.
         self._hops: deque[Job] = deque()
         self._first: deque[Job] = deque()
         self._ready: deque[Job] = deque()
+        self.proxy_failure: Failure | None = None
         self.refused: deque[tuple[Job, Failure]] = deque()
         self.waiting = 0
         self.queued = 0
@@ -55,7 +59,7 @@ class Gates:
         self._resolver = resolver
         self._hosts = hosts
         self._robots = robots
-        self._looks_up = options.proxy is None  # a proxy looks names up itself
+        self._proxies = proxies
         self._attempt_timeout_s = options.attempt_timeout_s
         self._for_rules: dict[str, list[Job]] = {}
         self._for_names: dict[str, list[Job]] = {}
@@ -90,8 +94,17 @@ class Gates:
                 return job
         return None
 
+    def proxy_of(self, job: Job) -> str:
+        """Return the URL of the proxy of a job's target, or ""."""
+        if not self._proxies.is_used:
+            return ""
+        origin = job.target.origin
+        return self._proxies.of(origin.scheme, origin.host, origin.port)
+
     def take_pin(self, job: Job) -> str | None:
         """Return the addresses of a job's host for libcurl, only once: libcurl remembers them."""
+        if self.proxy_of(job):
+            return None
         name = self._resolver.names.get(job.target.origin.authority)
         if name is None or name.pin is None:
             return None
@@ -109,6 +122,8 @@ class Gates:
         """Record how a request ended, and admit jobs that wait for its host."""
         host = job.host
         job.host = None
+        if self.proxy_failure is not None and end.cause is not Cause.PROXY_ERROR and end.status:
+            self.proxy_failure = self.proxy_failure if not self.proxy_of(job) else None
         was_out = self._hosts.outage.is_on
         host = self._hosts.record_end(job.target.origin.site, host, end, now)
         if was_out and not self._hosts.outage.is_on:
@@ -193,8 +208,8 @@ class Gates:
         origin = job.target.origin
         if origin.literal:
             return self._unless(failure(self._guard.refuses(origin.host, origin.port)), job)
-        if not self._looks_up:
-            return True
+        if self.proxy_of(job):  # it looks the name up itself
+            return self._unless(failure(self._guard.refuses_name(origin.host)), job)
         name = self._resolver.names.get(origin.authority)
         if name is not None and now < name.expires:
             return self._unless(name.failure, job)
@@ -219,11 +234,11 @@ class Gates:
         if host is None:
             return True
         if now < host.given_up_until:
-            return self._unless(failure(Cause.HOST_UNAVAILABLE), job)
+            return self._unless(self._unavailable(job), job)
         if host.queue or host.wait_s(now) > 0:
             job.wait_until = now + _MAX_WAITS * self._attempt_timeout_s
             if self._is_late(job, host, now):
-                return self._unless(failure(Cause.HOST_UNAVAILABLE), job)
+                return self._unless(self._unavailable(job), job)
             self.waiting += 1
             self.queued += 1
             host.queue.append(job)
@@ -231,6 +246,11 @@ class Gates:
             return False
         self._admit(job, host, now)
         return True
+
+    def _unavailable(self, job: Job) -> Failure:
+        """Return why a job cannot reach its host: a proxy that fails is not a dead host."""
+        of_proxy = self.proxy_failure if self.proxy_of(job) else None
+        return of_proxy or failure(Cause.HOST_UNAVAILABLE)
 
     def _is_late(self, job: Job, host: Host, now: float) -> bool:
         """Tell whether a job has waited for its host too long, or will have after the pause."""
@@ -259,7 +279,7 @@ class Gates:
             self.waiting -= 1
             self.queued -= 1
             if is_lost:
-                self.refused.append((job, failure(Cause.HOST_UNAVAILABLE)))
+                self.refused.append((job, self._unavailable(job)))
             else:
                 self._admit(job, host, now)
                 self._line_up(job)

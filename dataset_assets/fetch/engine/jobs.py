@@ -15,6 +15,7 @@ from dataset_assets.fetch.content_coding import (
     is_text,
     varies_by_coding,
 )
+from dataset_assets.fetch.engine.proxy_failures import proxy_failure_of
 from dataset_assets.fetch.engine.transfer import Transfer
 from dataset_assets.fetch.hosts.politeness import Host
 from dataset_assets.records.causes import Cause
@@ -115,6 +116,10 @@ def _content_type(transfer: Transfer) -> str:
 
 def failure_of(transfer: Transfer) -> Failure | None:
     """Tell what is wrong with a response, or None for a usable body."""
+    return proxy_failure_of(transfer) or _failure_of_host(transfer)
+
+
+def _failure_of_host(transfer: Transfer) -> Failure | None:
     if transfer.status and not transfer.brings_file:
         return for_status(transfer.status, transfer.reason)
     if transfer.cause is not None:

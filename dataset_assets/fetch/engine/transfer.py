@@ -21,6 +21,7 @@ from dataset_assets.fetch.hosts.resolver import LIBCURL_LIFETIME_S
 from dataset_assets.fetch.options import FetchOptions, default_ca_file
 from dataset_assets.records.causes import Cause
 
+_SUPPRESS_CONNECT_HEADERS = 265  # pycurl has no name for it
 #: Statuses of responses that carry the file: RFC 9110, 15, has clients treat an unknown 2xx as 200;
 #: 204 and 205 have no content. For 206, `_is_part` decides.
 _WITH_FILE = frozenset(range(200, 300)) - {204, 205}
@@ -104,6 +105,7 @@ class Transfer:
         "_is_fresh",
         "_is_sent",
         "_meter",
+        "_url",
         "awaited",
         "brings_file",
         "cap",
@@ -118,6 +120,7 @@ class Transfer:
         "job",
         "lines",
         "opened",
+        "proxy",
         "refused",
         "seen_at",
         "seen_size",
@@ -133,7 +136,7 @@ class Transfer:
         self,
         easy: pycurl.Curl,
         check: HeaderCheck,
-        guard: AddressGuard | None,
+        guard: AddressGuard,
         meter: Meter,
         answered: list["Transfer"],
     ) -> None:
@@ -146,6 +149,7 @@ class Transfer:
         self._is_fresh = False
         self._is_sent = False
         self.swallowed = False  # whether a kept connection was closed without an answer
+        self.proxy = ""  # URL of the proxy of this request
         self.cap = 0  # body bytes to accept
         self.is_first = False  # whether the host has never answered
         self.awaited = False  # whether jobs may wait for the header of this response
@@ -161,10 +165,13 @@ class Transfer:
         easy.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
         easy.setopt(pycurl.PREREQFUNCTION, self._before_request)
 
-    def begin(self, url: str, pin: str | None, now: float, *, fresh: bool = False) -> None:
+    def begin(
+        self, url: str, pin: str | None, now: float, *, fresh: bool = False, proxy: str = ""
+    ) -> None:
         """Prepare a request. `pin` has addresses for libcurl to remember.
 
-        `fresh` asks for a new connection, which is not kept either.
+        `fresh` asks for a new connection, which is not kept either. `proxy` is its URL, or "" for
+        none.
         """
         self.lines.clear()
         self.status = self.size = self.code = 0
@@ -174,7 +181,11 @@ class Transfer:
         self.opened = self._has_status = self.brings_file = False
         self.started = self.seen_at = self.window_at = now
         self.seen_size = self.window_size = 0
+        self._url = url
         self.easy.setopt(pycurl.URL, url)
+        if proxy != self.proxy:
+            self.proxy = proxy
+            self.easy.setopt(pycurl.PROXY, proxy)
         if pin is not None:
             self.easy.setopt(pycurl.RESOLVE, [pin])
         elif self._has_pin:
@@ -220,16 +231,18 @@ class Transfer:
         return self.brings_file and not self.code and self.cause is None and self.size > 0
 
     @property
+    def is_tunneled(self) -> bool:
+        """Whether the proxy, if any, sees only that there is a connection."""
+        return self._url.startswith("https:") or self.proxy.startswith("socks")
+
+    @property
     def reason(self) -> str:
         """The words after the status code."""
         return self.lines[0][13:].decode("latin-1").strip() if self.lines else ""
 
     def _on_header(self, line: bytes) -> int | None:
         if self._has_status:
-            if not line.startswith(b"HTTP/"):
-                return None  # a trailer of a chunked body
-            self._has_status = False  # the lines before were a proxy's response to CONNECT
-            self.lines.clear()
+            return None  # a trailer of a chunked body
         self.lines.append(line)
         return self._check_headers() if len(line) < 3 else None
 
@@ -294,7 +307,7 @@ class Transfer:
         if self._is_sent:
             self._end_swallowed()
             return pycurl.SOCKET_BAD
-        if self._guard is not None:
+        if not self.proxy:  # else it connects to the host that the user chose
             refused = self._guard.refuses(address.addr[0], address.addr[1])
             if refused is not None:
                 self.refused = refused
@@ -315,8 +328,7 @@ class TransferFactory:
         # Transfers whose header has come and is awaited.
         self.answered: list[Transfer] = []
         self._check = HeaderCheck(options)
-        # With a proxy, all sockets connect to the host that the user chose.
-        self._guard = None if options.proxy else guard
+        self._guard = guard
         self._settings = _settings(options)
 
     def new(self) -> Transfer:
@@ -342,9 +354,12 @@ def _settings(options: FetchOptions) -> list[tuple[int, Any]]:
         (pycurl.BUFFERSIZE, _READ_BYTES),
         (pycurl.MAXFILESIZE_LARGE, options.max_bytes),
         (pycurl.DNS_CACHE_TIMEOUT, LIBCURL_LIFETIME_S),
-        (pycurl.PROXY, options.proxy or ""),
-        (pycurl.NOPROXY, "" if options.proxy else "*"),
+        (pycurl.PROXY, ""),  # none, whatever the environment says: `Transfer.begin` sets it
+        (pycurl.NOPROXY, ""),
+        (_SUPPRESS_CONNECT_HEADERS, 1),
         (pycurl.SSL_VERIFYPEER, int(options.verify_tls)),
         (pycurl.SSL_VERIFYHOST, 2 if options.verify_tls else 0),
-        *([(pycurl.CAINFO, ca_file)] if ca_file else []),
+        (pycurl.PROXY_SSL_VERIFYPEER, int(options.verify_tls)),
+        (pycurl.PROXY_SSL_VERIFYHOST, 2 if options.verify_tls else 0),
+        *([(pycurl.CAINFO, ca_file), (pycurl.PROXY_CAINFO, ca_file)] if ca_file else []),
     ]

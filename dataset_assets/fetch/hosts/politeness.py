@@ -50,7 +50,13 @@ _TIMEOUTS = frozenset({Cause.TIMEOUT_CONNECT, Cause.TIMEOUT_FIRST_BYTE, Cause.TI
 _UNANSWERED = _TIMEOUTS | {Cause.CONNECTION_REFUSED, Cause.CONNECTION_FAILED}
 #: Causes that say nothing about the state of a host.
 _NEUTRAL = frozenset(
-    {Cause.DNS_NOT_FOUND, Cause.DNS_TEMPORARY, Cause.BLOCKED_ADDRESS, Cause.BLOCKED_PORT}
+    {
+        Cause.DNS_NOT_FOUND,
+        Cause.DNS_TEMPORARY,
+        Cause.PROXY_ERROR,
+        Cause.BLOCKED_ADDRESS,
+        Cause.BLOCKED_PORT,
+    }
 )
 
 
@@ -188,7 +194,7 @@ class Hosts:
         """
         if host is not None:
             host.active -= 1
-        if end.is_unanswered:
+        if end.is_unanswered or end.cause is Cause.PROXY_ERROR:
             self.outage.record_failure(site, now)
         elif end.cause not in _NEUTRAL and self.outage.sites:
             self._end_outage(now)

@@ -31,6 +31,7 @@ _UNREACHABLE = frozenset(
         Cause.DNS_TEMPORARY,
         Cause.HOST_UNAVAILABLE,
         Cause.INVALID_URL,
+        Cause.PROXY_ERROR,
         Cause.TIMEOUT_CONNECT,
         Cause.TLS_ERROR,
     }
@@ -82,7 +83,7 @@ class RobotsCache:
 
     def store_failure(self, root: str, status: int, reason: Failure) -> None:
         """Cache what it means that there is no robots.txt."""
-        if status in _ALLOWED_STATUSES and status != 429:
+        if reason.cause is not Cause.PROXY_ERROR and status in _ALLOWED_STATUSES and status != 429:
             self._cache(root, Rules(self._clock() + LIFETIME_S))
             return
         if reason.cause in _UNREACHABLE:

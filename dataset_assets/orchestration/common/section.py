@@ -26,7 +26,10 @@ from pydantic_core import CoreSchema, InitErrorDetails
 from dataset_assets.checks import did_you_mean
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.option_docs import field_docs
+from dataset_assets.redaction import MASK
 
+#: Keys whose values can hold a password: errors do not show them.
+_SECRET_KEYS = frozenset({"proxy"})
 #: key, value, what is wrong with it
 Problem = tuple[str, Any, str]
 S = TypeVar("S", bound="Section")
@@ -139,7 +142,10 @@ def errors_at_keys(title: str, problems: Iterable[Problem]) -> ValidationError:
     """Build an error in which every part points to a key of the section."""
     details = [
         InitErrorDetails(
-            type="value_error", loc=(key,), input=value, ctx={"error": ValueError(text)}
+            type="value_error",
+            loc=(key,),
+            input=MASK if key in _SECRET_KEYS else value,
+            ctx={"error": ValueError(text)},
         )
         for key, value, text in problems
     ]

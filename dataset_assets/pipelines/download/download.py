@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dataset_assets.checks import boolean, one_of, renamed, text, texts
 from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch.options import OPT_OUT_DIRECTIVES, FetchOptions, user_agent
+from dataset_assets.fetch.proxies import Proxies
 from dataset_assets.images.options import FORMATS, ImageOptions
 from dataset_assets.pipelines.download.options import DownloadOptions
 from dataset_assets.records.causes import parse_causes
@@ -105,6 +106,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     request_headers: Mapping[str, str] | None = None,
     request_header_hosts: Sequence[str] = (),
     ca_file: str | None = None,
+    proxy: str | None = None,
 ) -> "DownloadReport":
     """Download the URLs of a list into shards.
 
@@ -199,6 +201,11 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
             a redirect.
         request_header_hosts: the only hosts that get `request_headers`. Empty: all hosts of URLs.
         ca_file: certificate authorities (PEM) instead of the system's.
+        proxy: URL of a proxy for all requests, such as `http://host:port`; also https, socks4 and
+            socks5. "": none. None: `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` of the
+            environment. A proxy looks names up itself: instead of addresses, names without a dot,
+            of this machine and of local networks (`.internal`, `.local`) are refused, unless all
+            private networks are allowed.
 
     Returns:
         The manifest of the whole output, and what this call did.
@@ -253,7 +260,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         allow_private_networks=_private_networks(allow_private_networks),
         headers=_headers(request_headers),
         header_hosts=texts("request_header_hosts", request_header_hosts),
-        ca_file=ca_file, verify_tls=not ignore_ssl_certificate,
+        ca_file=ca_file, verify_tls=not ignore_ssl_certificate, proxy=proxy,
     )
     options = DownloadOptions(
         image=image, fetch=fetch, layout=layout, store_url=store_url, output_format=output_format,
@@ -265,6 +272,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     )
     # fmt: on
     causes = parse_causes(retry_failed)
+    Proxies(proxy)  # refuses what the environment has before the lists are read
     options.new_distributor()
     # What follows takes as long to import as the workers take to start, which they do meanwhile.
     from dataset_assets.pipelines.download.run import run_download

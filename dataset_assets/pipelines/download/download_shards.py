@@ -13,6 +13,7 @@ from math import inf
 
 from dataset_assets.distribute import TaskLost
 from dataset_assets.errors import ConfigurationError, PlanMismatch
+from dataset_assets.fetch.proxies import Proxies
 from dataset_assets.pipelines.download.beside import check_digits, check_foreign, has_unrecorded
 from dataset_assets.pipelines.download.options import DownloadOptions
 from dataset_assets.pipelines.download.rows import EXTRA
@@ -55,13 +56,14 @@ def download_shards(
         lease: that of the folder of all tasks, if the caller holds it.
 
     Raises:
-        ConfigurationError: columns of the list have names that the shards need.
+        ConfigurationError: columns of the list have names that the shards need, or the environment
+            names a proxy that is not valid.
         PlanMismatch: a folder has shards of other rows or options; nothing was started.
         ForeignFiles: a folder has files of another tool under names of these shards; likewise.
         SetInUse: another run is at work in a folder; likewise.
         NotWritable, DiskFull, StorageError: for the whole run; committed shards stay.
     """
-    run = _Run(plan, plan_store.url, options, retry_failed, report)
+    run = _Run(plan, plan_store.url, options, retry_failed, _ProxyWatch(options, report))
     run.check_columns()
     folders = {task.folder: open_store(task.folder) for task in tasks}
     with ExitStack() as held:
@@ -94,7 +96,7 @@ class _Run:
     plan_url: str
     options: DownloadOptions
     retry_failed: frozenset[Cause]
-    report: Callable[[ShardProgress], None] | None
+    report: Callable[[ShardProgress], None]
 
     def check_columns(self) -> None:
         """Refuse columns of the list that have the name of an added column."""
@@ -186,8 +188,34 @@ class _Run:
                 yield event
             elif isinstance(event, TaskLost):
                 yield ShardResult(event.task, error=event.reason)
-            elif self.report is not None:
+            else:
                 self.report(event)
+
+
+class _ProxyWatch:
+    """Passes progress on, and says once per run that the proxy fails."""
+
+    def __init__(
+        self, options: DownloadOptions, report: Callable[[ShardProgress], None] | None
+    ) -> None:
+        self._proxies = Proxies(options.fetch.proxy)
+        self._report = report
+        self._has_warned = False
+        if self._proxies.is_used:
+            logger.info("requests go through the proxy %s", self._proxies)
+
+    def __call__(self, event: ShardProgress) -> None:
+        if event.proxy_failure and not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "%s (%s); check its address, user and password (the option proxy, or http_proxy, "
+                "https_proxy, all_proxy and no_proxy of the environment) and which hosts it allows."
+                ' retry_failed=["proxy_error"] fetches the rows again that failed for it',
+                event.proxy_failure,
+                self._proxies,
+            )
+        if self._report is not None:
+            self._report(event)
 
 
 def _make_shards(

@@ -270,18 +270,24 @@ class _Progress:
         self._successes = 0
         self._bytes = 0
         self._next = time.monotonic() + PROGRESS_EVERY_S
+        self._proxy_failure: str | None = None  # "" once reported
 
     def add(self, outcome: FetchOutcome, *, is_success: bool) -> None:
         self._rows += 1
         self._successes += is_success
         self._bytes += outcome.bytes_read
+        if outcome.cause is Cause.PROXY_ERROR and self._proxy_failure is None:
+            self._proxy_failure = outcome.message
 
     def due(self) -> Iterator[ShardProgress]:
         now = time.monotonic()
-        if now < self._next:
+        if now < self._next and not self._proxy_failure:
             return
         self._next = now + PROGRESS_EVERY_S
-        yield ShardProgress(self._rows, self._successes, self._bytes)
+        failure = self._proxy_failure or ""
+        yield ShardProgress(self._rows, self._successes, self._bytes, failure)
+        if failure:
+            self._proxy_failure = ""
         self._rows = 0
         self._successes = 0
         self._bytes = 0

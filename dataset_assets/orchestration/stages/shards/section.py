@@ -26,7 +26,7 @@ _IMAGE_KEYS = {"size": "image_size", "min_size": "min_image_size", "max_area": "
 #: Set by `credential`, not for datasets that others share, or limits that need no tuning.
 _NO_FETCH_KEYS = {
     *("headers", "header_hosts"),
-    *("verify_tls", "proxy"),
+    "verify_tls",
     *("max_header_bytes", "max_buffered_bytes"),
     *("backoff_s", "max_backoff_s", "max_retry_after_s"),
 }
