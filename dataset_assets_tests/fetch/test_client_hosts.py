@@ -192,6 +192,23 @@ def test_name_is_looked_up_once_more_only_when_the_failure_may_pass(
     assert ([outcome.cause for outcome in outcomes], len(seen)) == ([cause], asked)
 
 
+def test_hosts_are_found_again_when_their_names_were_forgotten(
+    server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataset_assets.fetch.hosts.resolver._MAX_NAMES", 3)
+    asked: Counter[str] = Counter()
+
+    def lookup(host: str, port: int) -> list[str]:
+        asked[host] += 1
+        return ["127.0.0.1"]
+
+    urls = [f"http://h{n % 10}.example:{server.port}/bytes/10" for n in range(100)]
+    outcomes = fetch_all(urls, quick(max_connections=1), lookup=lookup)
+
+    assert Counter(outcome.cause for outcome in outcomes) == {None: 100}
+    assert max(asked.values()) > 1
+
+
 def test_other_names_go_on_when_many_lookups_hang(server: HttpServer) -> None:
     def lookup(host: str, port: int) -> list[str]:
         if host.startswith("hang"):

@@ -121,6 +121,40 @@ def test_lookup_is_given_up_when_it_takes_too_long() -> None:
     resolver.close()
 
 
+def test_second_lookup_has_only_the_time_that_the_first_one_left() -> None:
+    asked: list[float] = []
+
+    def lookup(host: str, port: int) -> list[str]:
+        asked.append(time.monotonic())
+        time.sleep(0.4)  # as long as the system waits for a name server that is silent
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+
+    resolver = _resolver(lookup, timeout_s=0.6)
+    began = time.monotonic()
+    names = _ask(resolver, "silent.com")
+    took_s = time.monotonic() - began
+
+    assert names["silent.com:80"].failure is not None
+    assert len(asked) == 2
+    assert 0.6 <= took_s < 0.9
+    time.sleep(0.3)  # the second lookup ends: nothing waits for it any more
+    assert dict(resolver.collect(time.monotonic()))["silent.com:80"].failure is not None
+    assert len(asked) == 2
+    resolver.close()
+
+
+def test_libcurl_is_told_of_names_that_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataset_assets.fetch.hosts.resolver._MAX_NAMES", 2)
+    resolver = _resolver(lambda host, port: ["127.0.0.1"])
+    for host in ("a.com", "b.com", "c.com", "d.com"):
+        _ask(resolver, host)
+
+    assert resolver.take_pins("d.com:80") == ["-a.com:80", "-b.com:80", "+d.com:80:127.0.0.1"]
+    assert resolver.take_pins("d.com:80") == []
+    assert resolver.take_pins("c.com:80") == ["+c.com:80:127.0.0.1"]
+    resolver.close()
+
+
 def test_lookups_run_at_the_same_time_when_there_are_threads_for_them() -> None:
     together = threading.Barrier(8, timeout=2)
 

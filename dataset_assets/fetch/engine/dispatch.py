@@ -124,10 +124,10 @@ class Dispatcher:
         self._engine.give(transfer)
 
     def _begin(self, job: Job, transfer: Transfer, now: float) -> None:
-        pin = self._gates.take_pin(job)
+        pins = self._gates.take_pins(job)
         closes = self._swallowed.get(job.target.origin.site, 0) >= _MAX_SWALLOWED
         proxy = self._gates.proxy_of(job)
-        transfer.begin(job.target.url, pin, now, fresh=job.needs_fresh or closes, proxy=proxy)
+        transfer.begin(job.target.url, pins, now, fresh=job.needs_fresh or closes, proxy=proxy)
         transfer.cap = self._options.max_bytes if job.robots_of is None else MAX_ROBOTS_BYTES
         transfer.consent = job.robots_of is None
         transfer.deadline = now + job.remaining_s
@@ -137,7 +137,7 @@ class Dispatcher:
         transfer.awaited = host is not None and not (host.has_answered and host.is_troubled)
         if self._options.headers:
             transfer.send_headers(self._lines if self._may_have_headers(job) else self._lines[:1])
-        self._engine.start(transfer, at_once=pin is not None)
+        self._engine.start(transfer, at_once=bool(pins))
 
     def _may_have_headers(self, job: Job) -> bool:
         origin = job.target.origin

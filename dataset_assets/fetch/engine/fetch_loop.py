@@ -17,7 +17,7 @@ from dataset_assets.fetch.proxies import Proxies
 
 #: Rows that are pulled although there is no connection for them yet, so that their names are known
 #: when there is one. As many as the consumer has finished with, at most this many.
-MAX_AHEAD = 1500
+MAX_AHEAD = 4000
 #: Rows that are pulled and not finished, those that wait for their host included.
 MAX_OPEN_ROWS = 20_000
 #: Seconds without a row to start after which more rows are looked at.

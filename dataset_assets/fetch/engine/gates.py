@@ -90,7 +90,9 @@ class Gates:
         """Return a job that starts now, or None. Jobs whose host is not free begin to wait."""
         while line := self._hops or (None if only_hops else self._first or self._ready):
             job = line.popleft()
-            if job.host is not None or self._has_slot(job, now):
+            if not self._has_name(job):
+                self.enter(job, now)
+            elif job.host is not None or self._has_slot(job, now):
                 return job
         return None
 
@@ -101,16 +103,11 @@ class Gates:
         origin = job.target.origin
         return self._proxies.of(origin.scheme, origin.host, origin.port)
 
-    def take_pin(self, job: Job) -> str | None:
-        """Return the addresses of a job's host for libcurl, only once: libcurl remembers them."""
+    def take_pins(self, job: Job) -> list[str]:
+        """Return what libcurl does not know yet of the addresses of a job's host."""
         if self.proxy_of(job):
-            return None
-        name = self._resolver.names.get(job.target.origin.authority)
-        if name is None or name.pin is None:
-            return None
-        pin = name.pin
-        name.pin = None
-        return pin
+            return []
+        return self._resolver.take_pins(job.target.origin.authority)
 
     def record_answer(self, job: Job, status: int, now: float) -> None:
         """Record that the header of a response has come, and admit jobs that wait for its host."""
@@ -216,6 +213,12 @@ class Gates:
         if self._park(self._for_names, origin.authority, job):
             self._resolver.ask(origin)
         return False
+
+    def _has_name(self, job: Job) -> bool:
+        """Tell whether libcurl needs no address, or gets it; a name may have been forgotten."""
+        origin = job.target.origin
+        is_known = origin.literal or origin.authority in self._resolver.names
+        return is_known or bool(self.proxy_of(job))
 
     def _park(self, waiting: dict[str, list[Job]], key: str, job: Job) -> bool:
         """Let a job wait for a key; tell whether it is the first that does."""

@@ -17,7 +17,6 @@ from typing import Any
 import pycurl
 
 from dataset_assets.fetch.addresses import AddressGuard
-from dataset_assets.fetch.hosts.resolver import LIBCURL_LIFETIME_S
 from dataset_assets.fetch.options import FetchOptions, default_ca_file
 from dataset_assets.records.causes import Cause
 
@@ -100,7 +99,7 @@ class Transfer:
         "_answered",
         "_check",
         "_guard",
-        "_has_pin",
+        "_has_pins",
         "_has_status",
         "_is_fresh",
         "_is_sent",
@@ -145,7 +144,7 @@ class Transfer:
         self._check = check
         self._guard = guard
         self._meter = meter
-        self._has_pin = False
+        self._has_pins = False
         self._is_fresh = False
         self._is_sent = False
         self.swallowed = False  # whether a kept connection was closed without an answer
@@ -166,9 +165,9 @@ class Transfer:
         easy.setopt(pycurl.PREREQFUNCTION, self._before_request)
 
     def begin(
-        self, url: str, pin: str | None, now: float, *, fresh: bool = False, proxy: str = ""
+        self, url: str, pins: list[str], now: float, *, fresh: bool = False, proxy: str = ""
     ) -> None:
-        """Prepare a request. `pin` has addresses for libcurl to remember.
+        """Prepare a request. `pins` are addresses for libcurl to remember, or to drop.
 
         `fresh` asks for a new connection, which is not kept either. `proxy` is its URL, or "" for
         none.
@@ -186,11 +185,11 @@ class Transfer:
         if proxy != self.proxy:
             self.proxy = proxy
             self.easy.setopt(pycurl.PROXY, proxy)
-        if pin is not None:
-            self.easy.setopt(pycurl.RESOLVE, [pin])
-        elif self._has_pin:
+        if pins:
+            self.easy.setopt(pycurl.RESOLVE, pins)
+        elif self._has_pins:
             self.easy.unsetopt(pycurl.RESOLVE)
-        self._has_pin = pin is not None
+        self._has_pins = bool(pins)
         if fresh != self._is_fresh:
             self._is_fresh = fresh
             self.easy.setopt(pycurl.FRESH_CONNECT, int(fresh))
@@ -353,7 +352,7 @@ def _settings(options: FetchOptions) -> list[tuple[int, Any]]:
         (pycurl.CONNECTTIMEOUT_MS, int(options.timeout_s * 1000)),
         (pycurl.BUFFERSIZE, _READ_BYTES),
         (pycurl.MAXFILESIZE_LARGE, options.max_bytes),
-        (pycurl.DNS_CACHE_TIMEOUT, LIBCURL_LIFETIME_S),
+        (pycurl.DNS_CACHE_TIMEOUT, -1),  # see `fetch.hosts.resolver`
         (pycurl.PROXY, ""),  # none, whatever the environment says: `Transfer.begin` sets it
         (pycurl.NOPROXY, ""),
         (_SUPPRESS_CONNECT_HEADERS, 1),

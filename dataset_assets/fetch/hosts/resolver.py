@@ -1,10 +1,12 @@
 """Looks up host names: many concurrently, on its own threads, each once.
 
-A lookup that fails for now is repeated once; then the failure is remembered for a minute.
+A lookup that fails for now is repeated once, within the time for a name; then the failure is
+remembered for a minute.
 
 libcurl's resolver has 20 threads, so a few dead names block all others, and it does not tell a name
 that does not exist from one that could not be looked up. Addresses that the guard refuses are
-dropped here; libcurl gets the others with the first request and caches them.
+dropped here; libcurl gets the others with the first request, and keeps them until it is told to
+drop them: with a lifetime of its own it would look at all its names for every request.
 """
 
 import queue
@@ -19,8 +21,6 @@ from dataset_assets.fetch._target import Origin
 from dataset_assets.fetch.addresses import AddressGuard
 from dataset_assets.records.causes import Cause
 
-#: Seconds that libcurl caches an address. Ours expire a little earlier.
-LIBCURL_LIFETIME_S = 600
 _LIFETIME_S = 540.0
 _NEGATIVE_LIFETIME_S = 60.0
 _MAX_NAMES = 25_000
@@ -76,8 +76,9 @@ class Resolver:
         self._clock = clock
         self._wake = wake
         self._asked: queue.SimpleQueue[Origin | None] = queue.SimpleQueue()
-        self._running: dict[str, float] = {}  # authority -> when its lookup began
-        self._again: set[str] = set()  # looked up a second time
+        self._running: dict[str, float] = {}  # authority -> when its first lookup began
+        self._again: set[str] = set()  # whose second lookup has not ended
+        self._dropped: list[str] = []  # authorities that libcurl still has addresses of
         self._answers: deque[tuple[Origin, Sequence[str] | OSError]] = deque()
         self._threads = 0
         self._open = 0
@@ -101,27 +102,38 @@ class Resolver:
         while self._answers:
             origin, answer = self._answers.popleft()
             self._open -= 1
-            began = self._running.pop(origin.authority, None)
-            if began is not None and self._may_pass(answer) and origin.authority not in self._again:
-                self._again.add(origin.authority)
+            authority = origin.authority
+            is_waited_for = authority in self._running
+            if is_waited_for and self._may_pass(answer) and authority not in self._again:
+                self._again.add(authority)
                 self.ask(origin)
                 continue
-            self._again.discard(origin.authority)
+            self._running.pop(authority, None)
+            self._again.discard(authority)
             resolution = self._resolve(origin, answer, now)
-            self._cache(origin.authority, resolution)
-            found.append((origin.authority, resolution))
+            self._cache(authority, resolution)
+            found.append((authority, resolution))
         late = [
             authority
             for authority, started in list(self._running.items())
             if now - started > self.timeout_s
         ]
         for authority in late:
-            self._running.pop(authority, None)
-            self._again.discard(authority)
+            del self._running[authority]
             resolution = Resolution(now + _NEGATIVE_LIFETIME_S, failure=_UNKNOWN)
             self._cache(authority, resolution)
             found.append((authority, resolution))
         return found
+
+    def take_pins(self, authority: str) -> list[str]:
+        """Return what libcurl has to be told before a request to a host: addresses, only once."""
+        name = self.names.get(authority)
+        if name is None or name.pin is None:
+            return []
+        pins = [*(f"-{dropped}" for dropped in self._dropped), name.pin]
+        name.pin = None
+        self._dropped.clear()
+        return pins
 
     def close(self) -> None:
         """End the threads. One that waits for a dead name server ends when that lookup does."""
@@ -141,7 +153,8 @@ class Resolver:
     def _serve(self) -> None:
         answer: Sequence[str] | OSError
         while (origin := self._asked.get()) is not None:
-            self._running[origin.authority] = self._clock()
+            if origin.authority not in self._again:
+                self._running[origin.authority] = self._clock()
             try:
                 answer = self._lookup(origin.host, origin.port)
             except OSError as exc:
@@ -174,4 +187,6 @@ class Resolver:
         self.names.pop(authority, None)  # the newest is the last
         self.names[authority] = resolution
         if len(self.names) > _MAX_NAMES:
-            del self.names[next(iter(self.names))]
+            oldest = next(iter(self.names))
+            del self.names[oldest]
+            self._dropped.append(oldest)

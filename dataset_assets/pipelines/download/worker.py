@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from dataset_assets.errors import DiskFull
 from dataset_assets.fetch.client import Fetcher
 from dataset_assets.images.transform import ImageTransform, silence_codecs, warm_up
+from dataset_assets.pipelines.download._malloc import keep_freed_memory
 from dataset_assets.pipelines.download.lookahead import TaskFeed
 from dataset_assets.pipelines.download.options import DownloadOptions
 from dataset_assets.pipelines.download.plan_parts import read_shard
@@ -65,10 +66,12 @@ def make_shards(
     Raises:
         DiskFull: there is no room; committed shards stay.
     """
+    is_own_process = multiprocessing.parent_process() is not None
+    if is_own_process:
+        keep_freed_memory()
     if options.image is not None:
         warm_up(options.image)
-        if multiprocessing.parent_process() is not None:
-            # This process belongs to a download, so that its standard error may be changed.
+        if is_own_process:  # so that its standard error may be changed
             silence_codecs()
     reorder = ReorderBudget(options.reorder_bytes, workers=options.processes_count)
     shards = _Shards(open_store(plan_url), plan, options, fingerprints, retry_failed, reorder)
