@@ -1,5 +1,6 @@
 """Options for fetching URLs, validated on construction. Defaults are safe on the open internet."""
 
+import math
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -36,13 +37,16 @@ class FetchOptions:
     timeout_s: float = 10.0
     """Seconds to connect, to the first byte, and between two bytes: each."""
     total_timeout_s: float | None = None
-    """Seconds of one attempt, redirects included. Default: 3 times `timeout_s`."""
+    """Seconds of one attempt, redirects included; infinite: any time. Default: 3 times `timeout_s`.
+    """
     low_speed_bytes_per_s: int = 1024
     """A slower transfer over `low_speed_time_s` fails. 0: only the timeouts apply."""
     low_speed_time_s: float = 5.0
     """Seconds over which the speed is measured."""
     max_bytes: int = 64 * MIB
     """Bytes of one body."""
+    allow_empty: bool = False
+    """Whether an empty body is a file, if the response says that it is empty."""
     max_header_bytes: int = 64 * 1024
     """Bytes of the headers of one response."""
     max_redirects: int = 10
@@ -102,6 +106,11 @@ class FetchOptions:
         return 3 * self.timeout_s if self.total_timeout_s is None else self.total_timeout_s
 
     @property
+    def wait_timeout_s(self) -> float:
+        """Longest time for what other requests wait for in seconds: never infinite."""
+        return 3 * self.timeout_s if self.attempt_timeout_s == math.inf else self.attempt_timeout_s
+
+    @property
     def max_host_delay_s(self) -> float:
         """Longest sum of waits for one overloaded host during one call of `Fetcher.fetch`."""
         return max(5 * self.max_backoff_s, self.max_retry_after_s)
@@ -155,6 +164,11 @@ def _at_least_1(name: str, value: Any) -> None:
     checks.integer(name, value, low=1)
 
 
+def _duration(name: str, value: Any) -> None:
+    if value != math.inf:
+        checks.positive(name, value)
+
+
 def _optional(check: _Check) -> _Check:
     def check_value(name: str, value: Any) -> None:
         if value is not None:
@@ -205,7 +219,7 @@ def _proxy(name: str, value: Any) -> None:
 _CHECKS: dict[str, _Check] = {
     "max_connections": _at_least_1,
     "timeout_s": checks.positive,
-    "total_timeout_s": _optional(checks.positive),
+    "total_timeout_s": _optional(_duration),
     "low_speed_bytes_per_s": _at_least_0,
     "low_speed_time_s": checks.positive,
     "max_bytes": _at_least_1,
@@ -221,6 +235,7 @@ _CHECKS: dict[str, _Check] = {
     "disallowed_directives": _texts,
     "tdm_reservation": checks.boolean,
     "robots_txt": checks.boolean,
+    "allow_empty": checks.boolean,
     "verify_tls": checks.boolean,
     "allow_private_networks": _texts,
     "max_connections_per_host": _optional(_at_least_1),

@@ -1,5 +1,6 @@
 """What is stored of a body: its bytes decide, not the headers that came with it."""
 
+import asyncio
 import gzip
 import hashlib
 import io
@@ -13,6 +14,8 @@ from PIL import Image
 
 from dataset_assets import download, download_any
 from dataset_assets.errors import ConfigurationError
+from dataset_assets.pipelines.verify.shards import verify_set
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.end_to_end.conftest import jpeg
 from dataset_assets_tests.end_to_end.downloads import sidecar
 
@@ -169,3 +172,97 @@ def test_format_is_refused_by_name_before_the_first_request(gallery, options, sa
     with pytest.raises(ConfigurationError, match=said):
         download([gallery.url(1)], output_folder=str(gallery.folder / "out"), **options)
     assert gallery.server.requests == 0
+
+
+def steadily(gallery, size: int, pause_s: float) -> str:
+    """Serve a file in 20 equal parts with a pause before each; return its URL."""
+
+    async def handler(exchange) -> bool:
+        if exchange.path != "/steady.mp4":
+            return False
+        await exchange.head(200, [("Content-Length", str(20 * size))])
+        for _ in range(20):
+            await asyncio.sleep(pause_s)
+            await exchange.send(bytes(size))
+        return True
+
+    gallery.server.handler = handler
+    return gallery.server.url("/steady.mp4")
+
+
+def test_file_of_any_kind_is_fetched_when_it_comes_steadily_for_long(gallery):
+    url = steadily(gallery, 175_000, 0.1)  # 1.75 MB/s for 2 s
+    report, _, files = fetch(gallery, [url], timeout=0.4)
+    assert (report.causes, [len(body) for body in files.values()]) == ({}, [3_500_000])
+
+
+@pytest.mark.parametrize(
+    ("limit", "cause"),
+    [
+        ({"total_timeout": 1}, "timeout_total"),
+        ({"max_bytes": 1_000_000}, "too_large"),
+        ({"timeout": 0.05}, "timeout_first_byte"),
+        ({"media": "image"}, "timeout_total"),
+    ],
+)
+def test_limit_of_the_caller_binds_for_files_of_any_kind(gallery, limit, cause):
+    url = steadily(gallery, 175_000, 0.1)
+    if cause == "timeout_first_byte":
+        url = gallery.server.url("/slow/1/100")
+    report, _, _ = fetch(gallery, [url], **{"timeout": 0.4, **limit})
+    assert report.causes == {cause: 1}
+
+
+@pytest.mark.parametrize(("media", "causes"), [("any", {}), ("image", {"too_large": 1})])
+def test_file_of_any_kind_may_have_more_than_64_mib(gallery, media, causes):
+    url = gallery.server.add("/a.mp4", bytes((64 << 20) + 1))
+    report, _, _ = fetch(gallery, [url], media=media, output_format="webdataset")
+    assert report.causes == causes
+
+
+@pytest.mark.parametrize("output_format", ["files", "webdataset", "parquet", "tfrecord"])
+@pytest.mark.parametrize("layout", ["dataset_assets", "img2dataset"])
+def test_empty_file_is_a_file_among_files_of_any_kind(gallery, output_format, layout):
+    add = gallery.server.add
+    urls = [add("/a.csv"), add("/b.csv", b"x"), add("/c.csv", headers=[label("gzip"), CHOSEN])]
+    out = gallery.folder / "out"
+    options = {"output_format": output_format, "layout": layout, "distributor": "serial"}
+    report = download_any(urls, output_folder=str(out), **options)
+    rows = sidecar(out)
+    assert (report.successes, report.causes) == (3, {})
+    assert [row["md5"] for row in rows] == [
+        hashlib.md5(body).hexdigest() for body in (b"", b"x", b"")
+    ]
+    if layout == "dataset_assets":
+        assert verify_set(open_store(str(out))) == []
+    if output_format == "files":
+        assert sorted(stored(out).items())[0] == ("000000000.csv", b"")
+    if output_format == "parquet":
+        assert [row["bin"] for row in rows] == [b"", b"x", b""]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "cause"),
+    [
+        ("/a", 201, "empty_body"),
+        ("/a", 202, "empty_body"),
+        ("/a", 204, "http_client_error"),
+        ("/cut", 200, "empty_body"),
+    ],
+)
+def test_nothing_is_no_empty_file_when_the_response_does_not_say_so(gallery, path, status, cause):
+    async def handler(exchange) -> bool:
+        if exchange.path == "/cut":
+            await exchange.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+            exchange.close()
+        return exchange.path == "/cut"
+
+    gallery.server.handler = handler
+    gallery.server.add("/a", status=status)
+    report, _, _ = fetch(gallery, [gallery.server.url(path)])
+    assert report.causes == {cause: 1}
+
+
+def test_empty_body_is_no_image(gallery):
+    report, _, _ = fetch(gallery, [gallery.server.add("/a.jpg")], media="image")
+    assert report.causes == {"empty_body": 1}

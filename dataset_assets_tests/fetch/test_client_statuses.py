@@ -93,3 +93,39 @@ def test_nothing_is_allowed_when_robots_txt_comes_in_part(server: HttpServer) ->
 
     outcome = fetch_one(server.url("/yes"), quick(robots_txt=True))
     assert (outcome.cause, server.hits["/yes"]) == (Cause.ROBOTS_TXT, 0)
+
+
+@pytest.mark.parametrize("fault", ["hang", "stalled", "dripping", "dripping_headers"])
+def test_server_that_does_not_send_is_given_up_when_an_attempt_may_take_any_time(
+    server: HttpServer, fault: str
+) -> None:
+    options = quick(total_timeout_s=float("inf"), timeout_s=0.3, low_speed_time_s=0.2)
+    outcome = fetch_one(server.url(f"/fault/{fault}"), options)
+
+    assert outcome.cause is (Cause.TIMEOUT_FIRST_BYTE if fault == "hang" else Cause.TOO_SLOW)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "empty"),
+    [
+        (b"Content-Length: 0", 200, True),
+        (b"Content-Length: 0", 203, True),
+        (b"Content-Length: 0", 202, False),
+        (b"Connection: close", 200, False),
+    ],
+)
+def test_empty_body_is_a_file_when_asked_for_and_the_response_says_so(
+    server: HttpServer, headers: bytes, status: int, empty: bool
+) -> None:
+    async def handler(exchange) -> bool:
+        await exchange.send(b"HTTP/1.1 %d OK\r\n%b\r\n\r\n" % (status, headers))
+        exchange.close()
+        return True
+
+    server.handler = handler
+    url = server.url("/a")
+
+    assert fetch_one(url).cause is Cause.EMPTY_BODY
+    outcome = fetch_one(url, quick(allow_empty=True))
+    expected = (b"", None) if empty else (None, Cause.EMPTY_BODY)
+    assert (outcome.body, outcome.cause) == expected

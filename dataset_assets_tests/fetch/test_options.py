@@ -53,15 +53,19 @@ def test_message_keeps_secrets_when_a_value_can_not_work(name: str, value: Any) 
     assert "canary" not in str(caught.value)
 
 
-def test_every_option_is_checked_when_it_is_not_a_switch() -> None:
-    switches = {field.name for field in fields(FetchOptions) if field.type is bool}
-
-    assert {field.name for field in fields(FetchOptions)} - switches == set(options._CHECKS)
+def test_every_option_is_checked() -> None:
+    assert {field.name for field in fields(FetchOptions)} == set(options._CHECKS)
 
 
 def test_time_of_an_attempt_is_three_timeouts_when_none_is_given() -> None:
     assert FetchOptions(timeout_s=4).attempt_timeout_s == 12
     assert FetchOptions(timeout_s=4, total_timeout_s=5).attempt_timeout_s == 5
+
+
+def test_nothing_waits_without_end_when_the_time_of_an_attempt_is_infinite() -> None:
+    options = FetchOptions(timeout_s=4, total_timeout_s=float("inf"))
+    assert (options.attempt_timeout_s, options.wait_timeout_s) == (float("inf"), 12)
+    assert FetchOptions(timeout_s=4, total_timeout_s=5).wait_timeout_s == 5
 
 
 def test_robot_name_is_the_product_when_no_token_is_given() -> None:

@@ -1,6 +1,7 @@
 """One YAML file gives all assets, checks, schedules and sensors of a dataset."""
 
 import dataclasses
+import math
 from datetime import timedelta
 
 import dagster as dg
@@ -15,7 +16,7 @@ from dataset_assets.orchestration.build import build_defs
 from dataset_assets.orchestration.components import Dataset
 from dataset_assets.orchestration.components.scaffolder import DatasetScaffolder
 from dataset_assets.orchestration.environment import Environment
-from dataset_assets.orchestration.stages.shards.section import Fetching, Image
+from dataset_assets.orchestration.stages.shards.section import Fetching, Image, ShardsSection
 from dataset_assets_tests.orchestration.yaml_datasets import MINIMAL, load, write_dataset
 
 FULL = """
@@ -421,6 +422,23 @@ def test_schema_of_the_yaml_has_the_texts_and_defaults_of_the_options():
     assert definitions["Image"]["properties"]["formats"]["default"] == list(ImageOptions().formats)
 
 
+def test_limits_are_those_of_files_of_any_kind_unless_they_are_set():
+    section = ShardsSection.model_validate({"media": "any"})
+    options = section.fetch_options()
+    assert (options.max_bytes, options.total_timeout_s) == (2**31 - 1, math.inf)
+    assert options.allow_empty
+    section = ShardsSection.model_validate(
+        {"media": "any", "max_bytes": 5, "total_timeout_s": 60, "low_speed_time_s": 7}
+    )
+    options = section.fetch_options(max_connections=3)
+    assert (options.max_bytes, options.total_timeout_s, options.low_speed_time_s) == (5, 60, 7)
+    assert options.max_connections == 3
+    defaults = FetchOptions()
+    options = ShardsSection().fetch_options()
+    assert (options.max_bytes, options.total_timeout_s) == (defaults.max_bytes, None)
+    assert not options.allow_empty
+
+
 def test_every_option_of_the_library_can_be_set_when_named():
     """Options that the YAML does not have are listed, so that a new one is omitted on purpose."""
     images = {field.name for field in dataclasses.fields(ImageOptions)}
@@ -431,6 +449,7 @@ def test_every_option_of_the_library_can_be_set_when_named():
     assert fetching == {
         *("headers", "header_hosts"),  # `credential`
         "verify_tls",  # not for shared datasets
+        "allow_empty",  # `media: any`
         *(
             "max_header_bytes",
             "max_buffered_bytes",

@@ -60,7 +60,7 @@ class Gates:
         self._hosts = hosts
         self._robots = robots
         self._proxies = proxies
-        self._attempt_timeout_s = options.attempt_timeout_s
+        self._wait_timeout_s = options.wait_timeout_s
         self._for_rules: dict[str, list[Job]] = {}
         self._for_names: dict[str, list[Job]] = {}
         self._timers: list[tuple[float, int, Job | Host]] = []
@@ -199,7 +199,7 @@ class Gates:
     def _wait_for_rules(self, job: Job, root: str, now: float) -> None:
         if self._park(self._for_rules, root, job):
             target = Target(f"{root}/robots.txt", job.target.origin)
-            self.enter(Job(None, target, target, self._attempt_timeout_s, robots_of=root), now)
+            self.enter(Job(None, target, target, self._wait_timeout_s, robots_of=root), now)
 
     def _has_address(self, job: Job, now: float) -> bool:
         origin = job.target.origin
@@ -239,7 +239,7 @@ class Gates:
         if now < host.given_up_until:
             return self._unless(self._unavailable(job), job)
         if host.queue or host.wait_s(now) > 0:
-            job.wait_until = now + _MAX_WAITS * self._attempt_timeout_s
+            job.wait_until = now + _MAX_WAITS * self._wait_timeout_s
             if self._is_late(job, host, now):
                 return self._unless(self._unavailable(job), job)
             self.waiting += 1

@@ -24,6 +24,8 @@ _SUPPRESS_CONNECT_HEADERS = 265  # pycurl has no name for it
 #: Statuses of responses that carry the file: RFC 9110, 15, has clients treat an unknown 2xx as 200;
 #: 204 and 205 have no content. For 206, `_is_part` decides.
 _WITH_FILE = frozenset(range(200, 300)) - {204, 205}
+#: Statuses of empty files. 201, 202 and others say that something was made or is still to come.
+_MAY_BE_EMPTY = (200, 203)
 #: `Content-Range` of a response that is the whole file: from byte 0 to the last one.
 _RANGE = re.compile(rb"bytes\s+(\d+)-(\d+)/(\d+)$")
 #: Bytes to read of a response without a file, so that its connection can be reused.
@@ -47,6 +49,7 @@ class HeaderCheck:
         )
         self._name = (options.user_agent_token or "").lower().encode()
         self._tdm = options.tdm_reservation
+        self.allow_empty = options.allow_empty
 
     def refuses(self, lines: Sequence[bytes], *, consent: bool = True) -> Cause | None:
         """Tell why the body must not be read, or None.
@@ -227,7 +230,8 @@ class Transfer:
     @property
     def is_whole(self) -> bool:
         """Whether the response has ended well, with all bytes of a file."""
-        return self.brings_file and not self.code and self.cause is None and self.size > 0
+        is_sound = self.brings_file and not self.code and self.cause is None
+        return is_sound and (self.size > 0 or self._is_empty_file())
 
     @property
     def is_tunneled(self) -> bool:
@@ -262,6 +266,16 @@ class Transfer:
         if self.status == 206 and self.cause is None and self._is_part():
             self.cause = Cause.PARTIAL_BODY
         return None if self.cause is None else _STOP
+
+    def _is_empty_file(self) -> bool:
+        """Tell whether a response without a body is an empty file.
+
+        Only if it says where the body ends: a connection that is closed may have been cut.
+        """
+        if not self._check.allow_empty or self.status not in _MAY_BE_EMPTY:
+            return False
+        is_chunked = b"chunked" in self.headers(b"transfer-encoding")
+        return is_chunked or self.header(b"content-length") == b"0"
 
     def _is_part(self) -> bool:
         """Tell whether a response with status 206 has only a part of the file.

@@ -16,7 +16,7 @@ from dataset_assets.errors import ConfigurationError
 from dataset_assets.fetch.options import OPT_OUT_DIRECTIVES, FetchOptions, user_agent
 from dataset_assets.fetch.proxies import Proxies
 from dataset_assets.images.options import FORMATS, ImageOptions
-from dataset_assets.pipelines.download.options import DownloadOptions
+from dataset_assets.pipelines.download.options import DownloadOptions, limits_of_files
 from dataset_assets.records.causes import parse_causes
 from dataset_assets.redaction import redact
 from dataset_assets.storage.store import open_store
@@ -96,7 +96,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     max_pixels: int = 64_000_000,
     formats: Sequence[str] | None = None,
     total_timeout: float | None = None,
-    max_bytes: int = 64 << 20,
+    max_bytes: int | None = None,
     max_buffered_bytes: int = 64 << 20,
     robots_txt: bool = False,
     allow_private_networks: Sequence[str] | bool | None = None,
@@ -164,8 +164,8 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         disallowed_header_directives: directives of X-Robots-Tag that forbid the use of a file. An
             empty list: the header is ignored. None: the four of img2dataset, and noml.
         ignore_ssl_certificate: accept any certificate.
-        media: "image", or "any" to keep files of any kind as they are; their extension comes from
-            their content, the content type or the URL.
+        media: "image", or "any" to keep files of any kind as they are, empty ones too; their
+            extension comes from their content, the content type or the URL.
         quoting: quotes in csv and tsv lists. "minimal": a value in double quotes may hold
             delimiters and line breaks, in tsv too, as in img2dataset. "none": quotes are characters
             like any other, and a line is a row.
@@ -185,8 +185,10 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         max_pixels: larger images fail before they are decoded.
         formats: formats of images to accept, by their content: "jpeg", "png", "webp", "gif", "bmp",
             "tiff", "avif", "jp2" (JPEG 2000), "ppm" (with pgm and pbm) or "ras". None: all.
-        total_timeout: seconds for one attempt with its redirects. None: three times `timeout`.
-        max_bytes: longest body, in bytes; longer ones fail.
+        total_timeout: seconds for one attempt with its redirects. None: three times `timeout`; with
+            media="any" as long as 16 KiB/s come.
+        max_bytes: longest body, in bytes; longer ones fail. None: 64 MiB; with media="any" 2 GiB,
+            the longest value that all output formats hold.
         max_buffered_bytes: bytes of bodies that wait for the codec in each process. Samples that
             wait for an earlier row of their shard may take half of it; more are spilled to disk,
             beside a local output, else in the system's folder for temporary files.
@@ -250,11 +252,15 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         max_aspect_ratio=max_aspect_ratio, max_pixels=max_pixels, extract_exif=extract_exif,
         formats=accepted,
     )
+    limits: dict[str, Any] = {"total_timeout_s": total_timeout, "max_bytes": max_bytes}
+    if media == "any":
+        limits = limits_of_files(limits)
+    elif max_bytes is None:
+        del limits["max_bytes"]
     fetch = FetchOptions(
         max_connections=thread_count, max_connections_per_host=max_connections_per_host,
         max_requests_per_s_per_host=max_requests_per_second_per_host, retries=retries,
-        timeout_s=timeout, total_timeout_s=total_timeout,
-        max_bytes=max_bytes, max_buffered_bytes=max_buffered_bytes,
+        timeout_s=timeout, max_buffered_bytes=max_buffered_bytes, **limits,
         user_agent=user_agent(user_agent_token, contact), user_agent_token=user_agent_token,
         disallowed_directives=_directives(disallowed_header_directives), robots_txt=robots_txt,
         allow_private_networks=_private_networks(allow_private_networks),

@@ -4,7 +4,9 @@ Imports nothing heavy: the definitions of the graph load this, and `download` st
 with it before it loads anything that takes long.
 """
 
+import math
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,6 +24,11 @@ _FIRST_FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff")
 HASHES = ("md5", "sha256", "sha512")
 STORED_URLS = ("scrubbed", "full")
 LAYOUTS = ("dataset_assets", "img2dataset")
+
+#: Bytes of one file of any kind: the largest value that every output format can hold.
+MAX_FILE_BYTES = (1 << 31) - 1
+#: A file of any kind may take any time if it comes at least at this speed.
+_STEADY = {"total_timeout_s": math.inf, "low_speed_bytes_per_s": 16 << 10, "low_speed_time_s": 30.0}
 
 # Modules that a process imports once before workers are forked from it.
 _WORKER = "dataset_assets.pipelines.download._worker_preload"
@@ -154,6 +161,20 @@ class DownloadOptions:
             count, preload=tuple(preload)
         )
         return distributor
+
+
+def limits_of_files(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the limits of a download of files of any kind: those that are given, and defaults.
+
+    Such files may be large, or empty. Nothing cuts one that comes steadily, unless the caller sets
+    a total timeout or a size.
+
+    Args:
+        given: field of `FetchOptions` -> value; None is not given.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    steady = {} if "total_timeout_s" in chosen else _STEADY
+    return {"max_bytes": MAX_FILE_BYTES, "allow_empty": True, **steady, **chosen}
 
 
 def _shaping(image: ImageOptions) -> dict[str, Any]:

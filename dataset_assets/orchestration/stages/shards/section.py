@@ -16,7 +16,7 @@ from dataset_assets.orchestration.common.mirror import mirrors
 from dataset_assets.orchestration.common.section import Problem, Section, errors_at_keys
 from dataset_assets.orchestration.common.spec import DatasetSpec
 from dataset_assets.orchestration.stages.raw_urls.section import Planning, Urls
-from dataset_assets.pipelines.download.options import DownloadOptions
+from dataset_assets.pipelines.download.options import DownloadOptions, limits_of_files
 
 SHARDS = "shards"
 #: Metadata key of the failed rows by cause, which the schedule `retry_failed` reads.
@@ -27,7 +27,7 @@ _IMAGE_KEYS = {"size": "image_size", "min_size": "min_image_size", "max_area": "
 _NO_FETCH_KEYS = {
     *("headers", "header_hosts"),
     "verify_tls",
-    *("max_header_bytes", "max_buffered_bytes"),
+    *("max_header_bytes", "max_buffered_bytes", "allow_empty"),
     *("backoff_s", "max_backoff_s", "max_retry_after_s"),
 }
 #: Set by other keys or by `source.urls`, or of no use in the graph.
@@ -77,7 +77,11 @@ class ShardsSection(Fetching, Planning):
     """How rows become shards."""
 
     media: Literal["image", "any"] = "image"
-    """`any`: files of any kind, stored unchanged."""
+    """`any`: files of any kind, stored unchanged, empty ones too.
+
+    Unless `total_timeout_s` and `max_bytes` are set, such a file may take any time as long as
+    16 KiB/s come, and have 2 GiB.
+    """
     image: Image = Image()
     output_format: str = "webdataset"
     compute_hash: Literal["md5", "sha256", "sha512"] | None = "sha256"
@@ -94,10 +98,15 @@ class ShardsSection(Fetching, Planning):
 
     def check_options(self) -> None:
         """Build the options of the library, which checks the values."""
-        self.base_options(fetch=self.build(FetchOptions))
+        self.base_options(fetch=self.fetch_options())
         if self.media == "any" and "image" in self.model_fields_set:
             text = "expected no `image` with `media: any`: files are stored unchanged"
             raise errors_at_keys("ShardsSection", [("image", self.image, text)])
+
+    def fetch_options(self, **more: Any) -> FetchOptions:
+        """Build the options of the library for requests; `more` replaces some."""
+        given = {**self.given(FetchOptions), **more}
+        return FetchOptions(**(limits_of_files(given) if self.media == "any" else given))
 
     def base_options(self, **more: Any) -> DownloadOptions:
         """Build the options of the library, without what `source.urls` adds."""
@@ -116,7 +125,7 @@ class ShardsSection(Fetching, Planning):
         """
         verify = urls.verify_hash
         return self.base_options(
-            fetch=self.build(FetchOptions, **fetch),
+            fetch=self.fetch_options(**fetch),
             verify_hash=(verify.column, verify.type) if verify is not None else None,
             bbox_col=urls.list_options().bbox_col,
             processes_count=self.given(DownloadOptions).get("processes_count", processes),
