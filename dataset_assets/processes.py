@@ -1,4 +1,4 @@
-"""Which process is which, and the folder that `multiprocessing` makes for a process.
+"""Which process is which, how workers end with their parent, and the folder of `multiprocessing`.
 
 Python makes `pymp-...` below TMPDIR, for sockets, and removes it when the process ends, but not
 when it is killed. A folder that was made here names its process, so that a later run can tell that
@@ -10,16 +10,21 @@ import multiprocessing.util
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 
 _PREFIX = "pymp-"
 _OWNER = "dataset_assets_owner.json"
 _MAX_BYTES = 4096
+_WATCH_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,29 @@ def own_multiprocessing_folder() -> None:
         folder = Path(multiprocessing.util.get_temp_dir())
         if folder not in found:
             (folder / _OWNER).write_text(json.dumps(asdict(this_process())))
+
+
+def exit_with_parent(*, grace_s: float = 0.0) -> None:
+    """End this worker process when the process that started it is gone, whatever it is doing.
+
+    Args:
+        grace_s: seconds to end by itself, after a SIGTERM. 0: it ends at once.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        watched = parent.sentinel, os.getppid(), grace_s
+        Thread(target=_exit_after, args=watched, name="parent", daemon=True).start()
+
+
+def _exit_after(sentinel: int, parent: int, grace_s: float) -> None:
+    # A sentinel of a parent that forks is kept open by later children, and the parent of one from
+    # the fork server is that server, which ends with the process that has started it.
+    while os.getppid() == parent and not wait([sentinel], _WATCH_S):
+        pass
+    if grace_s:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(grace_s)
+    os._exit(1)
 
 
 def _folders() -> Iterator[Path]:

@@ -132,3 +132,28 @@ def test_folders_of_other_users_are_left_alone(tmp_path, warm_python):
     os.chown(folder, 12345, 12345)
     assert warm_python.run("-c", DISTRIBUTOR, tmp_path, "square").returncode == 0
     assert folder.exists()
+
+
+def has_ended(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as opened:
+            return opened.read().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs /proc")
+def test_busy_workers_of_a_killed_run_end_within_10_s(tmp_path, warm_python):
+    script = DISTRIBUTOR.replace("list(", "for done in ").replace(
+        "range(4)))", "range(4)):\n    open(f'{sys.argv[1]}/worker-{done.pid}', 'w').close()"
+    )
+    run = warm_python.start("-c", script, tmp_path, "slow")
+    while len(pids := {int(path.name[7:]) for path in tmp_path.glob("worker-*")}) < 2:
+        assert run.poll() is None, run.output()
+        time.sleep(0.02)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    until = time.monotonic() + 10
+    while left := [pid for pid in pids if not has_ended(pid)]:
+        assert time.monotonic() < until, left
+        time.sleep(0.05)

@@ -239,6 +239,7 @@ def _run_worker(connection: Connection, work: Work, environment: dict[str, str])
     gc.set_threshold(*_GC_THRESHOLD)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # unwinds: open files are discarded
+    processes.exit_with_parent(grace_s=_STOP_AFTER_S)
     lock = threading.Lock()  # a thread asks for tasks while another sends events
 
     def send(kind: str, value: Any = None) -> None:

@@ -35,6 +35,7 @@ from dataset_assets.loaders.samples.shard_rows import ShardRows, StagedRows
 from dataset_assets.loaders.torch.batch_sampler import GlobalBatchSampler
 from dataset_assets.loaders.torch.dataset import Collator, ShardDataset
 from dataset_assets.loaders.torch.metrics import Metric, WaitTimer
+from dataset_assets.loaders.torch.shared_memory import allow_copies
 
 __all__ = [
     "PAYLOAD",
@@ -130,6 +131,7 @@ class ShardLoader(DataLoader[Any]):
             persistent_workers=self.options.persistent_workers and workers > 0,
             pin_memory=self.options.pin_memory,
             timeout=self.options.timeout_s if workers else 0,
+            worker_init_fn=_prepare_worker if workers else None,
         )
 
     @property
@@ -248,6 +250,11 @@ class ShardLoader(DataLoader[Any]):
             "samples_per_epoch": self._samples_per_epoch,
             "padded": self._sampler.padded,
         }
+
+
+def _prepare_worker(_number: int) -> None:
+    processes.exit_with_parent()
+    allow_copies()
 
 
 def _checked_sources(
