@@ -11,7 +11,6 @@ default, at all points with `-m slow`.
 import gc
 import hashlib
 import json
-import multiprocessing
 import os
 import re
 import shutil
@@ -31,9 +30,9 @@ from dataset_assets.shards.reading import read_samples
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.support.failing_store import FailingStore, Killed, Steps
 
-ROWS, ROWS_PER_SHARD = 16, 8
+ROWS, ROWS_PER_SHARD = 8, 4
 GONE = frozenset({3})
-BUSY = (5, 12)  # one row of each shard: 503 at first, an image later
+BUSY = (1, 6)  # one row of each shard: 503 at first, an image later
 OPTIONS = {
     "input_format": "parquet",
     "caption_col": "caption",
@@ -43,6 +42,7 @@ OPTIONS = {
     "distributor": "serial",
     "thread_count": 1,  # so that the steps always come in the same order
     "codec_threads": 0,
+    "area_kernel": "opencv",  # loads faster
 }
 RETRY = {"retry_failed": ["transient"]}
 SECOND = {
@@ -107,29 +107,21 @@ def run(source, out, output_format, steps=None, **options):
         )
 
 
-def die(environment, source, out, output_format, point, options):
+def die(source, out, output_format, point, options):
     """Run in a process of its own, and be killed there."""
-    os.environ.update(environment)  # the server may have been started by an earlier test
-    run(source, out, output_format, PointSteps(point, for_real=True), **options)
+    run(source, out, output_format, PointSteps(tuple(point), for_real=True), **options)
 
 
-def kill_for_real(runs, points, **options):
-    """Start a run for each point that is killed there; two at a time.
-
-    The processes are forked from one that has imported everything: a start takes longer than a run.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+def kill_for_real(warm_python, runs, points, **options):
+    """Start a run for each point that is killed there; two at a time."""
+    code = f"import json, sys; from {__name__} import die; die(*json.loads(sys.argv[1]))"
     for first in range(0, len(points), 2):
         running = {}
         for point in points[first : first + 2]:
-            out = str(runs.out(point))
-            arguments = (dict(os.environ), runs.source, out, runs.output_format, point, options)
-            running[point] = context.Process(target=die, args=arguments)
-            running[point].start()
+            arguments = [runs.source, str(runs.out(point)), runs.output_format, point, options]
+            running[point] = warm_python.start("-c", code, json.dumps(arguments))
         for point, process in running.items():
-            process.join(timeout=60)
-            assert process.exitcode == -signal.SIGKILL, point
+            assert process.wait(60) == -signal.SIGKILL, (point, process.output())
 
 
 def points_of(names):
@@ -348,11 +340,13 @@ def test_next_run_makes_it_whole_when_a_run_died_at_any_step(gallery, case, outp
         ),
     ],
 )
-def test_next_run_makes_it_whole_when_the_process_was_killed(gallery, case, output_format, some):
+def test_next_run_makes_it_whole_when_the_process_was_killed(
+    gallery, case, output_format, some, warm_python
+):
     kind, options = CASES[case]
     runs = kind(gallery, output_format)
     chosen = spread(kinds_of(runs.points), some) if some else runs.points
-    kill_for_real(runs, chosen, **options)
+    kill_for_real(warm_python, runs, chosen, **options)
     for point in chosen:
         runs.check(point)
         check_tidy(runs, point)

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -321,7 +319,7 @@ def shelf(tmp_path):
 
 
 @pytest.fixture
-def run(tmp_path, shelf):
+def run(tmp_path, shelf, warm_python):
     """Return a function that runs a script where the outside distribution is installed."""
     sources = {f"outside.{name}": code for each in PLUG_INS.values() for name, code in each.items()}
     entries = {
@@ -335,18 +333,11 @@ def run(tmp_path, shelf):
     }
 
     def run(script, **arguments):
-        path = tmp_path / "script.py"
+        path = tmp_path / "site" / "script.py"  # so that the distribution is found
         path.write_text(script)
-        result = subprocess.run(
-            [sys.executable, path, json.dumps(arguments)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert result.returncode == 0, result.stderr
-        return json.loads(result.stdout)
+        result = warm_python.run(path, json.dumps(arguments), env=environment)
+        assert result.returncode == 0, result.stdout
+        return json.loads(result.stdout.splitlines()[-1])
 
     return run
 

@@ -7,9 +7,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +18,6 @@ from dataset_assets.storage.store import open_store
 from dataset_assets_tests.pipelines.sources import SMALL, contents, make_images
 from dataset_assets_tests.support.failing_store import FailingStore, Killed, Steps, die_at
 
-ROOT = Path(__file__).parents[2]
 COUNT = 12
 FIRST, SECOND = SplitOptions(seed=1), SplitOptions(seed=2)
 
@@ -101,7 +97,7 @@ split_archives(make_images({COUNT}), store, SplitOptions(seed=2), SMALL, keep_ve
     "kills", [4, pytest.param(40, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
 )
 def test_bytes_are_those_of_a_clean_run_when_a_real_process_is_killed_again_and_again(
-    tmp_path, clean, kills
+    tmp_path, clean, kills, warm_python
 ):
     expected, steps = clean
     moved, moments = steps.index("write current.json"), random.Random(2026)
@@ -114,14 +110,8 @@ def test_bytes_are_those_of_a_clean_run_when_a_real_process_is_killed_again_and_
             shutil.rmtree(store.url, ignore_errors=True)
             shutil.copytree(begun.url, store.url)  # the second version was finished: start again
         step = moments.randrange(1, moved)
-        ended = subprocess.run(
-            [sys.executable, "-c", _SCRIPT, store.url, str(step)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert ended.returncode in (-signal.SIGKILL, 0), ended.stderr
+        ended = warm_python.run("-c", _SCRIPT, store.url, step)
+        assert ended.returncode in (-signal.SIGKILL, 0), ended.stdout
         killed += ended.returncode != 0
         assert load_split(store).version in versions
         assert verify_split(store) == []
@@ -130,15 +120,16 @@ def test_bytes_are_those_of_a_clean_run_when_a_real_process_is_killed_again_and_
     assert verify_split(store) == []
 
 
-def test_what_a_killed_run_left_is_swept_by_the_next_also_after_a_finished_one(tmp_path, clean):
+def test_what_a_killed_run_left_is_swept_by_the_next_also_after_a_finished_one(
+    tmp_path, clean, warm_python
+):
     expected, steps = clean
     moved = steps.index("write current.json")
     appends = [step for step in range(moved) if steps[step].startswith("append ")]
     store = open_store(str(tmp_path / "out"))
     run(store, FIRST)
-    command = [sys.executable, "-c", _SCRIPT, store.url, str(appends[len(appends) // 2])]
-    killed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    killed = warm_python.run("-c", _SCRIPT, store.url, appends[len(appends) // 2])
+    assert killed.returncode == -signal.SIGKILL, killed.stdout
     assert list(store.root.glob("versions/*/_tmp/*"))
     run(store, FIRST)  # nothing to write: the version is complete
     assert list(store.root.glob("**/_tmp")) == list(store.root.glob("_lease-*")) == []
@@ -147,19 +138,16 @@ def test_what_a_killed_run_left_is_swept_by_the_next_also_after_a_finished_one(t
     assert contents(store) == expected
 
 
-def test_of_two_runs_at_once_one_wins(tmp_path, clean):
+def test_of_two_runs_at_once_one_wins(tmp_path, clean, warm_python):
     store = open_store(str(tmp_path / "out"))
     in_folder = []
 
     def try_too(done, samples):
         if done == 1:
-            command = [sys.executable, "-c", _SCRIPT, store.url, "1000000"]
-            in_folder.append(
-                subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-            )
+            in_folder.append(warm_python.run("-c", _SCRIPT, store.url, 1_000_000))
 
     split_archives(make_images(COUNT), store, FIRST, SMALL, keep_versions=1, progress=try_too)
     assert in_folder[0].returncode == 1
-    assert f"in use by process {os.getpid()} of this machine" in in_folder[0].stderr
+    assert f"in use by process {os.getpid()} of this machine" in in_folder[0].stdout
     run(store)
     assert contents(store) == clean[0]

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -35,27 +33,12 @@ dist.destroy_process_group()
 
 
 @pytest.mark.parametrize("samples", [(30, 33), (1,)])
-def test_ranks_train_in_step_when_samples_do_not_divide(tmp_path, samples):
+def test_ranks_train_in_step_when_samples_do_not_divide(tmp_path, samples, warm_python):
     write_set(Store(str(tmp_path / "set")), SetSpec(counts=samples))
-    ranks = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                RANK,
-                str(tmp_path / "set"),
-                str(tmp_path / "meet"),
-                str(rank),
-                str(tmp_path / "cache"),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for rank in (0, 1)
-    ]
-    said = [rank.communicate(timeout=100) for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0], said
-    seen = [json.loads(output) for output, _ in said]
+    folders = [tmp_path / "set", tmp_path / "meet"]
+    ranks = [warm_python.start("-c", RANK, *folders, rank, tmp_path / "cache") for rank in (0, 1)]
+    assert [rank.wait(100) for rank in ranks] == [0, 0], [rank.output() for rank in ranks]
+    seen = [json.loads(rank.output().splitlines()[-1]) for rank in ranks]
     assert next(list(map(len, batches)) for batches in seen) == [len(batch) for batch in seen[1]]
     alone = make(str(tmp_path / "set"))
     whole = labels(alone) + labels(alone)

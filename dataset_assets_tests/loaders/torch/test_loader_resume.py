@@ -1,8 +1,5 @@
 import json
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -36,16 +33,10 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def killed(store):
+def killed(store, warm_python):
     """Return the output of a training with 2 workers that was killed after batch 7 of epoch 1."""
-    run = subprocess.run(
-        [sys.executable, "-c", TRAINING, store.url],
-        check=False,
-        capture_output=True,
-        timeout=100,
-        cwd=os.getcwd(),
-    )
-    assert run.returncode == -signal.SIGKILL, run.stderr.decode()
+    run = warm_python.run("-c", TRAINING, store.url)
+    assert run.returncode == -signal.SIGKILL, run.stdout
     return [json.loads(line) for line in run.stdout.splitlines()]
 
 
