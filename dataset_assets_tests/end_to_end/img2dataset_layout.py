@@ -37,6 +37,28 @@ STATS = [
     "end_time",
     "status_dict",
 ]
+#: What follows in ours: columns without the layout, keys of a record always.
+MORE_COLUMNS = [
+    "cause",
+    "http_status",
+    "content_type",
+    "final_url",
+    "extension",
+    "trailing_bytes",
+    "offset",
+    "bytes",
+]
+MORE_STATS = [
+    "name",
+    "shard_id",
+    "fingerprint",
+    "causes",
+    "files",
+    "requests",
+    "bytes_downloaded",
+    "bytes_stored",
+    "schema_version",
+]
 PLAIN_FORMATS = ["txt", "csv", "tsv", "json", "jsonl"]
 INPUT_FORMATS = [*PLAIN_FORMATS, *(f"{name}.gz" for name in PLAIN_FORMATS), "parquet"]
 OUTPUT_FORMATS = ["files", "webdataset", "parquet", "tfrecord", "dummy"]

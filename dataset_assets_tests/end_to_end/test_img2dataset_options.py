@@ -16,7 +16,10 @@ from dataset_assets_tests.end_to_end.conftest import jpeg
 from dataset_assets_tests.end_to_end.img2dataset_layout import (
     COLUMNS,
     INPUT_FORMATS,
+    MORE_COLUMNS,
+    MORE_STATS,
     OUTPUT_FORMATS,
+    STATS,
     contents,
     download,
     listing,
@@ -275,6 +278,32 @@ def test_the_shards_are_the_same_when_processes_share_the_work(gallery, out, dis
         ["000000.jpg", "000001.jpg", "000002.jpg"],
         ["000010.jpg", "000011.jpg", "000012.jpg"],
     ]
+
+
+@pytest.mark.parametrize("output_format", OUTPUT_FORMATS)
+def test_without_the_layout_a_manifest_and_columns_are_added(gallery, out, output_format):
+    gallery.server.add("/page", b"<html>", content_type="image/jpeg")
+    table = gallery.table(4, missing=frozenset({1}))
+    urls = [*table["url"].to_pylist()[:3], gallery.server.url("/page")]
+    table = table.set_column(0, "url", pa.array(urls))
+    ours = gallery.folder / "ours"
+    asked = {"caption_col": "caption", "output_format": output_format}
+    quickly(table, 32, str(out), **asked)
+    quickly(table, 32, str(ours), layout="dataset_assets", **asked)
+    assert listing(ours) - listing(out) == {"manifest.json"}
+    assert not listing(out) - listing(ours)
+    samples = {name for name in listing(out) if not name.endswith((".parquet", "_stats.json"))}
+    assert all((ours / name).read_bytes() == (out / name).read_bytes() for name in samples)
+    assert list(stats_of(ours)) == list(stats_of(out)) == [*STATS, *MORE_STATS]
+    if output_format != "dummy":
+        names = pq.read_schema(ours / "00000.parquet").names
+        payload = ["jpg"] if output_format == "parquet" else []
+        assert names == ["caption", *COLUMNS, *MORE_COLUMNS, *payload]
+        theirs = rows_of(out)
+        # Their one message for what cannot be decoded is the only value that differs.
+        (page,) = (row for row in theirs if row["url"].endswith("/page"))
+        page["error_message"] = rows_of(ours)[3]["error_message"]
+        assert [{name: row[name] for name in theirs[0]} for row in rows_of(ours)] == theirs
 
 
 @pytest.mark.parametrize(("compute_md5", "hashes"), [(True, ["md5"]), (False, [])])

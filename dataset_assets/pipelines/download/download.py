@@ -12,11 +12,19 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from dataset_assets.checks import boolean, one_of, renamed, text, texts
-from dataset_assets.errors import ConfigurationError
-from dataset_assets.fetch.options import OPT_OUT_DIRECTIVES, FetchOptions, user_agent
+from dataset_assets.fetch.options import FetchOptions, user_agent
 from dataset_assets.fetch.proxies import Proxies
-from dataset_assets.images.options import FORMATS, ImageOptions
-from dataset_assets.pipelines.download.options import DownloadOptions, limits_of_files
+from dataset_assets.images.options import ImageOptions
+from dataset_assets.pipelines.download._arguments import (
+    accepted_formats,
+    body_limits,
+    directives,
+    hash_to_verify,
+    header_pairs,
+    kept_columns,
+    private_networks,
+)
+from dataset_assets.pipelines.download.options import DownloadOptions
 from dataset_assets.records.causes import parse_causes
 from dataset_assets.redaction import redact
 from dataset_assets.storage.store import open_store
@@ -171,8 +179,8 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
             like any other, and a line is a row.
         retry_failed: causes (`dataset_assets.records.causes.Cause`) whose rows are fetched again in
             committed shards; "transient" stands for all causes that may go away.
-        layout: "img2dataset" writes exactly its files, columns and messages; "dataset_assets" adds
-            a manifest and columns.
+        layout: "img2dataset" writes exactly its files and columns, and its message for what cannot
+            be decoded; "dataset_assets" adds a manifest and columns.
         store_url: "scrubbed": the stored `url` and `final_url` have no user, password or known
             signature parameter, such as `X-Amz-Signature`; "full": they are stored as in the list,
             and `publish` refuses those that have such parts.
@@ -237,7 +245,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     boolean("enable_wandb", enable_wandb)
     boolean("ignore_ssl_certificate", ignore_ssl_certificate)
     one_of("incremental_mode", incremental_mode, INCREMENTAL_MODES)
-    accepted = _formats(formats, media)
+    accepted = accepted_formats(formats, media)
     # Several arguments a line: each is only passed on.
     # fmt: off
     image = None if media == "any" else ImageOptions(
@@ -252,19 +260,15 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         max_aspect_ratio=max_aspect_ratio, max_pixels=max_pixels, extract_exif=extract_exif,
         formats=accepted,
     )
-    limits: dict[str, Any] = {"total_timeout_s": total_timeout, "max_bytes": max_bytes}
-    if media == "any":
-        limits = limits_of_files(limits)
-    elif max_bytes is None:
-        del limits["max_bytes"]
     fetch = FetchOptions(
         max_connections=thread_count, max_connections_per_host=max_connections_per_host,
         max_requests_per_s_per_host=max_requests_per_second_per_host, retries=retries,
-        timeout_s=timeout, max_buffered_bytes=max_buffered_bytes, **limits,
+        timeout_s=timeout, max_buffered_bytes=max_buffered_bytes,
+        **body_limits(media, total_timeout, max_bytes),
         user_agent=user_agent(user_agent_token, contact), user_agent_token=user_agent_token,
-        disallowed_directives=_directives(disallowed_header_directives), robots_txt=robots_txt,
-        allow_private_networks=_private_networks(allow_private_networks),
-        headers=_headers(request_headers),
+        disallowed_directives=directives(disallowed_header_directives), robots_txt=robots_txt,
+        allow_private_networks=private_networks(allow_private_networks),
+        headers=header_pairs(request_headers),
         header_hosts=texts("request_header_hosts", request_header_hosts),
         ca_file=ca_file, verify_tls=not ignore_ssl_certificate, proxy=proxy,
     )
@@ -272,7 +276,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         image=image, fetch=fetch, layout=layout, store_url=store_url, output_format=output_format,
         samples_per_shard=number_sample_per_shard, oom_shard_count=oom_shard_count,
         compute_hash=compute_hash, bbox_col=bbox_col,
-        verify_hash=_verify_hash(verify_hash),
+        verify_hash=hash_to_verify(verify_hash),
         distributor=distributor, processes_count=processes_count, codec_threads=codec_threads,
         max_shard_retry=max_shard_retry, reorder_bytes=max_buffered_bytes // 2,
     )
@@ -283,7 +287,7 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
     # What follows takes as long to import as the workers take to start, which they do meanwhile.
     from dataset_assets.pipelines.download.run import run_download
 
-    columns = caption_col, _columns(save_additional_columns)
+    columns = caption_col, kept_columns(save_additional_columns)
     lists = _list_options(url_list, (input_format, quoting), url_col, columns, options)
     return run_download(
         url_list,
@@ -294,60 +298,6 @@ def download(  # noqa: PLR0913, PLR0917 - img2dataset's arguments, in its order
         retry_failed=causes,
         wandb=_wandb_run(wandb_project, output_folder, lists, options) if enable_wandb else None,
     )
-
-
-def _headers(given: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
-    if given is not None and not isinstance(given, Mapping):
-        raise ConfigurationError(  # without the value: it can hold a token
-            f"request_headers: expected a mapping of name to value, got {type(given).__name__}"
-        )
-    return tuple((given or {}).items())
-
-
-def _formats(given: Sequence[str] | None, media: str) -> tuple[str, ...]:
-    """Return the formats of images to accept."""
-    if given is None:
-        return FORMATS
-    if media != "image":
-        raise ConfigurationError(
-            f"formats: expected none with media={media!r}, got {given!r}; files of any kind are "
-            "stored unchanged, so leave it out"
-        )
-    return (given,) if isinstance(given, str) else texts("formats", given)
-
-
-def _directives(given: Sequence[str] | None) -> tuple[str, ...]:
-    if given is None:
-        return OPT_OUT_DIRECTIVES
-    return tuple(each.strip() for each in texts("disallowed_header_directives", given))
-
-
-def _private_networks(given: Sequence[str] | bool | None) -> tuple[str, ...]:
-    """Return the networks that may be reached besides public ones.
-
-    This is the one option of `download` that an environment variable can set: tests and closed
-    networks need it in programs that they cannot change.
-    """
-    if given is None:
-        text = os.environ.get("DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS", "")
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    if isinstance(given, bool):
-        return ("all",) if given else ()
-    return (given,) if isinstance(given, str) else texts("allow_private_networks", given)
-
-
-def _columns(given: Sequence[str] | None) -> tuple[str, ...]:
-    return () if given is None else texts("save_additional_columns", given)
-
-
-def _verify_hash(given: Sequence[str] | None) -> tuple[str, str] | None:
-    """Return the column and the type of the hash to verify."""
-    if given is None:
-        return None
-    pair = texts("verify_hash", given)
-    if len(pair) != 2:
-        raise ConfigurationError(f"verify_hash: expected [column, type], got {list(pair)!r}")
-    return pair[0], pair[1]
 
 
 def _list_options(
@@ -387,16 +337,6 @@ def _list_options(
     )
 
 
-#: Name of a field -> name of the argument, where img2dataset has another one.
-_LOGGED_NAMES = {
-    "samples_per_shard": "number_sample_per_shard",
-    "max_connections": "thread_count",
-    "timeout_s": "timeout",
-    "total_timeout_s": "total_timeout",
-    "disallowed_directives": "disallowed_header_directives",
-    "max_requests_per_s_per_host": "max_requests_per_second_per_host",
-    "header_hosts": "request_header_hosts",
-}
 #: Parts that are logged field by field, and fields that may hold tokens.
 _NOT_LOGGED = {"image", "fetch", "headers", "proxy"}
 
@@ -416,7 +356,7 @@ def _wandb_run(
         **(asdict(options.image) if options.image is not None else {}),
     }
     config = {
-        _LOGGED_NAMES.get(name, name): redact(value) if isinstance(value, str) else value
+        _ARGUMENTS.get(name, name): redact(value) if isinstance(value, str) else value
         for name, value in values.items()
         if name not in _NOT_LOGGED
     }
