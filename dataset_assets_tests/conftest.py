@@ -22,6 +22,13 @@ settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Import few files for the second part of `make test`: those with tests that are alone."""
+    if config.option.markexpr == "alone" and collection_path.name.startswith("test_"):
+        return "mark.alone" not in collection_path.read_text() or None
+    return None
+
+
 @pytest.fixture(scope="session")
 def warm_python():
     """A Python that starts programs in milliseconds."""
