@@ -2,8 +2,9 @@
 
 Our own tars (shard sets and splits) have one codec of headers, one writer and one strict reader:
 `tar_header`, `tar_writer`, `tar_reader`. The writer is reproducible: equal members give equal
-bytes. Archives that others published are untrusted: `published_tar` and `published_zip` check
-names, sizes and counts before a byte is used; `opening` opens them and `hashed_file` compares the
-published checksum. Nothing is ever extracted to disk under the name of a member. What the members
-mean is no concern of this folder.
+bytes. `split_tar` reads and checks the archives of splits, which may be packed. Archives that
+others published are untrusted: `published_tar` and `published_zip` check names, sizes and counts
+before a byte is used; `opening` opens them and `hashed_file` compares the published checksum.
+Nothing is ever extracted to disk under the name of a member. What the members mean is no concern of
+this folder.
 """

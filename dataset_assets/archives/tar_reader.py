@@ -6,19 +6,12 @@ the end of the archive and continue with fewer samples. Nothing is extracted or 
 is bytes.
 """
 
-import io
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from dataset_assets.archives.gzip_reader import GzipReader
-from dataset_assets.archives.hashed_file import HashedFile
 from dataset_assets.archives.member_names import check_member_name
-from dataset_assets.archives.tar_header import BLOCK, RECORD, SPLIT, ZEROS, Damaged, TarDialect
-from dataset_assets.archives.tar_writer import KINDS
-from dataset_assets.checks import one_of
-from dataset_assets.errors import ConfigurationError, ObjectMissing, ShardCorrupt
-from dataset_assets.records.splits import ArchiveFile
-from dataset_assets.storage.store import Store
+from dataset_assets.archives.tar_header import BLOCK, RECORD, ZEROS, Damaged, TarDialect
+from dataset_assets.errors import ConfigurationError, ShardCorrupt
 
 _CHUNK = 1 << 20
 
@@ -41,16 +34,14 @@ class TarMember(NamedTuple):
     data: bytes
 
 
-def read_tar(
-    file: BinaryIO, label: str, dialect: TarDialect, kind: str = "tar"
-) -> Iterator[TarMember]:
-    """Yield the members of a "tar" or "tar.gz" in file order, one in memory at a time.
+def read_tar(file: BinaryIO, label: str, dialect: TarDialect) -> Iterator[TarMember]:
+    """Yield the members of a tar in file order, one in memory at a time.
 
     Raises:
         ShardCorrupt: the file is cut or altered, or something else wrote it; the message starts
             with `label`.
     """
-    source = _Source(file, label, kind)
+    source = _Source(file, label)
     for entry in _entries(source, dialect):
         name, offset, size = entry
         data = source.read(size)
@@ -75,68 +66,17 @@ def list_tar(file: BinaryIO, label: str, dialect: TarDialect) -> Iterator[TarEnt
         ShardCorrupt: the file is cut or altered, or something else wrote it; the message starts
             with `label`.
     """
-    source = _Source(file, label, "tar")
+    source = _Source(file, label)
     for entry in _entries(source, dialect):
         yield entry
         source.seek(entry.offset + entry.bytes + -entry.bytes % BLOCK)
 
 
-def check_tar(store: Store, file: ArchiveFile) -> list[str]:
-    """List what is wrong with a committed archive of a split.
-
-    Returns:
-        Sentences that name the archive; [] when it is what its record says.
-    """
-    try:
-        opened = store.open_read(file.name)
-    except ObjectMissing:
-        return [f"{file.name} is missing"]
-    with HashedFile(opened, "sha256") as hashed:
-        return list(_problems(hashed, file))
-
-
-def _problems(hashed: HashedFile, file: ArchiveFile) -> Iterator[str]:
-    try:
-        members = read_tar(hashed, file.name, SPLIT, file.kind)
-        found, counts = _count(member.name for member in members)
-        if found != file.members:
-            yield f"{file.name}: expected {file.members} members, got {found}"
-        if file.samples not in counts:
-            yield f"{file.name}: expected {file.samples} samples, got {counts[0]}"
-    except ShardCorrupt as exc:
-        yield str(exc)
-    size = hashed.seek(0, io.SEEK_END)
-    if size != file.bytes:
-        yield f"{file.name}: expected {file.bytes} bytes, got {size}"
-        return
-    sha256 = hashed.hexdigest(max_unread=size)
-    if sha256 != file.sha256:
-        yield f"{file.name} has changed: expected sha256 {file.sha256}, got {sha256}"
-
-
-def _count(names: Iterator[str]) -> tuple[int, tuple[int, int]]:
-    """Count members, and samples as either layout of a split groups them.
-
-    Members of one sample follow each other and share what is before the first dot, or the folder.
-    """
-    members = stems = folders = 0
-    stem = folder = None
-    for name in names:
-        found, _, base = name.rpartition("/")
-        members += 1
-        stems += (found, base.partition(".")[0]) != stem
-        folders += found != folder
-        stem = (found, base.partition(".")[0])
-        folder = found
-    return members, (stems, folders)
-
-
 class _Source:
     """A tar that is read from start to end, and the position in it."""
 
-    def __init__(self, file: BinaryIO, label: str, kind: str) -> None:
-        is_packed = one_of("kind of archive", kind, KINDS) == "tar.gz"
-        self._file = io.BufferedReader(GzipReader(file, label), _CHUNK) if is_packed else file
+    def __init__(self, file: BinaryIO, label: str) -> None:
+        self._file = file
         self.label = label
         self.position = 0
 

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
+from dataset_assets.archives.split_tar import check_tar
 from dataset_assets.archives.tar_header import BLOCK, RECORD
-from dataset_assets.archives.tar_reader import check_tar
 from dataset_assets.storage.store import open_store
 from dataset_assets.storage.stores.local import Store
 from dataset_assets_tests.splits.archive_samples import (

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dataset_assets.archives.split_tar import check_tar, read_split_tar
 from dataset_assets.archives.tar_header import BLOCK, RECORD, SPLIT
-from dataset_assets.archives.tar_reader import check_tar, list_tar, read_tar
+from dataset_assets.archives.tar_reader import list_tar
 from dataset_assets.archives.tar_writer import TarWriter, stored_bytes
 from dataset_assets.errors import ConfigurationError, ShardCorrupt, StorageError
 from dataset_assets.storage.stores.local import Store
@@ -44,7 +45,7 @@ def write(store, kind, members=MEMBERS):
 
 
 def read(data, kind="tar"):
-    return [(name, data) for name, _, data in read_tar(io.BytesIO(data), "x", SPLIT, kind)]
+    return [(name, data) for name, _, data in read_split_tar(io.BytesIO(data), "x", kind)]
 
 
 # writing
@@ -344,7 +345,7 @@ def test_memory_stays_at_one_member_when_an_archive_is_large(store):
         writer.commit()
     tracemalloc.start()
     with store.open_read("x.tar.gz") as file:
-        total = sum(len(data) for _, _, data in read_tar(file, "x", SPLIT, "tar.gz"))
+        total = sum(len(data) for _, _, data in read_split_tar(file, "x", "tar.gz"))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert total == 60_000_000

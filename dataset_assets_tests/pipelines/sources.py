@@ -5,8 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dataset_assets.archives.tar_header import SPLIT
-from dataset_assets.archives.tar_reader import read_tar
+from dataset_assets.archives.split_tar import read_split_tar
 from dataset_assets.records.splits import SourceSample
 from dataset_assets.splits.plan import ArchiveOptions
 from dataset_assets.splits.versions import load_split, version_store
@@ -85,7 +84,7 @@ def archived(store: Any) -> dict[str, list[str]]:
         if file.kind != "parquet":
             with folder.open_read(file.name) as opened:
                 names[file.split] += [
-                    member.name for member in read_tar(opened, file.name, SPLIT, file.kind)
+                    member.name for member in read_split_tar(opened, file.name, file.kind)
                 ]
     return names
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from dataset_assets.archives.tar_reader import check_tar
+from dataset_assets.archives.split_tar import check_tar
 from dataset_assets.errors import ObjectMissing, ShardCorrupt
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.shards.verify import size_problem
