@@ -23,6 +23,7 @@ from dataset_assets.records.plans import Plan
 from dataset_assets.records.shards import Manifest
 from dataset_assets.records.typed_json import load_json
 from dataset_assets.shards.commits import MANIFEST, read_manifest
+from dataset_assets.storage.parquet import translate_parquet_errors
 from dataset_assets.storage.store import Store
 
 
@@ -155,7 +156,9 @@ class TableIOManager(StoreIOManager):
 
     def read(self, store: Store) -> pa.Table:
         """Read a table."""
-        return pq.read_table(pa.BufferReader(store.read(self.file_name)))
+        data = store.read(self.file_name)
+        with translate_parquet_errors(store.locate(self.file_name)):
+            return pq.read_table(pa.BufferReader(data))
 
 
 class ValueIOManager(StoreIOManager):

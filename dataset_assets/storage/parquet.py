@@ -27,7 +27,8 @@ def translate_parquet_errors(where: str, remedy: str = "") -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as exc:
         advice = f"; {remedy}" if remedy else ""
-        raise ShardCorrupt(f"{where}: not a readable Parquet file: {exc}{advice}") from exc
+        reason = " ".join(str(exc).split())
+        raise ShardCorrupt(f"{where}: not a readable Parquet file: {reason}{advice}") from exc
 
 
 class ParquetSink:

@@ -19,6 +19,7 @@ from dataset_assets.hub.target import TargetOptions, open_target
 from dataset_assets.loaders.labels.class_dictionary import ClassDictionary
 from dataset_assets.loaders.mlx.options import StreamOptions
 from dataset_assets.loaders.mlx.tars import open_tars
+from dataset_assets.loaders.samples.shard_rows import ShardRows
 from dataset_assets.orchestration.partitions import extend_partitioning, load_partitioning
 from dataset_assets.pipelines.download.plan_parts import read_shard
 from dataset_assets.pipelines.download.plan_urls import load_plan, plan_urls
@@ -121,6 +122,7 @@ def shard_set(tmp_path, file):
     readers = (
         lambda: dataset_assets.verify(store.url),
         lambda: read_staged(store),
+        lambda: [ShardRows(store).read(index) for index in range(4)],
         lambda: shards.SplitSource.open([store]).samples(),
         lambda: open_tars(store, None, StreamOptions(batch_size=1, label_key=None)),
     )

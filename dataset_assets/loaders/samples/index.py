@@ -83,7 +83,13 @@ def read_sidecars(
         schema = [("key", pa.string()), (OFFSET, pa.int64()), (BYTES, pa.int64())]
         return _with_shard(pa.schema(schema).empty_table(), np.zeros(0, np.int64))
     position = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
-    table = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+    try:
+        table = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+    except pa.ArrowException as exc:
+        raise ShardCorrupt(
+            f"{store.url}: expected the same columns in the Parquet files of all shards, got "
+            f"others ({' '.join(str(exc).split())}); download it again"
+        ) from exc
     return _with_shard(table, position)
 
 
@@ -126,7 +132,33 @@ def _parquet(where: str, data: bytes, columns: Sequence[str] | None = None) -> p
         file = pq.ParquetFile(pa.BufferReader(data))
         names = file.schema_arrow.names
         found = None if columns is None else [name for name in columns if name in names]
-        return file.read(columns=found, use_threads=False).combine_chunks()
+        table = file.read(columns=found, use_threads=False).combine_chunks()
+    _check_columns(where, table)
+    return table
+
+
+def _check_columns(where: str, table: pa.Table) -> None:
+    """Check the columns that say which samples there are, and where.
+
+    Raises:
+        ShardCorrupt: two have one name, or one has another type than it must have.
+    """
+    names = table.column_names
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ShardCorrupt(f"{where} has two columns {twice[0]!r}: make it again")
+    numbers = {OFFSET, BYTES, "shard", *index_names(names)}.intersection(names)
+    for name in sorted(numbers | {"key"}.intersection(names)):
+        kind = table.schema.field(name).type
+        is_key = name == "key"
+        is_right = pa.types.is_string(kind) if is_key else pa.types.is_integer(kind)
+        has_gaps = name in ("key", "shard") and table[name].null_count > 0
+        if not is_right or has_gaps:
+            expected = "texts" if is_key else "integers"
+            found = "empty values" if is_right else str(kind)
+            raise ShardCorrupt(
+                f"{where}: column {name!r}: expected {expected}, got {found}; make it again"
+            )
 
 
 def _with_shard(table: pa.Table, position: Any) -> pa.Table:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dataset_assets.errors import ShardCorrupt
@@ -181,10 +182,23 @@ class ShardRows:
             raise ShardCorrupt(
                 f"{self.url}: the index has no column {missing[0]!r}; stage it again"
             )
-        offsets, lengths = (
-            self._table[name].fill_null(-1).to_numpy().astype(np.int64, copy=False)
-            for name in columns
+        try:
+            offsets, lengths = (
+                self._table[name].cast(pa.int64()).fill_null(-1).to_numpy() for name in columns
+            )
+        except pa.ArrowException as exc:
+            raise ShardCorrupt(f"{self.url}: the index has impossible numbers: {exc}") from exc
+        ends = np.array(self.shard_bytes, np.int64)[self.shard]
+        is_absent = (lengths == -1) & (columns != (OFFSET, BYTES))
+        is_inside = (
+            (offsets >= 0) & (lengths >= 0) & (offsets <= ends) & (lengths <= ends - offsets)
         )
+        wrong = np.flatnonzero(~(is_inside | is_absent))
+        if len(wrong):
+            raise ShardCorrupt(
+                f"{self.url}: the index places {self.describe(int(wrong[0]))} outside of its "
+                "shard; make it again"
+            )
         return offsets, lengths
 
 
