@@ -18,7 +18,12 @@ _Identity = tuple[int, int]  # device and inode
 
 
 def walk(
-    folder: Path, prefix: str, *, recursive: bool, above: tuple[_Identity, ...] = ()
+    folder: Path,
+    prefix: str,
+    *,
+    recursive: bool,
+    start: str = "",
+    above: tuple[_Identity, ...] = (),
 ) -> Iterator[ObjectInfo]:
     """Yield the regular files of a folder, unsorted; links are followed, but not in circles.
 
@@ -26,6 +31,7 @@ def walk(
         folder: where to look.
         prefix: the start of the keys of its files.
         recursive: look into its folders too.
+        start: how the names in this folder start; others are not looked at, which would take long.
         above: the folders that were entered on the way to this one.
 
     Raises:
@@ -42,7 +48,7 @@ def walk(
             "of the folder above"
         ) from exc
     for entry in entries:
-        found = _stat(entry)
+        found = _stat(entry) if entry.name.startswith(start) else None
         if found is None:
             continue
         if stat.S_ISDIR(found.st_mode):

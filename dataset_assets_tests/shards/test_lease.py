@@ -54,6 +54,20 @@ def other_process(tmp_path):
     process.join()
 
 
+def test_a_commit_does_not_list_the_folder_to_prove_its_lease(store, monkeypatch):
+    with Lease(store) as lease:
+        with monkeypatch.context() as patch:  # a set of many shards would be read for each of them
+            patch.setattr(type(store), "list", None)
+            check_lease(store, lease.key)
+        store.write("_lease-00000002", b"{}")
+        with pytest.raises(LeaseLost, match="taken over"):
+            check_lease(store, lease.key)
+        store.delete("_lease-00000001")
+        store.delete("_lease-00000002")
+        with pytest.raises(LeaseLost, match="taken over"):
+            check_lease(store, lease.key)
+
+
 def test_nothing_is_left_when_every_shard_is_recorded(store):
     with Lease(store) as lease:
         assert not lease.found_claim

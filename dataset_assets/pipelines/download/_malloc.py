@@ -6,7 +6,7 @@ from contextlib import suppress
 
 # malloc.h of glibc: what `mallopt` sets, and values for images of a few megabytes.
 _SETTINGS = {
-    -1: 64 << 20,  # M_TRIM_THRESHOLD
+    -1: 16 << 20,  # M_TRIM_THRESHOLD
     -2: 4 << 20,  # M_TOP_PAD
     -3: 32 << 20,  # M_MMAP_THRESHOLD, the largest that is allowed
 }

@@ -72,11 +72,10 @@ class Store(StoreProtocol):
         return ObjectInfo(key, found.st_size, found.st_mtime)
 
     def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
-        folder, _, _ = prefix.rpartition("/")
+        folder, slash, start = prefix.rpartition("/")
         top = self.root / folder if folder else self.root
-        found = walk(top, f"{folder}/" if folder else "", recursive=recursive)
-        wanted = (info for info in found if info.key.startswith(prefix))
-        yield from sorted(wanted, key=lambda info: info.key)
+        found = walk(top, f"{folder}{slash}", recursive=recursive, start=start)
+        yield from sorted(found, key=lambda info: info.key)
 
     def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
         with _StagedFile(self.root, self._path(key), key, sha256=False, durable=durable) as staged:
