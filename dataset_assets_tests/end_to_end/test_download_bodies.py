@@ -120,6 +120,7 @@ def test_image_is_read_when_its_label_is_wrong(gallery, coding):
         (gzip.compress(bytes(200_000)), "too_large"),
         (b"<html>sorry</html>", "not_image"),
     ],
+    ids=["packed page", "cut image", "packed zeros", "page"],
 )
 def test_row_has_its_cause_when_a_coded_body_is_no_image(gallery, body, cause):
     url = gallery.server.add("/a.jpg", body, headers=[label("gzip")])

@@ -14,7 +14,11 @@ ELSEWHERE = {"url_list", "output_folder", "subjob_size", "wandb_project"}
 ARGUMENTS = sorted({*inspect.signature(download).parameters} - ELSEWHERE)
 
 
-@pytest.mark.parametrize("wrong", [object(), b"\xff", [None], {"a": 1}.keys()], ids=repr)
+@pytest.mark.parametrize(
+    "wrong",
+    [object(), b"\xff", [None], {"a": 1}.keys()],
+    ids=["object", "bytes", "list of None", "keys"],
+)
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_a_wrong_argument_is_refused_by_its_name(tmp_path, argument, wrong):
     (tmp_path / "urls.txt").write_text("http://127.0.0.1:9/a.jpg\n")
