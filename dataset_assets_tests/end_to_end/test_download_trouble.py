@@ -55,7 +55,7 @@ def test_private_addresses_are_refused_unless_allowed(gallery, monkeypatch):
         ({"output_format": "webdatset"}, UnknownName, "did you mean 'webdataset'"),
         ({"resize_mode": "crop"}, ConfigurationError, "resize_mode"),
         ({"timeout": 0}, ConfigurationError, "timeout"),
-        ({"thread_count": -1}, ConfigurationError, "max_connections"),
+        ({"thread_count": -1}, ConfigurationError, "thread_count"),
         ({"encode_quality": 200}, ConfigurationError, "encode_quality"),
     ],
 )

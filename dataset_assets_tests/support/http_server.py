@@ -334,7 +334,10 @@ _raw("nothing", b"")
 _raw("empty_body", _OK + b"Content-Length: 0\r\n\r\n", close=False)
 _raw("declared_10gb", _OK + b"Content-Length: 10000000000\r\n\r\n" + b"x" * 1000)
 _raw(
-    "gzip_bomb", _OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(_BOMB) + _BOMB
+    "gzip_bomb",
+    _OK
+    + b"Connection: close\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(_BOMB)
+    + _BOMB,
 )
 _raw(
     "large_headers",

@@ -50,8 +50,8 @@ def directives(given: Sequence[str] | None) -> tuple[str, ...]:
 def private_networks(given: Sequence[str] | bool | None) -> tuple[str, ...]:
     """Return the networks that may be reached besides public ones.
 
-    This is the one option of `download` that an environment variable can set: tests and closed
-    networks need it in programs that they cannot change.
+    An environment variable can set it: tests and closed networks need it in programs that they
+    cannot change.
     """
     if given is None:
         text = os.environ.get("DATASET_ASSETS_ALLOW_PRIVATE_NETWORKS", "")
