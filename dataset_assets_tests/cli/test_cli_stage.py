@@ -12,7 +12,7 @@ import pytest
 from dataset_assets.cli import main
 from dataset_assets.pipelines.verify.shards import verify_set
 from dataset_assets.storage.store import open_store
-from dataset_assets_tests.support.archive_server import CityscapesSite
+from dataset_assets_tests.support.cityscapes_site import CityscapesSite
 from dataset_assets_tests.support.tiny_cityscapes import write_cityscapes
 from dataset_assets_tests.support.tiny_coco import write_coco
 

@@ -16,7 +16,8 @@ from dataset_assets.fetch.engine import event_loop
 from dataset_assets.fetch.engine.poller import SelectorPoller
 from dataset_assets.records.fetching import Request
 from dataset_assets_tests.fetch.conftest import fetch_all, quick
-from dataset_assets_tests.support.http_server import HttpServer, payload
+from dataset_assets_tests.support.http_exchange import payload
+from dataset_assets_tests.support.http_server import HttpServer
 
 
 def _descriptors() -> int:

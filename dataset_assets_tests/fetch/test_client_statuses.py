@@ -4,7 +4,8 @@ import pytest
 
 from dataset_assets.records.causes import Cause
 from dataset_assets_tests.fetch.conftest import fetch_one, quick
-from dataset_assets_tests.support.http_server import HttpServer, payload
+from dataset_assets_tests.support.http_exchange import payload
+from dataset_assets_tests.support.http_server import HttpServer
 
 BODY = payload(100)
 

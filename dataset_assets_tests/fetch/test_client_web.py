@@ -17,7 +17,8 @@ from dataset_assets.fetch.options import FetchOptions
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.fetching import FetchOutcome, Request
 from dataset_assets_tests.fetch.conftest import quick
-from dataset_assets_tests.support.http_server import Exchange, HttpServer
+from dataset_assets_tests.support.http_exchange import Exchange
+from dataset_assets_tests.support.http_server import HttpServer
 
 UNAVAILABLE = Cause.HOST_UNAVAILABLE
 

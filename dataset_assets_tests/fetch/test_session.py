@@ -11,7 +11,8 @@ import trustme
 from dataset_assets.errors import ConfigurationError, SourceError
 from dataset_assets.fetch.ranges import RangeFile
 from dataset_assets.fetch.session import Session, SessionOptions
-from dataset_assets_tests.support.archive_server import FOREVER, ArchiveServer, CityscapesSite
+from dataset_assets_tests.support.archive_server import FOREVER, ArchiveServer
+from dataset_assets_tests.support.cityscapes_site import CityscapesSite
 from dataset_assets_tests.support.http_server import HttpServer
 
 PASSWORD = "pässword&=1"

@@ -13,7 +13,7 @@ from dataset_assets.shards.commits import read_manifest
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.orchestration.graphs import Graph, failure_of
 from dataset_assets_tests.orchestration.yaml_datasets import load, write_dataset
-from dataset_assets_tests.support.archive_server import CityscapesSite
+from dataset_assets_tests.support.cityscapes_site import CityscapesSite
 from dataset_assets_tests.support.tiny_cityscapes import write_cityscapes
 from dataset_assets_tests.support.tiny_coco import write_coco
 from dataset_assets_tests.support.tiny_imagenet import write_imagenet

@@ -13,7 +13,7 @@ from dataset_assets.pipelines.stage.stage import StoreAccess
 from dataset_assets.records.staged import SampleError
 from dataset_assets.staging.sources.cityscapes import CityscapesOptions, Source
 from dataset_assets.storage.store import open_store
-from dataset_assets_tests.support.archive_server import CityscapesSite
+from dataset_assets_tests.support.cityscapes_site import CityscapesSite
 from dataset_assets_tests.support.tiny_cityscapes import write_cityscapes
 
 USERNAME, PASSWORD = "someone@example.org", "corr3ct-h0rse"

@@ -15,30 +15,14 @@ responses.
 """
 
 import asyncio
-import gzip
-import socket
 import ssl
-import struct
-import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import Self
-from urllib.parse import parse_qs, urlsplit
 
-Headers = Iterable[tuple[str, str]]
-
-
-@dataclass(slots=True)
-class Seen:
-    """One request as the server saw it."""
-
-    path: str  # without query
-    target: str  # as sent
-    headers: dict[str, str]  # names in lower case
-    connection: int  # number of the connection, from 0
-    at: float  # s, on the monotonic clock
+from dataset_assets_tests.support.async_server import AsyncServer
+from dataset_assets_tests.support.http_exchange import Exchange, Headers, Seen, payload
+from dataset_assets_tests.support.http_faults import FAULTS
 
 
 @dataclass(slots=True)
@@ -51,70 +35,8 @@ class Route:
     delay_s: float
 
 
-class Exchange:
-    """One request, and the means to send a valid or an invalid response."""
-
-    def __init__(
-        self,
-        seen: Seen,
-        number: int,
-        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        sent: Counter[str],
-    ) -> None:
-        self.seen = seen
-        self.number = number  # of this request among those for the path, from 1
-        self.path, self.query = seen.path, parse_qs(urlsplit(seen.target).query)
-        self.keep_alive = True
-        self._reader, self._writer = streams
-        self._sent = sent
-
-    async def send(self, data: bytes) -> None:
-        """Send bytes as they are."""
-        self._writer.write(data)
-        await self._writer.drain()
-        self._sent[self.path] += len(data)
-
-    async def head(self, status: int = 200, headers: Headers = ()) -> None:
-        """Send a status line and headers."""
-        phrase = (
-            HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Unheard Of"
-        )
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-        await self.send(f"HTTP/1.1 {status} {phrase}\r\n{lines}\r\n".encode("latin-1"))
-
-    async def reply(self, body: bytes = b"", status: int = 200, headers: Headers = ()) -> None:
-        """Send a complete, valid response."""
-        await self.head(status, [("Content-Length", str(len(body))), *headers])
-        await self.send(body)
-
-    async def gone(self) -> None:
-        """Wait until the client has closed the connection."""
-        self.keep_alive = False
-        await self._reader.read()
-
-    @property
-    def is_resumed(self) -> bool:
-        """Whether the connection's TLS session was a resumed one."""
-        return bool(self._writer.get_extra_info("ssl_object").session_reused)
-
-    def close(self) -> None:
-        """Close the connection after this response."""
-        self.keep_alive = False
-
-    def reset(self) -> None:
-        """Abort the connection."""
-        self.keep_alive = False
-        self._writer.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-        )
-        self._writer.transport.abort()
-
-
-Handler = Callable[[Exchange], Awaitable[None]]
-
-
 @dataclass
-class HttpServer:
+class HttpServer(AsyncServer):
     """A running server.
 
     `handler` gets every request first. It returns False to leave the request to the routes.
@@ -162,29 +84,14 @@ class HttpServer:
         self.sent.clear()
         self.connections = self.peak = 0
 
-    def __enter__(self) -> Self:
-        started = threading.Event()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._run(started)), name="http-server", daemon=True
-        )
-        self._thread.start()
-        assert started.wait(10)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-
-    async def _run(self, started: threading.Event) -> None:
-        self._loop, self._stop, self._busy = asyncio.get_running_loop(), asyncio.Event(), 0
+    async def _listen(self) -> asyncio.Server:
+        self._busy = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(
+        return await asyncio.start_server(
             self._accept, self.host, 0, ssl=self.tls, backlog=4096, limit=1 << 20
         )
-        self.port = server.sockets[0].getsockname()[1]
-        started.set()
-        await self._stop.wait()
-        server.close()
+
+    async def _end(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -252,11 +159,6 @@ class HttpServer:
             await exchange.reply(b"nothing here", 404)
 
 
-def payload(size: int) -> bytes:
-    """Return the body of `/bytes/<size>`."""
-    return (b"0123456789abcdef" * (size // 16 + 1))[:size]
-
-
 async def _bytes(exchange: Exchange, size: str, *_: str) -> None:
     await exchange.reply(payload(int(size)))
 
@@ -291,155 +193,3 @@ PATTERNS: dict[str, Callable[..., Awaitable[None]]] = {
     "flaky": _flaky,
     "redirect": _redirect,
 }
-
-FAULTS: dict[str, Handler] = {}
-
-
-def fault(handler: Handler) -> Handler:
-    """Serve a handler as `/fault/<its name>`."""
-    FAULTS[handler.__name__] = handler
-    return handler
-
-
-def _raw(name: str, data: bytes, *, close: bool = True) -> None:
-    async def handler(exchange: Exchange) -> None:
-        await exchange.send(data)
-        exchange.keep_alive = not close
-
-    FAULTS[name] = handler
-
-
-def _location(name: str, location: str) -> None:
-    _raw(
-        name,
-        f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode(),
-        close=False,
-    )
-
-
-_OK = b"HTTP/1.1 200 OK\r\n"
-_BOMB = gzip.compress(bytes(30_000_000), 9)
-_raw("truncated", _OK + b"Content-Length: 1000\r\n\r\n" + b"x" * 500)
-_raw("chunk_truncated", _OK + b"Transfer-Encoding: chunked\r\n\r\n1f4\r\n" + b"x" * 500 + b"\r\n")
-_raw("no_length", _OK + b"Connection: close\r\n\r\n" + b"x" * 500)
-_raw(
-    "longer",
-    _OK + b"Content-Length: 100\r\n\r\n" + b"x" * 100 + _OK + b"Content-Length: 4\r\n\r\nevil",
-    close=False,
-)
-_raw("negative_length", _OK + b"Content-Length: -5\r\n\r\n" + b"x" * 500)
-_raw("two_lengths", _OK + b"Content-Length: 5\r\nContent-Length: 500\r\n\r\n" + b"x" * 500)
-_raw("garbage", b"\x00\x01\x02garbage\r\n\r\n")
-_raw("nothing", b"")
-_raw("empty_body", _OK + b"Content-Length: 0\r\n\r\n", close=False)
-_raw("declared_10gb", _OK + b"Content-Length: 10000000000\r\n\r\n" + b"x" * 1000)
-_raw(
-    "gzip_bomb",
-    _OK
-    + b"Connection: close\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(_BOMB)
-    + _BOMB,
-)
-_raw(
-    "large_headers",
-    _OK
-    + b"".join(b"X-%d: " % i + b"a" * 8000 + b"\r\n" for i in range(90))
-    + b"Content-Length: 2\r\n\r\nok",
-)
-_raw(
-    "some_headers",
-    _OK
-    + b"".join(b"X-%d: " % i + b"a" * 8000 + b"\r\n" for i in range(10))
-    + b"Content-Length: 2\r\n\r\nok",
-)
-_raw(
-    "many_headers",
-    _OK + b"".join(b"X-%d: a\r\n" % i for i in range(50_000)) + b"Content-Length: 2\r\n\r\nok",
-)
-_raw(
-    "html",
-    _OK
-    + b"Content-Type: text/html; charset=utf-8\r\nContent-Length: 24\r\n\r\n"
-    + b"<!doctype html><p>hi</p>",
-    close=False,
-)
-_raw(
-    "early_hints",
-    b"HTTP/1.1 103 Early Hints\r\nX-Robots-Tag: noai\r\n\r\n"
-    + _OK
-    + b"Content-Length: 2\r\n\r\nok",
-    close=False,
-)
-_raw(
-    "partial",
-    b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-1/9\r\nContent-Length: 2\r\n\r\nok",
-    close=False,
-)
-_location("loop", "/fault/loop")
-_location("to_file", "file:///etc/hostname")
-_location("to_ftp", "ftp://127.0.0.1/x")
-_location("to_data", "data:text/plain,hello")
-_location("to_metadata", "http://169.254.169.254/latest/meta-data/")
-
-
-@fault
-async def hang(exchange: Exchange) -> None:
-    """Send nothing."""
-    await exchange.gone()
-
-
-@fault
-async def dripping(exchange: Exchange) -> None:
-    """Send a body very slowly."""
-    await exchange.head(200, [("Content-Length", "100000")])
-    while True:
-        await exchange.send(b"x")
-        await asyncio.sleep(0.05)
-
-
-@fault
-async def dripping_headers(exchange: Exchange) -> None:
-    """Send headers very slowly, a line at a time."""
-    await exchange.send(_OK)
-    while True:
-        await exchange.send(b"X-A: aaaaaaaaaa\r\n")
-        await asyncio.sleep(0.05)
-
-
-@fault
-async def stalled(exchange: Exchange) -> None:
-    """Stop in the middle of a body."""
-    await exchange.head(200, [("Content-Length", "100000")])
-    await exchange.send(b"x" * 50_000)
-    await exchange.gone()
-
-
-@fault
-async def endless(exchange: Exchange) -> None:
-    """Send an endless body."""
-    await exchange.head(200, [("Transfer-Encoding", "chunked")])
-    while True:
-        await exchange.send(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
-
-
-@fault
-async def reset(exchange: Exchange) -> None:
-    """Abort in the middle of a body."""
-    await exchange.head(200, [("Content-Length", "1000")])
-    await exchange.send(b"x" * 10)
-    await asyncio.sleep(0.02)
-    exchange.reset()
-
-
-@fault
-async def opt_out_then_body(exchange: Exchange) -> None:
-    """Send an opt-out header, wait, and send the body to a client that is still connected."""
-    await exchange.head(200, [("X-Robots-Tag", "noai"), ("Content-Length", "10000000")])
-    await asyncio.sleep(0.3)
-    await exchange.send(b"x" * 10_000_000)
-
-
-@fault
-async def closes_idle(exchange: Exchange) -> None:
-    """Send a valid response, then close the connection in spite of keep-alive."""
-    await exchange.reply(payload(100))
-    exchange.close()

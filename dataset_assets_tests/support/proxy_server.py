@@ -9,14 +9,14 @@ Names that it does not have are answered with 502, as proxies answer names that 
 
 import asyncio
 import base64
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Self
 from urllib.parse import urlsplit
 
+from dataset_assets_tests.support.async_server import AsyncServer
 
-class ProxyServer:
+
+class ProxyServer(AsyncServer):
     """A running proxy.
 
     Args:
@@ -29,7 +29,6 @@ class ProxyServer:
         self, hosts: Mapping[str, int], *, login: str | None = None, answer: int | None = None
     ) -> None:
         self.log: list[str] = []
-        self.port = 0
         self._hosts = hosts
         self._login = login
         self._answer = answer
@@ -38,26 +37,8 @@ class ProxyServer:
         """Return the URL of this proxy."""
         return f"http://{login}{'@' if login else ''}127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Self:
-        started = threading.Event()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._run(started)), name="proxy-server", daemon=True
-        )
-        self._thread.start()
-        assert started.wait(10)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-
-    async def _run(self, started: threading.Event) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        started.set()
-        await self._stop.wait()
-        server.close()
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.start_server(self._accept, "127.0.0.1", 0)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):

@@ -11,7 +11,8 @@ from dataset_assets.pipelines.stage.open_staging import open_staging
 from dataset_assets.pipelines.stage.stage import StageOptions, StageReport, StoreAccess, stage
 from dataset_assets.storage.store import Store
 from dataset_assets_tests.support import tiny_cityscapes, tiny_coco, tiny_cvat, tiny_imagenet
-from dataset_assets_tests.support.archive_server import ArchiveServer, CityscapesSite
+from dataset_assets_tests.support.archive_server import ArchiveServer
+from dataset_assets_tests.support.cityscapes_site import CityscapesSite
 
 PASSWORD = "a-password-that-nobody-may-see"
 SECRETS = {"CITYSCAPES_USERNAME": "me", "CITYSCAPES_PASSWORD": PASSWORD}
