@@ -1,7 +1,7 @@
 """`download` as img2dataset has it: `from dataset_assets.compat.img2dataset import download`.
 
-Writes exactly the files and columns of img2dataset; its own tests pass
-(`benchmarks/img2dataset_suite.py`). Source: img2dataset 1.47,
+Writes exactly the files and columns of img2dataset; its own tests of `download` pass, but for the
+distributors that are not here (`benchmarks/img2dataset_suite.py`). Source: img2dataset 1.47,
 https://github.com/rom1504/img2dataset#api
 """
 

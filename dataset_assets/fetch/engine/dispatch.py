@@ -20,7 +20,7 @@ from dataset_assets.records.fetching import FetchOutcome, Request
 #: Causes after which the part of robots.txt that was received still applies.
 _READABLE = frozenset({Cause.EMPTY_BODY, Cause.TOO_LARGE})
 #: Kept connections of a site that were closed without an answer, in a row; then none is used again.
-_MAX_SWALLOWED = 3
+_MAX_STALE = 3
 #: Sites with such connections that are remembered.
 _MAX_SITES = 10_000
 
@@ -58,7 +58,7 @@ class Dispatcher:
         self._put = put
         self._stats = stats
         self._random = random
-        self._swallowed: dict[str, int] = {}  # by site, in a row
+        self._stale: dict[str, int] = {}  # by site, in a row
         self._lines = [ACCEPT_PLAIN, *(f"{name}: {value}" for name, value in options.headers)]
 
     @property
@@ -107,8 +107,8 @@ class Dispatcher:
         job.bytes_read += transfer.size
         self._stats.requests += 1
         self._stats.bytes += transfer.size
-        if self._swallowed or transfer.swallowed:
-            self._count_swallowed(job.target.origin.site, transfer)
+        if self._stale or transfer.was_stale:
+            self._count_stale(job.target.origin.site, transfer)
         if transfer.is_whole:
             if job.host is not None or self._gates.suspects_outage:
                 self._gates.record_end(
@@ -125,7 +125,7 @@ class Dispatcher:
 
     def _begin(self, job: Job, transfer: Transfer, now: float) -> None:
         pins = self._gates.take_pins(job)
-        closes = self._swallowed.get(job.target.origin.site, 0) >= _MAX_SWALLOWED
+        closes = self._stale.get(job.target.origin.site, 0) >= _MAX_STALE
         proxy = self._gates.proxy_of(job)
         transfer.begin(job.target.url, pins, now, fresh=job.needs_fresh or closes, proxy=proxy)
         transfer.cap = self._options.max_bytes if job.robots_of is None else MAX_ROBOTS_BYTES
@@ -159,7 +159,7 @@ class Dispatcher:
         job.remaining_s = transfer.deadline - now
         if target is not None:
             self._redirect(job, transfer, target, now)
-        elif transfer.swallowed and job.attempt < (self._options.retries or 1):
+        elif transfer.was_stale and job.attempt < (self._options.retries or 1):
             self._send_again(job, now)
         elif reason is not None and self._may_retry(job, reason, pause_s):
             job.failure = reason
@@ -190,15 +190,15 @@ class Dispatcher:
         self._stats.retries += 1
         self._gates.enter(job, now)
 
-    def _count_swallowed(self, site: str, transfer: Transfer) -> None:
+    def _count_stale(self, site: str, transfer: Transfer) -> None:
         """Learn from the ends of kept connections."""
-        if transfer.swallowed:
-            count = self._swallowed.pop(site, 0)
-            self._swallowed[site] = count + 1
-            if len(self._swallowed) > _MAX_SITES:
-                del self._swallowed[next(iter(self._swallowed))]
+        if transfer.was_stale:
+            count = self._stale.pop(site, 0)
+            self._stale[site] = count + 1
+            if len(self._stale) > _MAX_SITES:
+                del self._stale[next(iter(self._stale))]
         elif transfer.status and not transfer.opened:
-            self._swallowed.pop(site, None)
+            self._stale.pop(site, None)
 
     def _may_retry(self, job: Job, reason: Failure, pause_s: float | None) -> bool:
         can_help = reason.cause.is_transient and (pause_s or 0) <= self._options.max_retry_after_s

@@ -119,8 +119,9 @@ class Gates:
         """Record how a request ended, and admit jobs that wait for its host."""
         host = job.host
         job.host = None
-        if self.proxy_failure is not None and end.cause is not Cause.PROXY_ERROR and end.status:
-            self.proxy_failure = self.proxy_failure if not self.proxy_of(job) else None
+        has_passed = bool(end.status) and end.cause is not Cause.PROXY_ERROR
+        if self.proxy_failure is not None and has_passed and self.proxy_of(job):
+            self.proxy_failure = None
         was_out = self._hosts.outage.is_on
         host = self._hosts.record_end(job.target.origin.site, host, end, now)
         if was_out and not self._hosts.outage.is_on:

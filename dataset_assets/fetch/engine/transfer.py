@@ -129,7 +129,7 @@ class Transfer:
         "size",
         "started",
         "status",
-        "swallowed",
+        "was_stale",
         "window_at",
         "window_size",
     )
@@ -150,7 +150,7 @@ class Transfer:
         self._has_pins = False
         self._is_fresh = False
         self._is_sent = False
-        self.swallowed = False  # whether a kept connection was closed without an answer
+        self.was_stale = False  # whether a kept connection was closed without an answer
         self.proxy = ""  # URL of the proxy of this request
         self.cap = 0  # body bytes to accept
         self.is_first = False  # whether the host has never answered
@@ -179,7 +179,7 @@ class Transfer:
         self.status = self.size = self.code = 0
         self.error = ""
         self.cause = self.refused = None
-        self.swallowed = self._is_sent = False
+        self.was_stale = self._is_sent = False
         self.opened = self._has_status = self.brings_file = False
         self.started = self.seen_at = self.window_at = now
         self.seen_size = self.window_size = 0
@@ -306,19 +306,19 @@ class Transfer:
         kept is closed without an answer.
         """
         if self._is_sent:
-            self._end_swallowed()
+            self._end_stale()
             return int(pycurl.PREREQFUNC_ABORT)
         self._is_sent = True
         return int(pycurl.PREREQFUNC_OK)
 
-    def _end_swallowed(self) -> None:
-        self.swallowed = True
+    def _end_stale(self) -> None:
+        self.was_stale = True
         self.cause = Cause.CONNECTION_RESET
 
     def _open_socket(self, _purpose: int, address: Any) -> Any:
         """Open a socket to an address that the guard allows. Every connection starts here."""
         if self._is_sent:
-            self._end_swallowed()
+            self._end_stale()
             return pycurl.SOCKET_BAD
         if not self.proxy:  # else it connects to the host that the user chose
             refused = self._guard.refuses(address.addr[0], address.addr[1])
