@@ -2,13 +2,15 @@
 
 The map, by floors; an import runs down or stays, never up:
 
-    8 definitions     what Dagster opens
+    9 definitions     what Dagster opens
       cli             the command line                     file in commands/ = command
-    7 demo            the photo server and the run behind `make demo`
-    6 orchestration   the only folder that imports Dagster folder in stages/ = stage of the graph
+    8 demo            the photo server and the run behind `make demo`
+    7 orchestration   the only folder that imports Dagster folder in stages/ = stage of the graph
       compat          called like img2dataset, any2dataset, torchdatasetutil, pymlutil
-    5 pipelines       one public function per asset: download, stage, split, publish, verify
-    4 loaders         batches out, for torch and MLX
+    6 pipelines       one public function per asset: download, stage, split, publish, verify
+    5 loaders         batches out, for torch and MLX
+    4 training        samples for training: layouts, captions, resolution buckets, video
+      embeddings      samples -> vectors and latents       file in encoders/ = encoder
     3 urls            URL lists in                         file in formats/ = input_format
       fetch           one URL -> bytes or a reason
       shards          samples <-> shard files              file in formats/ = output_format
