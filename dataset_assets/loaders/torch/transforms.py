@@ -1,11 +1,13 @@
-"""Transforms for segmentation and classification. Picklable, so that they run in any worker."""
+"""Transforms for segmentation and classification. Picklable, so that they run in any worker.
+
+torch is imported only to call a function of the caller, so previews work without it.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dataset_assets.loaders.labels.label_maps import TrainIds
@@ -61,7 +63,7 @@ class SegmentationTransform:
         image: Any = warped.pixels
         if self.image_transform is not None:
             normalized = normalize(image, warped.mean, warped.stdev, self.options)
-            image = self.image_transform(torch.from_numpy(normalized))
+            image = _apply(self.image_transform, normalized)
         label = warped.label
         if label is not None and label.dtype != np.uint8:
             label = label.astype(np.int64)  # losses of torch accept no other
@@ -121,4 +123,8 @@ def _pillow_image(pixels: NDArray[np.uint8]) -> Any:
 def _apply(transform: ExtraTransform | None, value: Any) -> Any:
     if transform is None:
         return value
-    return transform(torch.from_numpy(value) if isinstance(value, np.ndarray) else value)
+    if isinstance(value, np.ndarray):
+        import torch
+
+        value = torch.from_numpy(value)
+    return transform(value)

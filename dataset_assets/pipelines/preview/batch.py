@@ -3,7 +3,6 @@
 The drawing shows each sample and, beside it, the sample with its labels drawn over it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +17,18 @@ from dataset_assets.loaders.labels.label_maps import (
     read_dictionary,
     unknown_labels,
 )
-from dataset_assets.loaders.samples.sample import LoadedSample
+from dataset_assets.loaders.options import LoaderOptions, LoaderSource
+from dataset_assets.loaders.order.epoch import EpochOrder
+from dataset_assets.loaders.order.random_streams import sample_random
+from dataset_assets.loaders.samples.reader import open_reader
+from dataset_assets.loaders.samples.rows import PAYLOAD
+from dataset_assets.loaders.samples.sample import LoadedSample, Transform
+from dataset_assets.loaders.samples.shard_rows import ShardRows
+from dataset_assets.loaders.torch.augment import normalize
 from dataset_assets.loaders.torch.augment_options import AugmentOptions
-from dataset_assets.loaders.torch.loader import LoaderOptions, ShardLoader, ShardRows
 from dataset_assets.loaders.torch.transforms import ClassificationTransform, SegmentationTransform
 from dataset_assets.pipelines.preview._drawing import draw_images, draw_pairs
-from dataset_assets.records.staged import LABEL_MAP, StagedDataset
+from dataset_assets.records.staged import LABEL_MAP, SampleError, StagedDataset
 from dataset_assets.storage.store import Store
 
 _GRAY = (128, 128, 128)
@@ -63,7 +68,7 @@ class Preview:
     unknown_labels: dict[int, int]
     """Label id that the class dictionary does not have -> images of the set."""
     metrics: dict[str, Any]
-    """Of the loader."""
+    """Samples and bytes that were read, and why samples were left out, by key."""
 
 
 def preview_batch(store: Store, options: PreviewOptions | None = None) -> Preview:
@@ -93,17 +98,19 @@ def _preview_segmentation(rows: ShardRows, options: PreviewOptions) -> Preview:
     transform = SegmentationTransform(
         options=_augment_options(options, dictionary.ignore),
         train_ids=TrainIds(dictionary),
-        image_transform=_identity,
     )
-    batch, metrics = _load_batch(rows, transform, options, parts=(LABEL_MAP,))
-    keys, inputs, labels, *_ = batch
+    batch = _load_batch(rows, transform, options, parts=(LABEL_MAP,))
+    pixels, label_maps, means, deviations = batch.fields
+    moments = zip(pixels, means, deviations, strict=True)
+    inputs = np.stack([normalize(*each, transform.options) for each in moments])
+    labels = np.stack(label_maps)
     return Preview(
-        draw_pairs(keys, inputs, labels, dictionary, _tile_px(options)),
-        keys,
+        draw_pairs(batch.keys, inputs, labels, dictionary, _tile_px(options)),
+        batch.keys,
         _describe_shapes(inputs, labels),
         _count_pixels(labels, dictionary),
         unknown_labels(dictionary, rows.dataset),
-        metrics,
+        batch.metrics,
     )
 
 
@@ -111,64 +118,67 @@ def _preview_classification(rows: ShardRows, options: PreviewOptions) -> Preview
     transform = ClassificationTransform(
         options=_augment_options(options, _IGNORE), fit=(options.width, options.height)
     )
-    batch, metrics = _load_batch(rows, transform, options, columns=("label",))
-    keys, inputs, labels = batch
+    batch = _load_batch(rows, transform, options, columns=("label",))
+    inputs, labels = (np.stack(values) for values in batch.fields)
     names = {} if rows.dataset is None else {each.id: each.name for each in rows.dataset.classes}
     captions = [names.get(int(label), str(label)) for label in labels]
     counts = {name: captions.count(name) for name in sorted(set(captions))}
     drawing = draw_images(inputs, captions, _tile_px(options))
-    return Preview(drawing, keys, _describe_shapes(inputs, labels), counts, {}, metrics)
+    shapes = _describe_shapes(inputs, labels)
+    return Preview(drawing, batch.keys, shapes, counts, {}, batch.metrics)
 
 
 def _tile_px(options: PreviewOptions) -> int:
     return min(_MAX_TILE_PX, max(options.height, options.width))
 
 
-def _identity(image: Any) -> Any:
-    """Keep an image as training gets it.
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """The usable samples of the first batch of epoch 0."""
 
-    With no image transform at all, the transform of segmentation returns pixels.
-    """
-    return image
-
-
-def _collate(samples: Sequence[tuple[Any, ...]], rng: np.random.Generator) -> list[Any]:
-    """Return the keys as texts and everything else as arrays."""
-    del rng
-    keys, *fields = zip(*samples, strict=True)
-    arrays = [np.stack([np.asarray(value) for value in field]) for field in fields]
-    return [keys, *arrays]
+    keys: tuple[str, ...]
+    fields: tuple[tuple[Any, ...], ...]
+    """What the transform returned, field by field."""
+    metrics: dict[str, Any]
 
 
 def _load_batch(
     rows: ShardRows,
-    transform: SegmentationTransform | ClassificationTransform,
+    transform: Transform,
     options: PreviewOptions,
     *,
     parts: tuple[str, ...] = (),
     columns: tuple[str, ...] = (),
-) -> tuple[list[Any], dict[str, Any]]:
-    """Return the first batch, keys first, and the metrics of the loader."""
+) -> _Batch:
+    """Load the first batch that a `ShardLoader` would hand out, without torch.
 
-    def keyed(sample: LoadedSample, rng: np.random.Generator) -> tuple[Any, ...]:
-        return sample.key, *transform(sample, rng)
-
-    loader_options = LoaderOptions(
-        global_batch_size=max(min(options.batch_size, len(rows)), 1),
-        seed=options.seed,
-        parts=parts,
-        columns=columns,
-        bad_samples="skip",
-        max_bad_fraction=1,
-    )
-    loader = ShardLoader(rows, keyed, _collate, options=loader_options)
-    batch = next(iter(loader), None)
-    if batch is None:
+    Bad samples are left out and counted.
+    """
+    size = max(min(options.batch_size, len(rows)), 1)
+    source = LoaderSource(rows=rows)
+    order = EpochOrder([source], LoaderOptions(global_batch_size=size, seed=options.seed)).epoch(0)
+    reader = open_reader(rows, None, parts, on_download=lambda _: None)
+    found: dict[str, tuple[Any, ...]] = {}
+    bad: dict[str, str] = {}
+    bytes_read = 0
+    for position, index in enumerate(order[:size].tolist()):
+        members = reader.read(index)
+        bytes_read += sum(map(len, members.values()))
+        payload = members.pop(PAYLOAD)
+        values = rows.values(index, columns)
+        key = rows.key(index)
+        sample = LoadedSample(key, index, 0, 0, rows.extension(index), payload, members, values)
+        try:
+            found[key] = transform(sample, sample_random(options.seed, 0, position))
+        except SampleError as exc:
+            bad[key] = exc.message
+    if not found:
         raise SourceError(
             f"{rows.url}: expected usable samples in the first batch, got none; "
             "see the failures by cause of the staged set"
         )
-    return batch, loader.metrics()
+    metrics = {"samples": len(found), "bytes_read": bytes_read, "bad_samples": bad}
+    return _Batch(tuple(found), tuple(zip(*found.values(), strict=True)), metrics)
 
 
 def _augment_options(options: PreviewOptions, ignore: int) -> AugmentOptions:
