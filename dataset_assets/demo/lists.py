@@ -19,6 +19,8 @@ ROWS = 2000
 PORT = 8765
 HOST = "127.0.0.1"
 BUSY_HOST = "localhost"
+#: Folder of the archives of shapes on the photo server.
+SHAPES = "shapes"
 FILES = ("album-1.parquet", "album-2.parquet")
 
 _SEED = 20240607

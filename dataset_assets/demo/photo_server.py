@@ -4,6 +4,7 @@
 `python -m dataset_assets.demo.photo_server` runs it alone.
 
     GET /<kind>/<photo>/<x>-<y>-<width>x<height>.<jpg|png|webp>    an answer of `faults.KINDS`
+    GET /shapes/<archive>.zip                                      an archive, or a range of it
     GET /robots.txt                                                the rules for robots
     GET /_stats                                                    counts of all requests but these
 """
@@ -23,8 +24,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Self, cast
 
+from dataset_assets.demo.archive_answers import archive_answer
 from dataset_assets.demo.faults import KINDS, ROBOTS_TXT, Answer, Asked, End, answer, json_answer
-from dataset_assets.demo.lists import HOST, PORT
+from dataset_assets.demo.lists import HOST, PORT, SHAPES
 from dataset_assets.demo.photos import PHOTOS, Crop
 from dataset_assets.errors import ConfigurationError
 
@@ -119,11 +121,14 @@ class Site:
         self._by_path: Counter[str] = Counter()
         self._by_kind: Counter[str] = Counter()
 
-    def get(self, path: str) -> Answer:
-        """Answer a request and count it."""
+    def get(self, path: str, range_: str | None = None) -> Answer:
+        """Answer a request and count it. `range_` is its header `Range`."""
         if path == _STATS:
             return json_answer({"requests": self._by_kind.total(), "by_kind": dict(self._by_kind)})
         name, _, rest = path.removeprefix("/").partition("/")
+        if name == SHAPES:
+            self._by_kind[name] += 1
+            return archive_answer(rest, range_)
         kind = KINDS.get(name)
         crop = Crop.parse(rest)
         earlier = self._by_path[path]
@@ -199,10 +204,12 @@ def _respond(site: Site, head: bytearray) -> tuple[Answer, End]:
     path, _, version = target.partition(" ")
     if version not in {"HTTP/1.1", "HTTP/1.0"} or method != "GET":
         return answer("405 Method Not Allowed", b"only GET\n", "Allow: GET"), End.CLOSE
-    reply = site.get(path.partition("?")[0])
-    closes = version == "HTTP/1.0" or any(
-        field.lower().replace(" ", "") == "connection:close" for field in fields
-    )
+    headers = {
+        name.strip().lower(): value.strip()
+        for name, _, value in (field.partition(":") for field in fields)
+    }
+    reply = site.get(path.partition("?")[0], headers.get("range"))
+    closes = version == "HTTP/1.0" or headers.get("connection", "").lower() == "close"
     return reply, End.CLOSE if closes and reply.end is End.KEEP else reply.end
 
 

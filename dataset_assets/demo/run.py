@@ -15,22 +15,31 @@ from dataset_assets.demo.lists import PORT, write_lists
 from dataset_assets.demo.photo_server import PhotoServer
 from dataset_assets.hub.loading import load_published
 from dataset_assets.images.contact_sheet import draw_contact_sheet
+from dataset_assets.orchestration.build import build_defs
 from dataset_assets.orchestration.environment import ensure_dagster_home, read_environment
-from dataset_assets.orchestration.materialize import materialize_dataset
-from dataset_assets.orchestration.stages.hub_upload.section import HUB_FOLDER, HUB_UPLOAD
-from dataset_assets.orchestration.stages.raw_urls.section import RAW_URLS
+from dataset_assets.orchestration.materialize import (
+    made_stages,
+    materialize_dataset,
+)
+from dataset_assets.orchestration.stages.hub_upload.section import HUB_FOLDER
+from dataset_assets.orchestration.stages.loader_preview.asset import DRAWING
+from dataset_assets.orchestration.stages.loader_preview.section import LOADER_PREVIEW
 from dataset_assets.orchestration.stages.shards.section import SHARDS
 from dataset_assets.orchestration.stages.split_archives.section import SPLIT_ARCHIVES
+from dataset_assets.orchestration.stages.staged.section import STAGED
 from dataset_assets.records.shards import ShardRecord, add_counts
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.shards.commits import list_records
 from dataset_assets.shards.reading import read_samples
 from dataset_assets.splits.versions import load_split
+from dataset_assets.staging.summary import read_staged
 from dataset_assets.storage.store import Store, open_store
 
 # As in catalog/demo/defs.yaml.
 DATASET = "demo"
 REPO = "demo/photographs"
+# As in catalog/demo_shapes/defs.yaml.
+SHAPES_DATASET = "demo_shapes"
 CONTACT_SHEET = "contact_sheet.png"
 _SHEET_TILES = 48
 _STREAMED = 3
@@ -50,21 +59,25 @@ def run_demo(console: Console | None = None) -> int:
     write_lists(root / DATASET / "lists")
     started = time.monotonic()
     began = time.time()
+    definitions = build_defs()
+    console.print(f"photo server on http://127.0.0.1:{PORT}")
     with PhotoServer(PORT) as server:
-        stages = ", ".join((RAW_URLS, SHARDS, SPLIT_ARCHIVES, HUB_UPLOAD))
-        console.print(
-            f"materializing {stages} of {DATASET}, with a photo server on http://127.0.0.1:{PORT}"
-        )
-        done = materialize_dataset(DATASET)
+        done = []
+        for dataset in (DATASET, SHAPES_DATASET):
+            stages = ", ".join(made_stages(definitions, dataset))
+            console.print(f"materializing {stages} of {dataset}", soft_wrap=True)
+            done.append(materialize_dataset(dataset, definitions=definitions))
         requests = server.stats()["requests"]
-    for problem in done.problems:
+    success = all(each.success for each in done)
+    for problem in (problem for each in done for problem in each.problems):
         console.print(f"[red]{problem}[/red]", soft_wrap=True)
     published = root / HUB_FOLDER / REPO
-    streamed = _stream(published) if done.success else []
+    streamed = _stream(published) if success else []
     sets = _shard_sets(root)
     table = _table([record for store in sets for record in list_records(store)])
-    if done.success:
+    if success:
         _add_splits(table, load_split(open_store(str(root / DATASET / SPLIT_ARCHIVES))))
+        _add_staged(table, root / SHAPES_DATASET / STAGED)
     table.add_section()
     written = _files_written(root, since=began)
     table.add_row(
@@ -76,7 +89,7 @@ def run_demo(console: Console | None = None) -> int:
     _show_places(console, root, sets, home)
     for line in streamed:
         console.print(f"streamed       {line}", soft_wrap=True, highlight=False)
-    return 0 if done.success else 1
+    return 0 if success else 1
 
 
 def _shard_sets(root: Path) -> list[Store]:
@@ -116,9 +129,30 @@ def _add_splits(table: Table, manifest: SplitManifest) -> None:
     table.add_row("version", manifest.version[:12])
 
 
+def _add_staged(table: Table, folder: Path) -> None:
+    table.add_section()
+    for path in sorted(folder.iterdir()):
+        partition = read_staged(open_store(str(path)))
+        if partition is None:
+            continue
+        shown = {each.id: each.name for each in partition.classes}
+        images = (
+            f"{count:,} with {shown[int(label)]}s"
+            for label, count in partition.images.items()
+            if int(label) in shown
+        )
+        name = f"{SHAPES_DATASET} {partition.partition}"
+        table.add_row(name, f"{partition.samples:,} images: {', '.join(images)}")
+
+
 def _files_written(root: Path, *, since: float) -> int:
     """Count the files with samples that were written since a time."""
-    folders = (root / DATASET / SHARDS, root / DATASET / SPLIT_ARCHIVES, root / HUB_FOLDER)
+    folders = (
+        root / DATASET / SHARDS,
+        root / DATASET / SPLIT_ARCHIVES,
+        root / HUB_FOLDER,
+        root / SHAPES_DATASET / STAGED,
+    )
     paths = (path for folder in folders for path in folder.rglob("*"))
     return sum(path.is_file() and path.stat().st_mtime >= since for path in paths)
 
@@ -129,6 +163,7 @@ def _show_places(console: Console, root: Path, sets: list[Store], home: Path) ->
         "shards": root / DATASET / SHARDS,
         "splits": root / DATASET / SPLIT_ARCHIVES,
         "published": root / HUB_FOLDER / REPO,
+        "a batch": root / SHAPES_DATASET / LOADER_PREVIEW / DRAWING,
         "the graph": f"{_OPEN_UI}   (DAGSTER_HOME={home})",
     }
     for name, place in places.items():

@@ -87,6 +87,12 @@ def materialize_dataset(
     )
 
 
+def made_stages(definitions: dg.Definitions, name: str) -> list[str]:
+    """Return the stages of a dataset that `materialize_dataset` makes, upstream first."""
+    stages = (key.path[1] for key in _asset_keys(definitions) if key.path[0] == name)
+    return list(dict.fromkeys(stages))
+
+
 @dataclass(frozen=True, slots=True)
 class _Dataset:
     """A dataset, the Dagster that runs it, and the runs so far."""
@@ -102,13 +108,7 @@ class _Dataset:
         cls, name: str, instance: dg.DagsterInstance | None, definitions: dg.Definitions | None
     ) -> "_Dataset":
         definitions = definitions or build_defs()
-        graph = definitions.resolve_asset_graph()
-        stages = set(registry.names(ROLE))
-        keys = [
-            key
-            for key in graph.toposorted_asset_keys
-            if key in graph.materializable_asset_keys and stages.intersection(key.path[1:2])
-        ]
+        keys = _asset_keys(definitions)
         datasets = sorted({key.path[0] for key in keys})
         if name not in datasets:
             raise ConfigurationError(
@@ -172,6 +172,17 @@ class _Dataset:
             for partition in known
             if partition not in made or storage.store(*key.path, partition).size(MANIFEST) is None
         ]
+
+
+def _asset_keys(definitions: dg.Definitions) -> list[dg.AssetKey]:
+    """Return the keys of the assets that stages make, upstream first."""
+    graph = definitions.resolve_asset_graph()
+    stages = set(registry.names(ROLE))
+    return [
+        key
+        for key in graph.toposorted_asset_keys
+        if key in graph.materializable_asset_keys and stages.intersection(key.path[1:2])
+    ]
 
 
 def _instance() -> dg.DagsterInstance:

@@ -18,6 +18,7 @@ from dataset_assets.demo.faults import KINDS
 from dataset_assets.demo.lists import HOST, url_table
 from dataset_assets.demo.photo_server import PhotoServer
 from dataset_assets.demo.photos import Crop
+from dataset_assets.demo.shapes import archives
 from dataset_assets.errors import ConfigurationError
 
 CROP = Crop("coffee", 80, 10, 400, 300, "jpg")
@@ -56,6 +57,11 @@ def _drain(connection):
 
 def _ask(path):
     return f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+
+
+def _ask_range(path, wanted):
+    fields = f"Host: {HOST}\r\nRange: {wanted}\r\nConnection: close"
+    return f"GET {path} HTTP/1.1\r\n{fields}\r\n\r\n".encode()
 
 
 def _split(received):
@@ -310,3 +316,21 @@ def test_server_says_where_it_is_and_ends_well_when_run_alone():
         os.kill(alone.pid, signal.SIGTERM)
         assert alone.wait(10) == 0
         assert alone.stderr.read() == ""
+
+
+def test_archives_are_served_whole_and_in_ranges(server):
+    whole = archives()["val2017.zip"]
+    assert _get(server, "/shapes/val2017.zip")[2] == whole
+    size = len(whole)
+    for wanted, first, last in (
+        ("bytes=0-99", 0, 99),
+        (f"bytes={size - 10}-", size - 10, size - 1),
+        (f"bytes=100-{size * 2}", 100, size - 1),
+    ):
+        head, body = _split(_raw(server, _ask_range("/shapes/val2017.zip", wanted)))
+        assert head.startswith("HTTP/1.1 206 ")
+        assert f"Content-Range: bytes {first}-{last}/{size}" in head
+        assert body == whole[first : last + 1]
+    head, _ = _split(_raw(server, _ask_range("/shapes/val2017.zip", f"bytes={size}-")))
+    assert head.startswith("HTTP/1.1 416 ")
+    assert _get(server, "/shapes/other.zip")[0] == 404

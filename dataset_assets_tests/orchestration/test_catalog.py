@@ -6,16 +6,22 @@ import dagster as dg
 import pytest
 
 import dataset_assets.orchestration.catalog
-from dataset_assets.demo.lists import write_lists
+from dataset_assets.demo.lists import PORT, write_lists
+from dataset_assets.demo.photo_server import PhotoServer
+from dataset_assets.demo.shapes import PARTITIONS
 from dataset_assets.orchestration.build import build_defs
 from dataset_assets.orchestration.environment import Environment
+from dataset_assets.orchestration.materialize import materialize_dataset
 from dataset_assets.orchestration.partitions import range_tags
+from dataset_assets.pipelines.verify.shards import verify_set
+from dataset_assets.staging.summary import read_staged
+from dataset_assets.storage.store import open_store
 from dataset_assets_tests.orchestration.graphs import failure_of
 
 CATALOG = Path(dataset_assets.orchestration.catalog.__file__).parent
 DATASETS = sorted(path.parent.name for path in CATALOG.glob("*/defs.yaml"))
 #: dataset -> its first asset
-STAGED = ("cityscapes", "coco", "imagenet", "street_labels")
+STAGED = ("cityscapes", "coco", "demo_shapes", "imagenet", "street_labels")
 FIRST = {
     name: "split_archives"
     if name == "driving_frames"
@@ -50,8 +56,8 @@ def test_dataset_has_its_assets_when_loaded(definitions, dataset):
 
 
 @pytest.mark.parametrize(
-    "dataset", [name for name in DATASETS if name != "coco"]
-)  # that one is there, on the web
+    "dataset", [name for name in DATASETS if name not in {"coco", "demo_shapes"}]
+)  # those are there, on the web and on the photo server
 def test_one_clear_error_is_given_when_the_source_is_not_there(
     definitions, instance, dataset, monkeypatch
 ):
@@ -85,6 +91,7 @@ def test_examples_say_what_they_need_when_they_are_not_the_demo(definitions):
     }
     assert {dataset for dataset, need in needs.items() if need == "network"} == set(DATASETS) - {
         "demo",
+        "demo_shapes",
         "driving_frames",
         "imagenet",
         "street_labels",
@@ -98,3 +105,21 @@ def test_demo_becomes_at_least_eight_partitions_when_planned(tmp_path, instance)
         instance=instance, asset_selection=[dg.AssetKey(["demo", "raw_urls"])]
     ).success
     assert 8 <= len(instance.get_dynamic_partitions("demo__shards")) <= 10
+
+
+def test_shapes_are_staged_from_the_photo_server_and_keep_their_names(tmp_path, instance):
+    definitions = build_defs(Environment(root=str(tmp_path)))
+    with PhotoServer(PORT):
+        done = materialize_dataset("demo_shapes", instance=instance, definitions=definitions)
+    assert done.problems == ()
+    for partition, images in PARTITIONS.items():
+        store = open_store(str(tmp_path / "demo_shapes" / "staged" / partition))
+        assert verify_set(store) == []
+        staged = read_staged(store)
+        assert (staged.samples, staged.rows, staged.warnings) == (images, images, {})
+        assert [each.name for each in staged.classes] == ["circle", "triangle", "square", "star"]
+    key = dg.AssetKey(["demo_shapes", "loader_preview"])
+    found = instance.get_latest_materialization_event(key).asset_materialization.metadata
+    shown = {row.data["class"] for row in found["classes in the batch"].value.records}
+    assert {"circle", "square"} <= shown
+    assert "person" not in shown

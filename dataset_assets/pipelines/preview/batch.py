@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.errors import ConfigurationError, SourceError
-from dataset_assets.loaders.labels.class_dictionary import SHIPPED, ClassDictionary
+from dataset_assets.loaders.labels.class_dictionary import SHIPPED, ClassDictionary, shipped
 from dataset_assets.loaders.labels.label_maps import (
     DictionarySource,
     TrainIds,
@@ -193,11 +193,17 @@ def _augment_options(options: PreviewOptions, ignore: int) -> AugmentOptions:
 
 def _dictionary_for(rows: ShardRows, source: DictionarySource | None) -> ClassDictionary:
     dataset = rows.dataset
-    if source is None and dataset is not None:
-        if dataset.source not in SHIPPED:
-            return _make_dictionary(dataset)
-        source = dataset.source
-    return read_dictionary(source or "", rows.store)
+    if source is not None or dataset is None:
+        return read_dictionary(source or "", rows.store)
+    if dataset.source in SHIPPED and _has_its_names(dictionary := shipped(dataset.source), dataset):
+        return dictionary
+    return _make_dictionary(dataset)
+
+
+def _has_its_names(dictionary: ClassDictionary, dataset: StagedDataset) -> bool:
+    """Tell whether ids mean the same in both: other classes in the layout of COCO have its ids."""
+    names = {entry.id: entry.name for entry in dictionary.objects}
+    return all(names.get(each.id, each.name) == each.name for each in dataset.classes)
 
 
 def _make_dictionary(dataset: StagedDataset) -> ClassDictionary:

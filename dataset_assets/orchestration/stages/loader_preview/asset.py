@@ -52,7 +52,7 @@ def loader_preview_asset(spec: DatasetSpec, section: LoaderPreview) -> dg.Assets
         kinds={"torch", "image"},
     )
     def loader_preview(storage: StorageResource) -> dg.MaterializeResult[None]:
-        # Loads OpenCV and torch.
+        # Loads OpenCV.
         from dataset_assets.pipelines.preview.batch import PreviewOptions, preview_batch
 
         with as_failure():
