@@ -63,6 +63,9 @@ class Cause(StrEnum):
     ASPECT_RATIO_TOO_LARGE = "aspect_ratio_too_large"
     INVALID_BBOX = "invalid_bbox"
     ENCODE_ERROR = "encode_error"
+    NOT_VIDEO = "not_video"
+    VIDEO_TOO_SHORT = "video_too_short"  # fewer frames than its bucket
+    NO_CAPTION = "no_caption"
 
     @property
     def is_transient(self) -> bool:
@@ -105,6 +108,9 @@ CONTENT_CAUSES = frozenset(
         Cause.ASPECT_RATIO_TOO_LARGE,
         Cause.INVALID_BBOX,
         Cause.ENCODE_ERROR,
+        Cause.NOT_VIDEO,
+        Cause.VIDEO_TOO_SHORT,
+        Cause.NO_CAPTION,
     }
 )
 
