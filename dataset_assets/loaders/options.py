@@ -44,15 +44,22 @@ class LoaderSource:
     """(samples,) whether a sample is taken at all. None: all are."""
     sample_weights: NDArray[Any] | None = None
     """(samples,) samples are drawn with replacement in these proportions. None: each once."""
+    groups: NDArray[np.integer[Any]] | None = None
+    """(samples,) group of each sample, such as its resolution bucket: a batch has samples of one
+    group, of any source. None for all: batches are mixed."""
 
     def __post_init__(self) -> None:
-        for name in ("keep", "sample_weights"):
+        for name in ("keep", "sample_weights", "groups"):
             values = getattr(self, name)
             if values is not None and np.shape(values) != (len(self.rows),):
                 raise ConfigurationError(
                     f"{name}: expected {len(self.rows)} values, one per sample of {self.rows.url}, "
                     f"got an array of shape {np.shape(values)}"
                 )
+        if self.groups is not None and not np.issubdtype(np.asarray(self.groups).dtype, np.integer):
+            raise ConfigurationError(
+                f"groups: expected integers, got {np.asarray(self.groups).dtype}"
+            )
         if self.weight is not None and not self.weight > 0:
             raise ConfigurationError(
                 f"weight: expected a number above 0, got {self.weight!r}; to use no samples of a "
@@ -94,9 +101,9 @@ class LoaderOptions:
     window_shards: int = 8
     """Shards whose samples are mixed at a time. As many as there are: a full shuffle."""
     drop_last: bool = False
-    """Leave out the samples after the last complete global batch."""
+    """Leave out the samples after the last complete global batch; with groups, of each group."""
     pad: str = "repeat"
-    """Last batch, if the ranks do not divide it: "repeat" some of its samples, or "drop" some."""
+    """Partial batch that the ranks do not divide: "repeat" some of its samples, or "drop" some."""
     stop: str = "first_exhausted"
     """End of an epoch of weighted sources. "all_exhausted" repeats samples of the others."""
     samples_per_epoch: int | None = None

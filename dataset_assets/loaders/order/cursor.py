@@ -4,7 +4,7 @@ A state can be loaded on other machines, with other numbers of workers and ranks
 upgrade.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ VERSION = 1
 #: the same where the state is loaded.
 _SHAPING = {
     "data": "the shards",
-    "mix": "the sources' weights, `keep` or `sample_weights`",
+    "mix": "the sources' weights, `keep`, `sample_weights` or `groups`",
     "global_batch_size": "global_batch_size",
     "seed": "seed",
     "shuffle": "shuffle",
@@ -30,8 +30,8 @@ _SHAPING = {
 class EpochCursor:
     """The epoch that is iterated, and the position in it."""
 
-    batches: int
-    """Batches of an epoch."""
+    batches: Callable[[int], int]
+    """Epoch -> its batches."""
     epoch: int = 0
     start: int = 0
     """Batch at which the next iteration starts, unless an iteration was in progress."""
@@ -71,7 +71,7 @@ class EpochCursor:
     def position(self) -> tuple[int, int]:
         """Return (epoch, batches handed out); the end of an epoch is the start of the next."""
         batch = self.taken if self.is_started else self.start
-        return (self.epoch + 1, 0) if batch >= self.batches else (self.epoch, batch)
+        return (self.epoch + 1, 0) if batch >= self.batches(self.epoch) else (self.epoch, batch)
 
 
 def write_state(
@@ -93,8 +93,16 @@ def read_state(
     cursor: EpochCursor,
     shaping: Mapping[str, Any],
     sizes: Mapping[str, int],
+    longest: Callable[[int], int],
 ) -> None:
     """Move a cursor to where a state was saved.
+
+    Args:
+        state: the state.
+        cursor: what to move.
+        shaping: as for `write_state`.
+        sizes: as for `write_state`.
+        longest: epoch -> its batches with any number of ranks.
 
     Raises:
         LoaderStateMismatch: it is not a state, or belongs to other data or options.
@@ -117,18 +125,20 @@ def read_state(
             )
     epoch = state.get("epoch")
     batches = state.get("batches")
-    is_epoch = isinstance(epoch, int) and epoch >= 0
-    is_batch = isinstance(batches, int) and 0 <= batches <= cursor.batches
-    if not is_epoch or not is_batch:
+    if not isinstance(epoch, int) or epoch < 0:
         raise LoaderStateMismatch(
-            f"epoch {epoch!r}, batch {batches!r}: expected a batch up to {cursor.batches}; "
+            f"epoch {epoch!r}: expected a number of at least 0; the state is damaged"
+        )
+    if not isinstance(batches, int) or not 0 <= batches <= longest(epoch):
+        raise LoaderStateMismatch(
+            f"epoch {epoch}, batch {batches!r}: expected a batch up to {longest(epoch)}; "
             "the state is damaged"
         )
-    # with other ranks an epoch may be one batch shorter, see `LoaderOptions.pad`
-    if batches == cursor.batches:
-        cursor.seek(state["epoch"] + 1, 0)
+    # with other ranks an epoch may be shorter, see `LoaderOptions.pad`
+    if batches >= cursor.batches(epoch):
+        cursor.seek(epoch + 1, 0)
     else:
-        cursor.seek(state["epoch"], state["batches"])
+        cursor.seek(epoch, batches)
 
 
 def _data_text(sizes: Mapping[str, Any], digest: Any) -> str:

@@ -103,7 +103,8 @@ class EpochOrder:
 
     Raises:
         SourceError: a source has no samples.
-        ConfigurationError: some sources have weights and some do not, or an epoch would be empty.
+        ConfigurationError: some sources have weights or groups and some do not, or an epoch would
+            be empty.
     """
 
     def __init__(self, sources: Sequence[LoaderSource], options: LoaderOptions) -> None:
@@ -122,6 +123,8 @@ class EpochOrder:
         self.counts = _counts(sizes, [source.weight for source in sources], options)
         self.samples = sum(self.counts)
         """Samples of an epoch, before padding."""
+        self.groups = _groups(sources)
+        """(samples,) group of each sample of all sources; None if batches are mixed."""
         self.mix = _mix_digest(sources, self.counts)
         """Hex digest of all that shapes the order beside shards and options."""
 
@@ -208,11 +211,30 @@ def _apportion(total: int, shares: list[float]) -> list[int]:
     return counts
 
 
+def _groups(sources: Sequence[LoaderSource]) -> Indices | None:
+    """Return the groups of the samples of all sources.
+
+    Raises:
+        ConfigurationError: some sources have them and some do not.
+    """
+    given = [np.asarray(each.groups, np.int64) for each in sources if each.groups is not None]
+    if not given:
+        return None
+    if len(given) < len(sources):
+        raise ConfigurationError(
+            f"groups: expected them for each of {len(sources)} sources or for none, got "
+            f"{len(given)}"
+        )
+    return np.concatenate(given)
+
+
 def _mix_digest(sources: Sequence[LoaderSource], counts: list[int]) -> str:
     digest = hashlib.sha256(repr(counts).encode())
     for source in sources:
         for values, kind in ((source.keep, np.bool_), (source.sample_weights, np.float64)):
             digest.update(_array_bytes(values, kind))
+        if source.groups is not None:
+            digest.update(_array_bytes(source.groups, np.int64))
     return digest.hexdigest()[:8]
 
 

@@ -10,6 +10,7 @@ from torch.utils.data import Sampler
 
 from dataset_assets.loaders.options import LoaderOptions
 from dataset_assets.loaders.order.epoch import EpochOrder, Indices
+from dataset_assets.loaders.order.grouping import BatchSizes, divide, divide_by_group
 
 
 class SampleRequest(NamedTuple):
@@ -23,8 +24,8 @@ class SampleRequest(NamedTuple):
 class GlobalBatchSampler(Sampler[list[SampleRequest]]):
     """The batches of one rank in epoch `epoch`, from batch `start` on.
 
-    The last global batch may be short. If the ranks do not divide it, some of its samples are
-    repeated or dropped, as `LoaderOptions.pad` says.
+    A partial batch is short. If the ranks do not divide it, some of its samples are repeated or
+    dropped, as `LoaderOptions.pad` says.
     """
 
     def __init__(self, order: EpochOrder, options: LoaderOptions) -> None:
@@ -35,47 +36,51 @@ class GlobalBatchSampler(Sampler[list[SampleRequest]]):
         self.drop_last = options.drop_last
         self._order = order
         self._options = options
-        self._cached: tuple[int, Indices] | None = None
-        self._full, tail = divmod(order.samples, options.global_batch_size)
-        self._tail = 0 if options.drop_last else tail
-        world = options.world_size
-        is_cut = options.pad == "drop"
-        self._tail_of_rank = self._tail // world if is_cut else -(-self._tail // world)
+        self._groups = order.groups
+        self._mixed = divide(order.samples, options) if order.groups is None else None
+        self._cached: tuple[int, Indices, BatchSizes] | None = None
 
     def __len__(self) -> int:
-        """Return the batches of a whole epoch; equal on all ranks."""
-        return self._full + (self._tail_of_rank > 0)
+        """Return the batches of the whole epoch; equal on all ranks."""
+        return self.count(self.epoch)
 
-    @property
-    def samples(self) -> int:
-        """Samples of a whole epoch on this rank."""
-        return self._full * self.batch_size + self._tail_of_rank
+    def count(self, epoch: int) -> int:
+        """Return the batches of an epoch."""
+        return len(self.sizes(epoch))
 
-    @property
-    def padded(self) -> int:
-        """Samples of an epoch that are repeated on all ranks together; negative: dropped."""
-        return self._tail_of_rank * self._options.world_size - self._tail
+    def sizes(self, epoch: int) -> BatchSizes:
+        """Return the batches of an epoch; they differ between epochs only if there are groups."""
+        return self._divided(epoch)[1] if self._mixed is None else self._mixed
 
     def epoch_order(self) -> Indices:
-        """Return the order of the epoch, computed once."""
-        if self._cached is None or self._cached[0] != self.epoch:
-            self._cached = self.epoch, self._order.epoch(self.epoch)
-        return self._cached[1]
+        """Return the samples of the epoch, batch after batch; computed once."""
+        return self._divided(self.epoch)[0]
+
+    def position(self, batch: int) -> int:
+        """Return the position in the epoch of the first sample of a batch, or the end."""
+        starts = self.sizes(self.epoch).starts
+        return int(starts[min(batch, len(starts) - 1)])
 
     def __iter__(self) -> Iterator[list[SampleRequest]]:
         """Yield the batches from `start` on."""
-        order = self.epoch_order()
         epoch = self.epoch
-        for number in range(self.start, len(self)):
-            size = self.batch_size if number < self._full else self._tail_of_rank
-            first = number * self._options.global_batch_size + self._options.rank * size
+        order, sizes = self._divided(epoch)
+        starts = sizes.starts.tolist()
+        for number in range(self.start, len(sizes)):
+            size = int(sizes.of_rank[number])
+            start = starts[number]
+            count = starts[number + 1] - start
+            first = start + self._options.rank * size
             yield [
-                SampleRequest(epoch, position, self._index(order, position))
+                SampleRequest(epoch, position, int(order[start + (position - start) % count]))
                 for position in range(first, first + size)
             ]
 
-    def _index(self, order: Indices, position: int) -> int:
-        if position < len(order):
-            return int(order[position])
-        tail = self._full * self._options.global_batch_size
-        return int(order[tail + (position - tail) % self._tail])
+    def _divided(self, epoch: int) -> tuple[Indices, BatchSizes]:
+        if self._cached is None or self._cached[0] != epoch:
+            order = self._order.epoch(epoch)
+            if self._groups is None:
+                self._cached = epoch, order, divide(len(order), self._options)
+            else:
+                self._cached = epoch, *divide_by_group(order, self._groups, self._options)
+        return self._cached[1:]

@@ -108,7 +108,7 @@ class ShardLoader(DataLoader[Any]):
         order = EpochOrder(self._sources, self.options)
         self._samples_per_epoch = order.counts
         self._sampler = GlobalBatchSampler(order, self.options)
-        self._cursor = EpochCursor(len(self._sampler))
+        self._cursor = EpochCursor(self._sampler.count)
         self._shaping = _shaping(self._sources, order, self.options)
         self._sizes = {
             "shards": sum(len(each.rows.shard_bytes) for each in self._sources),
@@ -116,7 +116,7 @@ class ShardLoader(DataLoader[Any]):
         }
         self._timer = WaitTimer()
         self._downloads = Downloads()
-        max_bad = math.ceil(self.options.max_bad_fraction * self._sampler.samples)
+        max_bad = math.ceil(self.options.max_bad_fraction * self._sampler.sizes(0).samples)
         self._samples = ShardDataset(self._sources, transform, self.options, max_bad=max_bad)
         workers = self.options.num_workers
         if workers:
@@ -154,6 +154,7 @@ class ShardLoader(DataLoader[Any]):
         try:
             yield from self._hand_out(batches, prefetcher)
             self._cursor.finish()
+            self._sampler.epoch = self._cursor.epoch
         except Exception as exc:
             # its workers have stopped midway
             self._iterator = None
@@ -184,7 +185,7 @@ class ShardLoader(DataLoader[Any]):
         """Return the position up to which samples are requested, or will be by the next batch."""
         options = self.options
         ahead = max(options.num_workers * options.prefetch_batches, 1)
-        return (self._cursor.taken + ahead) * options.global_batch_size
+        return self._sampler.position(self._cursor.taken + ahead)
 
     def _start_prefetcher(self) -> Prefetcher | None:
         options = self.options
@@ -194,7 +195,7 @@ class ShardLoader(DataLoader[Any]):
         starts = np.cumsum([0, *(len(each.rows.shard_bytes) for each in self._sources)])
         numbered = zip(self._sources, starts[:-1], strict=True)
         shard = np.concatenate([each.rows.shard + start for each, start in numbered])
-        first = self._sampler.start * options.global_batch_size
+        first = self._sampler.position(self._sampler.start)
         uses = shard_uses(self._sampler.epoch_order(), first, shard)
         limits = PrefetchLimits(
             ahead=options.prefetch_shards,
@@ -211,6 +212,7 @@ class ShardLoader(DataLoader[Any]):
         The position from `load_state_dict` is kept if the epoch is the same.
         """
         self._cursor.set_epoch(epoch)
+        self._sampler.epoch = self._cursor.epoch
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position after the last batch that was handed out.
@@ -225,7 +227,15 @@ class ShardLoader(DataLoader[Any]):
         Raises:
             LoaderStateMismatch: it belongs to other data or options; the message names which.
         """
-        read_state(state, self._cursor, self._shaping, self._sizes)
+        sampler = self._sampler
+        read_state(
+            state,
+            self._cursor,
+            self._shaping,
+            self._sizes,
+            longest=lambda epoch: sampler.sizes(epoch).longest,
+        )
+        sampler.epoch = self._cursor.epoch
 
     def metrics(self) -> dict[str, Any]:
         """Return the metrics of this rank since the loader was made.
@@ -236,6 +246,7 @@ class ShardLoader(DataLoader[Any]):
         timer = self._timer
         samples = counters.total(Metric.SAMPLES)
         total_s = timer.total_s
+        batches = self._sampler.sizes(self._sampler.epoch)
         return {
             "batches": timer.batches,
             "samples": samples,
@@ -248,7 +259,8 @@ class ShardLoader(DataLoader[Any]):
             "bad_samples": counters.total(Metric.BAD),
             "bad_keys": [self._samples.describe(index) for index in counters.bad_indices()],
             "samples_per_epoch": self._samples_per_epoch,
-            "padded": self._sampler.padded,
+            "padded": batches.padded,
+            "left_out": batches.left_out,
         }
 
 

@@ -152,7 +152,7 @@ def _weighted(store, tmp_path):
                 r"109 samples in 4 shards, \w+ now"
             ),
         ),
-        (_weighted, "the sources' weights, `keep` or `sample_weights` changed"),
+        (_weighted, "the sources' weights, `keep`, `sample_weights` or `groups` changed"),
         (
             lambda store, _: make(store, global_batch_size=16),
             "global_batch_size changed since the state was saved: 8 then, 16 now",
