@@ -114,6 +114,10 @@ class TrainingSamples:
         self._read = read
         self._positions: dict[str, int] | None = None
 
+    def with_options(self, options: SampleOptions) -> "TrainingSamples":
+        """Return the same samples with other buckets, captions or reshaping."""
+        return TrainingSamples(self.samples, self._read, options, self.sizes)
+
     def __len__(self) -> int:
         return len(self.samples)
 

@@ -68,6 +68,7 @@ class ShardDataset(Dataset[Any]):
             for source in sources
         ]
         self._kept = [source.keep for source in sources]
+        self._groups = [source.groups for source in sources]
         self._transform = transform
         self._options = options
         self._max_bad = max_bad
@@ -191,15 +192,20 @@ class ShardDataset(Dataset[Any]):
             )
 
     def _neighbors(self, index: int) -> list[int]:
-        """Return the samples of the same shard around one, nearest first.
+        """Return the samples of the same shard and group around one, nearest first.
 
         They depend on the set only, and their shard is at hand already.
         """
         source, row = self._locate(index)
         shard = self._readers[source].rows.shard
         kept = self._kept[source]
-        steps = range(1, _MAX_REPLACEMENTS + 1)
-        near = [row + sign * step for step in steps for sign in (1, -1)]
+        groups = self._groups[source]
+        if groups is None:
+            steps = range(1, _MAX_REPLACEMENTS + 1)
+            near = [row + sign * step for step in steps for sign in (1, -1)]
+        else:  # those of a rare group may be far
+            same_group = np.flatnonzero(groups == groups[row])
+            near = same_group[np.argsort(np.abs(same_group - row), kind="stable")][1:].tolist()
         same = [other for other in near if 0 <= other < len(shard) and shard[other] == shard[row]]
         usable = [other for other in same if kept is None or kept[other]]
         return [index - row + other for other in usable[:_MAX_REPLACEMENTS]]
