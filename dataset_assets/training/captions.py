@@ -82,8 +82,9 @@ class CaptionOptions:
     """Column -> its new name."""
 
     def __post_init__(self) -> None:
-        checks.texts("caption_columns", self.caption_columns)
-        checks.texts("drop_columns", self.drop_columns)
+        for name in ("caption_columns", "drop_columns"):
+            object.__setattr__(self, name, checks.texts(name, getattr(self, name)))
+        object.__setattr__(self, "caption_weights", tuple(self.caption_weights))
         checks.number("caption_dropout_p", self.caption_dropout_p, 0, 1)
         checks.one_of(
             "caption_dropout_technique", self.caption_dropout_technique, DROPOUT_TECHNIQUES

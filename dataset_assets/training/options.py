@@ -1,6 +1,8 @@
 """Options of a training set: buckets, reshaping, short videos and captions of its samples."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
 
 from dataset_assets import checks
 from dataset_assets.errors import ConfigurationError
@@ -40,14 +42,42 @@ class SampleOptions:
     """Seed of the choice of captions and of random crops."""
 
     def __post_init__(self) -> None:
-        parse_buckets("image_resolution_buckets", self.image_resolution_buckets, "image")
-        parse_buckets("video_resolution_buckets", self.video_resolution_buckets, "video")
+        self._set_buckets("image_resolution_buckets", "image")
+        self._set_buckets("video_resolution_buckets", "video")
         checks.one_of("reshape_mode", self.reshape_mode, RESHAPE_MODES)
         checks.one_of("short_videos", self.short_videos, SHORT_VIDEOS)
         checks.boolean("upscale", self.upscale)
         checks.integer("seed", self.seed, 0)
         if not isinstance(self.captions, CaptionOptions):
             raise ConfigurationError(f"captions: expected CaptionOptions, got {self.captions!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values; `from_json` makes equal options of them."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Make options of what `to_json` returned.
+
+        Raises:
+            ConfigurationError: a value is invalid, or an option is unknown.
+        """
+        known = {each.name for each in fields(cls)}
+        checks.some_of("options of samples", list(values), known)
+        captions = values.get("captions", {})
+        if not isinstance(captions, Mapping):
+            raise ConfigurationError(f"captions: expected an object, got {captions!r}")
+        known = {each.name for each in fields(CaptionOptions)}
+        checks.some_of("options of captions", list(captions), known)
+        return cls(**{**values, "captions": CaptionOptions(**captions)})
+
+    def _set_buckets(self, name: str, medium: str) -> None:
+        """Make tuples of lists, so that equal options are equal."""
+        if getattr(self, name) is None:
+            return
+        first = 0 if medium == "video" else 1
+        sizes = tuple(bucket[first:] for bucket in parse_buckets(name, getattr(self, name), medium))
+        object.__setattr__(self, name, sizes)
 
     def buckets(self, medium: str) -> tuple[Bucket, ...]:
         """Return the buckets of a medium, "image" or "video"."""

@@ -15,6 +15,7 @@ from dataset_assets.errors import SourceError
 from dataset_assets.images.codec import decode
 from dataset_assets.images.header import read_header
 from dataset_assets.images.pixels import RefusedImage
+from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.staged import SampleError
 from dataset_assets.records.training import SourceSample
 from dataset_assets.training.buckets import Bucket
@@ -153,8 +154,7 @@ class TrainingSamples:
         """Return the bucket of each sample, or why it has none; payloads are read if need be."""
         known: dict[tuple[str, SampleSize], Bucket | SampleError] = {}
         found: list[Bucket | SampleError] = []
-        for position in range(len(self)):
-            medium = self.samples[position].medium
+        for position, medium in enumerate(self.media()):
             try:
                 size = self._size(position) or measure(self.read(position), medium)
             except SampleError as exc:
@@ -165,6 +165,20 @@ class TrainingSamples:
             found.append(known[medium, size])
         return found
 
+    def keys(self) -> list[str]:
+        """Return the key of each sample."""
+        return [self.samples[position].key for position in range(len(self))]
+
+    def media(self) -> list[str]:
+        """Return the medium of each sample."""
+        return [self.samples[position].medium for position in range(len(self))]
+
+    @property
+    def digest(self) -> str:
+        """Hex; equal for equal sets. Made of keys, media and the sizes of payloads."""
+        listed = (self.samples[position] for position in range(len(self)))
+        return fingerprint_of([[each.key, each.medium, each.size] for each in listed])
+
     def position_of(self, key: str) -> int:
         """Return the position of a key.
 
@@ -172,8 +186,7 @@ class TrainingSamples:
             SourceError: there is no such key.
         """
         if self._positions is None:
-            numbers = range(len(self))
-            self._positions = {self.samples[number].key: number for number in numbers}
+            self._positions = {each: number for number, each in enumerate(self.keys())}
         if key not in self._positions:
             raise SourceError(
                 f"expected one of {len(self)} keys, such as {next(iter(self._positions), '')!r}, "

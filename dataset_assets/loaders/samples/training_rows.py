@@ -18,8 +18,7 @@ class TrainingRows:
     """The samples of a set. There are no shards, so nothing is fetched ahead or cached.
 
     Args:
-        samples: the set.
-        digest: hex, equal for equal sets. None: that of keys, media, suffixes and sizes.
+        samples: the set. Its options are part of the digest, since batches depend on them.
     """
 
     shard_bytes: tuple[int, ...] = (0,)
@@ -27,10 +26,10 @@ class TrainingRows:
     dataset: StagedDataset | None = None
     columns: tuple[str, ...] = ()
 
-    def __init__(self, samples: TrainingSamples, digest: str | None = None) -> None:
+    def __init__(self, samples: TrainingSamples) -> None:
         self.samples = samples
         self.url = samples.samples[0].url if len(samples) else "a training set without samples"
-        self.digest = digest or _digest(samples)
+        self.digest = fingerprint_of([samples.digest, samples.options.to_json()])
         self.shard: NDArray[np.int32] = np.zeros(len(samples), np.int32)
 
     def __len__(self) -> int:
@@ -73,8 +72,3 @@ class TrainingRows:
 
     def check_shards(self) -> None:
         """Do nothing: reading a sample finds out whether its file is there."""
-
-
-def _digest(samples: TrainingSamples) -> str:
-    described = (samples.samples[position] for position in range(len(samples)))
-    return fingerprint_of([[each.key, each.medium, each.suffix, each.size] for each in described])

@@ -17,10 +17,8 @@ from dataset_assets.loaders.options import LoaderOptions, LoaderSource
 from dataset_assets.loaders.samples.sample import LoadedSample
 from dataset_assets.loaders.samples.training_rows import TrainingRows
 from dataset_assets.loaders.torch.loader import ShardLoader
-from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.staged import SampleError
 from dataset_assets.training.buckets import MEDIA, Bucket
-from dataset_assets.training.options import SampleOptions
 from dataset_assets.training.samples import TrainingSamples
 
 #: Fields of a batch that are tensors of integers.
@@ -33,7 +31,6 @@ def training_loader(
     options: LoaderOptions | None = None,
     *,
     weights: Sequence[float] | None = None,
-    digests: Sequence[str] | None = None,
 ) -> ShardLoader:
     """Make a loader of training batches.
 
@@ -46,15 +43,14 @@ def training_loader(
         sets: one set, or several. Without weights they are chained: each sample once an epoch.
         options: batch size, ranks, workers and all else. None: the defaults.
         weights: share of the samples of each set in an epoch.
-        digests: hex digest of each set, such as that of its manifest. None: of its keys.
 
     Returns:
         A loader whose batches are what `collate_training` returns.
 
     Raises:
         SourceError: no sample of a set has a bucket.
-        ConfigurationError: the numbers of sets, weights and digests differ, or the options cannot
-            work with these sets.
+        ConfigurationError: the numbers of sets and weights differ, or the options cannot work with
+            these sets.
 
     Example:
         >>> loader = training_loader([large, small], weights=[3, 1])
@@ -62,11 +58,10 @@ def training_loader(
         ...     loss = train(batch["image"], batch["caption"])
     """
     listed = [sets] if isinstance(sets, TrainingSamples) else list(sets)
-    for name, values in (("weights", weights), ("digests", digests)):
-        if values is not None and len(values) != len(listed):
-            raise ConfigurationError(
-                f"{name}: expected one for each of {len(listed)} sets, got {len(values)}"
-            )
+    if weights is not None and len(weights) != len(listed):
+        raise ConfigurationError(
+            f"weights: expected one for each of {len(listed)} sets, got {len(weights)}"
+        )
     buckets = [each.buckets() for each in listed]
     groups = _number_groups(listed, buckets)
     sources = []
@@ -74,8 +69,7 @@ def training_loader(
         keep = groups[number] >= 0
         if not keep.any():
             raise SourceError(_why_none(samples, buckets[number]))
-        digest = _digest(samples.options, None if digests is None else digests[number], samples)
-        rows = TrainingRows(samples, digest)
+        rows = TrainingRows(samples)
         weight = None if weights is None else weights[number]
         source = LoaderSource(rows=rows, weight=weight, keep=keep, groups=groups[number])
         sources.append(source)
@@ -130,8 +124,8 @@ def _number_groups(
     """Return the group of each sample, the same for a medium and bucket in all sets; -1: none."""
     names = [
         [
-            None if isinstance(bucket, SampleError) else (samples.samples[position].medium, bucket)
-            for position, bucket in enumerate(of_set)
+            None if isinstance(bucket, SampleError) else (medium, bucket)
+            for medium, bucket in zip(samples.media(), of_set, strict=True)
         ]
         for samples, of_set in zip(sets, buckets, strict=True)
     ]
@@ -141,11 +135,6 @@ def _number_groups(
         np.array([-1 if name is None else numbers[name] for name in of_set], np.int64)
         for of_set in names
     ]
-
-
-def _digest(options: SampleOptions, digest: str | None, samples: TrainingSamples) -> str:
-    """Digest what a state depends on: the samples, and what is made of them."""
-    return fingerprint_of([digest or TrainingRows(samples).digest, repr(options)])
 
 
 def _why_none(samples: TrainingSamples, buckets: Sequence[Bucket | SampleError]) -> str:
