@@ -23,6 +23,7 @@ from dataset_assets.training.captions import arrange_columns, choose_caption
 from dataset_assets.training.draws import draw
 from dataset_assets.training.frames import choose_frames
 from dataset_assets.training.options import SampleOptions
+from dataset_assets.training.orientation import read_orientation, turn
 from dataset_assets.training.reshape import normalize, reshape, reshape_video
 from dataset_assets.training.sizes import SampleSize, assign_bucket, measure
 from dataset_assets.training.video import Video
@@ -209,9 +210,11 @@ def _read_image(
     payload: bytes, bucket: Bucket, options: SampleOptions, corner: tuple[float, float]
 ) -> tuple[NDArray[np.float32], SampleSize]:
     try:
-        pixels, _ = decode(payload, read_header(payload))
+        header = read_header(payload)
+        pixels, _ = decode(payload, header)
     except RefusedImage as exc:
         raise SampleError(exc.cause, str(exc)) from exc
+    pixels = turn(pixels, read_orientation(payload, header))
     is_gray = pixels.ndim == 2
     rgb = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB if is_gray else cv2.COLOR_BGR2RGB)
     shaped = normalize(reshape(rgb, bucket, options.reshape_mode, corner))

@@ -9,11 +9,12 @@ from dataset_assets.records.staged import SampleError
 from dataset_assets.training.buckets import Bucket, choose_bucket, without_upscaling
 from dataset_assets.training.frames import choose_frames
 from dataset_assets.training.options import SampleOptions
+from dataset_assets.training.orientation import read_orientation, swaps_sides
 from dataset_assets.training.video import read_video_header
 
 
 class SampleSize(NamedTuple):
-    """Size of a sample as stored. Images have one frame."""
+    """Size of a sample as viewers show it. Images have one frame."""
 
     frames: int
     height: int
@@ -39,6 +40,8 @@ def measure(payload: bytes, medium: str) -> SampleSize:
         header = read_header(payload)
     except RefusedImage as exc:
         raise SampleError(exc.cause, str(exc)) from exc
+    if swaps_sides(read_orientation(payload, header)):
+        return SampleSize(1, header.width, header.height)
     return SampleSize(1, header.height, header.width)
 
 
