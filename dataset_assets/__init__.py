@@ -7,7 +7,7 @@ The map, by floors; an import runs down or stays, never up:
     8 demo            the photo server and the run behind `make demo`
     7 orchestration   the only folder that imports Dagster folder in stages/ = stage of the graph
       compat          called like img2dataset, any2dataset, torchdatasetutil, pymlutil
-    6 pipelines       one public function per asset: download, stage, split, publish, verify
+    6 pipelines       one public function per asset: download, stage, split, embed, publish
     5 loaders         batches out, for torch and MLX
     4 training        samples for training: layouts, captions, resolution buckets, video
       embeddings      samples -> vectors and latents       file in encoders/ = encoder
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from dataset_assets.compat.torchdatasetutil.coco import CreateCocoLoaders
     from dataset_assets.compat.torchdatasetutil.image_pairs import CreateImageLoaders
     from dataset_assets.compat.torchdatasetutil.imagenet import CreateImagenetLoaders
+    from dataset_assets.embeddings.store.embedding_set import EmbeddingSet
     from dataset_assets.hub.loading import load_published, video_dataset
     from dataset_assets.loaders.mlx.stream import hf_dataset_to_mlx_stream, shards_to_mlx_stream
     from dataset_assets.loaders.torch.loader import (
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     )
     from dataset_assets.pipelines.download.download import download
     from dataset_assets.pipelines.download.run import DownloadReport
+    from dataset_assets.pipelines.embed.embed import embed
     from dataset_assets.pipelines.publish.publish import publish
     from dataset_assets.pipelines.split.split import split
     from dataset_assets.pipelines.stage.stage import stage
@@ -63,6 +65,8 @@ _HOMES = {
     "video_dataset": "hub.loading",
     "hf_dataset_to_mlx_stream": "loaders.mlx.stream",
     "shards_to_mlx_stream": "loaders.mlx.stream",
+    "EmbeddingSet": "embeddings.store.embedding_set",
+    "embed": "pipelines.embed.embed",
     "publish": "pipelines.publish.publish",
     "split": "pipelines.split.split",
     "stage": "pipelines.stage.stage",
@@ -87,12 +91,14 @@ __all__ = [
     "CreateImageLoaders",
     "CreateImagenetLoaders",
     "DownloadReport",
+    "EmbeddingSet",
     "LoaderOptions",
     "ShardLoader",
     "ShardRows",
     "StagedRows",
     "download",
     "download_any",
+    "embed",
     "hf_dataset_to_mlx_stream",
     "load_published",
     "publish",

@@ -14,7 +14,7 @@ from rich.console import Console
 from dataset_assets.cli.streams import PrintableFormatter, open_closed_streams, printable
 from dataset_assets.errors import DatasetAssetsError
 
-COMMANDS = ("download", "any", "split", "stage", "publish", "verify", "s3", "demo")
+COMMANDS = ("download", "any", "split", "stage", "embed", "publish", "verify", "s3", "demo")
 #: Commands whose first argument may stand without its flag: `dataset-assets download urls.txt`.
 _FIRST_FLAGS = {"download": "--url_list", "any": "--url_list"}
 _INTERRUPTED = 130
@@ -59,7 +59,7 @@ def build_parser(command: str) -> argparse.ArgumentParser:
     """
     parser = argparse.ArgumentParser(
         prog="dataset-assets",
-        description="Prepare datasets: download, split, stage, verify and publish.",
+        description="Prepare datasets: download, split, stage, embed, verify and publish.",
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     for name in COMMANDS:

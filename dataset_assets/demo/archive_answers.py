@@ -6,9 +6,12 @@ https://www.rfc-editor.org/rfc/rfc9110#name-range-requests
 import hashlib
 import re
 from functools import cache
+from typing import TYPE_CHECKING
 
 from dataset_assets.demo.faults import Answer, answer
-from dataset_assets.demo.shapes import archives
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
@@ -20,7 +23,7 @@ def archive_answer(name: str, wanted: str | None) -> Answer:
         name: file name of the archive.
         wanted: value of the header `Range`; None, or one that is not understood: the whole file.
     """
-    body = archives().get(name)
+    body = _archives().get(name)
     if body is None:
         return answer("404 Not Found", b"no such archive\n", "Content-Type: text/plain")
     headers = ("Content-Type: application/zip", f"ETag: {_etag(name)}", "Accept-Ranges: bytes")
@@ -36,6 +39,13 @@ def archive_answer(name: str, wanted: str | None) -> Answer:
     return answer("206 Partial Content", part, place, *headers)
 
 
+def _archives() -> "Mapping[str, bytes]":
+    # Loads OpenCV; the server starts without it.
+    from dataset_assets.demo.shapes import archives
+
+    return archives()
+
+
 @cache
 def _etag(name: str) -> str:
-    return f'"{hashlib.sha256(archives()[name]).hexdigest()[:16]}"'
+    return f'"{hashlib.sha256(_archives()[name]).hexdigest()[:16]}"'

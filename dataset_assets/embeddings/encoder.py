@@ -84,6 +84,10 @@ class Encoder(Protocol):
     def fields(self) -> Mapping[str, Field]:
         """The arrays that it makes, by name."""
 
+    @property
+    def device(self) -> str:
+        """Type of the device that it runs on: `cpu`, `cuda`."""
+
     def identity(self) -> Mapping[str, Any]:
         """Return, as JSON values, all that changes the arrays: model, weights, preprocessing."""
 

@@ -1,5 +1,6 @@
 """What encoders that run torch share: the import, the device, and the mode of inference."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -57,3 +58,23 @@ def inference(device: Any) -> Iterator[None]:
         torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"),
     ):
         yield
+
+
+@contextmanager
+def one_cpu_thread() -> Iterator[None]:
+    """Let torch, if it is loaded, use one thread of the CPU; the setting is restored.
+
+    Sums depend on the number of threads: with one, values do not depend on the machine's cores, and
+    workers do not compete.
+    """
+    if "torch" not in sys.modules:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -233,6 +233,39 @@ def build(spec, upstream):
 STAGE = Stage(name="census", key="census", section=Census, after=("shards",), build=build)
 '''
 
+#: An encoder: the mean of the bytes of a sample, scaled.
+BRIGHTNESS = """
+from dataclasses import dataclass
+
+import numpy as np
+
+from dataset_assets.embeddings.encoder import Field, Prepared
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrightnessOptions:
+    scale: float = 1.0
+
+
+class Encoder:
+    options_class = BrightnessOptions
+    medium = "image"
+    device = "cpu"
+    fields = {"embedding": Field("F32", (1,))}
+
+    def __init__(self, options):
+        self._scale = options.scale
+
+    def identity(self):
+        return {"encoder": "brightness", "scale": self._scale}
+
+    def prepare(self, payload, caption):
+        return Prepared(np.frombuffer(payload, np.uint8).mean())
+
+    def encode(self, batch):
+        return {"embedding": np.array([[each.data * self._scale] for each in batch], np.float32)}
+"""
+
 PLUG_INS = {
     "input_format": {"pipes": PIPES},
     "output_format": {"lines": LINES},
@@ -240,6 +273,7 @@ PLUG_INS = {
     "staging_source": {"album": ALBUM},
     "split_source": {"objects": OBJECTS},
     "hub_target": {"mirror": MIRROR},
+    "encoder": {"brightness": BRIGHTNESS},
     "stage": {"census": CENSUS},
 }
 
@@ -274,6 +308,23 @@ target = open_target("mirror", "me/photos", TargetOptions(root=folder))
 options = PublishOptions(license="cc0-1.0")
 published = publish_split(open_store("shelf://split"), target, options)
 print(json.dumps([report.dataset.samples, manifest.samples, published.target, published.changed]))
+"""
+
+EMBED_SCRIPT = """
+import json
+import sys
+
+from dataset_assets import EmbeddingSet, embed
+from dataset_assets.pipelines.embed.options import EmbedOptions
+
+if __name__ == "__main__":
+    scale = json.loads(sys.argv[1])["scale"]
+    options = EmbedOptions(processes_count=2)
+    report = embed(
+        "shelf://out", "shelf://vectors", "brightness", {"scale": scale}, options=options
+    )
+    found = EmbeddingSet("shelf://vectors")
+    print(json.dumps([report.made, report.kept, len(found), float(found.take([0])[0, 0])]))
 """
 
 GRAPH_SCRIPT = """
@@ -393,6 +444,17 @@ def test_download_uses_formats_and_a_store_from_outside(run, gallery, shelf):
         DOWNLOAD_SCRIPT, **DOWNLOAD | {"output_format": "files"}, incremental_mode="overwrite"
     ) == [1, 0, 2]
     assert not (shelf / "out" / "00000.lines").exists()
+
+
+def test_embeddings_use_an_encoder_from_outside(run, gallery, shelf):
+    (shelf / "lists").mkdir()
+    write_list(shelf / "lists" / "urls.pipes", [gallery.url(number) for number in range(4)])
+    settings = {**DOWNLOAD, "output_format": "webdataset"}
+    run(DOWNLOAD_SCRIPT, **settings)
+    made, kept, count, first = run(EMBED_SCRIPT, scale=1.0)
+    assert (made, kept, count) == (made, 0, 4)
+    assert run(EMBED_SCRIPT, scale=1.0) == [0, made, 4, first]
+    assert run(EMBED_SCRIPT, scale=2.0) == [made, 0, 4, pytest.approx(2 * first)]
 
 
 def test_staging_split_and_publication_use_sources_and_a_target_from_outside(run, shelf, tmp_path):

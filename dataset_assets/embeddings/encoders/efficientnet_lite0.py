@@ -66,6 +66,11 @@ class Encoder:
         """The feature vector."""
         return {"embedding": Field("F32", (_FEATURES,))}
 
+    @property
+    def device(self) -> str:
+        """Type of the device."""
+        return str(self._device.type)
+
     def identity(self) -> Mapping[str, Any]:
         """Return the weights and the preprocessing."""
         return {

@@ -53,6 +53,11 @@ class Encoder:
         size = _LUMA_CELLS**2 + 2 * _CHROMA_CELLS**2
         return {"embedding": Field("F32", (size,)), "phash": Field("U8", (_HASH_SIDE**2 // 8,))}
 
+    @property
+    def device(self) -> str:
+        """Always the CPU."""
+        return "cpu"
+
     def identity(self) -> Mapping[str, Any]:
         """Return the version of the descriptor."""
         return {"encoder": "perceptual", "version": _VERSION}

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
+from dataset_assets.embeddings.store.description import FORMAT as EMBEDDINGS
 from dataset_assets.pipelines.stage.objects import FORMAT, open_objects_store, verify_objects
+from dataset_assets.pipelines.verify.embeddings import verify_embeddings
 from dataset_assets.records.shards import Manifest
 from dataset_assets.shards.commits import list_records, read_manifest
 from dataset_assets.shards.verify import file_sha256, size_problem, verify_shard
@@ -46,6 +48,8 @@ def verify_set(
             problems += verify_objects(
                 store, record, open_objects_store(store, objects_url), deep=deep
             )
+        elif manifest.output_format == EMBEDDINGS:
+            problems += verify_embeddings(store, manifest, record, deep=deep)
         else:
             problems += verify_shard(store, record, deep=deep)
     problems += [

@@ -1,0 +1,1 @@
+"""Precomputed embeddings of a shard set."""
