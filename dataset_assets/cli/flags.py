@@ -10,7 +10,7 @@ What a flag means is written where the argument or the option is defined, and re
 import argparse
 import inspect
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from dataset_assets.option_docs import argument_docs, field_docs
@@ -32,15 +32,15 @@ def add_flags(
     known = {action.dest for action in parser._actions} | set(without)
     for owner in owners:
         docs = field_docs(owner) if isinstance(owner, type) else argument_docs(owner)
-        for parameter, hint in _parameters(owner):
+        for parameter in _parameters(owner):
             if parameter.name not in known:
                 known.add(parameter.name)
-                _add_flag(parser, parameter, hint, docs.get(parameter.name, ""))
+                _add_flag(parser, parameter, docs.get(parameter.name, ""))
 
 
 def given_flags(arguments: argparse.Namespace, *owners: Callable[..., Any]) -> dict[str, Any]:
     """Return the arguments of the owners that stand on the command line."""
-    names = {parameter.name for owner in owners for parameter, _ in _parameters(owner)}
+    names = {parameter.name for owner in owners for parameter in _parameters(owner)}
     return {name: value for name, value in vars(arguments).items() if name in names}
 
 
@@ -48,26 +48,40 @@ def ratios(value: str) -> dict[str, float]:
     """Return what `train=0.75,test=0.25` says.
 
     Raises:
-        argparse.ArgumentTypeError: it is something else.
+        argparse.ArgumentTypeError: it is something else, or names a split twice.
     """
     try:
         pairs = [part.partition("=") for part in value.split(",") if part.strip()]
-        return {name.strip(): float(ratio) for name, _, ratio in pairs}
+        return _distinct([(name.strip(), float(ratio)) for name, _, ratio in pairs])
     except ValueError as exc:
         raise argparse.ArgumentTypeError(f"expected {_RATIOS}, got {value!r}") from exc
 
 
-def _parameters(owner: Callable[..., Any]) -> Iterator[tuple[inspect.Parameter, Any]]:
-    hints = inspect.get_annotations(owner)
+def _distinct(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return pairs as a mapping.
+
+    Raises:
+        argparse.ArgumentTypeError: a name occurs twice, and one of its values would be lost.
+    """
+    names = [name for name, _ in pairs]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise argparse.ArgumentTypeError(
+            f"expected each name once, got {', '.join(repeated)} twice"
+        )
+    return dict(pairs)
+
+
+def _parameters(owner: Callable[..., Any]) -> Iterator[inspect.Parameter]:
+    # The signature of an option class has the fields that it inherits; its annotations do not.
     for parameter in inspect.signature(owner).parameters.values():
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
-            yield parameter, hints.get(parameter.name, Any)
+            yield parameter
 
 
-def _add_flag(
-    parser: argparse.ArgumentParser, parameter: inspect.Parameter, hint: Any, doc: str
-) -> None:
+def _add_flag(parser: argparse.ArgumentParser, parameter: inspect.Parameter, doc: str) -> None:
     name = parameter.name
+    hint = parameter.annotation
     is_switch = hint is bool
     required = parameter.default is inspect.Parameter.empty
     default = "required" if required else f"default: {_shown(parameter.default)}"
@@ -139,7 +153,7 @@ def _mapping(name: str, value: str) -> dict[str, Any]:
     if not all(key.strip() and equals for key, equals, _ in pairs):
         expected = "name=value,name=value or JSON"
         raise argparse.ArgumentTypeError(f"{name}: expected {expected}, got {value!r}")
-    return {key.strip(): text.strip() for key, _, text in pairs}
+    return _distinct([(key.strip(), text.strip()) for key, _, text in pairs])
 
 
 def _list_or_mapping(name: str, value: str) -> Any:

@@ -223,7 +223,7 @@ def open_store(url: str) -> Store:
         url: a path, or a URL of any scheme that a plug-in of `stores/` or fsspec handles.
 
     Raises:
-        ConfigurationError: no store handles the scheme.
+        ConfigurationError: no store handles the scheme, or the text is empty.
 
     Example:
         >>> store = open_store("memory://example")
@@ -231,6 +231,8 @@ def open_store(url: str) -> Store:
         >>> store.read("a/b.txt", 1, 3)
         b'yte'
     """
+    if not url:  # an unset variable of a shell: the files would land in the working folder
+        raise ConfigurationError("expected a path or URL of a folder, got an empty text; name one")
     scheme = url.split("://", 1)[0] if "://" in url else "file"
     name = {"file": "local", "s3a": "s3"}.get(scheme, scheme)
     if not registry.has("store", name):

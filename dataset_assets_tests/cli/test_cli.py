@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from dataset_assets.cli import build_parser, main
+from dataset_assets.cli import build_parser, main, parse
 from dataset_assets.splits.versions import load_split, version_store
 from dataset_assets.storage.store import open_store
 from dataset_assets_tests.pipelines.sources import write_recordings
@@ -63,6 +63,42 @@ def test_an_unknown_flag_is_refused(capsys):
         arguments("--image_sise", "128")
     assert stopped.value.code == 2
     assert "--image_sise" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("download", "a.txt", "--image_sise=3"), "unknown flag --image_sise; did you mean"),
+        (("split", "a", "b", "--ratos", "a=1"), "split: unknown flag --ratos; did you mean"),
+        (("dowload", "a.txt"), "got 'dowload'; did you mean 'download'?"),
+        (("download", "a.txt", "b.txt"), "expected a flag, got a further argument 'b.txt'"),
+        (("download", "a.txt", "--url-list", "b.txt"), "expected one list, got 'a.txt' and"),
+        (("split", "a", "b", "--ratios", "train=1,train=2"), "each name once, got train twice"),
+        (("stage", "coco", "out", "--md5", "a=1,a=2"), "each name once, got a twice"),
+    ],
+)
+def test_a_command_line_is_refused_when_a_part_of_it_would_be_lost(words, said, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parse(words)
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_list_is_standard_input_when_it_is_a_dash():
+    assert parse(["download", "-"]).url_list == "/dev/stdin"
+
+
+def test_flags_have_the_types_of_inherited_fields_too():
+    given = parse(["publish", "split", "me/a", "--license", "mit", "--tags", "a,b"])
+    assert (given.tags, given.license) == (["a", "b"], "mit")
+
+
+def test_an_empty_output_folder_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "urls.txt").write_text("http://127.0.0.1:9/a.jpg\n")
+    assert main(["download", "urls.txt", "--output_folder", ""]) == 1
+    assert "expected a path or URL of a folder, got an empty text" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["urls.txt"]
 
 
 @pytest.mark.parametrize(
