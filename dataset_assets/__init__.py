@@ -9,7 +9,7 @@ The map, by floors; an import runs down or stays, never up:
       compat          called like img2dataset, any2dataset, torchdatasetutil, pymlutil
     6 pipelines       one public function per asset: download, stage, split, embed, publish
     5 loaders         batches out, for torch and MLX
-    4 training        samples for training: layouts, captions, resolution buckets, video
+    4 training        samples for training: captions, buckets   file in layouts/ = layout
       embeddings      samples -> vectors and latents       file in encoders/ = encoder
     3 urls            URL lists in                         file in formats/ = input_format
       fetch           one URL -> bytes or a reason
@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from dataset_assets.pipelines.split.split import split
     from dataset_assets.pipelines.stage.stage import stage
     from dataset_assets.pipelines.verify.verify import verify
+    from dataset_assets.training.layout import SourceOptions
+    from dataset_assets.training.source import open_training_source
 
 #: name -> the module that has it
 _HOMES = {
@@ -71,6 +73,8 @@ _HOMES = {
     "split": "pipelines.split.split",
     "stage": "pipelines.stage.stage",
     "verify": "pipelines.verify.verify",
+    "SourceOptions": "training.layout",
+    "open_training_source": "training.source",
     "LoaderOptions": "loaders.torch.loader",
     "ShardLoader": "loaders.torch.loader",
     "ShardRows": "loaders.torch.loader",
@@ -95,12 +99,14 @@ __all__ = [
     "LoaderOptions",
     "ShardLoader",
     "ShardRows",
+    "SourceOptions",
     "StagedRows",
     "download",
     "download_any",
     "embed",
     "hf_dataset_to_mlx_stream",
     "load_published",
+    "open_training_source",
     "publish",
     "s3store",
     "shards_to_mlx_stream",

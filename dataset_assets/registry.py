@@ -44,6 +44,7 @@ ROLES = {
     "split_source": Role("dataset_assets.splits.sources", "SplitSource"),
     "staging_source": Role("dataset_assets.staging.sources", "Source"),
     "encoder": Role("dataset_assets.embeddings.encoders", "Encoder"),
+    "training_layout": Role("dataset_assets.training.layouts", "Layout"),
     "hub_target": Role("dataset_assets.hub.targets", "HubTarget"),
     "stage": Role("dataset_assets.orchestration.stages", "STAGE"),
 }

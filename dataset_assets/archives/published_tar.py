@@ -12,6 +12,7 @@ from dataset_assets.archives.published import MIB, ArchiveLimits, check_name, re
 from dataset_assets.archives.published_tar_header import Header, read_header
 from dataset_assets.archives.seekable import Window, drop_buffers
 from dataset_assets.archives.tar_header import BLOCK, Damaged
+from dataset_assets.archives.tar_reader import TarEntry
 from dataset_assets.errors import ArchiveCorrupt, SourceError
 from dataset_assets.records.staged import ArchiveMember
 
@@ -65,6 +66,18 @@ class TarArchive:
                 start -= 1
             else:
                 yield ArchiveMember(header.name, header.bytes, header.offset), self._data(header)
+        self._check_end(offset + BLOCK)
+
+    def entries(self) -> Iterator[TarEntry]:
+        """Yield where the data of the members is; in a plain tar, no data is read.
+
+        Members may be read between two entries. The file can be used elsewhere meanwhile.
+        """
+        offset = 0
+        while header := self._header(offset):
+            offset = header.end
+            if header.is_file:
+                yield TarEntry(header.name, header.data, header.bytes)
         self._check_end(offset + BLOCK)
 
     def read(self, member: ArchiveMember) -> bytes:

@@ -156,7 +156,7 @@ def _fingerprint(folder: Path) -> str:
 
 
 def _on_hub(repo: str, revision: str | None, token: str | None) -> PublishedVersion:
-    info = _dataset_info(repo, revision, token)
+    info = dataset_info(repo, revision, token)
     names = [sibling.rfilename for sibling in info.siblings or ()]
     has_tables = "README.md" in names and any(name.startswith("data/") for name in names)
     if info.sha is None or not has_tables:
@@ -168,7 +168,7 @@ def _on_hub(repo: str, revision: str | None, token: str | None) -> PublishedVers
     return PublishedVersion(f"{_HUB}{repo}", info.sha, fingerprint, f"{_HUB}{repo}@{info.sha}")
 
 
-def _dataset_info(repo: str, revision: str | None, token: str | None) -> "DatasetInfo":
+def dataset_info(repo: str, revision: str | None, token: str | None) -> "DatasetInfo":
     """Read the commit of a revision. No error contains the token."""
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import (

@@ -1,0 +1,77 @@
+"""Shard sets of this package, in any of their formats: the successes that their manifests name."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from dataset_assets.errors import UnreadableSource
+from dataset_assets.records.splits import SourceSample as ShardSample
+from dataset_assets.records.training import SourceSample, TableCell
+from dataset_assets.shards.sidecar import read_schema
+from dataset_assets.splits.sources.shards import SplitSource, shard_sets
+from dataset_assets.splits.versions import CURRENT
+from dataset_assets.training.caption_columns import is_caption, split_columns
+from dataset_assets.training.layout import CAPTION, Claim, LeftOut, SourceOptions
+from dataset_assets.training.layouts.split import published_split
+from dataset_assets.training.media import medium_of
+from dataset_assets.training.places import Place
+
+
+class Layout:
+    """Reads shard sets."""
+
+    is_exclusive: ClassVar[bool] = True
+
+    @staticmethod
+    def claim(place: Place) -> Claim | None:
+        sets = shard_sets(place.store)
+        if not sets or _is_split(place):
+            return None
+        names = ", ".join(each.url for each in sets)
+        return Claim(f"the shard sets {names}", frozenset(place.files))
+
+    @staticmethod
+    def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[SourceSample]:
+        if not shard_sets(place.store):
+            raise UnreadableSource(
+                f"{place.url}: expected a shard set, got no manifest.json; correct the path"
+            )
+        source = SplitSource.open([place.store])
+        for sample in source.samples():
+            if not options.wants(medium_of(sample.parts[0])):
+                continue
+            captions = [name for name in sample.columns if is_caption(name, options)]
+            texts, columns = split_columns(sample.columns, captions)
+            if texts:
+                yield _described(sample, texts, columns)
+            else:
+                left_out.add(CAPTION, sample.key)
+
+
+def _is_split(place: Place) -> bool:
+    return CURRENT in place.files or published_split(place) is not None
+
+
+def _described(
+    sample: ShardSample, texts: dict[str, str], columns: dict[str, object]
+) -> SourceSample:
+    """Say where the payload of a sample lies: in a tar, in a table, or in a file of its own."""
+    location = sample.location
+    store, file = location.store, location.file
+    suffix = sample.parts[0]
+    url = store.locate(file.name)
+    cell = None
+    if location.offset is None and file.sha256 is None:
+        url = store.locate(f"{file.name}/{location.key}.{location.extension}")
+    elif location.offset is None:
+        cell = TableCell(read_schema(store, file.name).names[-1], location.row)
+    return SourceSample(
+        sample.key,
+        medium_of(suffix),
+        url,
+        suffix,
+        size=location.bytes,
+        offset=location.offset,
+        cell=cell,
+        captions=texts,
+        columns=columns,
+    )

@@ -1,0 +1,124 @@
+"""Where a training set lies: a local folder, any store, or a dataset repository on the Hub.
+
+All of them are one kind of thing to the layouts: a store, and one listing of it. A repository is
+pinned to the commit that its revision has when it is opened.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from dataset_assets.errors import ObjectMissing, UnreadableSource
+from dataset_assets.hub.repository_url import HUB, repository_url
+from dataset_assets.records.fingerprint import fingerprint_of
+from dataset_assets.storage.store import ObjectInfo, Store, open_store
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+#: Files and folders that are not data, wherever they lie.
+_IGNORED = (".*", "__MACOSX", "_tmp", "Thumbs.db", "desktop.ini")
+#: Files beside the data, at the top.
+_DOCUMENTS = ("README*", "LICENSE*", "LICENCE*", "NOTICE*", "*.md", "dataset_infos.json")
+_WITH_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A store with the files that may be data, in the order of their keys."""
+
+    store: Store
+    files: Mapping[str, ObjectInfo]
+
+    @property
+    def url(self) -> str:
+        """Address of the store."""
+        return self.store.url
+
+    def top(self) -> list[str]:
+        """Return the keys of the files that are in no subfolder."""
+        return [key for key in self.files if "/" not in key]
+
+    def read_text(self, key: str) -> str:
+        """Read a text file.
+
+        Raises:
+            UnreadableSource: it is not UTF-8.
+        """
+        data = self.store.read(key)
+        try:
+            return str(data, "utf-8-sig")
+        except UnicodeDecodeError as exc:
+            raise UnreadableSource(
+                f"{self.store.locate(key)}: expected text in UTF-8, got other bytes at byte "
+                f"{exc.start}; convert the file"
+            ) from exc
+
+    def resolve(self, path: str, listed_in: str) -> str:
+        """Return the key of a file that a list names, relative to the folder of the list.
+
+        Args:
+            path: what the list says.
+            listed_in: key of the list.
+
+        Raises:
+            UnreadableSource: the path leads out of the place.
+        """
+        folder = listed_in.rpartition("/")[0]
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        if path.startswith("/") or ".." in parts or not parts or _WITH_SCHEME.match(path):
+            raise UnreadableSource(
+                f"{self.store.locate(listed_in)}: expected paths relative to its folder, got "
+                f"{path!r}; move the file below the folder and correct the path"
+            )
+        return "/".join([folder, *parts] if folder else parts)
+
+    def fingerprint(self) -> str:
+        """Digest names, sizes and times of all files: any change gives another one."""
+        return fingerprint_of([[each.key, each.bytes, each.modified] for each in self._infos()])
+
+    def _infos(self) -> list[ObjectInfo]:
+        return list(self.files.values())
+
+
+def open_place(url: str, revision: str | None = None) -> Place:
+    """Open a folder, a URL of a store, or a dataset repository on the Hub, and list its files.
+
+    Args:
+        url: a path, a URL such as `s3://bucket/folder`, `hf://datasets/org/name`, or `org/name`
+            where there is no such folder.
+        revision: branch, tag or commit of a repository; None is the newest of its main branch.
+
+    Raises:
+        ObjectMissing: there are no files, or no such repository.
+        UnreadableSource: a revision was given for something else than a repository.
+        MissingDependency: the Hub needs the extra `hub`.
+    """
+    store = open_store(_pinned(url, revision))
+    infos = sorted(store.list(), key=lambda info: info.key)
+    files = {info.key: info for info in infos if not _is_ignored(info.key)}
+    if not files:
+        raise ObjectMissing(
+            f"{store.url}: expected a folder with samples, got no files; check the path, or write "
+            "org/name for a repository on the Hub"
+        )
+    return Place(store, files)
+
+
+def _pinned(url: str, revision: str | None) -> str:
+    is_repository = bool(_REPOSITORY.fullmatch(url)) and not Path(url).exists()
+    if is_repository or url.startswith(HUB):
+        return repository_url(url.removeprefix(HUB), revision)
+    if revision is not None:
+        raise UnreadableSource(
+            f"{url}: expected no revision for a place that is not a repository on the Hub, got "
+            f"{revision!r}; leave it out"
+        )
+    return url
+
+
+def _is_ignored(key: str) -> bool:
+    parts = key.split("/")
+    if any(fnmatch(part, pattern) for part in parts for pattern in _IGNORED):
+        return True
+    return len(parts) == 1 and any(fnmatch(key, pattern) for pattern in _DOCUMENTS)
