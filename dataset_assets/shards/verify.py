@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from dataset_assets.errors import ObjectMissing, ShardCorrupt
 from dataset_assets.records.causes import SUCCESS
 from dataset_assets.records.shards import ShardFile, ShardRecord
-from dataset_assets.shards.commits import accounting_problem, stored_size
+from dataset_assets.shards.commits import RECORD_SUFFIX, accounting_problem, stored_size
 from dataset_assets.shards.reading import read_samples, read_values
 from dataset_assets.shards.writer import INDEX, StoredSample, index_names, part_columns
 from dataset_assets.storage.store import Store
@@ -63,12 +63,26 @@ def _record_problems(store: Store, record: ShardRecord) -> Iterator[str]:
 def _content_problems(store: Store, record: ShardRecord) -> Iterator[str]:
     try:
         for file in record.files:
-            if file.sha256 is not None and (found := file_sha256(store, file)) != file.sha256:
-                yield f"{file.name} has changed: expected sha256 {file.sha256}, got {found}"
+            if problem := content_problem(store, file):
+                yield problem
         if record.files:
             yield from _row_problems(store, record)
     except (ShardCorrupt, ObjectMissing) as exc:
         yield str(exc)
+
+
+def content_problem(store: Store, file: ShardFile) -> str | None:
+    """Say how the bytes of a file of a shard differ from its record; None if they do not.
+
+    A folder of files has no hash in the record, and is never found to differ.
+    """
+    if file.sha256 is None or (found := file_sha256(store, file)) == file.sha256:
+        return None
+    record = file.name.partition(".")[0] + RECORD_SUFFIX
+    return (
+        f"{file.name} has changed: expected sha256 {file.sha256}, got {found}; delete {record} and "
+        "run again what made the set: it makes this shard anew"
+    )
 
 
 def file_sha256(store: Store, file: ShardFile) -> str:

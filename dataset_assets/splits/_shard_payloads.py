@@ -1,4 +1,8 @@
-"""Reads payloads out of committed shards, one at a time and in any order; shard order is fast."""
+"""Reads payloads out of committed shards, one at a time and in any order; shard order is fast.
+
+A shard is hashed before its first payload is read: a changed byte of a payload does not show
+otherwise, and equal samples would no longer give equal splits.
+"""
 
 from typing import NamedTuple
 
@@ -7,6 +11,7 @@ import pyarrow.parquet as pq
 
 from dataset_assets.errors import ShardCorrupt
 from dataset_assets.records.shards import ShardFile
+from dataset_assets.shards.verify import content_problem
 from dataset_assets.storage.store import Store
 
 
@@ -37,6 +42,7 @@ class PayloadReader:
 
     def __init__(self) -> None:
         self._group: _RowGroup | None = None
+        self._sound: set[tuple[str, str]] = set()
 
     def read(self, location: PayloadLocation) -> bytes:
         """Return a payload.
@@ -44,6 +50,10 @@ class PayloadReader:
         Raises:
             ObjectMissing, ShardCorrupt: the shard has changed.
         """
+        shard = (location.store.url, location.file.name)
+        if shard not in self._sound:
+            check_content(location.store, location.file)
+            self._sound.add(shard)
         payload = self._read(location)
         if len(payload) != location.bytes:
             raise ShardCorrupt(
@@ -65,6 +75,17 @@ class PayloadReader:
             self._group = None  # free the old rows before the next ones are read
             group = self._group = _RowGroup(shard, *_read_group(store, file.name, location.row))
         return group.payloads[location.row - group.rows.start].as_py() or b""
+
+
+def check_content(store: Store, file: ShardFile) -> None:
+    """Accept a file of a shard whose bytes are those of its record.
+
+    Raises:
+        ShardCorrupt: they are not.
+        ObjectMissing: there is no such file.
+    """
+    if problem := content_problem(store, file):
+        raise ShardCorrupt(f"{store.url}: {problem}")
 
 
 def _read_group(store: Store, name: str, row: int) -> tuple[range, pa.ChunkedArray]:

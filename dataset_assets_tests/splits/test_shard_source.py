@@ -229,10 +229,37 @@ def test_a_set_is_refused_when_it_is_not_what_its_manifest_says(
 def test_a_payload_is_refused_when_the_file_was_cut_since(made, tmp_path):
     shutil.copytree(made("webdataset"), tmp_path / "set")
     source = shards.SplitSource([open_store(str(tmp_path / "set"))])
+    source.read(source.samples()[0])
     tar = tmp_path / "set" / "00000.tar"
     tar.write_bytes(tar.read_bytes()[:600])
     with pytest.raises(ShardCorrupt, match=r"00000\.tar: expected \d+ bytes of sample \d+, got"):
         source.read(source.samples()[0])
+
+
+def change_a_byte(path):
+    """Change one in the first image; in a file without images, one before its footer."""
+    data = bytearray(path.read_bytes())
+    image = data.find(b"\xff\xd8\xff")
+    data[40 if image < 0 else image + 100] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("output_format", "target"),
+    [
+        ("webdataset", "00001.tar"),
+        ("tfrecord", "00001.tfrecord"),
+        ("parquet", "00001.parquet"),
+        ("webdataset", "00001.parquet"),
+    ],
+)
+def test_no_split_is_made_when_a_byte_of_a_shard_has_changed(made, tmp_path, output_format, target):
+    shutil.copytree(made(output_format), tmp_path / "set")
+    change_a_byte(tmp_path / "set" / target)
+    out = open_store(str(tmp_path / "split"))
+    with pytest.raises(ShardCorrupt, match=rf"{target} has changed: .*delete 00001_stats.json and"):
+        split_archives(shards.SplitSource([open_store(str(tmp_path / "set"))]), out)
+    assert out.size("current.json") is None
 
 
 def test_a_set_without_payloads_is_refused(made):

@@ -29,7 +29,7 @@ from dataset_assets.shards.reading import metadata_file, read_samples
 from dataset_assets.shards.sidecar import read_schema, read_table
 from dataset_assets.shards.writer import index_names
 from dataset_assets.splits._shard_columns import merge_columns, plain_value
-from dataset_assets.splits._shard_payloads import PayloadLocation, PayloadReader
+from dataset_assets.splits._shard_payloads import PayloadLocation, PayloadReader, check_content
 from dataset_assets.splits.source import media_of
 from dataset_assets.staging.summary import read_staged
 from dataset_assets.storage.store import Store
@@ -254,6 +254,8 @@ def _successes(
     if table is None:
         raise ShardCorrupt(f"{store.locate(shard.name)}: the shard has no table of its rows")
     file = shard.files[0]
+    if table != file:  # payloads are hashed when they are read
+        check_content(store, table)
     names = set(read_schema(store, table.name).names)
     has_index = names >= _INDEX
     wanted = sorted(names & {"key", "status", *columns, *(_INDEX if has_index else ())})
