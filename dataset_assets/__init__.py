@@ -48,14 +48,19 @@ if TYPE_CHECKING:
         ShardRows,
         StagedRows,
     )
+    from dataset_assets.loaders.torch.training import training_loader
     from dataset_assets.pipelines.download.download import download
     from dataset_assets.pipelines.download.run import DownloadReport
     from dataset_assets.pipelines.embed.embed import embed
     from dataset_assets.pipelines.publish.publish import publish
     from dataset_assets.pipelines.split.split import split
     from dataset_assets.pipelines.stage.stage import stage
+    from dataset_assets.pipelines.training_set.training_set import training_set
     from dataset_assets.pipelines.verify.verify import verify
+    from dataset_assets.training.captions import CaptionOptions
     from dataset_assets.training.layout import SourceOptions
+    from dataset_assets.training.open_training_set import open_training_set
+    from dataset_assets.training.options import SampleOptions
     from dataset_assets.training.source import open_training_source
 
 #: name -> the module that has it
@@ -73,12 +78,17 @@ _HOMES = {
     "split": "pipelines.split.split",
     "stage": "pipelines.stage.stage",
     "verify": "pipelines.verify.verify",
+    "training_set": "pipelines.training_set.training_set",
+    "CaptionOptions": "training.captions",
+    "SampleOptions": "training.options",
     "SourceOptions": "training.layout",
+    "open_training_set": "training.open_training_set",
     "open_training_source": "training.source",
     "LoaderOptions": "loaders.torch.loader",
     "ShardLoader": "loaders.torch.loader",
     "ShardRows": "loaders.torch.loader",
     "StagedRows": "loaders.torch.loader",
+    "training_loader": "loaders.torch.training",
     "CreateCocoLoaders": "compat.torchdatasetutil.coco",
     "CreateCityscapesLoaders": "compat.torchdatasetutil.cityscapes",
     "CreateImagenetLoaders": "compat.torchdatasetutil.imagenet",
@@ -89,6 +99,7 @@ _HOMES = {
     "Dataset": "orchestration.components",
 }
 __all__ = [
+    "CaptionOptions",
     "Connect",
     "CreateCityscapesLoaders",
     "CreateCocoLoaders",
@@ -97,6 +108,7 @@ __all__ = [
     "DownloadReport",
     "EmbeddingSet",
     "LoaderOptions",
+    "SampleOptions",
     "ShardLoader",
     "ShardRows",
     "SourceOptions",
@@ -106,12 +118,15 @@ __all__ = [
     "embed",
     "hf_dataset_to_mlx_stream",
     "load_published",
+    "open_training_set",
     "open_training_source",
     "publish",
     "s3store",
     "shards_to_mlx_stream",
     "split",
     "stage",
+    "training_loader",
+    "training_set",
     "verify",
     "video_dataset",
 ]

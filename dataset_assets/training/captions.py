@@ -57,6 +57,7 @@ class CaptionOptions:
         ConfigurationError: a value is invalid, or two values contradict each other.
 
     Example:
+        >>> from dataset_assets.training.captions import CaptionOptions, choose_caption
         >>> options = CaptionOptions(id_token="TOK", remove_common_llm_caption_prefixes=True)
         >>> choose_caption({"caption": "The video shows a goat."}, options, key="a").text
         'TOK a goat.'

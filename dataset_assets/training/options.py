@@ -1,5 +1,6 @@
 """Options of a training set: buckets, reshaping, short videos and captions of its samples."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
@@ -53,7 +54,8 @@ class SampleOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; `from_json` makes equal options of them."""
-        return asdict(self)
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:

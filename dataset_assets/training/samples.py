@@ -29,7 +29,7 @@ from dataset_assets.training.sizes import SampleSize, assign_bucket, measure
 from dataset_assets.training.video import Video
 
 #: Reads the payload of a sample.
-PayloadReader = Callable[[SourceSample], bytes]
+ReadPayload = Callable[[SourceSample], bytes]
 
 
 class Samples(Protocol):
@@ -106,7 +106,7 @@ class TrainingSamples:
     def __init__(
         self,
         samples: Samples,
-        read: PayloadReader,
+        read: ReadPayload,
         options: SampleOptions | None = None,
         sizes: NDArray[np.int64] | None = None,
     ) -> None:

@@ -53,9 +53,16 @@ def training_loader(
             these sets.
 
     Example:
-        >>> loader = training_loader([large, small], weights=[3, 1])
+        >>> from dataset_assets import LoaderOptions, SampleOptions
+        >>> from dataset_assets import open_training_set, training_loader, training_set
+        >>> summary = training_set("shards", "set", image_resolution_buckets=[[64, 64]])
+        >>> small = open_training_set("set")
+        >>> large = small.with_options(SampleOptions(image_resolution_buckets=((128, 128),)))
+        >>> loader = training_loader([small, large], LoaderOptions(global_batch_size=8))
         >>> for batch in loader:
-        ...     loss = train(batch["image"], batch["caption"])
+        ...     state = loader.state_dict()  # resumes after this batch
+        >>> sorted(batch)[:4]
+        ['bucket', 'caption', 'columns', 'drops_embedding']
     """
     listed = [sets] if isinstance(sets, TrainingSamples) else list(sets)
     if weights is not None and len(weights) != len(listed):
