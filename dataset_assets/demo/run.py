@@ -13,6 +13,7 @@ from rich.table import Table
 
 from dataset_assets.demo.lists import PORT, write_lists
 from dataset_assets.demo.photo_server import PhotoServer
+from dataset_assets.embeddings.store.embedding_set import EmbeddingSet
 from dataset_assets.hub.loading import load_published
 from dataset_assets.images.contact_sheet import draw_contact_sheet
 from dataset_assets.orchestration.build import build_defs
@@ -21,6 +22,7 @@ from dataset_assets.orchestration.materialize import (
     made_stages,
     materialize_dataset,
 )
+from dataset_assets.orchestration.stages.embeddings.section import EMBEDDINGS
 from dataset_assets.orchestration.stages.hub_upload.section import HUB_FOLDER
 from dataset_assets.orchestration.stages.loader_preview.asset import DRAWING
 from dataset_assets.orchestration.stages.loader_preview.section import LOADER_PREVIEW
@@ -77,6 +79,7 @@ def run_demo(console: Console | None = None) -> int:
     table = _table([record for store in sets for record in list_records(store)])
     if success:
         _add_splits(table, load_split(open_store(str(root / DATASET / SPLIT_ARCHIVES))))
+        _add_embeddings(table, root / DATASET / EMBEDDINGS)
         _add_staged(table, root / SHAPES_DATASET / STAGED)
     table.add_section()
     written = _files_written(root, since=began)
@@ -129,6 +132,15 @@ def _add_splits(table: Table, manifest: SplitManifest) -> None:
     table.add_row("version", manifest.version[:12])
 
 
+def _add_embeddings(table: Table, folder: Path) -> None:
+    table.add_section()
+    for encoder in sorted(folder.iterdir()):
+        sets = [EmbeddingSet(open_store(str(path))) for path in sorted(encoder.iterdir())]
+        shape = sets[0].fields["embedding"].shape
+        vectors = sum(map(len, sets))
+        table.add_row(f"embeddings {encoder.name}", f"{vectors:,} vectors of {shape[0]}")
+
+
 def _add_staged(table: Table, folder: Path) -> None:
     table.add_section()
     for path in sorted(folder.iterdir()):
@@ -150,6 +162,7 @@ def _files_written(root: Path, *, since: float) -> int:
     folders = (
         root / DATASET / SHARDS,
         root / DATASET / SPLIT_ARCHIVES,
+        root / DATASET / EMBEDDINGS,
         root / HUB_FOLDER,
         root / SHAPES_DATASET / STAGED,
     )
@@ -162,6 +175,7 @@ def _show_places(console: Console, root: Path, sets: list[Store], home: Path) ->
         "contact sheet": _write_contact_sheet(root, sets),
         "shards": root / DATASET / SHARDS,
         "splits": root / DATASET / SPLIT_ARCHIVES,
+        "embeddings": root / DATASET / EMBEDDINGS,
         "published": root / HUB_FOLDER / REPO,
         "a batch": root / SHAPES_DATASET / LOADER_PREVIEW / DRAWING,
         "the graph": f"{_OPEN_UI}   (DAGSTER_HOME={home})",

@@ -1,17 +1,14 @@
 """Pixels for encoders: decoded, RGB, resized and cropped in the way that a model was trained with.
 
 Preprocessing is ours, so that values do not depend on which image library is installed. EXIF
-rotation is not applied, as everywhere in this package.
+rotation is not applied, as everywhere in this package. OpenCV and Pillow are loaded by the first
+image: the options of encoders are read in processes that never decode one.
 """
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets.images.codec import decode
-from dataset_assets.images.header import read_header
 from dataset_assets.images.pixels import RefusedImage
-from dataset_assets.images.resize import TargetSize, choose_reduction
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.staged import SampleError
 
@@ -32,6 +29,12 @@ def decode_rgb(payload: bytes | None, least_px: int | None = None) -> RgbPixels:
     Raises:
         SampleError: it is missing, or cannot be decoded.
     """
+    import cv2
+
+    from dataset_assets.images.codec import decode
+    from dataset_assets.images.header import read_header
+    from dataset_assets.images.resize import TargetSize, choose_reduction
+
     if not payload:
         raise SampleError(Cause.EMPTY_BODY, "expected an image, got a sample without one")
     try:

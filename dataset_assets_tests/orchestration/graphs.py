@@ -136,6 +136,10 @@ class Graph:
             {"ops": {"photos__shards": {"config": config}}} if config else None,
         )
 
+    def embed(self, encoder: str, first: str, last: str) -> dg.ExecuteInProcessResult:
+        """Materialize a range of `embeddings` of an encoder in one run."""
+        return self._run(f"embeddings/{encoder}", range_tags(first, last), None)
+
     def stage(self, partition: str) -> dg.ExecuteInProcessResult:
         """Materialize a partition of `staged`."""
         return self._run("staged", range_tags(partition, partition), None)
@@ -152,7 +156,7 @@ class Graph:
 
     def _run(self, stage: str, tags: dict[str, str], config: object) -> dg.ExecuteInProcessResult:
         job = self.definitions.resolve_implicit_global_asset_job_def()
-        key = dg.AssetKey(["photos", stage])
+        key = dg.AssetKey(["photos", *stage.split("/")])
         return job.execute_in_process(
             instance=self.instance,
             asset_selection=[key],
@@ -168,7 +172,8 @@ class Graph:
 
     def materialization(self, stage: str, partition: str | None = None) -> dg.AssetMaterialization:
         """Return the newest materialization."""
-        page = self.instance.fetch_materializations(dg.AssetKey(["photos", stage]), limit=100)
+        key = dg.AssetKey(["photos", *stage.split("/")])
+        page = self.instance.fetch_materializations(key, limit=100)
         return next(
             record.asset_materialization
             for record in page.records

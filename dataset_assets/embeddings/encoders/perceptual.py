@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -77,6 +76,8 @@ class Encoder:
 
 
 def _describe(pixels: RgbPixels) -> NDArray[np.float32]:
+    import cv2
+
     cells = 2 * _LUMA_CELLS
     small = cv2.resize(pixels, (cells, cells), interpolation=cv2.INTER_AREA).astype(np.float32)
     red, green, blue = (small[..., channel] for channel in range(3))
@@ -93,12 +94,16 @@ def _describe(pixels: RgbPixels) -> NDArray[np.float32]:
 
 
 def _cells(plane: NDArray[np.float32], cells: int) -> NDArray[np.float32]:
+    import cv2
+
     small: NDArray[np.float32] = cv2.resize(plane, (cells, cells), interpolation=cv2.INTER_AREA)
     centered: NDArray[np.float32] = small.ravel() - small.mean()
     return centered
 
 
 def _hash(pixels: RgbPixels) -> NDArray[np.uint8]:
+    import cv2
+
     gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(gray, (_HASH_PX, _HASH_PX), interpolation=cv2.INTER_AREA)
     frequencies = cv2.dct(small.astype(np.float32))[:_HASH_SIDE, :_HASH_SIDE].ravel()

@@ -16,6 +16,7 @@ def stage_asset(
     stage: str,
     description: str,
     *,
+    part: str | None = None,
     tags: Mapping[str, str] | None = None,
     **own: Any,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
@@ -25,6 +26,7 @@ def stage_asset(
         spec: the dataset.
         stage: second part of the asset's key.
         description: follows that of the dataset.
+        part: third part of the key, where a stage has several assets.
         tags: beside those of the dataset.
         own: further arguments of `dg.asset`.
     """
@@ -38,7 +40,7 @@ def stage_asset(
     )
     text = f"{spec.description}\n\n{description}" if spec.description else description
     decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
-        key=spec.key(stage),
+        key=spec.key(stage, *([part] if part is not None else [])),
         description=text,
         group_name=spec.name,
         owners=spec.owners,
