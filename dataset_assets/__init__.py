@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from dataset_assets.training.open_training_set import open_training_set
     from dataset_assets.training.options import SampleOptions
     from dataset_assets.training.source import open_training_source
+    from dataset_assets.training.validation import open_validation_set
 
 #: name -> the module that has it
 _HOMES = {
@@ -84,6 +85,7 @@ _HOMES = {
     "SourceOptions": "training.layout",
     "open_training_set": "training.open_training_set",
     "open_training_source": "training.source",
+    "open_validation_set": "training.validation",
     "LoaderOptions": "loaders.torch.loader",
     "ShardLoader": "loaders.torch.loader",
     "ShardRows": "loaders.torch.loader",
@@ -120,6 +122,7 @@ __all__ = [
     "load_published",
     "open_training_set",
     "open_training_source",
+    "open_validation_set",
     "publish",
     "s3store",
     "shards_to_mlx_stream",

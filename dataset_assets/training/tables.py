@@ -44,7 +44,8 @@ def read_rows(data: bytes, suffix: str, where: str) -> Table:
     except (ValueError, csv.Error, pa.ArrowException, OSError) as exc:
         reason = " ".join(str(exc).split())
         raise UnreadableSource(
-            f"{where}: expected a {suffix} file of rows, got another file: {reason}; correct it"
+            f"{where}: expected a file of rows in the format {suffix}, got another: "
+            f"{reason}; correct it"
         ) from exc
     columns = list(dict.fromkeys(name for row in rows for name in row))
     return Table(columns, rows)

@@ -206,12 +206,12 @@ WRONG_FOLDER = {
     ),
     "a comma in a csv": (
         {**media_files("image"), "metadata.csv": b"file_name,text\n0001.jpg,A goat, a mouse"},
-        "expected a csv file of rows, .*expected 2 values in line 2, got 3; quote",
+        "expected a file of rows in the format csv, .*expected 2 values in line 2, got 3; quote",
         UnreadableSource,
     ),
     "an open quote in a csv": (
         {**media_files("image"), "metadata.csv": b'file_name,text\n0001.jpg,"A goat'},
-        "expected a csv file of rows",
+        "expected a file of rows in the format csv",
         UnreadableSource,
     ),
     "a json without rows": (
@@ -221,12 +221,12 @@ WRONG_FOLDER = {
     ),
     "a broken line of a jsonl": (
         {**media_files("image"), "metadata.jsonl": b'{"file_name": "0001.jpg"}\n{'},
-        "expected a jsonl file of rows, .*line 2",
+        "expected a file of rows in the format jsonl, .*line 2",
         UnreadableSource,
     ),
     "no parquet": (
         {**media_files("image"), "metadata.parquet": b"PAR1"},
-        "metadata.parquet: expected a parquet file of rows",
+        "metadata.parquet: expected a file of rows in the format parquet",
         UnreadableSource,
     ),
 }
