@@ -117,10 +117,12 @@ def _caption_options(given: Any) -> dict[str, Any]:
         raise ConfigurationError(f"caption_options: expected an object, got {given!r}")
     checks.some_of("caption_options", list(given), ("column_names", "weights"))
     columns = given.get("column_names") or _AUTO
-    if columns == _AUTO:
-        return {}
-    columns = checks.texts("column_names", [columns] if isinstance(columns, str) else columns)
     weights = given.get("weights") or -1
+    if columns == _AUTO:
+        if not isinstance(weights, Mapping):
+            return {}
+        columns = list(weights)  # those with a weight are the columns
+    columns = checks.texts("column_names", [columns] if isinstance(columns, str) else columns)
     if weights == -1:
         return {"caption_columns": columns}
     if isinstance(weights, Mapping):

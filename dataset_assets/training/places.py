@@ -6,7 +6,7 @@ pinned to the commit that its revision has when it is opened.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -29,6 +29,8 @@ class Place:
 
     store: Store
     files: Mapping[str, ObjectInfo]
+    file: str = ""
+    """Key of the file that was opened instead of its folder; "" if it was the folder."""
 
     @property
     def url(self) -> str:
@@ -86,7 +88,7 @@ def open_place(url: str, revision: str | None = None) -> Place:
 
     Args:
         url: a path, a URL such as `s3://bucket/folder`, `hf://datasets/org/name`, or `org/name`
-            where there is no such folder.
+            where there is no such folder; of a folder, or of one file.
         revision: branch, tag or commit of a repository; None is the newest of its main branch.
 
     Raises:
@@ -94,15 +96,23 @@ def open_place(url: str, revision: str | None = None) -> Place:
         UnreadableSource: a revision was given for something else than a repository.
         MissingDependency: the Hub needs the extra `hub`.
     """
-    store = open_store(_pinned(url, revision))
+    pinned = _pinned(url, revision)
+    place = _listed(pinned)
+    if place.files:
+        return place
+    folder, _, name = pinned.rstrip("/").rpartition("/")
+    if folder and open_store(folder).size(name) is not None:
+        return replace(_listed(folder), file=name)
+    raise ObjectMissing(
+        f"{place.url}: expected a folder with samples, got no files; check the path, or write "
+        "org/name for a repository on the Hub"
+    )
+
+
+def _listed(url: str) -> Place:
+    store = open_store(url)
     infos = sorted(store.list(), key=lambda info: info.key)
-    files = {info.key: info for info in infos if not _is_ignored(info.key)}
-    if not files:
-        raise ObjectMissing(
-            f"{store.url}: expected a folder with samples, got no files; check the path, or write "
-            "org/name for a repository on the Hub"
-        )
-    return Place(store, files)
+    return Place(store, {info.key: info for info in infos if not _is_ignored(info.key)})
 
 
 def _pinned(url: str, revision: str | None) -> str:

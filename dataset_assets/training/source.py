@@ -11,7 +11,15 @@ from dataset_assets import registry
 from dataset_assets.errors import EmptyList, UnreadableSource
 from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.training import SourceSample
-from dataset_assets.training.layout import Claim, Layout, LeftOut, SourceOptions, some
+from dataset_assets.training.layout import (
+    Claim,
+    Layout,
+    LeftOut,
+    SourceOptions,
+    payload_files,
+    some,
+)
+from dataset_assets.training.media import suffix_of
 from dataset_assets.training.places import Place, open_place
 
 logger = logging.getLogger(__name__)
@@ -21,6 +29,12 @@ _EXPECTED = (
     "(pairs), metadata.csv, .json, .jsonl or .parquet (folder), tars (webdataset), Parquet files "
     "(parquet), or a shard set or split of this package"
 )
+#: Suffix of a file that is opened itself -> layout.
+_LAYOUT_OF_FILE = {
+    **dict.fromkeys(("csv", "json", "jsonl", "arrow"), "folder"),
+    "parquet": "parquet",
+    "tar": "webdataset",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +62,8 @@ def open_training_source(url: str, options: SourceOptions | None = None) -> Trai
 
     Args:
         url: a folder, a URL of a store (`s3://...`), a repository on the Hub (`org/name` or
-            `hf://datasets/org/name`), or a shard set or split of this package.
+            `hf://datasets/org/name`), or a shard set or split of this package; or one file in such
+            a place: a tar, a Parquet file, or a list of samples as csv, json, jsonl or arrow.
         options: how to read it; None is the defaults, which look at everything.
 
     Raises:
@@ -71,6 +86,8 @@ def open_training_source(url: str, options: SourceOptions | None = None) -> Trai
     """
     options = options or SourceOptions()
     place = open_place(url, options.revision)
+    if place.file:
+        place, options = _only_file(place, options)
     name, because = _layout(place, options)
     layout: type[Layout] = registry.load("training_layout", name)
     left_out = LeftOut()
@@ -90,6 +107,25 @@ def open_training_source(url: str, options: SourceOptions | None = None) -> Trai
     )
 
 
+def _only_file(place: Place, options: SourceOptions) -> tuple[Place, SourceOptions]:
+    """Return what reads one file: its folder without other lists, and the layout.
+
+    Raises:
+        UnreadableSource: the file is of no format that lists samples.
+    """
+    layout = _LAYOUT_OF_FILE.get(suffix_of(place.file))
+    if layout is None or options.layout not in ("auto", layout):
+        raise UnreadableSource(
+            f"{place.store.locate(place.file)}: expected a folder, or a file of the formats "
+            f"{', '.join(_LAYOUT_OF_FILE)} in its layout, got another file; give the folder"
+        )
+    wanted = {place.file, *payload_files(place.files)}
+    files = {key: info for key, info in place.files.items() if key in wanted}
+    metadata_file = place.file if layout == "folder" else None
+    chosen = replace(options, layout=layout, metadata_file=metadata_file)
+    return replace(place, files=files), chosen
+
+
 def _layout(place: Place, options: SourceOptions) -> tuple[str, str]:
     """Return the layout of a place, and why.
 
@@ -97,7 +133,7 @@ def _layout(place: Place, options: SourceOptions) -> tuple[str, str]:
         UnreadableSource: there is none, or there are several.
     """
     if options.layout != "auto":
-        return options.layout, "the option layout"
+        return options.layout, f"the file {place.file}" if place.file else "the option layout"
     claims = _claims(place)
     if not claims:
         raise UnreadableSource(

@@ -54,6 +54,8 @@ class Layout:
                 listed.add(key)
                 if sample is not None:
                     yield sample
+        if options.metadata_file is not None:
+            return  # one list of several has a part of the files
         folders = tuple(name.removesuffix(name.rpartition("/")[2]) for name in chosen)
         for key in payload_files(place.files):
             is_wanted = options.wants(medium_of(suffix_of(key)))
