@@ -6,6 +6,8 @@
     │   ├── MissingDependency      needs an optional package; the message names the extra
     │   ├── ClassDictionaryError   a class dictionary lacks a key or has an invalid value
     │   ├── LoaderStateMismatch    a saved state of other data or another batch size
+    │   ├── WeightsMissing         a model is neither on this machine nor can it be downloaded
+    │   ├── UnusableWeights        files of a model that are damaged, unsafe, or of another model
     │   └── NotRedistributable     the license of the data forbids publishing it
     ├── SourceError                an input that cannot be read as asked
     │   ├── EmptyList              a URL list without rows
@@ -56,6 +58,14 @@ class ClassDictionaryError(ConfigurationError):
 
 class LoaderStateMismatch(ConfigurationError):
     """The saved state of a loader belongs to other data or another batch size."""
+
+
+class WeightsMissing(ConfigurationError):
+    """The weights of a model are not on this machine and cannot be downloaded."""
+
+
+class UnusableWeights(ConfigurationError):
+    """The files of a model are damaged, unsafe to load, or those of another model."""
 
 
 class NotRedistributable(ConfigurationError):

@@ -58,14 +58,21 @@ def resize_shorter_side(pixels: RgbPixels, size: int) -> RgbPixels:
     return resize(pixels, max(size, int(height * factor)), max(size, int(width * factor)))
 
 
-def resize(pixels: RgbPixels, height: int, width: int) -> RgbPixels:
-    """Resize to a size in px. Bicubic with antialiasing, as in Pillow."""
+def resize(pixels: RgbPixels, height: int, width: int, interpolation: str = "bicubic") -> RgbPixels:
+    """Resize to a size in px, with antialiasing.
+
+    Args:
+        pixels: (H, W, 3) uint8.
+        height: px.
+        width: px.
+        interpolation: nearest, box, bilinear, hamming, bicubic or lanczos, each as in Pillow.
+    """
     from PIL import Image
 
     if pixels.shape[:2] == (height, width):
         return pixels
-    image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(image)
+    kernel = Image.Resampling[interpolation.upper()]
+    return np.asarray(Image.fromarray(pixels).resize((width, height), kernel))
 
 
 def crop_center(pixels: RgbPixels, height: int, width: int) -> RgbPixels:

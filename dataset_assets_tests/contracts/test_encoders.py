@@ -1,6 +1,7 @@
 """What every encoder promises. New files in `embeddings/encoders/` are tested too."""
 
 import json
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -9,17 +10,30 @@ import pytest
 
 from dataset_assets import registry
 from dataset_assets.embeddings.encoder import DTYPES, open_encoder, options_of, parse_options
-from dataset_assets.errors import ConfigurationError, UnknownName
+from dataset_assets.errors import ConfigurationError, MissingDependency, UnknownName
 from dataset_assets.records.staged import SampleError
 from dataset_assets_tests.embeddings.crops import SUBJECTS, crops_of
+from dataset_assets_tests.embeddings.tiny_models import options_for
 
 NAMES = registry.names("encoder")
 CAPTIONS = ["a rocket at night", "coffee", "one cat that looks at the camera, close up", "a street"]
 
 
 @cache
+def loaded(name):
+    """Return an encoder, or why its packages cannot be used here."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return open_encoder(name, options_for(name, folder))
+        except MissingDependency as exc:
+            return exc
+
+
 def opened(name):
-    return open_encoder(name)
+    encoder = loaded(name)
+    if isinstance(encoder, MissingDependency):
+        pytest.skip(str(encoder))
+    return encoder
 
 
 def samples(encoder):
