@@ -38,6 +38,18 @@ def test_option_is_refused_when_nothing_has_it(recordings, tmp_path):
         split(recordings, str(tmp_path / "split"), sead=7)
 
 
+@pytest.mark.parametrize("below", ["", "split", "split/a"])
+def test_an_output_in_the_source_is_refused_before_anything_is_written(recordings, tmp_path, below):
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigurationError, match="output: expected a folder outside the source"):
+        split(recordings, f"{recordings}/{below}")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_output_beside_the_source_may_begin_with_its_name(recordings, tmp_path):
+    assert split(recordings, f"{recordings} split").splits["train"].samples
+
+
 def test_verify_finds_nothing_in_a_sound_split_and_names_what_is_missing(recordings, tmp_path):
     folder = tmp_path / "split"
     manifest = split(recordings, str(folder))

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from dataset_assets.errors import ConfigurationError
 from dataset_assets.pipelines.split._writer import Progress
 from dataset_assets.pipelines.split.open_source import open_source
 from dataset_assets.pipelines.split.split_archives import split_archives
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.splits.options import SplitOptions
 from dataset_assets.splits.plan import ArchiveOptions
-from dataset_assets.storage.store import open_store
+from dataset_assets.storage.store import Store, open_store
 
 
 def split(
@@ -46,7 +47,8 @@ def split(
         The manifest: the number of samples of each split, and the files with their sha256.
 
     Raises:
-        ConfigurationError: an option that does not exist, or an invalid value.
+        ConfigurationError: an option that does not exist, an invalid value, or an output in a
+            source.
         ObjectMissing: the source is empty.
         SourceError, ShardError: the source is not as expected, or has changed during the run.
         StorageError: a store cannot be read or written.
@@ -58,17 +60,34 @@ def split(
         >>> list(manifest.splits)
         ['train', 'test']
     """
+    output_store = open_store(output)
+    _check_apart([source] if isinstance(source, str) else source, output_store)
     given = dict(options)
     split_options = SplitOptions(**_take(given, SplitOptions))
     archive_options = ArchiveOptions(**_take(given, ArchiveOptions))
     return split_archives(
         open_source(kind, source, **given),
-        open_store(output),
+        output_store,
         split_options,
         archive_options,
         progress=progress,
         keep_versions=keep_versions,
     )
+
+
+def _check_apart(sources: Sequence[str], output: Store) -> None:
+    """Accept an output that is not in a source: the next run would take its files for samples.
+
+    Raises:
+        ConfigurationError: it is.
+    """
+    for source in sources:
+        folder = open_store(source).url.rstrip("/")
+        if f"{output.url.rstrip('/')}/".startswith(f"{folder}/"):
+            raise ConfigurationError(
+                f"output: expected a folder outside the source {folder}, got {output.url}; "
+                "choose another output"
+            )
 
 
 def _take(given: dict[str, Any], options: type[SplitOptions | ArchiveOptions]) -> Mapping[str, Any]:
