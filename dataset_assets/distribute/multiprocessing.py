@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from types import ModuleType
@@ -134,7 +134,7 @@ class _Pool:
             target=_run_worker, args=(worker_end, self._work, dict(os.environ)), daemon=True
         )
         with _main_module_hidden():
-            _retrying(process.start)
+            _retrying(_start, process)
         return process
 
     def _hand_out(self, worker: _Worker) -> None:
@@ -180,6 +180,30 @@ class _Pool:
         self.workers.clear()
 
 
+def _start(process: Any) -> None:
+    with _interrupts_held_back():
+        process.start()
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Start processes out of the reach of Ctrl-C; what is pressed meanwhile arrives afterwards.
+
+    A terminal sends SIGINT to all processes in the foreground, and the server that forks ignores it
+    only after its imports; a parent that leaves in the middle of a start breaks the new worker.
+    Both would be shown as tracebacks. A blocked signal stays blocked in what is started.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    resource_tracker.ensure_running()  # where it starts, it unblocks the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @contextmanager
 def _main_module_hidden() -> Iterator[None]:
     """Keep new processes from importing the script of the caller.
@@ -207,7 +231,8 @@ def _context(preload: tuple[str, ...]) -> BaseContext:
     try:
         processes.own_multiprocessing_folder()  # the server has its socket there
         # The server imports while the caller does something else.
-        forkserver.ensure_running()
+        with _interrupts_held_back():
+            forkserver.ensure_running()
     except OSError as exc:
         if str(exc) != _PATH_TOO_LONG:
             raise
@@ -264,4 +289,7 @@ def _run_worker(connection: Connection, work: Work, environment: dict[str, str])
     except (BrokenPipeError, ConnectionResetError):
         return  # the parent is gone
     except Exception as exc:  # noqa: BLE001 - passed on to the parent, which raises it
+        # The parent stops its workers then. This one unwinds already: an exit in the middle of what
+        # it closes would be shown as a traceback, and would leave the rest open.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         send(_ERROR, exc)

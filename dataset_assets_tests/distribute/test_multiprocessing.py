@@ -132,3 +132,45 @@ def test_a_script_without_a_guard_is_not_run_again_in_the_workers(tmp_path):
         env={**os.environ, "PYTHONPATH": str(root)},
     )
     assert shown.stdout.split() == ["top", "4"]
+
+
+def script_of(work: str) -> str:
+    """Of a run that says when the server has been started, and which error ended it."""
+    return (
+        "import signal\n"
+        "from dataset_assets import registry\n"
+        f"from dataset_assets_tests.distribute.work import {work}\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "preload = ('dataset_assets.images.codec',)\n"
+        "try:\n"
+        "    distributor = registry.load('distributor', 'multiprocessing')(2, preload=preload)\n"
+        "    print('started', flush=True)\n"
+        f"    list(distributor.run({work}, range(9)))\n"
+        "except BaseException as exc:\n"
+        "    print(type(exc).__name__)\n"
+    )
+
+
+def test_workers_show_no_traceback_when_one_fails_and_closes_slowly():
+    script = script_of("full_disk_while_threads_work")
+    shown = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert (shown.stdout.split(), shown.stderr) == (["started", "DiskFull"], "")
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.2, 0.5])
+def test_no_process_shows_a_traceback_when_interrupted_while_the_server_starts(after_s):
+    """As a terminal does it: every process of the group gets the signal."""
+    with subprocess.Popen(
+        [sys.executable, "-c", script_of("slow")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as run:
+        assert run.stdout.readline() == "started\n"
+        time.sleep(after_s)
+        os.killpg(run.pid, signal.SIGINT)
+        out, shown = run.communicate(timeout=60)
+    assert (out.split(), shown) == (["KeyboardInterrupt"], "")

@@ -46,6 +46,24 @@ def full_disk(tasks: Iterator[int]) -> Iterator[object]:
         yield Done(task, os.getpid())
 
 
+def full_disk_while_threads_work(tasks: Iterator[int]) -> Iterator[object]:
+    """Raise, and close slowly what was open."""
+    yield from _with_threads(full_disk(tasks))
+
+
+def _with_threads(events: Iterator[object]) -> Iterator[object]:
+    opened = _slow_to_close()
+    next(opened)
+    yield from events
+
+
+def _slow_to_close() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        time.sleep(1.0)
+
+
 def slow(tasks: Iterator[int]) -> Iterator[object]:
     for task in tasks:
         yield Done(task, os.getpid())
