@@ -77,6 +77,25 @@ def place(
     return Placement(scaled_height, scaled_width, room_above // 2, room_left // 2)
 
 
+def choose_decoding(height: int, width: int, bucket: Bucket, mode: str) -> int:
+    """Return how many times smaller a JPEG may be decoded: 1, 2, 4 or 8.
+
+    Both sides stay at least twice as long as they are scaled to, so what the decoder leaves out is
+    finer than what is kept. Crops at their own scale are decoded whole.
+
+    Args:
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        bucket: the size that it gets.
+        mode: one of RESHAPE_MODES.
+    """
+    placed = place(height, width, bucket, mode)
+    for times in (8, 4, 2):
+        if height >= 2 * times * placed.height and width >= 2 * times * placed.width:
+            return times
+    return 1
+
+
 def reshape(
     pixels: NDArray[np.uint8],
     bucket: Bucket,

@@ -24,8 +24,13 @@ from dataset_assets.training.draws import draw
 from dataset_assets.training.frames import choose_frames
 from dataset_assets.training.options import SampleOptions
 from dataset_assets.training.orientation import read_orientation, turn
-from dataset_assets.training.reshape import normalize, reshape, reshape_video
-from dataset_assets.training.sizes import SampleSize, assign_bucket, measure
+from dataset_assets.training.reshape import (
+    choose_decoding,
+    normalize,
+    reshape,
+    reshape_video,
+)
+from dataset_assets.training.sizes import SampleSize, assign_bucket, measure, upright_size
 from dataset_assets.training.video import Video
 
 #: Reads the payload of a sample.
@@ -211,14 +216,18 @@ def _read_image(
 ) -> tuple[NDArray[np.float32], SampleSize]:
     try:
         header = read_header(payload)
-        pixels, _ = decode(payload, header)
+        orientation = read_orientation(payload, header)
+        size = upright_size(header, orientation)
+        reduction = 1
+        if header.format == "jpeg":
+            reduction = choose_decoding(size.height, size.width, bucket, options.reshape_mode)
+        pixels, _ = decode(payload, header, reduction=reduction)
     except RefusedImage as exc:
         raise SampleError(exc.cause, str(exc)) from exc
-    pixels = turn(pixels, read_orientation(payload, header))
+    pixels = turn(pixels, orientation)
     is_gray = pixels.ndim == 2
     rgb = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB if is_gray else cv2.COLOR_BGR2RGB)
-    shaped = normalize(reshape(rgb, bucket, options.reshape_mode, corner))
-    return shaped, SampleSize(1, *pixels.shape[:2])
+    return normalize(reshape(rgb, bucket, options.reshape_mode, corner)), size
 
 
 def _read_video(

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from dataset_assets.images.header import read_header
+from dataset_assets.images.header import ImageHeader, read_header
 from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.records.causes import Cause
 from dataset_assets.records.staged import SampleError
@@ -40,7 +40,12 @@ def measure(payload: bytes, medium: str) -> SampleSize:
         header = read_header(payload)
     except RefusedImage as exc:
         raise SampleError(exc.cause, str(exc)) from exc
-    if swaps_sides(read_orientation(payload, header)):
+    return upright_size(header, read_orientation(payload, header))
+
+
+def upright_size(header: ImageHeader, orientation: int) -> SampleSize:
+    """Return the size of an image as viewers show it."""
+    if swaps_sides(orientation):
         return SampleSize(1, header.width, header.height)
     return SampleSize(1, header.height, header.width)
 

@@ -8,6 +8,7 @@ from dataset_assets.errors import ConfigurationError
 from dataset_assets.training.buckets import DEFAULT_SIDES, Bucket
 from dataset_assets.training.reshape import (
     RESHAPE_MODES,
+    choose_decoding,
     normalize,
     place,
     reshape,
@@ -139,3 +140,21 @@ def test_wrong_arguments_are_refused() -> None:
         ConfigurationError, match=r"pixels: expected \(H, W, 3\) uint8, got \(9, 9\)"
     ):
         reshape(NOISE[:9, :9, 0], Bucket(1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "times"),
+    [
+        ((3000, 4000), "resize_crop", 4),
+        ((3000, 4000), "bicubic", 4),
+        ((1500, 2000), "resize_crop", 2),
+        ((500, 9000), "resize_crop", 1),
+        ((256, 256), "bicubic", 1),
+        ((3000, 4000), "center_crop", 1),
+        ((3000, 4000), "random_crop", 1),
+    ],
+)
+def test_large_photos_are_decoded_smaller_where_nothing_is_lost(
+    size: tuple[int, int], mode: str, times: int
+) -> None:
+    assert choose_decoding(*size, Bucket(1, 256, 256), mode) == times

@@ -8,7 +8,7 @@ from dataset_assets.records.causes import Cause
 from dataset_assets.records.staged import SampleError
 from dataset_assets.training.captions import CaptionOptions
 from dataset_assets.training.options import SampleOptions
-from dataset_assets.training.reshape import RESHAPE_MODES
+from dataset_assets.training.reshape import RESHAPE_MODES, normalize, reshape
 from dataset_assets.training.samples import TrainingSamples, make_sample
 from dataset_assets_tests.training.sample_sets import (
     Payloads,
@@ -169,3 +169,21 @@ def test_wrong_options_are_refused() -> None:
         SampleOptions(image_resolution_buckets=((1, 2, 3),))
     with pytest.raises(ConfigurationError, match="captions: expected CaptionOptions, got None"):
         SampleOptions(captions=None)
+
+
+@pytest.mark.parametrize("mode", ["bicubic", "resize_crop"])
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "rocket"])
+def test_photos_that_are_decoded_smaller_look_the_same(name: str, mode: str) -> None:
+    import cv2
+
+    photos = pytest.importorskip("skimage.data")
+    body = cv2.imencode(".jpg", getattr(photos, name)()[..., ::-1])[1].tobytes()
+    samples = TrainingSamples(
+        [describe("jpg")], Payloads(jpg=body), replace(IMAGES, reshape_mode=mode)
+    )
+    small = samples["jpg"]
+    whole = cv2.cvtColor(cv2.imdecode(np.frombuffer(body, np.uint8), 1), cv2.COLOR_BGR2RGB)
+    assert (small["original_height"], small["original_width"]) == whole.shape[:2]
+    expected = normalize(reshape(whole, small["bucket"], mode))
+    error = np.sqrt(((small["image"] - expected) ** 2).mean())
+    assert 20 * np.log10(2 / error) > 40
