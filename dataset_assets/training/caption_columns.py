@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any
 
-from dataset_assets.errors import MissingColumn
+from dataset_assets.errors import MissingColumn, UnreadableSource
 from dataset_assets.training.layout import SourceOptions
 
 _KINDS = ("caption", "prompt", "description")
@@ -79,12 +79,29 @@ def split_columns(
 
 
 def caption_text(value: Any) -> str:
-    """Return the text of a caption; "" for a missing one."""
+    """Return the text of a caption; "" for a missing one.
+
+    Raises:
+        UnreadableSource: the value is not text.
+    """
     if isinstance(value, list):
         value = value[0] if value else None
     if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
+        value = _decoded(value)
+    if isinstance(value, Mapping | list):
+        raise UnreadableSource(
+            f"expected text in each caption column, got {str(value)[:80]}; set caption_columns"
+        )
     return "" if value is None else str(value).strip()
+
+
+def _decoded(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as exc:
+        raise UnreadableSource(
+            f"expected captions in UTF-8, got {value[:40]!r}; convert them, or set caption_columns"
+        ) from exc
 
 
 def plain(value: Any) -> Any:

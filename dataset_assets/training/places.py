@@ -5,7 +5,8 @@ pinned to the commit that its revision has when it is opened.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -14,12 +15,16 @@ from dataset_assets.errors import ObjectMissing, UnreadableSource
 from dataset_assets.hub.repository_url import HUB, repository_url
 from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.storage.store import ObjectInfo, Store, open_store
+from dataset_assets.storage.stores.local import Store as LocalStore
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 #: Files and folders that are not data, wherever they lie.
-_IGNORED = (".*", "__MACOSX", "_tmp", "Thumbs.db", "desktop.ini")
+_IGNORED = (".*", "__MACOSX", "_tmp", "_lease-*", "Thumbs.db", "desktop.ini")
 #: Files beside the data, at the top.
 _DOCUMENTS = ("README*", "LICENSE*", "LICENCE*", "NOTICE*", "*.md", "dataset_infos.json")
+#: Texts that are read at a time, and those that are in memory.
+_THREADS = 16
+_BATCH = 512
 _WITH_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -47,7 +52,24 @@ class Place:
         Raises:
             UnreadableSource: it is not UTF-8.
         """
-        data = self.store.read(key)
+        return self._text(key, self.store.read(key))
+
+    def read_texts(self, keys: Sequence[str]) -> Iterator[str]:
+        """Read text files in order, several at a time where each read is a request.
+
+        Raises:
+            UnreadableSource: one is not UTF-8.
+        """
+        if isinstance(self.store, LocalStore):
+            yield from map(self.read_text, keys)
+            return
+        with ThreadPoolExecutor(_THREADS) as threads:
+            for first in range(0, len(keys), _BATCH):
+                batch = keys[first : first + _BATCH]
+                for key, data in zip(batch, threads.map(self.store.read, batch), strict=True):
+                    yield self._text(key, data)
+
+    def _text(self, key: str, data: bytes) -> str:
         try:
             return str(data, "utf-8-sig")
         except UnicodeDecodeError as exc:

@@ -8,7 +8,7 @@ from multiprocessing import get_context
 import pyarrow as pa
 import pytest
 
-from dataset_assets.errors import ShardCorrupt, UnreadableSource
+from dataset_assets.errors import ObjectMissing, ShardCorrupt, UnreadableSource
 from dataset_assets.records.training import TableCell
 from dataset_assets.storage.store import open_store
 from dataset_assets.training.caption_columns import CAPTION_COLUMNS
@@ -349,3 +349,54 @@ def test_a_source_that_changed(tmp_path):
     gone = replace(source.samples[0], cell=TableCell("image", 9))
     with pytest.raises(ShardCorrupt, match="expected more than 9 rows, got 4; open the source"):
         SampleReader().read(gone)
+
+
+DOCUMENTED = {
+    "two_file": {
+        "prompt.txt": b"A goat.\nA mouse.\n",
+        "videos.txt": b"videos/00000.mp4\nvideos/00001.mp4\n",
+        "videos/00000.mp4": MP4,
+        "videos/00001.mp4": MP4,
+    },
+    "pairs": {
+        "a.txt": b"A goat.",
+        "a.mp4": MP4,
+        "bkjlaskdjg.txt": b"A mouse.",
+        "bkjlaskdjg.mp4": MP4,
+    },
+}
+
+
+@pytest.mark.parametrize("layout", DOCUMENTED)
+def test_trees_of_the_documentation(tmp_path, layout):
+    source = opened(tmp_path, DOCUMENTED[layout])
+    assert (source.layout, source.medium) == (layout, "video")
+    texts = [sample.captions["caption"] for sample in source.samples]
+    assert texts == ["A goat.", "A mouse."]
+
+
+def test_captions_that_are_no_text(tmp_path):
+    for value, match in {
+        json.dumps({"a": 1}): "expected text in each caption column, got {'a': 1}; set",
+        json.dumps([[1]]): "expected text in each caption column, got",
+    }.items():
+        line = f'{{"file_name": "a.jpg", "caption": {value}}}'
+        with pytest.raises(UnreadableSource, match=match):
+            opened(tmp_path, {"a.jpg": JPG, "metadata.jsonl": line.encode()})
+    columns = {"image": [JPG], "caption": pa.array(["é".encode("latin-1")], pa.binary())}
+    files = {"a.parquet": parquet(pa.table(columns))}
+    with pytest.raises(UnreadableSource, match="expected captions in UTF-8, got b'.xe9'"):
+        opened(tmp_path / "table", files, payload_column="image")
+
+
+def test_a_private_repository(tmp_path, monkeypatch):
+    with HubServer(tmp_path / "hub") as hub:
+        in_process(monkeypatch, hub)
+        hub.create("org/set", private=True)
+        hub.write("org/set", pairs("image"))
+        source = open_training_source("org/set")
+        assert SampleReader().read(source.samples[0]) == JPG
+        assert hub.leaks == []
+        in_process(monkeypatch, hub, signed_in=False)
+        with pytest.raises(ObjectMissing, match="no token was sent: set HF_TOKEN"):
+            open_training_source("org/set")

@@ -53,15 +53,18 @@ class Layout:
                 payloads.setdefault(stem_of(key), []).append(key)
         _check_single(place, payloads)
         texts = {stem_of(key): key for key in _texts(searched)}
-        for stem in sorted({*payloads, *texts}):
-            if stem not in payloads:
-                left_out.add(PAYLOAD, texts[stem])
-                continue
-            caption = place.read_text(texts[stem]).strip() if stem in texts else ""
-            if caption:
-                yield file_sample(place, payloads[stem][0], stem, {"caption": caption})
+        paired = sorted(payloads.keys() & texts.keys())
+        captions = zip(paired, place.read_texts([texts[stem] for stem in paired]), strict=True)
+        for stem, text in captions:
+            key = payloads[stem][0]
+            if caption := text.strip():
+                yield file_sample(place, key, stem, {"caption": caption})
             else:
-                left_out.add(CAPTION, payloads[stem][0])
+                left_out.add(CAPTION, key)
+        for stem in sorted(payloads.keys() - texts.keys()):
+            left_out.add(CAPTION, payloads[stem][0])
+        for stem in sorted(texts.keys() - payloads.keys()):
+            left_out.add(PAYLOAD, texts[stem])
 
 
 def _texts(keys: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ Format: https://github.com/webdataset/webdataset#the-webdataset-format
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 from dataset_assets.archives.opening import open_archive
 from dataset_assets.archives.published_tar import TarArchive
@@ -98,8 +98,7 @@ def _samples(
                 )
             members[key][suffix] = entry
             if _is_text(suffix, options):
-                file.seek(entry.offset)
-                data = file.read(min(entry.bytes, _MAX_TEXT_BYTES))
+                data = _read_text(file, entry, url)
                 values.setdefault(key, {}).update(_values(suffix, data, f"{url}: {entry.name}"))
     for key, found in members.items():
         payload = _payload(found, options, f"{url}: sample {key}")
@@ -121,6 +120,16 @@ def _samples(
                 captions=texts,
                 columns=columns,
             )
+
+
+def _read_text(file: BinaryIO, entry: TarEntry, url: str) -> bytes:
+    if entry.bytes > _MAX_TEXT_BYTES:
+        raise UnreadableSource(
+            f"{url}: expected texts of at most {_MAX_TEXT_BYTES >> 20} MiB, got {entry.bytes:,} "
+            f"bytes in {entry.name}; shorten it"
+        )
+    file.seek(entry.offset)
+    return file.read(entry.bytes)
 
 
 def _key_and_suffix(name: str) -> tuple[str, str]:
