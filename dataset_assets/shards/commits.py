@@ -83,14 +83,19 @@ def read_record(store: Store, name: str) -> ShardRecord | None:
     return record
 
 
-def list_records(store: Store) -> list[ShardRecord]:
-    """Read the records of all shards of a set, in shard order."""
+def list_records(store: Store, *, with_files: bool = True) -> list[ShardRecord]:
+    """Read the records of all shards of a set, in shard order.
+
+    Args:
+        store: the shard set.
+        with_files: leave out shards whose files are missing or have other sizes.
+    """
     sizes = {info.key: info.bytes for info in store.list("", recursive=False)}
     records = []
     for key in sizes:
         if key.endswith(RECORD_SUFFIX):
             record = _read_record(store, key.removesuffix(RECORD_SUFFIX))
-            if record is not None and _has_its_files(store, record, sizes):
+            if record is not None and (not with_files or _has_its_files(store, record, sizes)):
                 records.append(record)
     return sorted(records, key=lambda record: (record.shard_id, record.name))
 

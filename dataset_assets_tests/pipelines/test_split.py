@@ -60,5 +60,5 @@ def test_verify_finds_nothing_in_a_sound_split_and_names_what_is_missing(recordi
 
 
 def test_verify_refuses_a_folder_that_holds_nothing(tmp_path):
-    with pytest.raises(ObjectMissing):
+    with pytest.raises(ObjectMissing, match=r"expected a shard set of this package or a split"):
         verify(str(tmp_path))

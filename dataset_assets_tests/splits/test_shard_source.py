@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from dataset_assets import download
+from dataset_assets import download, verify
 from dataset_assets.errors import ConfigurationError, ObjectMissing, ShardCorrupt, ShardIncomplete
 from dataset_assets.pipelines.split.open_source import open_source
 from dataset_assets.pipelines.split.split_archives import split_archives
@@ -260,6 +260,30 @@ def test_no_split_is_made_when_a_byte_of_a_shard_has_changed(made, tmp_path, out
     with pytest.raises(ShardCorrupt, match=rf"{target} has changed: .*delete 00001_stats.json and"):
         split_archives(shards.SplitSource([open_store(str(tmp_path / "set"))]), out)
     assert out.size("current.json") is None
+
+
+@pytest.mark.parametrize("how", ["cut", "delete"])
+def test_no_shard_is_left_out_when_a_set_without_a_manifest_is_damaged(made, tmp_path, how):
+    shutil.copytree(made("webdataset", "img2dataset"), tmp_path / "set")
+    assert verify(str(tmp_path / "set")) == []
+    spoil(tmp_path / "set", "00001.tar", how)
+    assert ["00001.tar" in problem for problem in verify(str(tmp_path / "set"))] == [True]
+    with pytest.raises(ShardIncomplete, match=r"00001\.tar"):
+        shards.SplitSource([open_store(str(tmp_path / "set"))])
+
+
+def test_a_record_that_cannot_be_read_is_named_when_there_is_no_manifest(made, tmp_path):
+    shutil.copytree(made("webdataset", "img2dataset"), tmp_path / "set")
+    (tmp_path / "set" / "00001_stats.json").write_text("{")
+    said = "00001_stats.json: expected a record of this package"
+    assert [said in problem for problem in verify(str(tmp_path / "set"))] == [True]
+
+
+@pytest.mark.parametrize(("how", "said"), [("cut", "00001.tar: exp"), ("delete", "is missing")])
+def test_verify_says_what_is_wrong_with_the_files_of_a_shard(made, tmp_path, how, said):
+    shutil.copytree(made("webdataset"), tmp_path / "set")
+    spoil(tmp_path / "set", "00001.tar", how)
+    assert [said in problem for problem in verify(str(tmp_path / "set"))] == [True]
 
 
 def test_a_set_without_payloads_is_refused(made):

@@ -1,12 +1,11 @@
 """`verify_set`: checks that the shards of a set agree with their records and the manifest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from dataset_assets.embeddings.store.description import FORMAT as EMBEDDINGS
+from dataset_assets.errors import ObjectMissing
 from dataset_assets.pipelines.stage.objects import FORMAT, open_objects_store, verify_objects
-from dataset_assets.pipelines.verify.embeddings import verify_embeddings
-from dataset_assets.records.shards import Manifest
-from dataset_assets.shards.commits import list_records, read_manifest
+from dataset_assets.records.shards import Manifest, ShardRecord
+from dataset_assets.shards.commits import MANIFEST, RECORD_SUFFIX, list_records, read_manifest
 from dataset_assets.shards.verify import file_sha256, size_problem, verify_shard
 from dataset_assets.storage.store import Store
 
@@ -28,35 +27,59 @@ def verify_set(
 
     Returns:
         One sentence for each problem; an empty list when every shard agrees with its record and the
-        manifest names them all.
+        manifest names them all. A set in the layout of img2dataset has no manifest.
 
     Raises:
-        ObjectMissing: there is no manifest.
+        ObjectMissing: the folder holds no shard of this package.
         ShardCorrupt: the manifest is malformed.
     """
+    records = {record.name: record for record in list_records(store, with_files=False)}
+    if manifest is None and store.size(MANIFEST) is None:
+        return _problems_without_manifest(store, records, deep=deep)
     manifest = manifest or read_manifest(store)
     problems = []
-    records = {record.name: record for record in list_records(store)}
     for shard in manifest.shards:
         record = records.pop(shard.name, None)
         if record is None:
             problems.append(
                 f"{store.locate(shard.record_name)}: the manifest names this shard, but its record "
-                "is missing or disagrees in size"
+                "is missing or malformed; run again what made the set"
             )
-        elif manifest.output_format == FORMAT:
-            problems += verify_objects(
-                store, record, open_objects_store(store, objects_url), deep=deep
-            )
-        elif manifest.output_format == EMBEDDINGS:
-            problems += verify_embeddings(store, manifest, record, deep=deep)
-        else:
-            problems += verify_shard(store, record, deep=deep)
+            continue
+        in_objects = manifest.output_format == FORMAT
+        found = verify_shard(store, record, deep=deep and not in_objects)
+        if in_objects and not found:
+            objects = open_objects_store(store, objects_url)
+            found = list(verify_objects(store, record, objects, deep=deep))
+        problems += found
     problems += [
         f"{store.locate(name)}: committed, but not in the manifest; run again to add it"
-        for name in records
+        for name, record in records.items()
+        if not verify_shard(store, record, deep=False)
     ]
     return [*problems, *_extra_file_problems(store, manifest, deep=deep)]
+
+
+def _problems_without_manifest(
+    store: Store, records: Mapping[str, ShardRecord], *, deep: bool
+) -> list[str]:
+    """List the problems of a set that has records only."""
+    if not records:
+        raise ObjectMissing(
+            f"{store.url}: expected a shard set of this package or a split, got neither "
+            f"{MANIFEST}, nor records of shards, nor current.json; check the path, or run again "
+            "what should have made it"
+        )
+    names = (info.key for info in store.list("", recursive=False))
+    stems = {name.removesuffix(RECORD_SUFFIX) for name in names if name.endswith(RECORD_SUFFIX)}
+    problems = [
+        f"{store.locate(stem + RECORD_SUFFIX)}: expected a record of this package, got something "
+        "else; run again what made the set"
+        for stem in sorted(stems - records.keys())
+    ]
+    for record in records.values():
+        problems += verify_shard(store, record, deep=deep)
+    return problems
 
 
 def _extra_file_problems(store: Store, manifest: Manifest, *, deep: bool) -> Iterator[str]:

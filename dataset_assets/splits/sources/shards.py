@@ -189,7 +189,7 @@ def _shards(store: Store) -> tuple[Sequence[ShardRecord], License | None]:
     try:
         manifest = read_manifest(store)
     except ObjectMissing as exc:
-        if records := list_records(store):
+        if records := list_records(store, with_files=False):
             return records, None
         raise ObjectMissing(
             f"no shards in {store.url}: expected {MANIFEST}; run the download again to complete it"
