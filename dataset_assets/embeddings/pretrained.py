@@ -58,13 +58,13 @@ def check_torchvision() -> None:
         ) from exc
 
 
-def load_pretrained(model_class: Any, folder: Path, **options: Any) -> Any:
+def load_pretrained(model_class: Any, folder: Path, unused: str = "") -> Any:
     """Load a model of transformers or diffusers in float32, for inference.
 
     Args:
         model_class: has `from_pretrained`.
         folder: configuration and weights.
-        options: further arguments of `from_pretrained`.
+        unused: start of the names of tensors that the encoder does not use: they may be missing.
 
     Raises:
         WeightsMissing: the folder has no weights.
@@ -81,9 +81,10 @@ def load_pretrained(model_class: Any, folder: Path, **options: Any) -> Any:
             use_safetensors=is_safe,
             local_files_only=True,
             output_loading_info=True,
-            **options,
         )
     missing = sorted(info.get("missing_keys") or ())
+    if unused:
+        missing = [name for name in missing if not name.startswith(unused)]
     if missing:
         raise UnusableWeights(
             f"{folder}: expected weights of {model_class.__name__}, got files without "

@@ -42,7 +42,8 @@ class TransformerModel:
     def __init__(self, folder: Path, pooling: str) -> None:
         transformers = import_models("transformers", "transformers")
         self.pooling = pooling
-        self.module = load_pretrained(transformers.AutoModel, folder)
+        # Many published models are saved without the pooler that their class has.
+        self.module = load_pretrained(transformers.AutoModel, folder, unused="pooler.")
         config = self.module.config
         self.size = int(config.hidden_size)
         self.max_tokens = int(getattr(config, "max_position_embeddings", None) or _UNLIMITED)

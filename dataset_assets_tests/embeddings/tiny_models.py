@@ -35,7 +35,7 @@ def tokenizer(folder, *, longest=32):
     return len(vocabulary)
 
 
-def _tower(**more):
+def tower(**more):
     return {
         "hidden_size": 32,
         "intermediate_size": 48,
@@ -45,9 +45,9 @@ def _tower(**more):
     }
 
 
-def _text_tower(words, **more):
+def text_tower(words, **more):
     ends = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-    return _tower(vocab_size=words, max_position_embeddings=16, **ends, **more)
+    return tower(vocab_size=words, max_position_embeddings=16, **ends, **more)
 
 
 def clip(folder):
@@ -56,8 +56,8 @@ def clip(folder):
 
     words = tokenizer(folder)
     config = CLIPConfig(
-        text_config=_text_tower(words),
-        vision_config=_tower(image_size=64, patch_size=16),
+        text_config=text_tower(words),
+        vision_config=tower(image_size=64, patch_size=16),
         projection_dim=24,
     )
     _saved(CLIPModel(config), folder)
@@ -72,8 +72,8 @@ def siglip(folder):
 
     words = tokenizer(folder)
     config = SiglipConfig(
-        text_config=_text_tower(words),
-        vision_config=_tower(image_size=64, patch_size=16),
+        text_config=text_tower(words),
+        vision_config=tower(image_size=64, patch_size=16),
     )
     _saved(SiglipModel(config), folder)
     SiglipImageProcessorPil(size={"height": 64, "width": 64}).save_pretrained(folder)
@@ -83,7 +83,7 @@ def dinov2(folder):
     from transformers import Dinov2Config, Dinov2Model
     from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 
-    config = Dinov2Config(image_size=56, patch_size=14, **_tower(mlp_ratio=2))
+    config = Dinov2Config(image_size=56, patch_size=14, **tower(mlp_ratio=2))
     _saved(Dinov2Model(config), folder)
     BitImageProcessorPil(
         size={"shortest_edge": 64},
@@ -97,7 +97,7 @@ def bert(folder):
     from transformers import BertConfig, BertModel
 
     words = tokenizer(folder)
-    config = BertConfig(**_tower(vocab_size=words, max_position_embeddings=32, pad_token_id=0))
+    config = BertConfig(**tower(vocab_size=words, max_position_embeddings=32, pad_token_id=0))
     _saved(BertModel(config), folder)
 
 

@@ -17,7 +17,7 @@ from dataset_assets.embeddings.encoder import Field, Medium, Prepared
 from dataset_assets.embeddings.image_text import ImageTextOptions
 from dataset_assets.embeddings.model_files import ModelFiles, find_model
 from dataset_assets.embeddings.preprocessing import ImagePreprocessing
-from dataset_assets.embeddings.pretrained import check_torchvision, readable
+from dataset_assets.embeddings.pretrained import check_torchvision, check_weights, readable
 from dataset_assets.embeddings.torch_models import choose_device, import_torch, inference
 from dataset_assets.embeddings.torch_outputs import computed_in, to_array, unit_length
 from dataset_assets.errors import MissingDependency, UnusableWeights
@@ -51,6 +51,7 @@ class Encoder:
         self._size = int(config["model_cfg"]["embed_dim"])
         self._images = _preprocessing_of(config["model_cfg"], config.get("preprocess_cfg") or {})
         name = f"local-dir:{self._files.root}"
+        check_weights(self._files.root)
         with readable(self._files.root):
             model = package.create_model(name, require_pretrained=True, weights_only=True)
             self._tokenize = package.get_tokenizer(name)

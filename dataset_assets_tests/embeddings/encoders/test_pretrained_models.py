@@ -212,6 +212,70 @@ def test_the_text_tower_of_clip_gives_hidden_states_and_a_pooled_vector(folders,
     np.testing.assert_allclose(found["pooled"], output.pooler_output, rtol=1e-3, atol=1e-4)
 
 
+def test_whole_t5_models_are_read_without_their_decoder(tmp_path):
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    words = tiny_models.tokenizer(tmp_path)
+    config = T5Config(
+        vocab_size=words, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, pad_token_id=0
+    )
+    model = T5ForConditionalGeneration(config).eval()
+    model.save_pretrained(tmp_path)
+    _, found = vectors("text_encoder", str(tmp_path), [(None, CAPTIONS[0])])
+    ids = tokens_of(tmp_path, padding=True)["input_ids"][:1, :6]
+    with torch.inference_mode():
+        expected = model.encoder(input_ids=ids).last_hidden_state[0]
+    np.testing.assert_allclose(found["hidden"][0], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_pipeline_has_its_models_in_subfolders(tmp_path):
+    from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+    words = tiny_models.tokenizer(tmp_path / "tokenizer")
+    sizes = tiny_models.text_tower(words)
+    model = CLIPTextModelWithProjection(CLIPTextConfig(**sizes, projection_dim=20)).eval()
+    model.save_pretrained(tmp_path / "text_encoder")
+    places = {"subfolder": "text_encoder", "tokenizer_subfolder": "tokenizer"}
+    samples = [(None, caption) for caption in CAPTIONS]
+    encoder, found = vectors("text_encoder", str(tmp_path), samples, **places)
+    tokens = tokens_of(tmp_path / "tokenizer", padding=True)
+    with torch.inference_mode():
+        expected = model(
+            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+        ).text_embeds
+    assert encoder.fields["pooled"].shape == (20,)
+    np.testing.assert_allclose(found["pooled"], expected, rtol=1e-3, atol=1e-4)
+    files = encoder.identity()["model"]["files"]
+    assert {"text_encoder/model.safetensors", "tokenizer/tokenizer.json"} <= files.keys()
+
+
+def test_registers_of_dinov2_are_not_patches(tmp_path):
+    from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
+
+    tiny_models.dinov2(tmp_path)
+    sizes = tiny_models.tower(mlp_ratio=2, num_register_tokens=4)
+    config = Dinov2WithRegistersConfig(image_size=56, patch_size=14, **sizes)
+    model = Dinov2WithRegistersModel(config).eval()
+    model.save_pretrained(tmp_path)
+    options = {"pooling": "mean", "normalize": False}
+    encoder, found = vectors("dinov2", str(tmp_path), [(IMAGES[0], None)], **options)
+    pixels = encoder._images.batch_of([encoder._images.pixels_of(IMAGES[0])], "cpu")
+    with torch.inference_mode():
+        tokens = model(pixel_values=pixels).last_hidden_state[0]
+    assert len(tokens) == 1 + 4 + 16
+    np.testing.assert_allclose(found["embedding"][0], tokens[5:].mean(dim=0), rtol=1e-3, atol=1e-4)
+
+
+def test_a_text_model_may_be_saved_without_its_pooler(tmp_path):
+    from transformers import BertConfig, BertModel
+
+    words = tiny_models.tokenizer(tmp_path)
+    config = BertConfig(vocab_size=words, **tiny_models.tower())
+    BertModel(config, add_pooling_layer=False).save_pretrained(tmp_path)
+    _, found = vectors("text", str(tmp_path), [(None, CAPTIONS[0])])
+    assert found["embedding"].shape == (1, 32)
+
+
 def test_latents_are_the_posterior_of_diffusers(folders):
     from diffusers import AutoencoderKL
 
