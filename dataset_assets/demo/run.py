@@ -29,6 +29,7 @@ from dataset_assets.orchestration.stages.loader_preview.section import LOADER_PR
 from dataset_assets.orchestration.stages.shards.section import SHARDS
 from dataset_assets.orchestration.stages.split_archives.section import SPLIT_ARCHIVES
 from dataset_assets.orchestration.stages.staged.section import STAGED
+from dataset_assets.orchestration.stages.training_set.section import TRAINING_SET
 from dataset_assets.records.shards import ShardRecord, add_counts
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.shards.commits import list_records
@@ -36,6 +37,7 @@ from dataset_assets.shards.reading import read_samples
 from dataset_assets.splits.versions import load_split
 from dataset_assets.staging.summary import read_staged
 from dataset_assets.storage.store import Store, open_store
+from dataset_assets.training.open_training_set import read_summary
 
 # As in catalog/demo/defs.yaml.
 DATASET = "demo"
@@ -79,6 +81,7 @@ def run_demo(console: Console | None = None) -> int:
     table = _table([record for store in sets for record in list_records(store)])
     if success:
         _add_splits(table, load_split(open_store(str(root / DATASET / SPLIT_ARCHIVES))))
+        _add_training_sets(table, root)
         _add_embeddings(table, root / DATASET / EMBEDDINGS)
         _add_staged(table, root / SHAPES_DATASET / STAGED)
     table.add_section()
@@ -130,6 +133,14 @@ def _add_splits(table: Table, manifest: SplitManifest) -> None:
             f"{count.groups:,} groups",
         )
     table.add_row("version", manifest.version[:12])
+
+
+def _add_training_sets(table: Table, root: Path) -> None:
+    table.add_section()
+    for dataset in (DATASET, SHAPES_DATASET):
+        summary = read_summary(open_store(str(root / dataset / TRAINING_SET)))
+        buckets = ", ".join(f"{count:,} of {bucket}" for bucket, count in summary.buckets.items())
+        table.add_row(f"{dataset} training set", buckets)
 
 
 def _add_embeddings(table: Table, folder: Path) -> None:

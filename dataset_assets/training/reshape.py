@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from dataset_assets import checks
 from dataset_assets.errors import ConfigurationError
@@ -24,10 +23,10 @@ from dataset_assets.training.buckets import Bucket
 
 RESHAPE_MODES = ("bicubic", "center_crop", "resize_crop", "random_crop")
 _FILTERS = {
-    "bicubic": Image.Resampling.BICUBIC,
-    "center_crop": Image.Resampling.BICUBIC,
-    "resize_crop": Image.Resampling.BILINEAR,
-    "random_crop": Image.Resampling.BICUBIC,
+    "bicubic": "BICUBIC",
+    "center_crop": "BICUBIC",
+    "resize_crop": "BILINEAR",
+    "random_crop": "BICUBIC",
 }
 #: A place for a crop, as shares of the room that there is above and to the left.
 CENTER = (0.5, 0.5)
@@ -141,7 +140,10 @@ def reshape(
         min(bottom * vertical, height),
     )
     size = (bucket.width, bucket.height)
-    return np.asarray(Image.fromarray(pixels).resize(size, _FILTERS[mode], box=box))
+    from PIL import Image  # options are read where no image is
+
+    filter_ = Image.Resampling[_FILTERS[mode]]
+    return np.asarray(Image.fromarray(pixels).resize(size, filter_, box=box))
 
 
 def normalize(pixels: NDArray[np.uint8], out: NDArray[np.float32] | None = None) -> NDArray[Any]:

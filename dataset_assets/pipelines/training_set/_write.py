@@ -30,6 +30,7 @@ from dataset_assets.training.source import TrainingSource
 
 Progress = Callable[[int, int], None]
 _TABLES = "samples-"
+_PICTURE = "contact_sheet"  # of the page of the asset
 _CHUNK = 1024  # rows of a row group, and samples that are measured before they are written
 #: What the options leave out on purpose.
 _BY_OPTION = frozenset({Cause.IMAGE_TOO_SMALL, Cause.VIDEO_TOO_SHORT})
@@ -238,7 +239,7 @@ def _check_ours(store: Store) -> None:
     Raises:
         ForeignFiles: there are some.
     """
-    ours = (SUMMARY, _TABLES, PREFIX)
+    ours = (SUMMARY, _TABLES, _PICTURE, PREFIX)
     others = [info.key for info in store.list() if not info.key.startswith(ours)]
     if others:
         raise ForeignFiles(
