@@ -20,7 +20,8 @@ HINTS: dict[str, str] = {
     ),
     Cause.PROXY_ERROR: "check --proxy, or http_proxy, https_proxy, all_proxy and no_proxy of the "
     "environment, then run again with --retry_failed proxy_error",
-    Cause.INVALID_URL: "name the column of the URLs with --url_col",
+    Cause.INVALID_URL: "check the list, its format (--input_format) and the column of its URLs "
+    "(--url_col)",
     Cause.BLOCKED_ADDRESS: "allow networks that are not public with --allow_private_networks",
     Cause.ROBOTS_TXT: "the servers do not want this; --robots_txt False ignores their robots.txt",
     Cause.OPT_OUT: "the servers do not want this; see --disallowed_header_directives",

@@ -4,6 +4,7 @@ A folder stands for the files directly in it whose names end in `input_format`, 
 compression. Hidden files (`.x`, `_x`) and the files of a shard set in the folder are no lists.
 """
 
+import logging
 import lzma
 import os
 import re
@@ -30,6 +31,10 @@ from dataset_assets.urls.lists import (
     split_format,
 )
 
+logger = logging.getLogger(__name__)
+
+#: The format that takes whatever a file holds.
+_ANY_LINES = "txt"
 _OTHER_SUFFIXES = {"ndjson": "jsonl"}
 _RECORD = "_stats.json"
 _UNREADABLE = (
@@ -52,11 +57,25 @@ def open_lists(source: Any, options: ListOptions) -> list[UrlList]:
     """
     if isinstance(source, (str, os.PathLike)):
         found = find_files(os.fspath(source), options.input_format)
+        _warn_of_other_names([file for file, _ in found])
         return [
             UrlList(file.name, partial(_read, file, options), info.bytes, info.modified)
             for file, info in found
         ]
     return [memory_list(source, options)]
+
+
+def _warn_of_other_names(files: Sequence[ListFile]) -> None:
+    """Say so when files are read as txt, which takes any line for a URL, against their names."""
+    others = [file for file in files if file.input_format == _ANY_LINES]
+    others = [file for file in others if _format_of(file.key, AUTO) not in (None, _ANY_LINES)]
+    if others:
+        logger.warning(
+            "expected names of txt lists, got %s%s: each line is read as a URL; set input_format "
+            "to the format of the list, or to 'auto' to go by the name",
+            others[0].name,
+            f" and {len(others) - 1} more" if len(others) > 1 else "",
+        )
 
 
 def find_files(source: str, input_format: str) -> list[tuple[ListFile, ObjectInfo]]:

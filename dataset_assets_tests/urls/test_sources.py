@@ -273,3 +273,23 @@ def test_pipe_in_a_folder_is_no_list(tmp_path):
     (tmp_path / "b.txt").write_text("http://h/b\n")
     assert names(str(tmp_path), "txt", str(tmp_path)) == ["b.txt"]
     assert names(f"{tmp_path}/*.txt", "txt", str(tmp_path)) == ["b.txt"]
+
+
+@pytest.mark.parametrize(
+    ("key", "input_format", "is_said"),
+    [
+        ("a.csv", "txt", True),
+        ("a.jsonl.gz", "txt", True),
+        ("a.txt", "txt", False),
+        ("a", "txt", False),
+        ("a.csv", "csv", False),
+        ("a.txt", "csv", False),
+    ],
+)
+def test_a_list_that_is_read_as_txt_against_its_name_is_said(
+    place, caplog, key, input_format, is_said
+):
+    write, root = place
+    write(key)
+    open_lists(f"{root}/{key}", ListOptions(input_format=input_format))
+    assert [key in message for message in caplog.messages] == [True] * is_said
