@@ -236,3 +236,15 @@ def test_unknown_options_are_named(images, tmp_path):
     with pytest.raises(ConfigurationError, match="options: .* got 'reshape'; did you mean"):
         make(images, tmp_path / "set", reshape="bicubic")
     assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize("chosen", [{}, {"caption_columns": ["caption"]}])
+def test_caption_columns_have_the_names_that_they_are_given(tmp_path, chosen):
+    """Sources are asked for the columns by the names before, samples by those after."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.png").write_bytes(make_image(70, 70))
+    row = {"file_name": "a.png", "note": "A goat.", "text": "a.png"}
+    (source / "metadata.jsonl").write_text(json.dumps(row))
+    make(source, tmp_path / "set", rename_columns={"note": "caption"}, **chosen)
+    assert open_training_set(str(tmp_path / "set"))[0]["caption"] == "A goat."

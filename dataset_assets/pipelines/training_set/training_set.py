@@ -13,6 +13,7 @@ from dataset_assets.pipelines.training_set._write import SkipPolicy, write_train
 from dataset_assets.records.training_sets import TrainingSetSummary
 from dataset_assets.storage.store import open_store
 from dataset_assets.training.captions import CaptionOptions
+from dataset_assets.training.configured_source import source_columns
 from dataset_assets.training.layout import SourceOptions
 from dataset_assets.training.options import SampleOptions
 from dataset_assets.training.source import open_training_source
@@ -72,10 +73,11 @@ def training_set(
     sample_options = SampleOptions(**_only(given, of_samples), captions=captions)
     policy = SkipPolicy(threads=threads, max_skipped_fraction=max_skipped_fraction)
     store = open_store(output)
+    given["caption_columns"] = source_columns(captions)
     opened = open_training_source(source, SourceOptions(**_only(given, of_source)))
     return write_training_set(opened, store, sample_options, policy, progress=progress)
 
 
 def _only(given: dict[str, Any], names: set[str]) -> dict[str, Any]:
-    """Return the given options of one class; `caption_columns` belongs to two."""
+    """Return the given options of one class."""
     return {name: value for name, value in given.items() if name in names}
