@@ -34,6 +34,8 @@ from dataset_assets_tests.training.training_sets import (
     parquet,
     payloads,
     rows,
+    shards,
+    split,
     table,
     tar_of,
     two_file,
@@ -361,6 +363,18 @@ MIXTURES = {
         "got parquet .1 Parquet files, .*. and webdataset .2 tars, such as 00000.tar.; set layout",
     ),
     "lists and pairs": ({**TWO_FILE, "a.txt": b"x", "a.jpg": JPG}, "got pairs .* and two_file"),
+    "a shard set and pairs": (
+        {**shards("image"), "a.txt": b"x", "a.jpg": JPG},
+        "got pairs .1 texts beside .* and shards .the shard sets .*set.; set layout to 'pairs' or",
+    ),
+    "shard sets and pairs": (
+        {**{f"one/{name}": data for name, data in shards("image").items()}, **PAIRS},
+        "got pairs .4 texts beside .* and shards .the shard sets .*set/one.; set layout",
+    ),
+    "a split and tars": (
+        {**split("image"), "more.tar": b"x"},
+        "got split .current.json. and webdataset .2 tars, .*; set layout",
+    ),
     "no layout": (
         media_files("image"),
         (

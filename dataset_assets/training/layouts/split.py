@@ -10,7 +10,7 @@ from dataset_assets.errors import UnreadableSource
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.records.stored_json import read_or_none
 from dataset_assets.records.training import SourceSample
-from dataset_assets.splits.versions import CURRENT, MANIFEST, folder_of, load_split
+from dataset_assets.splits.versions import ASSIGNMENT, CURRENT, MANIFEST, folder_of, load_split
 from dataset_assets.training.layout import Claim, LeftOut, SourceOptions
 from dataset_assets.training.layouts.parquet import table_samples
 from dataset_assets.training.layouts.webdataset import tar_samples
@@ -25,10 +25,13 @@ class Layout:
     @staticmethod
     def claim(place: Place) -> Claim | None:
         if CURRENT in place.files:
-            return Claim(CURRENT, frozenset(place.files))
-        if published_split(place) is not None:
-            return Claim(f"the {MANIFEST} of a published split", frozenset(place.files))
-        return None
+            own = (key for key in place.files if key == CURRENT or key.startswith("versions/"))
+            return Claim(CURRENT, frozenset(own))
+        manifest = published_split(place)
+        if manifest is None:
+            return None
+        names = {MANIFEST, ASSIGNMENT, *(file.name for file in manifest.files)}
+        return Claim(f"the {MANIFEST} of a published split", frozenset(names & set(place.files)))
 
     @staticmethod
     def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[SourceSample]:
