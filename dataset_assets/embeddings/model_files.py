@@ -145,10 +145,12 @@ def _download(model: str, revision: str, folders: Sequence[str]) -> Path:
             "models from the Hub need huggingface_hub: pip install 'dataset-assets[transformers]'"
         ) from exc
     inside = [f"{name}/" if name else "" for name in folders]
+    # Modules of sentence-transformers: some have safetensors and others not, in one repository.
+    modules = [f"{name}/{_TORCH}" for name in folders if name.endswith("*")]
     others = [*_OTHERS, *(["*/*"] if list(folders) == [""] else [])]
 
     def download(*patterns: str) -> Path:
-        wanted = [f"{folder}{pattern}" for folder in inside for pattern in patterns]
+        wanted = [f"{folder}{pattern}" for folder in inside for pattern in patterns] + modules
         return Path(
             snapshot_download(
                 model, revision=revision, allow_patterns=wanted, ignore_patterns=others
@@ -157,7 +159,7 @@ def _download(model: str, revision: str, folders: Sequence[str]) -> Path:
 
     try:
         root = download(_SAFE, *_SMALL)
-        if not any((root / name).glob(_SAFE) for name in folders):
+        if not any(path for folder in inside for path in root.glob(f"{folder}{_SAFE}")):
             root = download(_TORCH, *_SMALL)
     except (HFValidationError, LocalEntryNotFoundError, OSError, httpx.HTTPError) as exc:
         reason = str(exc).strip().splitlines()[0]

@@ -58,13 +58,13 @@ def check_torchvision() -> None:
         ) from exc
 
 
-def load_pretrained(model_class: Any, folder: Path, unused: str = "") -> Any:
+def load_pretrained(model_class: Any, folder: Path, unused: tuple[str, ...] = ()) -> Any:
     """Load a model of transformers or diffusers in float32, for inference.
 
     Args:
         model_class: has `from_pretrained`.
         folder: configuration and weights.
-        unused: start of the names of tensors that the encoder does not use: they may be missing.
+        unused: starts of names of tensors that the encoder does not use: they may be missing.
 
     Raises:
         WeightsMissing: the folder has no weights.
@@ -82,9 +82,8 @@ def load_pretrained(model_class: Any, folder: Path, unused: str = "") -> Any:
             local_files_only=True,
             output_loading_info=True,
         )
-    missing = sorted(info.get("missing_keys") or ())
-    if unused:
-        missing = [name for name in missing if not name.startswith(unused)]
+    names = sorted(info.get("missing_keys") or ())
+    missing = [name for name in names if not name.startswith(unused)]
     if missing:
         raise UnusableWeights(
             f"{folder}: expected weights of {model_class.__name__}, got files without "

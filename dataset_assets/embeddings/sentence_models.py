@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from dataset_assets.embeddings.model_files import find_weights
 from dataset_assets.embeddings.pretrained import (
     check_weights,
     import_models,
@@ -11,6 +12,8 @@ from dataset_assets.embeddings.pretrained import (
 )
 
 _UNLIMITED = 1 << 30
+#: Tensors that many published models lack, and that no vector depends on.
+_UNUSED = ("pooler.", "decoder.")
 
 
 class SentenceModel:
@@ -22,6 +25,7 @@ class SentenceModel:
         package = import_models("sentence_transformers", "sentence-transformers")
         for part in (folder, *(path for path in folder.iterdir() if path.is_dir())):
             check_weights(part)
+        _check_tensors(folder)
         with readable(folder):
             self.module = package.SentenceTransformer(
                 str(folder), device="cpu", local_files_only=True, trust_remote_code=False
@@ -42,8 +46,7 @@ class TransformerModel:
     def __init__(self, folder: Path, pooling: str) -> None:
         transformers = import_models("transformers", "transformers")
         self.pooling = pooling
-        # Many published models are saved without the pooler that their class has.
-        self.module = load_pretrained(transformers.AutoModel, folder, unused="pooler.")
+        self.module = load_pretrained(transformers.AutoModel, folder, _UNUSED)
         config = self.module.config
         self.size = int(config.hidden_size)
         self.max_tokens = int(getattr(config, "max_position_embeddings", None) or _UNLIMITED)
@@ -62,6 +65,19 @@ class TransformerModel:
         if self.pooling == "last":
             return hidden[rows, places.argmax(dim=1)]
         return hidden[rows, mask.argmax(dim=1)]
+
+
+def _check_tensors(folder: Path) -> None:
+    """Check that the transformer is complete: the package does not say what it fills at random.
+
+    Raises:
+        UnusableWeights: tensors are missing.
+    """
+    from transformers import AutoModel
+
+    for place in (folder, *sorted(folder.glob("0_*"))):
+        if (place / "config.json").is_file() and find_weights(place):
+            load_pretrained(AutoModel, place, _UNUSED)
 
 
 def _tokenizer_folder(folder: Path) -> Path:

@@ -1,11 +1,16 @@
 """Weights are found, at one commit, and those that cannot be trusted are refused."""
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 import torch
@@ -132,6 +137,17 @@ def test_weights_that_lack_tensors_are_refused_and_not_filled_with_random_ones(f
         open_clip_model(folder)
 
 
+def test_sentence_models_that_lack_tensors_are_refused(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    tiny_models.sentences(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["encoder.layer.1.output.dense.weight"]
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UnusableWeights, match="1 of its tensors, such as 'encoder.layer.1"):
+        open_encoder("text", {"model": str(tmp_path), "device": "cpu"})
+
+
 @pytest.mark.parametrize("name", ["siglip", "dinov2", "text_encoder", "vae"])
 def test_a_model_of_another_kind_is_refused(saved, name, tmp_path):
     folder = saved
@@ -199,6 +215,81 @@ def test_a_downloaded_repository_is_found_without_a_network_and_named_by_its_com
     (place / "refs").mkdir()
     (place / "refs" / "main").write_text(COMMIT)
     assert offline(tmp_path, "owner/tiny") == f"owner/tiny {COMMIT}"
+
+
+class Repository(BaseHTTPRequestHandler):
+    """The Hub's API for one model, as far as its client asks for it."""
+
+    files: ClassVar[dict[str, bytes]] = {}
+
+    def do_HEAD(self):
+        self._answer(has_body=False)
+
+    def do_GET(self):
+        self._answer(has_body=True)
+
+    def _answer(self, *, has_body):
+        path = urlsplit(self.path).path
+        name = path.rpartition(f"/owner/tiny/resolve/{COMMIT}/")[2]
+        headers = {"X-Repo-Commit": COMMIT}
+        status, body = 404, b"{}"
+        if path.startswith("/api/models/owner/tiny/revision/"):
+            siblings = [{"rfilename": each} for each in self.files]
+            listed = {"id": "owner/tiny", "sha": COMMIT, "siblings": siblings}
+            status, body = 200, json.dumps(listed).encode()
+        elif path.startswith("/api/models/owner/tiny/tree/"):
+            listed = [
+                {"type": "file", "path": each, "size": len(content), "oid": "0" * 40}
+                for each, content in self.files.items()
+            ]
+            status, body = 200, json.dumps(listed).encode()
+        elif name in self.files:
+            status, body = 200, self.files[name]
+            headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()}"'
+        self.send_response(status)
+        for header, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(header, value)
+        self.end_headers()
+        if has_body:
+            self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.parametrize("is_safe", [True, False])
+def test_what_a_model_needs_is_downloaded_and_nothing_else(saved, folder, tmp_path, is_safe):
+    if not is_safe:
+        as_torch_file(folder)
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    weights = "model.safetensors" if is_safe else "pytorch_model.bin"
+    others = ["model.fp16.safetensors", "onnx/model.json", "flax_model.msgpack", "a.py"]
+    if is_safe:
+        others.append("pytorch_model.bin")
+    Repository.files = files | dict.fromkeys(others, b"others")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Repository)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        environment = {
+            **os.environ,
+            "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+            "HF_HOME": str(tmp_path / "home"),
+        }
+        shown = subprocess.run(
+            [sys.executable, "-c", OPEN, "owner/tiny", "v2"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert shown.stdout.strip() == f"owner/tiny {COMMIT}"
+    snapshot = next((tmp_path / "home").rglob(f"snapshots/{COMMIT}"))
+    got = {path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*") if path.is_file()}
+    assert got == set(files)
+    assert weights in got
 
 
 def test_a_bad_id_is_refused():
