@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from dataset_assets.checks import did_you_mean
 from dataset_assets.errors import MissingColumn, UnreadableList
+from dataset_assets.redaction import redact
 from dataset_assets.urls.lists import ListOptions, Notes
 from dataset_assets.urls.text import repair
 
@@ -72,8 +73,11 @@ class Columns:
         known = [str(each) for each in available]
         for column in self.needed:
             if column not in known:
-                columns = ", ".join(known) or "none"
-                hint = did_you_mean(column, known)
+                # Without a header, the first row is here: its URL may have a password.
+                columns = redact(", ".join(known)) or "none"
+                hint = did_you_mean(column, [redact(each) for each in known])
+                if any("://" in each for each in known):
+                    hint = "; the list begins with a URL: add a header line with column names"
                 raise MissingColumn(
                     f"{name} has no column {column!r}: its columns are {columns}{hint}"
                 )

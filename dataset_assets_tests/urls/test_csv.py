@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dataset_assets.errors import ConfigurationError, UnreadableList
+from dataset_assets.errors import ConfigurationError, MissingColumn, UnreadableList
 from dataset_assets.urls.formats.csv import Reader
 from dataset_assets.urls.lists import ListOptions, Notes
 from dataset_assets.urls.sources import find_files, open_lists
@@ -308,3 +308,13 @@ def test_lines_are_rows_in_both_parsers_without_quoting(tmp_path, odd):
 def test_quoting_is_checked(options, problem):
     with pytest.raises(ConfigurationError, match=problem):
         ListOptions(**options)
+
+
+def test_a_list_without_a_header_is_refused_without_its_passwords(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("http://user:secret@h/1.jpg?X-Amz-Signature=sign,a\nhttp://h/2.jpg,b\n")
+    (found,) = open_lists(path, ListOptions(input_format="csv"))
+    with pytest.raises(MissingColumn, match="begins with a URL: add a header line") as refused:
+        next(iter(found.read()))
+    assert "secret" not in str(refused.value)
+    assert "sign," not in str(refused.value)
