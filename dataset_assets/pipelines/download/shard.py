@@ -84,7 +84,7 @@ class OpenShard:
         except TooLarge:
             return Sample(Media(cause=Cause.TOO_LARGE, message=TOO_LARGE))
         name = self._options.compute_hash
-        digest = hashlib.new(name, body).hexdigest() if name is not None else None
+        digest = getattr(hashlib, name)(body).hexdigest() if name is not None else None
         expected = self._fields.expected_hashes
         # A row without a hash cannot be verified: it fails.
         if expected is not None and digest != (expected[index] or "").lower():
