@@ -266,6 +266,27 @@ class Encoder:
         return {"embedding": np.array([[each.data * self._scale] for each in batch], np.float32)}
 """
 
+#: A layout of training sets: the name of an image is its caption.
+TITLES = """
+from dataset_assets.training.layout import Claim, file_sample
+from dataset_assets.training.media import stem_of
+
+
+class Layout:
+    is_exclusive = False
+
+    @staticmethod
+    def claim(place):
+        titled = [key for key in place.files if "_" in key and key.endswith(".jpg")]
+        return Claim("names with underscores", frozenset(titled)) if titled else None
+
+    @staticmethod
+    def samples(place, options, left_out):
+        for key in sorted(place.files):
+            stem = stem_of(key)
+            yield file_sample(place, key, stem, {"caption": stem.replace("_", " ")})
+"""
+
 PLUG_INS = {
     "input_format": {"pipes": PIPES},
     "output_format": {"lines": LINES},
@@ -274,6 +295,7 @@ PLUG_INS = {
     "split_source": {"objects": OBJECTS},
     "hub_target": {"mirror": MIRROR},
     "encoder": {"brightness": BRIGHTNESS},
+    "training_layout": {"titles": TITLES},
     "stage": {"census": CENSUS},
 }
 
@@ -325,6 +347,17 @@ if __name__ == "__main__":
     )
     found = EmbeddingSet("shelf://vectors")
     print(json.dumps([report.made, report.kept, len(found), float(found.take([0])[0, 0])]))
+"""
+
+TRAINING_SCRIPT = """
+import json
+
+from dataset_assets import open_training_set, training_set
+
+summary = training_set("shelf://photos", "shelf://set", image_resolution_buckets=[[32, 32]])
+samples = open_training_set("shelf://set")
+captions = [samples[position]["caption"] for position in range(len(samples))]
+print(json.dumps([summary.layout, captions]))
 """
 
 GRAPH_SCRIPT = """
@@ -455,6 +488,13 @@ def test_embeddings_use_an_encoder_from_outside(run, gallery, shelf):
     assert (made, kept, count) == (made, 0, 4)
     assert run(EMBED_SCRIPT, scale=1.0) == [0, made, 4, first]
     assert run(EMBED_SCRIPT, scale=2.0) == [made, 0, 4, pytest.approx(2 * first)]
+
+
+def test_training_sets_use_a_layout_from_outside(run, shelf):
+    (shelf / "photos").mkdir()
+    for number, name in enumerate(("a_goat", "two_red_cars")):
+        (shelf / "photos" / f"{name}.jpg").write_bytes(jpeg(number))
+    assert run(TRAINING_SCRIPT) == ["titles", ["a goat", "two red cars"]]
 
 
 def test_staging_split_and_publication_use_sources_and_a_target_from_outside(run, shelf, tmp_path):
