@@ -83,7 +83,7 @@ def test_file_is_what_was_compressed_when_the_server_chose_to_compress_a_plain_o
 
 def test_file_fails_when_it_is_larger_than_allowed_once_it_is_not_compressed(gallery):
     headers = [label("gzip"), CHOSEN]
-    url = gallery.server.add("/a.json", gzip.compress(bytes(200_000)), headers=headers)
+    url = gallery.server.add("/a.json", gzip.compress(bytes(200_000), mtime=0), headers=headers)
     report, rows, files = fetch(gallery, [url], max_bytes=100_000)
     assert (report.causes, files) == ({"too_large": 1}, {})
     assert "content coding" in rows[0]["error_message"]
@@ -92,7 +92,7 @@ def test_file_fails_when_it_is_larger_than_allowed_once_it_is_not_compressed(gal
 @pytest.mark.parametrize("headers", [[label("gzip")], [label("gzip"), CHOSEN]])
 def test_image_is_what_was_compressed_when_its_bytes_are_in_the_coding(gallery, headers):
     plain = gallery.url(1)
-    packed = gallery.server.add("/p.jpg", gzip.compress(jpeg(1)), headers=headers)
+    packed = gallery.server.add("/p.jpg", gzip.compress(jpeg(1), mtime=0), headers=headers)
     report, rows, files = fetch(gallery, [plain, packed], media="image")
     assert report.successes == 2
     assert files["000000000.jpg"] == files["000000001.jpg"]
@@ -100,7 +100,7 @@ def test_image_is_what_was_compressed_when_its_bytes_are_in_the_coding(gallery, 
 
 
 def test_image_is_kept_as_a_file_that_opens_when_nothing_is_encoded_again(gallery):
-    url = gallery.server.add("/p.jpg", gzip.compress(jpeg(1)), headers=[label("gzip")])
+    url = gallery.server.add("/p.jpg", gzip.compress(jpeg(1), mtime=0), headers=[label("gzip")])
     _, _, files = fetch(gallery, [url], media="image", disable_all_reencoding=True)
     assert files == {"000000000.jpg": jpeg(1)}
 
@@ -115,9 +115,9 @@ def test_image_is_read_when_its_label_is_wrong(gallery, coding):
 @pytest.mark.parametrize(
     ("body", "cause"),
     [
-        (gzip.compress(b"<html>sorry</html>"), "not_image"),
-        (gzip.compress(jpeg(1))[:-20], "not_image"),
-        (gzip.compress(bytes(200_000)), "too_large"),
+        (gzip.compress(b"<html>sorry</html>", mtime=0), "not_image"),
+        (gzip.compress(jpeg(1), mtime=0)[:-20], "not_image"),
+        (gzip.compress(bytes(200_000), mtime=0), "too_large"),
         (b"<html>sorry</html>", "not_image"),
     ],
     ids=["packed page", "cut image", "packed zeros", "page"],
