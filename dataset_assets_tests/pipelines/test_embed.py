@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -25,7 +26,9 @@ from dataset_assets.errors import (
 )
 from dataset_assets.pipelines.embed.embed import embed
 from dataset_assets.pipelines.embed.options import EmbedOptions
+from dataset_assets.pipelines.embed.worker import EmbedJob, embed_shards
 from dataset_assets.pipelines.verify.verify import verify
+from dataset_assets.records.shards import ShardTask
 from dataset_assets.shards.commits import read_manifest, write_manifest
 from dataset_assets.shards.lease import Lease
 from dataset_assets.shards.reading import read_rows
@@ -295,6 +298,21 @@ def test_missing_caption_column_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(type(encoder), "medium", "image_and_text")
     with pytest.raises(MissingColumn, match="expected a column 'caption' to encode, got"):
         embed(source, str(tmp_path / "out"), options=SERIAL)
+
+
+def test_weights_that_change_during_a_run_are_refused(tmp_path):
+    source = source_set(tmp_path / "source", SetSpec(counts=(3,), images=True))
+    report = embed(source, str(tmp_path / "out"), options=SERIAL)
+    described = replace(report.description, identity={"encoder": "perceptual", "version": 0})
+    job = EmbedJob(
+        source_url=source.url,
+        encoder="perceptual",
+        encoder_options={},
+        description=described,
+        options=SERIAL,
+    )
+    with pytest.raises(PlanMismatch, match="expected the weights and settings that the run began"):
+        list(embed_shards(job, None, iter([ShardTask(0, str(tmp_path / "out"))])))
 
 
 def test_source_rows_are_untouched(tmp_path):

@@ -20,6 +20,7 @@ from dataset_assets import checks
 from dataset_assets.embeddings.encoder import Field, Medium, Prepared
 from dataset_assets.embeddings.images import crop_center, decode_rgb, resize_shorter_side
 from dataset_assets.embeddings.torch_models import choose_device, import_torch, inference
+from dataset_assets.embeddings.torch_outputs import computed_in
 from dataset_assets.errors import MissingDependency
 
 _SIZE = 224
@@ -84,6 +85,7 @@ class Encoder:
                 "deviation": _DEVIATION,
             },
             "normalize": self.options.normalize,
+            "computed_in": computed_in(self._device),
         }
 
     def prepare(self, payload: bytes | None, caption: str | None) -> Prepared:

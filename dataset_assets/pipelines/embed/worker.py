@@ -12,7 +12,7 @@ from dataset_assets.embeddings.encoder import Encoder, open_encoder
 from dataset_assets.embeddings.store.description import Description
 from dataset_assets.embeddings.store.writer import ShardWriter
 from dataset_assets.embeddings.torch_models import one_cpu_thread
-from dataset_assets.errors import DatasetAssetsError, DiskFull
+from dataset_assets.errors import DatasetAssetsError, DiskFull, PlanMismatch
 from dataset_assets.pipelines.embed._batches import BatchEncoder
 from dataset_assets.pipelines.embed.options import EmbedOptions
 from dataset_assets.records.causes import SUCCESS
@@ -69,11 +69,13 @@ def embed_shards(
 
     Raises:
         DiskFull: there is no room; committed shards stay.
+        PlanMismatch: this worker has loaded other weights than the run began with.
     """
     source = open_store(job.source_url)
     records = {record.shard_id: record for record in read_manifest(source).shards}
     options = job.options
     loaded = encoder or open_encoder(job.encoder, job.encoder_options)
+    _check_identity(job, loaded)
     batches = BatchEncoder(
         loaded, options.batch_size, options.prepare_threads, job.description.caption_column
     )
@@ -85,6 +87,20 @@ def embed_shards(
                 raise
             except DatasetAssetsError as exc:
                 yield ShardResult(task, error=str(exc))
+
+
+def _check_identity(job: EmbedJob, encoder: Encoder) -> None:
+    """Refuse an encoder that is not the one whose fingerprint the shards get.
+
+    Raises:
+        PlanMismatch: a branch on the Hub has moved, or a file of weights was replaced.
+    """
+    if dict(encoder.identity()) != job.description.identity:
+        raise PlanMismatch(
+            f"encoder {job.encoder}: expected the weights and settings that the run began with, "
+            "got others; a branch has moved or a file was replaced. Set revision to a commit, and "
+            "run again"
+        )
 
 
 def _embed_shard(

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
+from dataset_assets.embeddings.store.description import FORMAT as EMBEDDINGS
 from dataset_assets.errors import ObjectMissing
-from dataset_assets.pipelines.stage.objects import FORMAT, open_objects_store, verify_objects
+from dataset_assets.pipelines.stage.objects import FORMAT as OBJECTS
+from dataset_assets.pipelines.stage.objects import open_objects_store, verify_objects
+from dataset_assets.pipelines.verify.embeddings import verify_embeddings
 from dataset_assets.records.shards import Manifest, ShardRecord
 from dataset_assets.shards.commits import MANIFEST, RECORD_SUFFIX, list_records, read_manifest
 from dataset_assets.shards.verify import file_sha256, size_problem, verify_shard
@@ -46,11 +49,13 @@ def verify_set(
                 "is missing or malformed; run again what made the set"
             )
             continue
-        in_objects = manifest.output_format == FORMAT
-        found = verify_shard(store, record, deep=deep and not in_objects)
-        if in_objects and not found:
+        has_tars = manifest.output_format not in (OBJECTS, EMBEDDINGS)
+        found = verify_shard(store, record, deep=deep and has_tars)
+        if not found and manifest.output_format == OBJECTS:
             objects = open_objects_store(store, objects_url)
             found = list(verify_objects(store, record, objects, deep=deep))
+        elif not found and manifest.output_format == EMBEDDINGS:
+            found = list(verify_embeddings(store, manifest, record, deep=deep))
         problems += found
     problems += [
         f"{store.locate(name)}: committed, but not in the manifest; run again to add it"
