@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from dataset_assets.compat.torchdatasetutil.coco import CreateCocoLoaders
     from dataset_assets.compat.torchdatasetutil.image_pairs import CreateImageLoaders
     from dataset_assets.compat.torchdatasetutil.imagenet import CreateImagenetLoaders
+    from dataset_assets.embeddings.near_duplicates import near_duplicates
     from dataset_assets.embeddings.store.embedding_set import EmbeddingSet
     from dataset_assets.hub.loading import load_published, video_dataset
     from dataset_assets.loaders.mlx.stream import hf_dataset_to_mlx_stream, shards_to_mlx_stream
@@ -75,6 +76,7 @@ _HOMES = {
     "shards_to_mlx_stream": "loaders.mlx.stream",
     "EmbeddingSet": "embeddings.store.embedding_set",
     "embed": "pipelines.embed.embed",
+    "near_duplicates": "embeddings.near_duplicates",
     "publish": "pipelines.publish.publish",
     "split": "pipelines.split.split",
     "stage": "pipelines.stage.stage",
@@ -120,6 +122,7 @@ __all__ = [
     "embed",
     "hf_dataset_to_mlx_stream",
     "load_published",
+    "near_duplicates",
     "open_training_set",
     "open_training_source",
     "open_validation_set",

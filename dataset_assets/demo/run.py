@@ -13,6 +13,7 @@ from rich.table import Table
 
 from dataset_assets.demo.lists import PORT, write_lists
 from dataset_assets.demo.photo_server import PhotoServer
+from dataset_assets.embeddings.near_duplicates import near_duplicates
 from dataset_assets.embeddings.store.embedding_set import EmbeddingSet
 from dataset_assets.hub.loading import load_published
 from dataset_assets.images.contact_sheet import draw_contact_sheet
@@ -149,7 +150,13 @@ def _add_embeddings(table: Table, folder: Path) -> None:
         sets = [EmbeddingSet(open_store(str(path))) for path in sorted(encoder.iterdir())]
         shape = sets[0].fields["embedding"].shape
         vectors = sum(map(len, sets))
-        table.add_row(f"embeddings {encoder.name}", f"{vectors:,} vectors of {shape[0]}")
+        copies = near_duplicates(sets)
+        groups = len(copies["group"].unique())
+        table.add_row(
+            f"embeddings {encoder.name}",
+            f"{vectors:,} vectors of {shape[0]}; {copies.num_rows:,} near-duplicates in {groups:,} "
+            "groups",
+        )
 
 
 def _add_staged(table: Table, folder: Path) -> None:

@@ -148,6 +148,16 @@ class EmbeddingSet:
             positions = np.arange(start, min(start + size, len(self)))
             yield keys.slice(start, size).to_pylist(), self.take(positions, field)
 
+    def contents(
+        self, size: int, field: str | None = None
+    ) -> Iterator[tuple[list[str], list[str], Any]]:
+        """Yield keys, sha256 of what was encoded, and arrays of samples, `size` at a time."""
+        digests = self._good["sha256"]
+        start = 0
+        for keys, values in self.batches(size, field):
+            yield keys, digests.slice(start, size).to_pylist(), values
+            start += size
+
     def embedding_table(self, field: str | None = None) -> pa.Table:
         """Return keys and vectors as Arrow: `key` string, the field a FixedSizeList of float32.
 
