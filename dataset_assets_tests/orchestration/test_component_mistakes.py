@@ -32,12 +32,12 @@ from dataset_assets_tests.orchestration.yaml_datasets import FULL, MINIMAL, load
         ),
         (
             "  freshness:",
-            "  embeddings: {encoder: clip}\n  freshness:",
+            "  embedings: {clip: {}}\n  freshness:",
             8,
             (
-                "attributes.embeddings: unknown key 'embeddings': "
+                "attributes.embedings: unknown key 'embedings': "
                 "expected one of name, source, shards, "
-                "staged, loader_preview, splits, hub"
+                "staged, embeddings, loader_preview, splits, hub"
             ),
         ),
         (

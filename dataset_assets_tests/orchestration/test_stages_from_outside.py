@@ -15,7 +15,7 @@ from dataset_assets_tests.orchestration.yaml_datasets import load, write_dataset
 from dataset_assets_tests.support.distribution import write_distribution
 
 SECTION = '''
-"""`embeddings:` of a defs.yaml."""
+"""`fingerprints:` of a defs.yaml."""
 
 from pydantic import Field
 
@@ -31,7 +31,7 @@ class Embeddings(Section):
 '''
 
 ASSET = '''
-"""`<dataset>/embeddings/<encoder>`: as many bytes of each sample as the YAML says."""
+"""`<dataset>/fingerprints/<encoder>`: as many bytes of each sample as the YAML says."""
 
 import dagster as dg
 
@@ -51,7 +51,7 @@ def embedding(spec, upstream, encoder, samples):
     mapping = dg.AllPartitionMapping()
 
     @dg.asset(
-        key=spec.key("embeddings", encoder),
+        key=spec.key("fingerprints", encoder),
         deps=[dg.AssetDep(spec.key(upstream.name), partition_mapping=mapping)],
         io_manager_key="io_manager",
         group_name=spec.name,
@@ -65,7 +65,7 @@ def embedding(spec, upstream, encoder, samples):
 '''
 
 STAGE = '''
-"""The stage `embeddings`."""
+"""The stage `fingerprints`."""
 
 from dataset_assets.orchestration.common.stage import Stage
 from outside_stage.asset import build
@@ -75,12 +75,12 @@ from outside_stage.section import Embeddings
 def problems(spec):
     section = spec.find(Embeddings)
     if section is not None and not section.encoders:
-        yield "embeddings", section, "encoders: expected at least one, got none"
+        yield "fingerprints", section, "encoders: expected at least one, got none"
 
 
 STAGE = Stage(
-    name="embeddings",
-    key="embeddings",
+    name="fingerprints",
+    key="fingerprints",
     section=Embeddings,
     after=("shards", "staged"),
     refusal="expected no `{key}` with `source.{kind}`: there are no shards",
@@ -99,7 +99,7 @@ def _stage_from_outside(tmp_path, monkeypatch):
         "outside_stage.asset": ASSET,
     }
     folder.mkdir()
-    write_distribution(folder, "outside", modules, {"stage": {"embeddings": "outside_stage"}})
+    write_distribution(folder, "outside", modules, {"stage": {"fingerprints": "outside_stage"}})
     monkeypatch.syspath_prepend(folder)
     registry._outside.cache_clear()
     yield
@@ -108,14 +108,14 @@ def _stage_from_outside(tmp_path, monkeypatch):
 
 
 def test_assets_of_the_stage_are_made_when_a_dataset_has_its_key(tmp_path, photo_server, instance):
-    text = PHOTOS + "  embeddings: {encoders: [small, large], samples: 5}\n"
+    text = PHOTOS + "  fingerprints: {encoders: [small, large], samples: 5}\n"
     graph = Graph.make(tmp_path, photo_server.port, instance, text)
     keys = {spec.key.to_user_string() for spec in graph.definitions.resolve_all_asset_specs()}
-    assert {"photos/embeddings/small", "photos/embeddings/large"} <= keys
+    assert {"photos/fingerprints/small", "photos/fingerprints/large"} <= keys
     done = materialize_dataset("photos", instance=instance, definitions=graph.definitions)
     assert done.success, done.problems
     for encoder in ("small", "large"):
-        file = graph.root / "photos" / "embeddings" / encoder / "value.json"
+        file = graph.root / "photos" / "fingerprints" / encoder / "value.json"
         samples, *successes = json.loads(file.read_text())
         assert samples == 5
         assert len(successes) == len(graph.keys) == 4
@@ -123,16 +123,16 @@ def test_assets_of_the_stage_are_made_when_a_dataset_has_its_key(tmp_path, photo
 
 def test_datasets_without_its_key_are_as_before(tmp_path):
     specs = load(tmp_path).resolve_all_asset_specs()
-    assert not [spec.key for spec in specs if "embeddings" in spec.key.path]
+    assert not [spec.key for spec in specs if "fingerprints" in spec.key.path]
 
 
 def test_missing_shards_are_one_line_when_materialized_too_early(tmp_path, photo_server, instance):
-    text = PHOTOS + "  embeddings: {encoders: [small]}\n"
+    text = PHOTOS + "  fingerprints: {encoders: [small]}\n"
     graph = Graph.make(tmp_path, photo_server.port, instance, text)
     job = graph.definitions.resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(
         instance=instance,
-        asset_selection=[dg.AssetKey(["photos", "embeddings", "small"])],
+        asset_selection=[dg.AssetKey(["photos", "fingerprints", "small"])],
         raise_on_error=False,
     )
     (event,) = [event for event in result.all_events if event.is_step_failure]
@@ -143,10 +143,14 @@ def test_missing_shards_are_one_line_when_materialized_too_early(tmp_path, photo
 @pytest.mark.parametrize(
     ("source", "section", "expected"),
     [
-        ("urls: {path: x}", "{encoders: []}", "attributes.embeddings: encoders: expected at least"),
+        (
+            "urls: {path: x}",
+            "{encoders: []}",
+            "attributes.fingerprints: encoders: expected at least",
+        ),
         ("urls: {path: x}", "{encoder: []}", "unknown key 'encoder': .* did you mean 'encoders'"),
-        ("urls: {path: x}", "{}", "attributes.embeddings.encoders: Field required"),
-        ("files: {path: x}", "{encoders: [a]}", "expected no `embeddings` with `source.files`: "),
+        ("urls: {path: x}", "{}", "attributes.fingerprints.encoders: Field required"),
+        ("files: {path: x}", "{encoders: [a]}", "expected no `fingerprints` with `source.files`: "),
     ],
 )
 def test_mistake_is_named_with_file_and_line_when_the_key_is_wrong(
@@ -156,7 +160,7 @@ def test_mistake_is_named_with_file_and_line_when_the_key_is_wrong(
         type: dataset_assets.Dataset
         attributes:
           source: {{{source}}}
-          embeddings: {section}
+          fingerprints: {section}
           splits: {{}}
     """
     if source.startswith("urls"):
@@ -168,7 +172,7 @@ def test_mistake_is_named_with_file_and_line_when_the_key_is_wrong(
 
 def test_its_key_comes_after_those_it_reads(tmp_path):
     names = [stage.name for stage in load_stages()]
-    assert names.index("embeddings") > max(names.index("shards"), names.index("staged"))
+    assert names.index("fingerprints") > max(names.index("shards"), names.index("staged"))
 
 
 def test_stages_are_refused_when_they_wait_for_each_other():
