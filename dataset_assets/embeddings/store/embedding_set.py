@@ -66,12 +66,9 @@ class EmbeddingSet:
                 f"{self.manifest.output_format}; give the folder that embed has written"
             )
         self.description: Description = self._describe()
-        self._files: dict[int, TensorFile] = {}
-
-    @property
-    def fields(self) -> dict[str, Field]:
+        self.fields: dict[str, Field] = self.description.arrays
         """The arrays of each sample, by name."""
-        return self.description.arrays
+        self._files: dict[int, TensorFile] = {}
 
     @property
     def keys(self) -> list[str]:
@@ -109,11 +106,13 @@ class EmbeddingSet:
         Raises:
             SourceError: a key is unknown, or its sample could not be encoded.
         """
-        positions = []
-        for key in keys:
-            if key not in self._positions:
-                raise SourceError(f"{self.store.url}: expected a known key, got {key!r}")
-            positions.append(self._positions[key])
+        known = self._positions
+        try:
+            positions = [known[key] for key in keys]
+        except KeyError as exc:
+            raise SourceError(
+                f"{self.store.url}: expected a known key, got {exc.args[0]!r}"
+            ) from exc
         return self.take(positions, field)
 
     def take(self, positions: Sequence[int] | NDArray[Any], field: str | None = None) -> Any:
@@ -126,6 +125,10 @@ class EmbeddingSet:
                 f"{wanted.min()} to {wanted.max()}"
             )
         places = self._places[wanted]
+        if len(self._groups) == 1 and not declared.is_ragged:  # no order to restore
+            shard, group = self._groups[0]
+            values = self.tensors_of(shard).read(tensor_name(name, group), self._rows[wanted])
+            return _as_float(values, declared)
         found: list[Any] = [None] * len(wanted)
         parts: list[tuple[NDArray[np.int64], NDArray[Any]]] = []
         for code in np.unique(places):
