@@ -1,8 +1,8 @@
 """Pixels for encoders: decoded, RGB, resized and cropped in the way that a model was trained with.
 
-Preprocessing is ours, so that values do not depend on which image library is installed. EXIF
-rotation is not applied, as everywhere in this package. OpenCV and Pillow are loaded by the first
-image: the options of encoders are read in processes that never decode one.
+Preprocessing is ours, so that values do not depend on which image library is installed. The EXIF
+orientation is not applied, as in the loaders of shards; training sets apply it. OpenCV and Pillow
+are loaded by the first image: options of encoders are read in processes that never decode one.
 """
 
 import numpy as np
@@ -49,13 +49,6 @@ def decode_rgb(payload: bytes | None, least_px: int | None = None) -> RgbPixels:
     code = cv2.COLOR_GRAY2RGB if pixels.ndim == 2 else cv2.COLOR_BGR2RGB
     rgb: RgbPixels = cv2.cvtColor(pixels, code)
     return rgb
-
-
-def resize_shorter_side(pixels: RgbPixels, size: int) -> RgbPixels:
-    """Resize so that the shorter side has `size` px. Bicubic with antialiasing, as in Pillow."""
-    height, width = pixels.shape[:2]
-    factor = size / min(height, width)
-    return resize(pixels, max(size, int(height * factor)), max(size, int(width * factor)))
 
 
 def resize(pixels: RgbPixels, height: int, width: int, interpolation: str = "bicubic") -> RgbPixels:

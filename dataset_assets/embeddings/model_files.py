@@ -76,7 +76,7 @@ class ModelFiles:
         A folder on this machine is described by its files alone: its path changes no value.
         """
         found = sorted({path for name in folders or ("",) for path in self._used(name)})
-        digests = {path.relative_to(self.root).as_posix(): _digest_of(path) for path in found}
+        digests = {path.relative_to(self.root).as_posix(): digest_of(path) for path in found}
         return {"repository": self.repository, "commit": self.commit, "files": digests}
 
     def _used(self, name: str) -> Iterator[Path]:
@@ -176,7 +176,8 @@ def _is_other(name: str) -> bool:
     return any(Path(name).match(pattern) for pattern in (*_OTHERS, "training_args.bin"))
 
 
-def _digest_of(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex; computed once while the file is the same."""
     status = path.stat()
     return _digest(path, status.st_size, status.st_mtime_ns)
 

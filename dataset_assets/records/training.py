@@ -22,7 +22,7 @@ class TableCell:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceSample:
+class MediaSample:
     """One image or video for training, with its captions.
 
     The payload is the whole file at `url`; with `offset`, the `size` bytes from there on (a member

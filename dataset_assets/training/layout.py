@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple, Protocol
 
 from dataset_assets import checks, registry
 from dataset_assets.errors import UnreadableSource
-from dataset_assets.records.training import MEDIA, SourceSample
+from dataset_assets.records.training import MEDIA, MediaSample
 from dataset_assets.training.media import medium_of, suffix_of
 from dataset_assets.training.places import Place
 
@@ -126,7 +126,7 @@ class Layout(Protocol):
         """Return what speaks for this layout; None when nothing does."""
 
     @staticmethod
-    def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[SourceSample]:
+    def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[MediaSample]:
         """Yield the samples, in the order of the source. Keys may occur in several files.
 
         Raises:
@@ -152,7 +152,7 @@ def file_sample(
     name: str,
     captions: Mapping[str, str],
     columns: Mapping[str, object] | None = None,
-) -> SourceSample:
+) -> MediaSample:
     """Return a sample whose payload is a file of the place.
 
     Args:
@@ -163,7 +163,7 @@ def file_sample(
         columns: its other columns.
     """
     suffix = suffix_of(key)
-    return SourceSample(
+    return MediaSample(
         name,
         medium_of(suffix),
         place.store.locate(key),

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_assets.errors import ShardCorrupt
-from dataset_assets.records.training import SourceSample, TableCell
+from dataset_assets.records.training import MediaSample, TableCell
 from dataset_assets.storage.parquet import translate_parquet_errors
 from dataset_assets.storage.positioned import Positioned
 from dataset_assets.storage.store import Store, open_store
@@ -34,7 +34,7 @@ class SampleReader:
     Threads may share a reader. What is sent to another process opens its stores again there.
 
     Example:
-        >>> sample = SourceSample("a", "image", "photos/a.jpg", "jpg", size=181_402)
+        >>> sample = MediaSample("a", "image", "photos/a.jpg", "jpg", size=181_402)
         >>> len(SampleReader().read(sample))
         181402
     """
@@ -46,7 +46,7 @@ class SampleReader:
     def __getstate__(self) -> dict[str, object]:
         return {"_stores": {}, "_group": None}
 
-    def read(self, sample: SourceSample) -> bytes:
+    def read(self, sample: MediaSample) -> bytes:
         """Return the bytes of the image or video.
 
         Raises:
@@ -65,7 +65,7 @@ class SampleReader:
             )
         return data
 
-    def open(self, sample: SourceSample) -> BinaryIO:
+    def open(self, sample: MediaSample) -> BinaryIO:
         """Open the image or video as a seekable stream, of which only what is asked for is read.
 
         Raises:

@@ -1,6 +1,6 @@
 """The Parquet table of a training set: where each sample is, its size, and its bucket or a cause.
 
-key, medium, url, suffix          as in `SourceSample`
+key, medium, url, suffix          as in `MediaSample`
 size, offset                      of the payload, where they are known
 cell_column, cell_row             of a payload that is a value of a Parquet file
 captions                          column -> text
@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dataset_assets.records.staged import SampleError
-from dataset_assets.records.training import SourceSample, TableCell
+from dataset_assets.records.training import MediaSample, TableCell
 from dataset_assets.training.buckets import Bucket
 from dataset_assets.training.sizes import SampleSize
 
@@ -45,7 +45,7 @@ SCHEMA = pa.schema(
 class MeasuredSample:
     """A row of the table."""
 
-    sample: SourceSample
+    sample: MediaSample
     bytes: int
     """Of the payload."""
     size: SampleSize | None
@@ -68,13 +68,13 @@ class TableSamples:
     def __len__(self) -> int:
         return int(self._table.num_rows)
 
-    def __getitem__(self, position: int) -> SourceSample:
+    def __getitem__(self, position: int) -> MediaSample:
         """Return a sample."""
         row: Mapping[str, Any] = self._table.slice(position, 1).to_pylist()[0]
         cell = None
         if row["cell_row"] is not None:
             cell = TableCell(row["cell_column"], row["cell_row"])
-        return SourceSample(
+        return MediaSample(
             row["key"],
             row["medium"],
             row["url"],

@@ -17,7 +17,7 @@ from dataset_assets.images.header import read_header
 from dataset_assets.images.pixels import RefusedImage
 from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.staged import SampleError
-from dataset_assets.records.training import SourceSample
+from dataset_assets.records.training import MediaSample
 from dataset_assets.training.buckets import Bucket
 from dataset_assets.training.captions import arrange_columns, choose_caption
 from dataset_assets.training.draws import draw
@@ -34,7 +34,7 @@ from dataset_assets.training.sizes import SampleSize, assign_bucket, measure, up
 from dataset_assets.training.video import Video
 
 #: Reads the payload of a sample.
-ReadPayload = Callable[[SourceSample], bytes]
+ReadPayload = Callable[[MediaSample], bytes]
 
 
 class Samples(Protocol):
@@ -43,12 +43,12 @@ class Samples(Protocol):
     def __len__(self) -> int:
         """Return the number of samples."""
 
-    def __getitem__(self, position: int, /) -> SourceSample:
+    def __getitem__(self, position: int, /) -> MediaSample:
         """Return a sample."""
 
 
 def make_sample(
-    sample: SourceSample,
+    sample: MediaSample,
     payload: bytes,
     bucket: Bucket,
     options: SampleOptions,

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from dataset_assets import registry
 from dataset_assets.errors import EmptyList, UnreadableSource
 from dataset_assets.records.fingerprint import fingerprint_of
-from dataset_assets.records.training import SourceSample
+from dataset_assets.records.training import MediaSample
 from dataset_assets.training.layout import (
     Claim,
     Layout,
@@ -49,7 +49,7 @@ class TrainingSource:
     """"image" or "video"."""
     because: str
     """What spoke for the layout."""
-    samples: tuple[SourceSample, ...]
+    samples: tuple[MediaSample, ...]
     """In the order of the source, with distinct keys."""
     skipped: Mapping[str, int]
     """What samples that were left out lacked -> how many of them."""
@@ -168,13 +168,13 @@ def _names() -> tuple[str, ...]:
     return registry.names("training_layout")
 
 
-def _distinct(samples: Iterable[SourceSample], url: str) -> Iterator[SourceSample]:
+def _distinct(samples: Iterable[MediaSample], url: str) -> Iterator[MediaSample]:
     """Make keys distinct: a payload that is listed again gets the keys "a~2", "a~3" ...
 
     Raises:
         UnreadableSource: two payloads have one key.
     """
-    seen: dict[str, list[SourceSample]] = {}
+    seen: dict[str, list[MediaSample]] = {}
     for sample in samples:
         same = seen.setdefault(sample.key, [])
         same.append(sample)
@@ -186,7 +186,7 @@ def _distinct(samples: Iterable[SourceSample], url: str) -> Iterator[SourceSampl
         yield sample if len(same) == 1 else replace(sample, key=f"{sample.key}~{len(same)}")
 
 
-def _payload(sample: SourceSample) -> tuple[object, ...]:
+def _payload(sample: MediaSample) -> tuple[object, ...]:
     return sample.url, sample.offset, sample.cell
 
 
@@ -200,7 +200,7 @@ def _check_complete(place: Place, options: SourceOptions, left_out: LeftOut) -> 
     logger.warning("%s: samples were left out: %s", place.url, left_out.describe())
 
 
-def _medium(place: Place, samples: tuple[SourceSample, ...], options: SourceOptions) -> str:
+def _medium(place: Place, samples: tuple[MediaSample, ...], options: SourceOptions) -> str:
     by_medium = {sample.medium: sample for sample in reversed(samples)}
     if not samples:
         wanted = "images or videos" if options.medium == "auto" else f"{options.medium}s"

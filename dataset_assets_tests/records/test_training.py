@@ -2,12 +2,12 @@ from dataclasses import asdict
 
 import pytest
 
-from dataset_assets.records.training import SourceSample, TableCell
+from dataset_assets.records.training import MediaSample, TableCell
 
 
 def test_sample_is_described_by_plain_values():
     cell = TableCell("image", 3)
-    sample = SourceSample("a/1", "image", "s3://b/t.parquet", "jpg", cell=cell)
+    sample = MediaSample("a/1", "image", "s3://b/t.parquet", "jpg", cell=cell)
     assert asdict(sample) == {
         "key": "a/1",
         "medium": "image",
@@ -22,6 +22,6 @@ def test_sample_is_described_by_plain_values():
 
 
 def test_sample_is_frozen():
-    sample = SourceSample("a", "video", "a.mp4", "mp4", size=1, captions={"caption": "A goat."})
+    sample = MediaSample("a", "video", "a.mp4", "mp4", size=1, captions={"caption": "A goat."})
     with pytest.raises(AttributeError):
         sample.key = "b"

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from dataset_assets.records.training import SourceSample
+from dataset_assets.records.training import MediaSample
 from dataset_assets_tests.training.videos import make_video
 
 
@@ -16,20 +16,20 @@ def make_image(height: int, width: int, value: int = 90, suffix: str = "png") ->
 class Payloads(dict[str, bytes]):
     """Key -> file; a reader of payloads that can be sent to other processes."""
 
-    def __call__(self, sample: SourceSample) -> bytes:
+    def __call__(self, sample: MediaSample) -> bytes:
         return self[sample.key]
 
 
-def describe(key: str, medium: str = "image", **captions: str) -> SourceSample:
+def describe(key: str, medium: str = "image", **captions: str) -> MediaSample:
     suffix = "png" if medium == "image" else "mp4"
-    return SourceSample(
+    return MediaSample(
         key, medium, f"memory/{key}.{suffix}", suffix, captions=captions or {"caption": f"of {key}"}
     )
 
 
 def image_set(
     sizes: list[tuple[int, int]], prefix: str = "a"
-) -> tuple[list[SourceSample], Payloads]:
+) -> tuple[list[MediaSample], Payloads]:
     """Return images whose red value is their number, below 256."""
     payloads = Payloads(
         (f"{prefix}/{number:04d}", make_image(*size, value=number))
@@ -40,7 +40,7 @@ def image_set(
 
 def video_set(
     frames: list[int], prefix: str = "v", size: tuple[int, int] = (64, 96)
-) -> tuple[list[SourceSample], Payloads]:
+) -> tuple[list[MediaSample], Payloads]:
     payloads = Payloads(
         (f"{prefix}/{number:04d}", make_video(count, size=size))
         for number, count in enumerate(frames)

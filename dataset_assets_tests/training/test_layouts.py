@@ -20,7 +20,9 @@ from dataset_assets.training.source import open_training_source
 from dataset_assets_tests.support.hub_server import HubServer, in_process
 from dataset_assets_tests.training.training_sets import (
     CAPTIONS,
+    JPG,
     METADATA,
+    MP4,
     folder,
     media_files,
     pairs,
@@ -36,8 +38,6 @@ from dataset_assets_tests.training.training_sets import (
     write,
 )
 
-JPG = payloads("image")["0001"]
-MP4 = payloads("video")["0001"]
 KEYS = list(CAPTIONS)
 
 

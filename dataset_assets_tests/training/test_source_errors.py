@@ -27,12 +27,13 @@ from dataset_assets.training.source import open_training_source
 from dataset_assets_tests.pipelines.sources import write_recordings
 from dataset_assets_tests.support.hub_server import HubServer, in_process
 from dataset_assets_tests.training.training_sets import (
+    JPG,
+    MP4,
     csv_of,
     folder,
     media_files,
     pairs,
     parquet,
-    payloads,
     rows,
     shards,
     split,
@@ -42,9 +43,6 @@ from dataset_assets_tests.training.training_sets import (
     webdataset,
     write,
 )
-
-JPG = payloads("image")["0001"]
-MP4 = payloads("video")["0001"]
 
 
 def without(files, *names):

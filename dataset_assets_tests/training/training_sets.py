@@ -49,6 +49,11 @@ def _video(number: int) -> bytes:
     return make_video(3 + number, size=(32, 48))
 
 
+#: One of each.
+JPG = payloads("image")["0001"]
+MP4 = payloads("video")["0001"]
+
+
 def media_files(medium: str, folder: str = "") -> Files:
     suffix = SUFFIX[medium]
     return {f"{folder}{key}.{suffix}": data for key, data in payloads(medium).items()}

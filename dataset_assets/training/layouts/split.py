@@ -9,7 +9,7 @@ from typing import ClassVar
 from dataset_assets.errors import UnreadableSource
 from dataset_assets.records.splits import SplitManifest
 from dataset_assets.records.stored_json import read_or_none
-from dataset_assets.records.training import SourceSample
+from dataset_assets.records.training import MediaSample
 from dataset_assets.splits.versions import ASSIGNMENT, CURRENT, MANIFEST, folder_of, load_split
 from dataset_assets.training.layout import Claim, LeftOut, SourceOptions
 from dataset_assets.training.layouts.parquet import table_samples
@@ -34,7 +34,7 @@ class Layout:
         return Claim(f"the {MANIFEST} of a published split", frozenset(names & set(place.files)))
 
     @staticmethod
-    def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[SourceSample]:
+    def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[MediaSample]:
         manifest, folder = _version(place)
         _check(place, manifest, options)
         names = [file.name for file in manifest.files if file.split == options.split]

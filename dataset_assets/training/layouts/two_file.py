@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from dataset_assets.errors import UnreadableSource
-from dataset_assets.records.training import SourceSample
+from dataset_assets.records.training import MediaSample
 from dataset_assets.training.layout import (
     CAPTION,
     PAYLOAD_FILE,
@@ -45,7 +45,7 @@ class Layout:
         return Claim(" and ".join(lists), frozenset([*lists, *payload_files(place.files)]))
 
     @staticmethod
-    def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[SourceSample]:
+    def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[MediaSample]:
         captions_name = _only_list(place, CAPTION_LISTS, "list of captions")
         names = [
             name for medium in MEDIA_LISTS if options.wants(medium) for name in MEDIA_LISTS[medium]

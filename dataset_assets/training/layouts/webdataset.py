@@ -16,7 +16,7 @@ from dataset_assets.archives.opening import open_archive
 from dataset_assets.archives.published_tar import TarArchive
 from dataset_assets.archives.tar_reader import TarEntry
 from dataset_assets.errors import UnreadableSource
-from dataset_assets.records.training import SourceSample
+from dataset_assets.records.training import MediaSample
 from dataset_assets.records.typed_json import load_object
 from dataset_assets.training.caption_columns import is_caption, split_columns
 from dataset_assets.training.layout import (
@@ -50,7 +50,7 @@ class Layout:
         return Claim(f"{len(tars)} tars, such as {tars[0]}", frozenset(tars))
 
     @staticmethod
-    def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[SourceSample]:
+    def samples(place: Place, options: SourceOptions, left_out: LeftOut) -> Iterator[MediaSample]:
         tars = [key for key in place.files if key.lower().endswith(".tar")]
         packed = [key for key in place.files if key.lower().endswith(_PACKED)]
         if packed or not tars:
@@ -63,7 +63,7 @@ class Layout:
 
 def tar_samples(
     place: Place, tars: Iterable[str], options: SourceOptions, left_out: LeftOut
-) -> Iterator[SourceSample]:
+) -> Iterator[MediaSample]:
     """Yield the samples of tars, with distinct keys.
 
     Raises:
@@ -80,7 +80,7 @@ def tar_samples(
 
 def _samples(
     place: Place, tar: str, options: SourceOptions, left_out: LeftOut
-) -> Iterator[SourceSample]:
+) -> Iterator[MediaSample]:
     url = place.store.locate(tar)
     members: dict[str, dict[str, TarEntry]] = {}
     values: dict[str, dict[str, Any]] = {}
@@ -110,7 +110,7 @@ def _samples(
             left_out.add(CAPTION, f"{key} in {tar}")
         else:
             entry = found[payload]
-            yield SourceSample(
+            yield MediaSample(
                 key,
                 medium_of(_last(payload)),
                 url,
